@@ -1,0 +1,41 @@
+"""Files that are either complete or not there: write to a temporary name, then rename."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it replaces ``path``, on any error it is removed.
+
+    >>> with atomic_path("/tmp/example.bin") as tmp:
+    ...     _ = tmp.write_bytes(b"whole or not at all")
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = path.with_name(f".{path.name}.tmp{os.getpid()}")
+    try:
+        yield tmp
+        with open(tmp, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(tmp, path)
+    finally:
+        tmp.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[TextIO]:
+    """Yield a UTF-8 text file that appears under ``path`` only once it is complete."""
+    with atomic_path(path) as tmp, open(tmp, "w", encoding="utf-8", newline="\n") as out:
+        yield out
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically; NaN and infinity are refused, as JSON has none."""
+    with atomic_write(path) as out:
+        json.dump(value, out, indent=2, ensure_ascii=False, allow_nan=False)
+        out.write("\n")
