@@ -1,0 +1,1 @@
+"""The supernet encoder: a Conformer whose masked parallel pass and chunk-by-chunk pass are the same function."""

@@ -1,0 +1,118 @@
+"""The encoder's configuration, checked once when it is built."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+
+import torch
+
+from dualmode.errors import UserError
+from dualmode.supernet.subnet import Context, Subnet
+
+
+def from_mapping(cls, values: Mapping, where: str):
+    """Build the dataclass ``cls`` from ``values``; an unknown or missing key is a UserError that names it."""
+    known = {field.name for field in fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UserError(f"{where} has no key {unknown[0]!r}; it knows {', '.join(sorted(known))}")
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes of the encoder and the sub-networks that it is trained for.
+
+    Args:
+        input_size: fbank bins.
+        output_size: width of the model, d.
+        num_blocks: Conformer blocks.
+        attention_heads: heads; must divide ``output_size`` into even parts.
+        linear_units: units of each feed-forward module.
+        kernel_size: taps of the depthwise convolution, in frames of 40 ms; odd.
+        subsampling_channels: channels of the two convolutions that subsample.
+        dropout_rate: dropout after every module and inside the feed-forward modules.
+        sparsities: targets of the masks, ascending, as shares of pruned weights of the blocks' Linear layers.
+        block: rows (outputs) x columns (inputs) of weights that are pruned together.
+        chunk_ms: chunks that the sparse streaming branch is trained with, one drawn for each batch; the first one is
+            used for validation.
+        left_ms: left contexts drawn with them.
+    """
+
+    input_size: int = 80
+    output_size: int = 144
+    num_blocks: int = 8
+    attention_heads: int = 4
+    linear_units: int = 576
+    kernel_size: int = 15
+    subsampling_channels: int = 32
+    dropout_rate: float = 0.1
+    sparsities: Sequence[float] = (0.7,)
+    block: Sequence[int] = (8, 4)
+    chunk_ms: Sequence[float] = (640,)
+    left_ms: Sequence[float] = (1280,)
+
+    def __post_init__(self):
+        for name in ("input_size", "output_size", "num_blocks", "attention_heads", "linear_units", "kernel_size",
+                     "subsampling_channels"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise UserError(f"encoder_conf: {name} is {value!r}: it must be a whole number of at least 1")
+        for name in ("sparsities", "block", "chunk_ms", "left_ms"):
+            value = getattr(self, name)
+            if isinstance(value, (str, int, float)) or not value:
+                raise UserError(f"encoder_conf: {name} is {value!r}: it must be a list of at least one number")
+            object.__setattr__(self, name, tuple(value))
+        if self.output_size % (2 * self.attention_heads):
+            raise UserError(
+                f"encoder_conf: {self.attention_heads} attention_heads do not divide an output_size of "
+                f"{self.output_size} into even parts, which rotary positions need"
+            )
+        if self.kernel_size % 2 == 0:
+            raise UserError(f"encoder_conf: kernel_size is {self.kernel_size}: it must be odd")
+        if not 0.0 <= self.dropout_rate < 1.0:
+            raise UserError(f"encoder_conf: dropout_rate is {self.dropout_rate}: it must be at least 0 and below 1")
+        if list(self.sparsities) != sorted(set(self.sparsities)) or not all(0 < s < 1 for s in self.sparsities):
+            raise UserError(
+                f"encoder_conf: sparsities is {list(self.sparsities)}: it must ascend strictly between 0 and 1 "
+                "(the dense sub-network, sparsity 0, is always there)"
+            )
+        if len(self.block) != 2 or not all(isinstance(size, int) and size > 0 for size in self.block):
+            raise UserError(f"encoder_conf: block is {list(self.block)}: it must be [rows, columns], both at least 1")
+        for context in self.contexts:  # builds every one, which checks it
+            if context.left is None or context.chunk is None:
+                raise UserError("encoder_conf: chunk_ms and left_ms list numbers of ms; the full context needs none")
+
+    @property
+    def contexts(self) -> list[Context]:
+        """Every chunked context that is trained."""
+        return [Context.from_ms(chunk, left) for chunk in self.chunk_ms for left in self.left_ms]
+
+    def level(self, sparsity: float) -> int:
+        """Return the index that :class:`MaskedLinear` knows ``sparsity`` by.
+
+        Raises:
+            UserError: the supernet holds no mask for this sparsity.
+        """
+        if sparsity == 0.0:
+            return 0
+        if sparsity not in self.sparsities:
+            have = ", ".join(f"{s:g}" for s in self.sparsities)
+            raise UserError(f"this supernet has no sub-network of sparsity {sparsity:g}; it has 0 (dense), {have}")
+        return self.sparsities.index(sparsity) + 1
+
+    def default_subnet(self) -> Subnet:
+        """Return the sparse streaming sub-network that validation uses: the first of each list."""
+        return Subnet(self.sparsities[0], self.contexts[0])
+
+    def sample_subnet(self) -> Subnet:
+        """Draw a sparse streaming sub-network from torch's seeded generator, each combination equally likely."""
+        contexts = self.contexts
+        draw = torch.randint(len(self.sparsities) * len(contexts), ()).item()
+        return Subnet(self.sparsities[draw // len(contexts)], contexts[draw % len(contexts)])
+
+    def to_dict(self) -> dict:
+        """Return the configuration as plain lists and numbers, for YAML and JSON."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}

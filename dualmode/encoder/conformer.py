@@ -1,0 +1,190 @@
+"""The dual-mode Conformer encoder: one set of weights, run as any :class:`Subnet`.
+
+Blocks are those of Gulati et al. (2020), "Conformer", with rotary positions, LayerNorm instead of BatchNorm, and a
+convolution that respects chunks.  Two passes compute the same function of the features:
+
+    encode()         all frames of a batch at once, with masks
+    forward_chunk()  one chunk of each stream, with caches
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dualmode.encoder.attention import Attention, AttentionPlan, Rotation
+from dualmode.encoder.config import EncoderConfig
+from dualmode.encoder.convolution import Convolution
+from dualmode.encoder.padding import valid_frames
+from dualmode.encoder.state import StreamState
+from dualmode.encoder.subsampling import EXTRA, FACTOR, GlobalNorm, Subsampling, subsampled
+from dualmode.errors import UserError
+from dualmode.supernet.masked_linear import MaskedLinear
+from dualmode.supernet.pruning import check_prunable
+from dualmode.supernet.subnet import DENSE, Context, Subnet
+
+
+class FeedForward(nn.Module):
+    """Linear, SiLU, dropout, Linear; both prunable."""
+
+    def __init__(self, size: int, units: int, dropout: float, levels: int):
+        super().__init__()
+        self.up = MaskedLinear(size, units, levels)
+        self.down = MaskedLinear(units, size, levels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, level: int) -> Tensor:
+        return self.down(self.dropout(F.silu(self.up(x, level))), level)
+
+
+class Block(nn.Module):
+    """Half feed-forward, attention, convolution, half feed-forward, each around a residual, then a norm."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        size, levels = config.output_size, len(config.sparsities)
+        self.ffn1 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
+        self.attention = Attention(size, config.attention_heads, config.dropout_rate, levels)
+        self.convolution = Convolution(size, config.kernel_size, levels)
+        self.ffn2 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(5))
+        self.dropout = nn.Dropout(config.dropout_rate)
+
+    def forward(self, x: Tensor, level: int, valid: Tensor, plan: AttentionPlan) -> Tensor:
+        """Map x (batch, frames, d) to the same shape."""
+        x = x + 0.5 * self.dropout(self.ffn1(self.norms[0](x), level))
+        x = x + self.dropout(self.attention(self.norms[1](x), level, plan))
+        x = x + self.dropout(self.convolution(self.norms[2](x), level, valid, plan.context.chunk))
+        x = x + 0.5 * self.dropout(self.ffn2(self.norms[3](x), level))
+        return self.norms[4](x)
+
+    def forward_chunk(self, x, level, valid, allowed, rotation, keys, values, before):
+        """Map one chunk x (batch, frames, d) of a stream to the same shape; also returns the three new caches."""
+        x = x + 0.5 * self.ffn1(self.norms[0](x), level)
+        mixed, keys, values = self.attention.forward_chunk(self.norms[1](x), level, keys, values, allowed, rotation)
+        x = x + mixed
+        mixed, before = self.convolution.forward_chunk(self.norms[2](x), level, valid, before)
+        x = x + mixed
+        x = x + 0.5 * self.ffn2(self.norms[3](x), level)
+        return self.norms[4](x), keys, values, before
+
+
+class DualModeEncoder(nn.Module):
+    """Normalisation, subsampling and Conformer blocks, shared by all sub-networks.
+
+    The sub-network is an argument of every pass; the module holds no mode.
+    """
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.config = config
+        self.normalize = GlobalNorm(config.input_size)
+        self.subsampling = Subsampling(config.input_size, config.subsampling_channels, config.output_size)
+        self.dropout = nn.Dropout(config.dropout_rate)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_blocks))
+        check_prunable(self, config.block)
+
+    @property
+    def head_size(self) -> int:
+        return self.config.output_size // self.config.attention_heads
+
+    def embed(
+        self, features: Tensor, lengths: Tensor, augment: Callable[[Tensor, Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Normalise and subsample; the same for every sub-network, so done once for all branches.
+
+        Args:
+            features: (batch, feature frames of 10 ms, bins), padded.
+            lengths: (batch,), real feature frames.
+            augment: applied to the normalised features (SpecAugment).
+
+        Returns:
+            (batch, frames of 40 ms, d) and the real frames of each, (batch,).
+        """
+        x = self.normalize(features)
+        if augment is not None:
+            x = augment(x, lengths)
+        short = FACTOR + EXTRA - x.shape[1]
+        if short > 0:
+            x = F.pad(x, (0, 0, 0, short))
+        return self.subsampling(x), subsampled(lengths)
+
+    def encode(self, x: Tensor, lengths: Tensor, subnet: Subnet) -> Tensor:
+        """Run the blocks over whole utterances, as ``subnet``.
+
+        Args:
+            x: (batch, frames of 40 ms, d), padded, as :meth:`embed` gives it.
+            lengths: (batch,), real frames.
+            subnet: which weights, which context.
+
+        Returns:
+            (batch, frames, d); what lies past an utterance's length has no meaning.
+        """
+        level = self.config.level(subnet.sparsity)
+        valid = valid_frames(lengths, x.shape[1])
+        plan = AttentionPlan.make(lengths, x.shape[1], subnet.context, self.head_size, x.dtype)
+        x = self.dropout(x)
+        for block in self.blocks:
+            x = block(x, level, valid, plan)
+        return x
+
+    def forward(self, features: Tensor, lengths: Tensor, subnet: Subnet = DENSE) -> tuple[Tensor, Tensor]:
+        """Map features (batch, feature frames, bins) to (batch, frames of 40 ms, d) and the real frames of each."""
+        x, lengths = self.embed(features, lengths)
+        return self.encode(x, lengths, subnet), lengths
+
+    def init_state(self, batch: int, context: Context) -> StreamState:
+        """Return the state of ``batch`` streams that have heard nothing.
+
+        Raises:
+            UserError: the context is not streamable: full, or chunks with an unlimited left context.
+        """
+        if context.chunk is None or context.left is None:
+            raise UserError(f"streaming needs a chunk and a limited left context, not: {context}")
+        config, like = self.config, self.normalize.mean
+        cache = like.new_zeros(config.num_blocks, batch, config.attention_heads, context.left, self.head_size)
+        return StreamState(
+            keys=cache,
+            values=cache,
+            convolution=like.new_zeros(config.num_blocks, batch, config.kernel_size // 2, config.output_size),
+            seen=torch.zeros(batch, dtype=torch.long, device=like.device),
+        )
+
+    def forward_chunk(
+        self, features: Tensor, lengths: Tensor, state: StreamState, subnet: Subnet
+    ) -> tuple[Tensor, Tensor, StreamState]:
+        """Encode the next chunk of each stream of a batch.
+
+        Args:
+            features: (batch, 4 * chunk + 3, bins), or fewer frames in the last chunk; the next call starts 4 * chunk
+                feature frames later, so that chunks overlap by 3::
+
+                    chunk 0   |--------------|...
+                    chunk 1                  |--------------|...
+
+            lengths: (batch,), real feature frames of each; fewer than ``4 * chunk + 3`` end that stream.
+            state: as :meth:`init_state` or the call before gave it.
+            subnet: the same at every call of a stream.
+
+        Returns:
+            (batch, frames, d), the real frames of each stream (batch,), and the new state.
+        """
+        level, left = self.config.level(subnet.sparsity), subnet.context.left
+        x, lengths = self.embed(features, lengths)
+        frames = x.shape[1]
+        valid = valid_frames(lengths, frames)
+        cached = torch.arange(left, device=lengths.device) >= left - state.seen[:, None]
+        allowed = torch.cat([cached, valid], dim=1)[:, None, None, :]
+        allowed = allowed | ~allowed.any(dim=-1, keepdim=True)
+        rotation = Rotation.at(torch.arange(left + frames, device=x.device), self.head_size, x.dtype)
+        keys, values, convolution = [], [], []
+        for index, block in enumerate(self.blocks):
+            x, key, value, before = block.forward_chunk(
+                x, level, valid, allowed, rotation, state.keys[index], state.values[index], state.convolution[index]
+            )
+            keys.append(key)
+            values.append(value)
+            convolution.append(before)
+        state = StreamState(torch.stack(keys), torch.stack(values), torch.stack(convolution), state.seen + lengths)
+        return x, lengths, state

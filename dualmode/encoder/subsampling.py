@@ -1,0 +1,64 @@
+"""From 10 ms feature frames to 40 ms encoder frames, without padding."""
+
+import torch
+from torch import Tensor, nn
+
+FACTOR = 4  # feature frames (10 ms) an encoder frame (40 ms)
+EXTRA = 3  # feature frames that a chunk needs beyond FACTOR for each of its encoder frames
+
+
+def subsampled(length):
+    """Return how many encoder frames ``length`` feature frames give (int or Tensor).
+
+    >>> [subsampled(length) for length in (6, 7, 10, 11, 67)]
+    [0, 1, 1, 2, 16]
+    """
+    frames = (length - FACTOR - EXTRA) // FACTOR + 1
+    return frames.clamp(min=0) if isinstance(frames, Tensor) else max(frames, 0)
+
+
+class GlobalNorm(nn.Module):
+    """Mean and variance normalisation with fixed statistics of the training set, kept in the model.
+
+    Statistics of an utterance would need its end, which a stream does not have.
+    """
+
+    mean: Tensor  # (bins,)
+    std: Tensor  # (bins,)
+
+    def __init__(self, bins: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(bins))
+        self.register_buffer("std", torch.ones(bins))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalise features (..., bins)."""
+        return (features - self.mean) / self.std
+
+
+class Subsampling(nn.Module):
+    """Two 3x3 convolutions of stride 2 without padding; encoder frame t sees feature frames 4t to 4t + 6::
+
+        features  0 1 2 3 4 5 6 7 8 9 10
+        frame 0   x x x x x x x
+        frame 1           x x x x x x x
+
+    The second one is depthwise with a pointwise convolution behind it: the same receptive field for a fraction of the
+    work of a full convolution.
+    """
+
+    def __init__(self, bins: int, channels: int, output_size: int):
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Conv2d(1, channels, 3, stride=2),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, stride=2, groups=channels),
+            nn.Conv2d(channels, channels, 1),
+            nn.ReLU(),
+        )
+        self.project = nn.Linear(channels * (((bins - 1) // 2 - 1) // 2), output_size)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (batch, frames, bins), frames >= 7, to (batch, (frames - 7) // 4 + 1, output_size)."""
+        x = self.conv(features.unsqueeze(1))
+        return self.project(x.transpose(1, 2).flatten(2))
