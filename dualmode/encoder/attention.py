@@ -72,13 +72,12 @@ class Attention(nn.Module):
     Args:
         size: width of the model, d.
         heads: number of heads.
-        dropout: dropout of the attention weights while training.
         levels: number of masks.
     """
 
-    def __init__(self, size: int, heads: int, dropout: float, levels: int):
+    def __init__(self, size: int, heads: int, levels: int):
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads = heads
         self.qkv = MaskedLinear(size, 3 * size, levels)
         self.out = MaskedLinear(size, size, levels)
 
@@ -87,10 +86,6 @@ class Attention(nn.Module):
         batch, frames, size = x.shape
         return self.qkv(x, level).view(batch, frames, 3, self.heads, size // self.heads).permute(2, 0, 3, 1, 4)
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor) -> Tensor:
-        dropout = self.dropout if self.training else 0.0
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, dropout_p=dropout)
-
     def forward(self, x: Tensor, level: int, plan: AttentionPlan) -> Tensor:
         """Map x (batch, frames, d) to the same shape."""
         query, key, value = self._project(x, level)
@@ -98,7 +93,7 @@ class Attention(nn.Module):
         if plan.context.chunk is not None and plan.context.left is not None:
             mixed = self._attend_in_windows(query, key, value, plan)
         else:
-            mixed = self._attend(query, key, value, plan.allowed)
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=plan.allowed)
         return self.out(mixed.transpose(1, 2).flatten(2), level)
 
     def _attend_in_windows(self, query: Tensor, key: Tensor, value: Tensor, plan: AttentionPlan) -> Tensor:
@@ -110,7 +105,7 @@ class Attention(nn.Module):
             windows(x, chunk, before).flatten(0, 1).transpose(1, 2)
             for x, before in zip(by_frame, (0, left, left), strict=True)
         )
-        mixed = self._attend(query, key, value, plan.allowed)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=plan.allowed)
         return mixed.transpose(1, 2).reshape(batch, -1, *mixed.shape[1::2]).transpose(1, 2)[:, :, :frames]
 
     def forward_chunk(
@@ -132,6 +127,6 @@ class Attention(nn.Module):
         query, key, value = self._project(x, level)
         key, value = torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2)
         tail = Rotation(rotation.cos[left:], rotation.sin[left:])
-        mixed = self._attend(tail(query), rotation(key), value, allowed)
+        mixed = F.scaled_dot_product_attention(tail(query), rotation(key), value, attn_mask=allowed)
         start = key.shape[2] - left
         return self.out(mixed.transpose(1, 2).flatten(2), level), key[:, :, start:], value[:, :, start:]

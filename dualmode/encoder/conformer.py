@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dualmode.encoder.attention import Attention, AttentionPlan, Rotation
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.convolution import Convolution
+from dualmode.encoder.dropout import Dropout
 from dualmode.encoder.padding import valid_frames
 from dualmode.encoder.state import StreamState
 from dualmode.encoder.subsampling import EXTRA, FACTOR, GlobalNorm, Subsampling, subsampled
@@ -32,7 +33,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.up = MaskedLinear(size, units, levels)
         self.down = MaskedLinear(units, size, levels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, level: int) -> Tensor:
         return self.down(self.dropout(F.silu(self.up(x, level))), level)
@@ -45,11 +46,11 @@ class Block(nn.Module):
         super().__init__()
         size, levels = config.output_size, len(config.sparsities)
         self.ffn1 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
-        self.attention = Attention(size, config.attention_heads, config.dropout_rate, levels)
+        self.attention = Attention(size, config.attention_heads, levels)
         self.convolution = Convolution(size, config.kernel_size, levels)
         self.ffn2 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(5))
-        self.dropout = nn.Dropout(config.dropout_rate)
+        self.dropout = Dropout(config.dropout_rate)
 
     def forward(self, x: Tensor, level: int, valid: Tensor, plan: AttentionPlan) -> Tensor:
         """Map x (batch, frames, d) to the same shape."""
@@ -81,7 +82,7 @@ class DualModeEncoder(nn.Module):
         self.config = config
         self.normalize = GlobalNorm(config.input_size)
         self.subsampling = Subsampling(config.input_size, config.subsampling_channels, config.output_size)
-        self.dropout = nn.Dropout(config.dropout_rate)
+        self.dropout = Dropout(config.dropout_rate)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_blocks))
         check_prunable(self, config.block)
 
