@@ -1,0 +1,47 @@
+"""Word (and character) error rate of a Kaldi text file against its reference."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import existing_file, make_parser, run
+from dualmode.results.details import details
+from dualmode.results.output import write_json_file, write_lines
+from dualmode.results.score import score_files, summary
+
+DESCRIPTION = """
+Word error rate of hypotheses against references, both Kaldi text files (an utterance id, then words; UTF-8).
+
+Errors are the plain edit distance: a substitution, a deletion and an insertion count 1 each. Words are compared as
+they are (case, punctuation). Both files must hold the same utterances; missing or extra ones are named.
+"""
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = make_parser(DESCRIPTION, "score")
+    parser.add_argument("--ref", type=existing_file, required=True, metavar="TEXT", help="references")
+    parser.add_argument("--hyp", type=existing_file, required=True, metavar="TEXT", help="hypotheses")
+    parser.add_argument(
+        "--cer",
+        action="store_true",
+        help="give the character error rate too: over Unicode characters, the one space between two words included",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write counts and rates (in percent) as JSON")
+    parser.add_argument("--details", type=Path, metavar="FILE", help="write every utterance aligned, totals at the end")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    score = score_files(args.ref, args.hyp)
+    if args.json:
+        write_json_file(args.json, score.as_json(cer=args.cer))
+    if args.details:
+        write_lines(args.details, details(score, cer=args.cer))
+    print(summary("WER", score.words))
+    if args.cer:
+        print(summary("CER", score.chars))
+
+
+if __name__ == "__main__":
+    run(main)
