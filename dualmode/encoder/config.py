@@ -55,8 +55,15 @@ class EncoderConfig:
     left_ms: Sequence[float] = (1280,)
 
     def __post_init__(self):
-        for name in ("input_size", "output_size", "num_blocks", "attention_heads", "linear_units", "kernel_size",
-                     "subsampling_channels"):
+        for name in (
+            "input_size",
+            "output_size",
+            "num_blocks",
+            "attention_heads",
+            "linear_units",
+            "kernel_size",
+            "subsampling_channels",
+        ):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise UserError(f"encoder_conf: {name} is {value!r}: it must be a whole number of at least 1")

@@ -18,8 +18,8 @@ from dualmode.supernet.masked_linear import MaskedLinear
 class PruningSchedule:
     """When the masks are found anew, and how sparse they are by then.
 
-    The sparsity follows the cubic ramp of Zhu and Gupta (2017), "To prune, or not to prune"; updates are counted in
-    optimizer steps::
+    The sparsity follows the cubic ramp of Zhu and Gupta (2017), "To prune, or not to prune"; steps are training
+    batches::
 
         target |            ________
                |       _--
@@ -149,7 +149,7 @@ def layer_report(module: nn.Module, level: int) -> list[dict]:
 
 
 def check_masks(module: nn.Module, sparsities: Sequence[float], block: Sequence[int]) -> None:
-    """Raise UserError unless every mask below ``module`` has its sparsity, to one block, and is made of whole blocks."""
+    """Raise UserError unless every mask below ``module`` is made of whole blocks and has its sparsity, to one block."""
     size = block[0] * block[1]
     for name, layer in prunable(module):
         for mask, sparsity in zip(layer.masks, sparsities, strict=True):

@@ -1,0 +1,43 @@
+"""A recogniser from its configuration: the same function for training, decoding and export."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from dualmode.asr.model import Recogniser, RecogniserConfig
+from dualmode.encoder.config import EncoderConfig, from_mapping
+from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.supernet.pruning import PruningSchedule
+from dualmode.supernet.self_pruning import BranchWeights
+
+
+def build_encoder(conf: Mapping) -> DualModeEncoder:
+    """Build an encoder with new weights from ``conf["encoder_conf"]``; a bad key or value is a UserError."""
+    return DualModeEncoder(from_mapping(EncoderConfig, conf.get("encoder_conf") or {}, "encoder_conf"))
+
+
+def build_recogniser(
+    conf: Mapping,
+    tokens: Sequence[str],
+    encoder: DualModeEncoder | None = None,
+    augment: Callable | None = None,
+    cls: type[Recogniser] = Recogniser,
+) -> Recogniser:
+    """Build a recogniser with new weights from a training's configuration.
+
+    Args:
+        conf: holds encoder_conf, model_conf, pruning_conf and branch_conf, as in ``conf/tuning/*.yaml``.
+        tokens: the vocabulary.
+        encoder: an encoder built already; by default one is built from encoder_conf.
+        augment: see :class:`Recogniser`.
+        cls: the class to build.
+
+    Raises:
+        UserError: an unknown key or an impossible value, named.
+    """
+    return cls(
+        encoder=build_encoder(conf) if encoder is None else encoder,
+        tokens=tokens,
+        config=from_mapping(RecogniserConfig, conf.get("model_conf") or {}, "model_conf"),
+        schedule=from_mapping(PruningSchedule, conf.get("pruning_conf") or {}, "pruning_conf"),
+        branches=from_mapping(BranchWeights, conf.get("branch_conf") or {}, "branch_conf"),
+        augment=augment,
+    )

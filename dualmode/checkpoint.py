@@ -1,0 +1,93 @@
+"""Model folders: ``config.yaml`` beside weights, read without running anything that is in them."""
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from dualmode.errors import UserError
+
+
+def read_yaml(path: Path) -> dict:
+    """Read a YAML mapping; a missing file, bad syntax or another type is a UserError."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold keys and values, not a {type(value).__name__}")
+    return value
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict; ``weights_only`` keeps a stranger's file from running code.
+
+    Raises:
+        UserError: the file is missing, truncated, or holds more than weights.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}: train the model first, or name another one")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
+
+
+def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
+    """Load ``weights`` into ``module``; a name or size that does not match is a UserError that names both sides."""
+    expected = module.state_dict()
+    missing = sorted(set(expected) - set(weights))
+    extra = sorted(set(weights) - set(expected))
+    if missing or extra:
+        what = f"lacks {missing[0]}" if missing else f"has {extra[0]}, which the model does not know"
+        count = len(missing) + len(extra)
+        raise UserError(f"{source} does not fit the configuration: it {what} ({count} names differ)")
+    for name, tensor in expected.items():
+        if tensor.shape != weights[name].shape:
+            raise UserError(
+                f"{source} does not fit the configuration: {name} is {tuple(weights[name].shape)} there "
+                f"and {tuple(tensor.shape)} here"
+            )
+        if tensor.dtype == torch.bool and weights[name].dtype != torch.bool:
+            raise UserError(f"{source}: the mask {name} is {weights[name].dtype}, not boolean; was it averaged?")
+    module.load_state_dict(weights)
+
+
+def encoder_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the encoder's part of a model's weights, without the prefix ``encoder.``."""
+    prefix = "encoder."
+    return {name[len(prefix) :]: tensor for name, tensor in weights.items() if name.startswith(prefix)}
+
+
+def find_checkpoint(folder: Path, name: str | None = None) -> Path:
+    """Return the checkpoint of a model folder: ``name``, or ``model.pth``, or what training found best, or the latest.
+
+    Raises:
+        UserError: there is none.
+    """
+    names = [name] if name else ["model.pth", "valid.ter.best.pth", "valid.loss.best.pth", "latest.pth"]
+    for candidate in names:
+        if (folder / candidate).is_file():
+            return folder / candidate
+    raise UserError(f"there is no checkpoint in {folder} (looked for {', '.join(names)}): train the model first")
+
+
+def load_cmvn(module: nn.Module, path: Path) -> None:
+    """Read the training set's mean and standard deviation of each fbank bin into ``module`` (a GlobalNorm)."""
+    try:
+        stats = json.loads(path.read_text(encoding="utf-8"))
+        mean, std = torch.tensor(stats["mean"]), torch.tensor(stats["std"])
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}: run stage 1, or dualmode.bin.compute_cmvn") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a file of dualmode.bin.compute_cmvn: {error}") from error
+    if mean.shape != module.mean.shape or std.shape != module.std.shape or not (std > 0).all():
+        raise UserError(f"{path} must hold {module.mean.numel()} means and positive standard deviations")
+    module.mean.copy_(mean)
+    module.std.copy_(std)

@@ -1,0 +1,90 @@
+"""A trained recogniser, ready to run as one of its sub-networks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dualmode.asr.build import build_recogniser
+from dualmode.asr.model import Recogniser
+from dualmode.checkpoint import find_checkpoint, load_into, load_weights, read_yaml
+from dualmode.data.tokens import Tokenizer
+from dualmode.errors import UserError
+from dualmode.supernet.pruning import check_masks
+from dualmode.supernet.storage import kept_parameters, materialise, pack_subnet
+from dualmode.supernet.subnet import Context, Subnet
+
+
+@dataclass(frozen=True)
+class LoadedRecogniser:
+    """A recogniser whose weights are those of ``subnet``, masks multiplied in.
+
+    Attributes:
+        model: in evaluation mode.  Run it with ``context``, at sparsity 0: its pruned weights are zeros now.
+        tokenizer: of its vocabulary.
+        subnet: what it was loaded as.
+        parameters_total, parameters_kept: of the supernet and of the sub-network.
+        stored_bytes: size of the sub-network as a file, see :mod:`dualmode.supernet.storage`.
+        checkpoint: where the weights come from.
+        config: the training's ``config.yaml``.
+    """
+
+    model: Recogniser
+    tokenizer: Tokenizer
+    subnet: Subnet
+    parameters_total: int
+    parameters_kept: int
+    stored_bytes: int
+    checkpoint: Path
+    config: dict
+
+    @property
+    def context(self) -> Context:
+        return self.subnet.context
+
+
+def check_trained(model: Recogniser, subnet: Subnet) -> None:
+    """Raise UserError if the supernet was not trained to run as ``subnet``."""
+    config = model.encoder.config
+    config.level(subnet.sparsity)
+    trained = subnet.context == Context() if subnet.sparsity == 0 else subnet.context in config.contexts
+    if not trained:
+        names = [str(Subnet())] + [str(Subnet(s, c)) for s in config.sparsities for c in config.contexts]
+        raise UserError(
+            f"this model was not trained to run as: {subnet}; it was trained as: {'; '.join(names)} "
+            "(--force decodes all the same)"
+        )
+
+
+def load_recogniser(folder: Path, subnet: Subnet, checkpoint: str | None = None, force: bool = False):
+    """Load the model folder of a fine-tuning as ``subnet``.
+
+    Args:
+        folder: holds config.yaml, tokens/ and checkpoints.
+        subnet: which weights and context.
+        checkpoint: file in ``folder``; by default the best one.
+        force: also run it as a sub-network that it was not trained as.
+
+    Raises:
+        UserError: something is missing or damaged, does not fit together, or was not trained.
+    """
+    config = read_yaml(folder / "config.yaml")
+    tokenizer = Tokenizer.load(folder / "tokens")
+    model = build_recogniser(config, tokenizer.tokens)
+    path = find_checkpoint(folder, checkpoint)
+    load_into(model, load_weights(path), path)
+    encoder = model.encoder.config
+    check_masks(model, encoder.sparsities, encoder.block)
+    if not force:
+        check_trained(model, subnet)
+    level = encoder.level(subnet.sparsity)
+    loaded = LoadedRecogniser(
+        model=model.eval(),
+        tokenizer=tokenizer,
+        subnet=subnet,
+        parameters_total=kept_parameters(model, 0),
+        parameters_kept=kept_parameters(model, level),
+        stored_bytes=len(pack_subnet(model, level, subnet.sparsity, encoder.block)),
+        checkpoint=path,
+        config=config,
+    )
+    materialise(model, level)
+    return loaded

@@ -1,0 +1,1 @@
+"""wav2vec 2.0 pre-training of the supernet: masked frames are told from distractors, by both branches."""

@@ -1,0 +1,56 @@
+"""Targets of the pre-training: frames as entries of a product codebook."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """Quantised frames.
+
+    Attributes:
+        vectors: (frames, size), differentiable by the straight-through estimator.
+        codes: (frames, groups), the chosen entries.
+        perplexity: (groups,), exp of the entropy of the mean softmax over the frames; between 1 and ``entries``.
+    """
+
+    vectors: Tensor
+    codes: Tensor
+    perplexity: Tensor
+
+
+class GumbelQuantizer(nn.Module):
+    """Product quantizer of wav2vec 2.0: an entry of each group is chosen by a Gumbel softmax, then joined.
+
+    Args:
+        input_size: size of a frame.
+        groups: codebooks.
+        entries: entries of each codebook.
+        size: of the quantised vector; a multiple of ``groups``.
+    """
+
+    def __init__(self, input_size: int, groups: int, entries: int, size: int):
+        super().__init__()
+        self.groups, self.entries = groups, entries
+        self.logits = nn.Linear(input_size, groups * entries)
+        nn.init.normal_(self.logits.weight)
+        nn.init.zeros_(self.logits.bias)
+        self.codebook = nn.Parameter(torch.empty(groups, entries, size // groups).uniform_())
+        self.project = nn.Linear(size, size)
+
+    def forward(self, x: Tensor, temperature: float) -> Quantized:
+        """Quantise x (frames, input_size).  While training, noise of ``temperature`` explores the entries."""
+        logits = self.logits(x).float().view(-1, self.groups, self.entries)
+        average = logits.softmax(dim=-1).mean(dim=0)
+        perplexity = torch.exp(-(average * (average + 1e-7).log()).sum(dim=-1))
+        codes = logits.argmax(dim=-1)
+        if self.training:
+            chosen = F.gumbel_softmax(logits, tau=temperature, hard=True)
+            codes = chosen.argmax(dim=-1)
+        else:
+            chosen = F.one_hot(codes, self.entries).to(logits.dtype)
+        vectors = torch.einsum("fge,ges->fgs", chosen, self.codebook).flatten(1)
+        return Quantized(self.project(vectors), codes, perplexity)

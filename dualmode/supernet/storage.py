@@ -1,0 +1,106 @@
+"""A sub-network as bytes: what a device would have to store.
+
+A safetensors file.  A pruned weight (out, in) becomes two tensors, kept blocks only::
+
+    NAME.values   (kept blocks, rows * columns), the blocks in row-major order
+    NAME.bitmap   bits, packed big-endian: which blocks of the (out / rows, in / columns) grid are kept
+
+Everything else is stored as it is.  The file's metadata says ``sparsity`` and ``block``.
+"""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from dualmode.errors import UserError
+from dualmode.supernet.pruning import prunable
+
+VALUES, BITMAP = ".values", ".bitmap"
+
+
+def _to_blocks(weight: Tensor, block: Sequence[int]) -> Tensor:
+    """Cut weight (out, in) into blocks (out / rows * in / columns, rows * columns)."""
+    (out, inner), (rows, columns) = weight.shape, block
+    grid = weight.reshape(out // rows, rows, inner // columns, columns).transpose(1, 2)
+    return grid.reshape(-1, rows * columns)
+
+
+def _from_blocks(blocks: Tensor, shape: Sequence[int], block: Sequence[int]) -> Tensor:
+    (out, inner), (rows, columns) = shape, block
+    return blocks.reshape(out // rows, inner // columns, rows, columns).transpose(1, 2).reshape(out, inner)
+
+
+def stored_tensors(model: nn.Module, level: int, block: Sequence[int]) -> dict[str, Tensor]:
+    """Return what has to be stored of ``model`` to run it at mask ``level`` (0: dense), by name."""
+    tensors = {name: tensor for name, tensor in model.state_dict().items() if isinstance(tensor, Tensor)}
+    for name, layer in prunable(model):
+        del tensors[f"{name}.masks"]
+        if level:
+            del tensors[f"{name}.weight"]
+            kept = _to_blocks(layer.masks[level - 1], block).any(dim=1)
+            tensors[f"{name}.weight{VALUES}"] = _to_blocks(layer.weight.detach(), block)[kept]
+            tensors[f"{name}.weight{BITMAP}"] = torch.from_numpy(np.packbits(kept.numpy()))
+    return {name: tensor.contiguous() for name, tensor in tensors.items() if not name.endswith("_extra_state")}
+
+
+def pack_subnet(model: nn.Module, level: int, sparsity: float, block: Sequence[int]) -> bytes:
+    """Return the file of the sub-network; its length is the "bytes stored" of the results."""
+    metadata = {"format": "dualmode-subnet-1", "sparsity": json.dumps(sparsity), "block": json.dumps(list(block))}
+    return save(stored_tensors(model, level, block), metadata=metadata)
+
+
+def unpack_subnet(path, shapes: dict[str, Sequence[int]]) -> dict[str, Tensor]:
+    """Read a sub-network back as dense tensors, pruned weights as zeros.
+
+    Args:
+        path: a file of :func:`pack_subnet`.
+        shapes: the shape of each pruned weight, by name.
+
+    Raises:
+        UserError: the file is damaged, or does not fit ``shapes``.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            block = json.loads(file.metadata()["block"])
+            stored = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a sub-network file: {error}") from error
+    tensors = {name: tensor for name, tensor in stored.items() if not name.endswith((VALUES, BITMAP))}
+    for name, shape in shapes.items():
+        if name in tensors:
+            continue
+        try:
+            values, bitmap = stored[name + VALUES], stored[name + BITMAP]
+        except KeyError as error:
+            raise UserError(f"{path} has no tensor {error}") from None
+        blocks = shape[0] * shape[1] // (block[0] * block[1])
+        kept = torch.from_numpy(np.unpackbits(bitmap.numpy(), count=blocks).astype(bool))
+        if len(bitmap) != -(-blocks // 8) or values.shape != (int(kept.sum()), block[0] * block[1]):
+            raise UserError(f"{path}: the blocks of {name} do not fit its shape of {shape[0]}x{shape[1]}")
+        whole = values.new_zeros(blocks, block[0] * block[1])
+        whole[kept] = values
+        tensors[name] = _from_blocks(whole, shape, block)
+    return tensors
+
+
+def kept_parameters(model: nn.Module, level: int) -> int:
+    """Return how many parameters of ``model`` run at mask ``level``."""
+    total = sum(parameter.numel() for parameter in model.parameters())
+    if level == 0:
+        return total
+    return total - sum(int((~layer.masks[level - 1]).sum()) for _, layer in prunable(model))
+
+
+@torch.no_grad()
+def materialise(model: nn.Module, level: int) -> None:
+    """Multiply the masks of ``level`` into the weights, for good; run the model as dense from then on.
+
+    Decoding then pays for the masks once, not in every chunk.
+    """
+    for _, layer in prunable(model):
+        layer.weight.copy_(layer.weight_at(level))

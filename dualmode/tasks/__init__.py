@@ -1,0 +1,1 @@
+"""Thin glue to ESPnet: its trainer, YAML, checkpoints and launcher run our models."""

@@ -1,0 +1,70 @@
+"""From a recipe's folders to an ESPnet training."""
+
+import difflib
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.checkpoint import read_yaml
+from dualmode.errors import UserError
+from dualmode.tasks.base import SupernetTask
+from dualmode.tasks.trainer import read_history
+
+
+def check_yaml_keys(task: type[SupernetTask], path: Path) -> None:
+    """Raise UserError for a key of the YAML file that the task does not know, with the nearest one that it does."""
+    known = {action.dest for action in task.get_parser()._actions}
+    for key in read_yaml(path):
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UserError(f"{path} has the key {key!r}, which no option goes by{hint}")
+
+
+def data_arguments(phase: str, folder: Path, names: Sequence[str]) -> list[str]:
+    """Return ESPnet's options for the ``phase`` ("train" or "valid") data in a folder of dualmode.bin.make_fbank."""
+    sources = {"speech": ("feats.scp", "kaldi_ark"), "text": ("text", "text")}
+    arguments = []
+    for name in names:
+        file, kind = sources[name]
+        if not (folder / file).is_file():
+            raise UserError(f"there is no {folder / file}: run stage 1, or dualmode.bin.make_fbank")
+        arguments += [f"--{phase}_data_path_and_name_and_type", f"{folder / file},{name},{kind}"]
+    return [*arguments, f"--{phase}_shape_file", str(folder / "speech_shape")]
+
+
+def train(
+    task: type[SupernetTask], config: Path, train_dir: Path, valid_dir: Path, out: Path, options: Sequence[str]
+) -> None:
+    """Train ``task`` as ``config`` says, or go on from the last checkpoint in ``out``, and draw the curves.
+
+    ESPnet's own log goes to ``out``/train.log; progress and results of each epoch go to the terminal.
+
+    Raises:
+        UserError: the configuration or the data cannot be used.
+    """
+    check_yaml_keys(task, config)
+    out.mkdir(parents=True, exist_ok=True)
+    # Python sets a handler up only once, so this one keeps ESPnet's from writing to the terminal.
+    logging.basicConfig(
+        filename=out / "train.log",
+        level=logging.INFO,
+        format=f"[{os.uname().nodename}] %(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
+    )
+    warnings.filterwarnings("ignore", category=FutureWarning, module="espnet2")  # torch's news for ESPnet's authors
+    names = task.required_data_names()
+    if (out / "checkpoint.pth").is_file():
+        print(f"going on from the last finished epoch in {out / 'checkpoint.pth'}", flush=True)
+    task.main(
+        cmd=[
+            *("--config", str(config), "--output_dir", str(out), "--resume", "true"),
+            *data_arguments("train", train_dir, names),
+            *data_arguments("valid", valid_dir, names),
+            *options,
+        ]
+    )
+    from dualmode.results.plots import plot_history
+
+    plot_history(read_history(out), out / "curves.png", title=out.name)
