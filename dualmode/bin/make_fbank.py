@@ -1,0 +1,82 @@
+"""Make the features of a data set."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import existing_dir, make_parser, run
+from dualmode.errors import UserError
+
+DESCRIPTION = """
+Make the features of a data set: log-mel filter banks, 80 bins, 25 ms every 10 ms, as the device's runtime has them.
+
+Reads 16 kHz mono audio from a Kaldi folder, leaves out the utterances of DATA/rejected.tsv (see validate_data), and
+writes feats.ark, feats.scp, text, utt2spk, spk2utt, utt2num_frames, speech_shape, rejected.tsv and warned.tsv.  A
+folder without a text file is unlabelled speech.
+
+With --tokens, utterances whose transcript has characters outside the token list, or which are too short for their
+transcript, are found.  --unseen reject (training sets) leaves them out and lists them in rejected.tsv; --unseen warn
+(test sets) keeps them and lists them in warned.tsv, since leaving them out would flatter the word error rate.
+"""
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = make_parser(DESCRIPTION, "make_fbank")
+    parser.add_argument("--data", type=existing_dir, required=True, metavar="DIR", help="Kaldi folder to read")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="feature folder to write")
+    parser.add_argument(
+        "--speeds", default="1.0", metavar="LIST", help="speed factors, a copy of the set for each, such as 0.9,1.0,1.1"
+    )
+    parser.add_argument("--tokens", type=existing_dir, metavar="DIR", help="token list to check transcripts against")
+    parser.add_argument(
+        "--unseen",
+        choices=("reject", "warn"),
+        default="reject",
+        help="what to do with transcripts that the token list or the utterance's length cannot spell",
+    )
+    parser.add_argument(
+        "--max-rejected",
+        type=float,
+        default=1.0,
+        metavar="PERCENT",
+        help="fail when a larger share is rejected, in percent",
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    from dualmode.data.kaldi_dir import read_kaldi_dir
+    from dualmode.data.make_fbank import Checks, make_fbank
+    from dualmode.data.rejection import read_rejections, summarise
+    from dualmode.data.speed import parse_speeds
+    from dualmode.data.tokens import Tokenizer
+
+    if not 0 <= args.max_rejected <= 100:
+        raise UserError(f"--max-rejected {args.max_rejected:g}: expected percent, 0 to 100")
+    if args.out.resolve() == args.data.resolve():
+        raise UserError(f"--out {args.out} is the data folder itself: it would be replaced")
+    listed = args.data / "rejected.tsv"
+    skip = frozenset(rejection.utt for rejection in read_rejections(listed)) if listed.is_file() else frozenset()
+    folder = read_kaldi_dir(args.data, with_text=(args.data / "text").is_file())
+    tokenizer = Tokenizer.load(args.tokens) if args.tokens else None
+    if tokenizer and folder.text is None:
+        raise UserError(f"--tokens was given, but {args.data} has no text file to check")
+    speeds = parse_speeds(args.speeds)
+    checks = Checks(tokenizer, args.unseen == "warn", args.max_rejected)
+    result = make_fbank(folder, args.out, speeds, checks, skip, args.jobs)
+    kept = result.total - len(result.rejected)
+    print(f"{args.out}: features of {kept} utterances, {result.frames / 360000:.2f} h")
+    if skip:
+        print(f"{args.out}: {len(skip)} utterances left out that {listed} lists")
+    if result.rejected:
+        counts = f"{len(result.rejected)} of {result.total} rejected ({summarise(result.rejected)})"
+        print(f"{args.out}: {counts}, see {args.out}/rejected.tsv")
+    if result.warned:
+        counts = f"{len(result.warned)} kept that cannot be recognised without error ({summarise(result.warned)})"
+        print(f"{args.out}: warning: {counts}, see {args.out}/warned.tsv")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,42 @@
+"""Make the token list of a recogniser from the training transcripts."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import existing_file, make_parser, run
+
+DESCRIPTION = """
+Make the token list of a recogniser from the training transcripts.
+
+Writes OUT/tokens.txt (one token a line, <blank> and <unk> first), OUT/tokens.json and, for --type bpe, OUT/bpe.model.
+"""
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = make_parser(DESCRIPTION, "make_tokens")
+    parser.add_argument("--text", type=existing_file, required=True, help="Kaldi text file: id and transcript a line")
+    parser.add_argument("--exclude", type=existing_file, metavar="TSV", help="list of rejected utterances to leave out")
+    parser.add_argument("--type", choices=("char", "word", "bpe"), default="char", help="what a token is")
+    parser.add_argument("--vocab-size", type=int, metavar="N", help="tokens in all; for bpe, and word if not all words")
+    parser.add_argument(
+        "--bpe-algorithm", choices=("unigram", "bpe"), default="unigram", help="SentencePiece algorithm for --type bpe"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    from dualmode.data.kaldi_dir import read_table
+    from dualmode.data.make_tokens import make_token_list
+    from dualmode.data.rejection import read_rejections
+
+    excluded = {rejection.utt for rejection in read_rejections(args.exclude)} if args.exclude else set()
+    texts = [text for utt, text in read_table(args.text).items() if utt not in excluded]
+    tokens = make_token_list(texts, args.out, args.type, args.vocab_size, args.bpe_algorithm)
+    print(f"{args.out}: {len(tokens)} tokens of type {args.type} from {len(texts)} transcripts")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""From a Kaldi folder of audio to features and tokens.  Nothing in here needs torch or ESPnet."""

@@ -1,0 +1,85 @@
+"""Reading one audio file: mono float32 in [-1, 1] at the expected sample rate, or a typed reason why not."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from dualmode.data.rejection import Reason
+
+# Decoders of lossy formats overshoot 1.0 by a little; a file whose samples are still on the 16-bit integer scale
+# overshoots it by four orders of magnitude.  Features depend on the scale, so only the first may pass.
+MAX_PEAK = 4.0
+
+
+class AudioFault(Exception):
+    """A file that cannot be used as one utterance.
+
+    Attributes:
+        reason: which of the known faults it is.
+        detail: what was found, naming the file.
+    """
+
+    def __init__(self, reason: Reason, detail: str):
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason, self.detail = reason, detail
+
+    def __reduce__(self):
+        # Exceptions are pickled by their message alone; worker processes hand this one back whole.
+        return AudioFault, (self.reason, self.detail)
+
+
+def read_header(path: str | os.PathLike, sample_rate: int) -> int:
+    """Return the number of samples the header promises, without decoding them.
+
+    Raises:
+        AudioFault: missing, empty or undecodable file, another sample rate, more than one channel.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AudioFault(Reason.MISSING_FILE, f"there is no file {path}")
+    if path.stat().st_size == 0:
+        raise AudioFault(Reason.EMPTY_AUDIO, f"{path} has 0 bytes")
+    try:
+        info = soundfile.info(str(path))
+    except soundfile.SoundFileError as error:
+        raise AudioFault(Reason.UNDECODABLE, f"{path}: {_say(error)}") from None
+    if info.samplerate != sample_rate:
+        raise AudioFault(Reason.SAMPLE_RATE, f"{path} has {info.samplerate} Hz, expected {sample_rate} Hz")
+    if info.channels != 1:
+        raise AudioFault(Reason.NOT_MONO, f"{path} has {info.channels} channels, expected 1")
+    if info.frames == 0:
+        raise AudioFault(Reason.EMPTY_AUDIO, f"{path} has no samples")
+    return info.frames
+
+
+def read_audio(path: str | os.PathLike, sample_rate: int) -> np.ndarray:
+    """Decode a whole file.
+
+    Returns:
+        (samples,) float32, full scale at 1.0.
+
+    Raises:
+        AudioFault: as :func:`read_header`; also fewer samples than the header promises, NaN or infinite samples,
+            samples far outside [-1, 1].
+    """
+    promised = read_header(path, sample_rate)
+    try:
+        samples, _ = soundfile.read(str(path), dtype="float32")
+    except soundfile.SoundFileError as error:
+        raise AudioFault(Reason.UNDECODABLE, f"{path}: {_say(error)}") from None
+    if len(samples) < promised:
+        raise AudioFault(Reason.UNDECODABLE, f"{path} is cut off: {len(samples)} of {promised} samples can be decoded")
+    bad = np.flatnonzero(~np.isfinite(samples))
+    if len(bad):
+        raise AudioFault(Reason.NOT_FINITE, f"{path} has {len(bad)} NaN or infinite samples, the first at {bad[0]}")
+    peak = float(np.abs(samples).max())
+    if peak > MAX_PEAK:
+        raise AudioFault(Reason.BAD_SCALE, f"{path} has samples up to {peak:g}, expected the range -1 to 1")
+    return samples
+
+
+def _say(error: Exception) -> str:
+    """libsndfile's message without its ``Error opening 'path':`` start."""
+    return str(error).split("': ")[-1].rstrip(".")

@@ -1,0 +1,103 @@
+"""Utterances that cannot be used: each has a reason and a line in a list, and too many of them stop the work."""
+
+import enum
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dualmode.errors import UserError
+from dualmode.files import atomic_write
+
+HEADER = "utt\treason\tdetail"
+
+
+class Reason(str, enum.Enum):
+    """Why an utterance is rejected; the value is what stands in the list."""
+
+    NO_AUDIO = "no-audio"
+    NO_TEXT = "no-text"
+    NO_SPEAKER = "no-speaker"
+    MISSING_FILE = "missing-file"
+    EMPTY_AUDIO = "empty-audio"
+    UNDECODABLE = "undecodable-audio"
+    SAMPLE_RATE = "other-sample-rate"
+    NOT_MONO = "not-mono"
+    NOT_FINITE = "nan-samples"
+    BAD_SCALE = "bad-scale"
+    TOO_SHORT = "too-short"
+    TOO_LONG = "too-long"
+    WRONG_DURATION = "wrong-duration"
+    UNSEEN_TOKEN = "characters-outside-token-list"
+    SHORT_FOR_TEXT = "too-short-for-transcript"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """One rejected utterance; ``detail`` says what was found, in words."""
+
+    utt: str
+    reason: Reason
+    detail: str
+
+
+def write_rejections(path: str | os.PathLike, rejections: Iterable[Rejection]) -> None:
+    """Write ``utt<TAB>reason<TAB>detail`` lines under a header, in the order given."""
+    with atomic_write(path) as out:
+        out.write(HEADER + "\n")
+        for rejection in rejections:
+            detail = " ".join(rejection.detail.split())
+            out.write(f"{rejection.utt}\t{rejection.reason.value}\t{detail}\n")
+
+
+def read_rejections(path: str | os.PathLike) -> list[Rejection]:
+    """Read what :func:`write_rejections` wrote.
+
+    Raises:
+        UserError: the file is no such list.
+    """
+    lines = Path(path).read_text(encoding="utf-8").split("\n")
+    if lines[0] != HEADER or lines[-1] != "":
+        raise UserError(f"{path} is no complete list of rejected utterances: run validate_data again")
+    rejections = []
+    for number, line in enumerate(lines[1:-1], start=2):
+        try:
+            utt, reason, detail = line.split("\t")
+            rejections.append(Rejection(utt, Reason(reason), detail))
+        except ValueError:
+            raise UserError(f"{path}:{number}: expected 'utt<TAB>reason<TAB>detail' with a known reason") from None
+    return rejections
+
+
+def summarise(rejections: Sequence[Rejection]) -> str:
+    """Return the counts by reason, the most frequent first, as ``3 no-text, 1 missing-file``."""
+    counts = Counter(rejection.reason.value for rejection in rejections)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {reason}" for reason, count in ranked)
+
+
+def stop_if_too_many(
+    rejections: Sequence[Rejection], total: int, max_percent: float, listed_in: str | os.PathLike
+) -> None:
+    """Let a few rejected utterances pass, refuse many.
+
+    Args:
+        rejections: what was rejected; the list is already in the file ``listed_in``.
+        total: utterances looked at, the rejected ones among them.
+        max_percent: the share that may be rejected, 0 to 100.
+
+    Raises:
+        UserError: more than ``max_percent`` of ``total`` are rejected, or nothing is left.
+    """
+    percent = 100 * len(rejections) / total if total else 0.0
+    if percent <= max_percent and len(rejections) < total:
+        return
+    if total == 0:
+        raise UserError(f"no utterance to work on (see {listed_in}): is the data folder empty?")
+    first = "; ".join(f"{r.utt}: {r.reason.value} ({r.detail})" for r in rejections[:3])
+    raise UserError(
+        f"{len(rejections)} of {total} utterances ({percent:.1f} %) are rejected, "
+        f"more than the {max_percent:g} % allowed: {summarise(rejections)}; "
+        f"all are listed in {listed_in}, the first are {first}; repair the data or raise --max-rejected"
+    )

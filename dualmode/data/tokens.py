@@ -1,0 +1,125 @@
+"""Tokens: what the recogniser puts out, and how text becomes them and comes back.
+
+A token list is a folder with ``tokens.txt`` (one token a line, its number is the line counted from 0), ``tokens.json``
+({"type": "char"}) and, for type bpe, ``bpe.model`` (SentencePiece).  Line 0 is ``<blank>``, line 1 ``<unk>``.
+
+    type    "go on" becomes
+    char    g o <space> o n
+    word    go on
+    bpe     ▁go ▁on
+
+In text every run of white space counts as one space, so decode(encode(text)) == " ".join(text.split()) for text that
+the list covers.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from dualmode.errors import UserError
+
+BLANK, UNK, SPACE = "<blank>", "<unk>", "<space>"
+WORD_START = "\u2581"  # SentencePiece's mark for a space before a piece
+TYPES = ("char", "word", "bpe")
+
+
+class Tokenizer:
+    """Text to token numbers and back.
+
+    Args:
+        kind: "char", "word" or "bpe".
+        tokens: all tokens, ``<blank>`` and ``<unk>`` first.
+        bpe_model: SentencePiece model, for type bpe; read on the first use of encode or unseen.
+
+    Raises:
+        UserError: the list is no token list of that type.
+    """
+
+    blank_id = 0
+    unk_id = 1
+
+    def __init__(self, kind: str, tokens: Sequence[str], bpe_model: str | os.PathLike | None = None):
+        if kind not in TYPES:
+            raise UserError(f"unknown token type {kind!r}: expected one of {', '.join(TYPES)}")
+        if list(tokens[:2]) != [BLANK, UNK]:
+            raise UserError(f"a token list starts with {BLANK} and {UNK}, this one starts with {list(tokens[:2])}")
+        if len(set(tokens)) != len(tokens):
+            twice = sorted({token for token in tokens if list(tokens).count(token) > 1})
+            raise UserError(f"the token list has tokens twice: {twice[:5]}")
+        if kind == "bpe" and bpe_model is None:
+            raise UserError("a token list of type bpe needs its SentencePiece model bpe.model")
+        self.kind = kind
+        self.tokens = list(tokens)
+        self._bpe_path = bpe_model
+        # The special tokens are no text: a word "<blank>" in a transcript is an unknown word.
+        self._ids = {token: number for number, token in enumerate(self.tokens) if number > self.unk_id}
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike) -> "Tokenizer":
+        """Read a token list folder.
+
+        Raises:
+            UserError: a file is missing or malformed.
+        """
+        folder = Path(folder)
+        for name in ("tokens.txt", "tokens.json"):
+            if not (folder / name).is_file():
+                raise UserError(f"there is no {folder / name}: make it with python -m dualmode.bin.make_tokens")
+        try:
+            kind = json.loads((folder / "tokens.json").read_text(encoding="utf-8"))["type"]
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{folder}/tokens.json is no JSON object with the key type") from None
+        tokens = (folder / "tokens.txt").read_bytes().decode("utf-8").split("\n")
+        if tokens.pop() != "":
+            raise UserError(f"{folder}/tokens.txt has no end of line at its end: it may be cut off")
+        bpe_model = folder / "bpe.model" if (folder / "bpe.model").is_file() else None
+        return cls(kind, tokens, bpe_model)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @cached_property
+    def _bpe(self):
+        import sentencepiece
+
+        return sentencepiece.SentencePieceProcessor(model_file=str(self._bpe_path))
+
+    def encode(self, text: str) -> list[int]:
+        """Return the token numbers of ``text``; what the list does not cover becomes ``unk_id``."""
+        words = text.split()
+        if self.kind == "bpe":
+            # The model numbers its pieces from <unk> = 0; the list has <blank> before them.
+            return [piece + 1 for piece in self._bpe.encode(" ".join(words))]
+        units = words if self.kind == "word" else [SPACE if char == " " else char for char in " ".join(words)]
+        return [self._ids.get(unit, self.unk_id) for unit in units]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of token numbers; unknown tokens appear as ``<unk>``.
+
+        Raises:
+            ValueError: a number is outside the list, or is the blank, which stands for no text (collapse it first).
+        """
+        ids = [int(number) for number in ids]
+        for number in ids:
+            if not self.blank_id < number < len(self.tokens):
+                raise ValueError(f"token number {number} is not in 1 to {len(self.tokens) - 1}")
+        tokens = [self.tokens[number] for number in ids]
+        if self.kind == "word":
+            return " ".join(tokens)
+        mark = SPACE if self.kind == "char" else WORD_START
+        return " ".join("".join(token.replace(mark, " ") for token in tokens).split())
+
+    def unseen(self, text: str) -> list[str]:
+        """Return the characters (type word: the words) of ``text`` that the list does not cover, sorted, each once."""
+        words = text.split()
+        if self.kind == "word":
+            return sorted({word for word in words if word not in self._ids})
+        if self.kind == "char":
+            return sorted({char for word in words for char in word if char not in self._ids})
+        surface = self._bpe.encode(" ".join(words), out_type=str)
+        numbers = self._bpe.encode(" ".join(words))
+        unknown = {char for piece, number in zip(surface, numbers, strict=True) if number == 0 for char in piece}
+        # The mark in a transcript would come back as a space.
+        return sorted((unknown - {WORD_START}) | ({WORD_START} & set(text)))
