@@ -1,0 +1,100 @@
+"""Score every decoded set of a model and write the table of results."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import existing_dir, existing_file, make_parser, run
+from dualmode.results.decodes import Decode, read_decodes, rejected_utterances
+from dualmode.results.details import details
+from dualmode.results.output import writable, write_json_file, write_lines
+from dualmode.results.page import results_page
+from dualmode.results.provenance import provenance
+from dualmode.results.table import LEGEND, terminal_table
+
+DESCRIPTION = """
+Score every decoded set of a model and write the table of results (stage 6).
+
+Reads   EXP/decode_*/text and decode.json, the references DATA_DIR/<set>/text, EXP/config.yaml if there is one
+Writes  EXP/RESULTS.md     the table, how it was measured, and commands, configuration, commit, seed, versions, machine
+        EXP/results.json   the rows: error rates in percent, times in ms, sizes in bytes
+        EXP/wer.png        the error rates as bars
+        EXP/decode_*/score.json and score.txt (every utterance aligned)
+and prints the table.
+"""
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = make_parser(DESCRIPTION, "report")
+    parser.add_argument("--exp", type=existing_dir, required=True, metavar="EXP", help="folder of the model")
+    parser.add_argument(
+        "--data-dir", type=existing_dir, required=True, metavar="DATA_DIR", help="folder with a folder for each set"
+    )
+    parser.add_argument("--title", default="Results", help="heading of RESULTS.md")
+    parser.add_argument(
+        "--note", action="append", default=[], metavar="TEXT", help="sentence shown above the table; may be repeated"
+    )
+    parser.add_argument(
+        "--command",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="command line that made the model, shown before those of decoding and of this report; may be repeated",
+    )
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        type=existing_file,
+        metavar="FILE",
+        help="configuration to name with its checksum beside EXP/config.yaml; may be repeated",
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else list(argv)
+    args = get_parser().parse_args(argv)
+    decodes = read_decodes(args.exp, args.data_dir)
+    rows = [decode.row() for decode in decodes]
+    notes = args.note + rejection_notes(decodes, args.data_dir)
+    commands = [*args.command, *(decode.meta["command"] for decode in decodes)]
+    commands.append(shlex.join(["python", "-m", "dualmode.bin.report", *argv]))
+    seeds = {decode.meta["seed"] for decode in decodes}
+    configs = [*args.config, *filter(Path.is_file, [args.exp / "config.yaml"])]
+    origin = provenance(list(dict.fromkeys(commands)), seeds.pop() if len(seeds) == 1 else None, configs)
+
+    for decode in decodes:
+        write_json_file(decode.folder / "score.json", decode.score.as_json())
+        write_lines(decode.folder / "score.txt", details(decode.score))
+    write_json_file(args.exp / "results.json", rows)
+    draw(rows, args.exp / "wer.png")
+    figures = [name for name in ("wer.png", "curves.png") if (args.exp / name).is_file()]
+    write_lines(args.exp / "RESULTS.md", results_page(args.title, notes, decodes, origin, figures))
+
+    print("\n".join(["", args.title, "", *terminal_table(rows), "", LEGEND, *notes]))
+    print(f"written: {args.exp / 'RESULTS.md'}, results.json, wer.png")
+
+
+def rejection_notes(decodes: Sequence[Decode], data_dir: Path) -> list[str]:
+    """Say for each set how many of its utterances were rejected before decoding and so are in no row."""
+    notes = []
+    for name in dict.fromkeys(decode.meta["set"] for decode in decodes):
+        listed = data_dir / name / "rejected.tsv"
+        if rejected := rejected_utterances(listed):
+            notes.append(f"{name}: {rejected} utterances were rejected as bad data and are not scored ({listed}).")
+    return notes
+
+
+def draw(rows: Sequence[dict], path: Path) -> None:
+    # matplotlib takes a second to import: only once the rows are known to be good.
+    from dualmode.results.plots import plot_wer
+
+    with writable(path):
+        plot_wer(rows, path)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,125 @@
+"""Decoded sets: ``exp/asr_X/decode_*/{text,decode.json}`` scored into the rows of the results."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dualmode.errors import UserError
+from dualmode.results.score import Score, score_files
+
+NUMBER = (int, float)
+# What decode.json must hold, and of which type.
+FIELDS: dict[str, tuple[type, ...]] = {
+    "set": (str,),
+    "subnet": (str,),
+    "sparsity": NUMBER,
+    "chunk_ms": (*NUMBER, type(None)),
+    "lookahead_ms": (*NUMBER, type(None)),
+    "left_ms": (*NUMBER, type(None)),
+    "params_total": (int,),
+    "params_kept": (int,),
+    "bytes": (int,),
+    "rtf": NUMBER,
+    "audio_s": NUMBER,
+    "decode_s": NUMBER,
+    "utterances": (int,),
+    "threads": (int,),
+    "batch_size": (int,),
+    "checkpoint": (str,),
+    "seed": (int, type(None)),
+    "command": (str,),
+}
+IN_ROW = ("set", "subnet", "sparsity", "chunk_ms", "lookahead_ms", "left_ms")
+MEASURED = ("params_total", "params_kept", "bytes", "rtf")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Decode:
+    """One set decoded with one sub-network: its folder, its decode.json, its score."""
+
+    folder: Path
+    meta: dict[str, Any]
+    score: Score
+
+    def row(self) -> Row:
+        """Return the row of results.json; ``wer`` and ``cer`` in percent."""
+        score = self.score.as_json()
+        counts = {key: score[key] for key in ("wer", "cer", "sub", "del", "ins", "words", "utterances")}
+        return {key: self.meta[key] for key in IN_ROW} | counts | {key: self.meta[key] for key in MEASURED}
+
+
+def read_decodes(exp: Path, data_dir: Path) -> list[Decode]:
+    """Read and score every ``decode_*`` folder, by set, dense before sparse, full context before chunks.
+
+    Raises:
+        UserError: there is none, one is unfinished or damaged, a set has no reference, or texts and references differ.
+    """
+    folders = sorted(path for path in exp.glob("decode_*") if path.is_dir())
+    if not folders:
+        raise UserError(f"{exp} has no decode_* folder; decode first (stage 5)")
+    decodes = [read_decode(folder, data_dir) for folder in folders]
+    seen: dict[tuple[str, str], Path] = {}
+    for decode in decodes:
+        key = (decode.meta["set"], decode.meta["subnet"])
+        if key in seen:
+            raise UserError(f"{seen[key]} and {decode.folder} both hold {key[1]} on {key[0]}; remove the stale one")
+        seen[key] = decode.folder
+    return sorted(decodes, key=lambda decode: row_order(decode.meta))
+
+
+def read_decode(folder: Path, data_dir: Path) -> Decode:
+    """Read one folder and score its ``text`` against ``data_dir/<set>/text``."""
+    meta = read_meta(folder / "decode.json")
+    if not (folder / "text").is_file():
+        raise UserError(f"{folder} has no text; decode it again (stage 5)")
+    reference = data_dir / meta["set"] / "text"
+    if not reference.is_file():
+        raise UserError(f"there is no reference {reference} for {folder}; check --data-dir")
+    score = score_files(reference, folder / "text")
+    if meta["utterances"] != len(score.alignments):
+        raise UserError(
+            f"{folder}/text has {len(score.alignments)} utterances but decode.json says {meta['utterances']}; "
+            "decode it again (stage 5)"
+        )
+    return Decode(folder, meta, score)
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """Return a checked decode.json."""
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+    except FileNotFoundError:
+        raise UserError(f"there is no {path}: decoding did not finish; run stage 5 again") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); decode it again (stage 5)") from error
+    if not isinstance(meta, dict):
+        raise UserError(f"{path} must hold a JSON object; decode it again (stage 5)")
+    for key, types in FIELDS.items():
+        if key not in meta:
+            raise UserError(f"{path} has no {key!r}; decode it again (stage 5)")
+        if not isinstance(meta[key], types) or isinstance(meta[key], bool):
+            raise UserError(f"{path}: {key!r} cannot be {meta[key]!r}; decode it again (stage 5)")
+    if not 0 <= meta["sparsity"] < 1:
+        raise UserError(f"{path}: sparsity is a share from 0 to below 1, not {meta['sparsity']}")
+    return meta
+
+
+def row_order(row: Row) -> tuple:
+    """Sort key: set, dense before sparse, full context before chunks, long chunks before short ones."""
+    chunk = row["chunk_ms"]
+    return row["set"], row["sparsity"], -float("inf") if chunk is None else -chunk, row["subnet"]
+
+
+def rejected_utterances(path: Path) -> int:
+    """Return how many utterances a rejected.tsv names (one may have several reasons); 0 where there is no such file."""
+    if not path.is_file():
+        return 0
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]
+    return len({line.split("\t")[0] for line in lines if line.strip()})
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not a number")

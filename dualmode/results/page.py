@@ -1,0 +1,72 @@
+"""RESULTS.md: the table, and everything needed to get it again."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dualmode.results.decodes import Decode
+from dualmode.results.table import LEGEND, markdown_table
+
+MEASURES = """\
+- WER and CER: edit distance over the reference's words and characters, summed over the set; a substitution (S), a
+  deletion (D) and an insertion (I) cost 1 each. The space between two words counts as a character. Text is compared
+  as it is. Alignments: `decode_*/score.txt`.
+- Bytes stored: the length of the sub-network as one safetensors file (`dualmode/supernet/storage.py`): all values in
+  the training's precision; of a pruned layer the kept blocks and one bit a block. 1 MB is 10^6 bytes.
+- RTF (real-time factor): seconds of decoding over seconds of audio, below 1 is faster than real time; from stored
+  features, on the machine, with the threads and the batch size named here. Pruned weights are multiplied as zeros, so
+  it shows no gain from sparsity."""
+
+
+def results_page(
+    title: str, notes: Sequence[str], decodes: Sequence[Decode], origin: dict[str, Any], figures: Sequence[str]
+) -> Iterator[str]:
+    """Yield the lines of RESULTS.md.
+
+    Args:
+        title: of the page.
+        notes: sentences that a reader of the numbers must know.
+        decodes: what was decoded, in the table's order.
+        origin: from :func:`dualmode.results.provenance.provenance`.
+        figures: file names of figures beside the page.
+    """
+    yield f"# {title}"
+    for note in notes:
+        yield from ("", f"> {note}")
+    yield ""
+    yield from markdown_table(decode.row() for decode in decodes)
+    yield from ("", LEGEND[0].upper() + LEGEND[1:] + ".")
+    for figure in figures:
+        yield from ("", f"![{figure}]({figure})")
+    yield from ("", "## How it was measured", "", MEASURES, "")
+    yield from _measurements(decodes)
+    yield from ("", "## Where it comes from", "")
+    yield from _origin(origin)
+
+
+def _measurements(decodes: Sequence[Decode]) -> Iterator[str]:
+    yield "| set | sub-network | utterances | audio | decoding | threads | batch size | seed | checkpoint |"
+    yield "| :-- | :-- | --: | --: | --: | --: | --: | --: | :-- |"
+    for meta in (decode.meta for decode in decodes):
+        seconds = f"{meta['audio_s']:.1f} s | {meta['decode_s']:.1f} s"
+        seed = "-" if meta["seed"] is None else meta["seed"]
+        yield (
+            f"| {meta['set']} | {meta['subnet']} | {meta['utterances']} | {seconds} | {meta['threads']} "
+            f"| {meta['batch_size']} | {seed} | `{meta['checkpoint']}` |"
+        )
+
+
+def _origin(origin: dict[str, Any]) -> Iterator[str]:
+    machine = origin["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
+    seed = "differs, see the table above" if origin["seed"] is None else origin["seed"]
+    yield f"- Commit: {origin['commit']}"
+    yield f"- Seed: {seed}"
+    yield f"- Versions: {versions}"
+    yield (
+        f"- Machine of this report: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB of memory, "
+        f"{machine['system']}"
+    )
+    yield f"- Date (UTC): {origin['date']}"
+    for config in origin["configs"]:
+        yield f"- Configuration: `{config['path']}` (sha256 `{config['sha256'][:16]}...`)"
+    yield from ("- Commands:", "", "```sh", *origin["commands"], "```")

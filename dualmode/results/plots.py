@@ -1,0 +1,299 @@
+"""Figures of a training, a pruning and a result.
+
+Each ``plot_X(data, path)`` writes a PNG; ``X_figure(data)`` is the figure itself.  Figures are made without pyplot: no
+display, no global state.  Colours are those of Okabe and Ito, which colour-blind people tell apart; the dense
+sub-network is blue and the sparse one vermilion everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dualmode.errors import UserError
+from dualmode.files import atomic_path
+from dualmode.results.decodes import Row, row_order
+from dualmode.results.table import context, weights
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# {"train": {"loss_dense": [(epoch, value), ...]}, "valid": ...}
+History = Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
+
+DPI = 120
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+GREY = "#555555"
+OTHERS = (GREEN, PURPLE, ORANGE, SKY)
+KINDS = {"feed-forward": BLUE, "attention": VERMILION, "convolution": GREEN}
+
+# Which panel a value belongs to: the first pattern that its key matches; anything else has a panel of its own.
+PANELS = (
+    (re.compile(r"loss(?!_scale)"), "loss (nats)"),
+    (re.compile(r"^(ter|cer|wer|per)(_|$)"), "error rate (%)"),
+    (re.compile(r"^acc"), "accuracy (share of 1)"),
+    (re.compile(r"perplexity|^ppl"), "perplexity"),
+    (re.compile(r"(^|_)lr\d*$"), "learning rate"),
+)
+STYLES = {
+    "train": {"linestyle": "--", "marker": "o", "markersize": 4, "markerfacecolor": "white"},
+    "valid": {"linestyle": "-", "marker": "o", "markersize": 4},
+}
+MARKED = 40  # points of a curve from which it is drawn without markers
+LOG_RATIO = 20  # largest over smallest value from which a loss is drawn on a logarithmic axis
+MOST_BARS = 24  # layers; more of them become a heat map
+
+
+def plot_history(history: History, path: str | os.PathLike, title: str) -> None:
+    """Draw the curves of a training, one panel for each kind of value.
+
+    Args:
+        history: by "train" and "valid", by key, the (epoch, value) pairs.  Error rates are in percent, losses in nats.
+        path: PNG to write.
+        title: of the figure.
+
+    Raises:
+        UserError: there is no value to draw.
+    """
+    _save(history_figure(history, title), path)
+
+
+def plot_layer_sparsity(report: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """Draw the share of weights kept in each layer: bars for few layers, a map of block x layer for many.
+
+    Args:
+        report: ``layers`` (list of ``name``, ``kind``, ``shape`` (out, in), ``kept_share`` 0..1), ``sparsity`` (the
+            target, 0..1) and ``block`` [rows, columns].
+        path: PNG to write.
+
+    Raises:
+        UserError: the report has no layer.
+    """
+    _save(layer_sparsity_figure(report), path)
+
+
+def plot_wer(rows: Sequence[Row], path: str | os.PathLike) -> None:
+    """Draw the word error rates of the results: a group for each set, a bar for each sub-network."""
+    _save(wer_figure(rows), path)
+
+
+def history_figure(history: History, title: str) -> Figure:
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    panels = group_keys(key for curves in history.values() for key in curves)
+    if not panels:
+        raise UserError(f"there is nothing to draw for {title!r}: the history has no values")
+    columns = len(panels) if len(panels) <= 3 else 2 if len(panels) == 4 else 3
+    lines = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(max(5.2 * columns, 6), 0.7 + 3.5 * lines), layout="constrained")
+    figure.suptitle(title, fontweight="bold")
+    for number, (label, keys) in enumerate(panels.items(), start=1):
+        _draw_curves(figure.add_subplot(lines, columns, number), history, label, keys)
+    styles = [Line2D([], [], color=GREY, label=part, **STYLES[part]) for part in STYLES if history.get(part)]
+    figure.legend(handles=styles, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def group_keys(keys: Iterable[str]) -> dict[str, list[str]]:
+    """Return the keys of each panel, by its axis label, in the order of :data:`PANELS` and then of the alphabet.
+
+    >>> group_keys(["temperature", "ter_sparse", "loss_sparse", "ter_dense", "loss_dense", "loss"])
+    {'loss (nats)': ['loss', 'loss_dense', 'loss_sparse'], 'error rate (%)': ['ter_dense', 'ter_sparse'], \
+'temperature': ['temperature']}
+    """
+    panels: dict[str, list[str]] = {label: [] for _, label in PANELS}
+    for key in sorted(set(keys)):
+        label = next((label for pattern, label in PANELS if pattern.search(key)), key.replace("_", " "))
+        panels.setdefault(label, []).append(key)
+    return {label: members for label, members in panels.items() if members}
+
+
+def _draw_curves(axes: Axes, history: History, label: str, keys: Sequence[str]) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+
+    colours = _key_colours(keys)
+    for part, style in STYLES.items():
+        for key in keys:
+            points = history.get(part, {}).get(key, ())
+            if points:
+                epochs, values = zip(*points, strict=True)
+                line = axes.plot(epochs, values, color=colours[key], label=f"{part} {key}", **style)[0]
+                if len(points) >= MARKED:
+                    line.set_marker("")
+    shown = [value for part in STYLES for key in keys for _, value in history.get(part, {}).get(key, ())]
+    if label.startswith("loss") and min(shown) > 0 and max(shown) > LOG_RATIO * min(shown):
+        axes.set_yscale("log")
+        label += ", logarithmic"
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    handles = [Line2D([], [], color=colours[key], linewidth=2, label=key.replace("_", " ")) for key in keys]
+    # Above the axes, where no curve can run through it.
+    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize="small")
+
+
+def _key_colours(keys: Sequence[str]) -> dict[str, str]:
+    named = {key: BLUE if "dense" in key else VERMILION for key in keys if "dense" in key or "sparse" in key}
+    rest = [key for key in keys if key not in named]
+    totals = {key: GREY for key in rest if "_" not in key and len(keys) > 1 and not key[-1].isdigit()}
+    others = [key for key in rest if key not in totals]
+    return named | totals | {key: OTHERS[number % len(OTHERS)] for number, key in enumerate(others)}
+
+
+def layer_sparsity_figure(report: Mapping[str, Any]) -> Figure:
+    layers = report["layers"]
+    if not layers:
+        raise UserError("there is no layer to draw: the report names none")
+    places = [block_and_part(layer["name"]) for layer in layers]
+    if len(layers) > MOST_BARS and None not in places:
+        figure = _sparsity_map(layers, places)
+    else:
+        figure = _sparsity_bars(layers)
+    sizes = [math.prod(layer["shape"]) for layer in layers]
+    kept = sum(size * layer["kept_share"] for size, layer in zip(sizes, layers, strict=True))
+    rows, columns = report["block"]
+    figure.suptitle(
+        f"{kept / 1e6:.2f} M of {sum(sizes) / 1e6:.2f} M prunable weights kept ({100 * kept / sum(sizes):.1f} %)\n"
+        f"target {100 * report['sparsity']:g} % pruned, in blocks of {rows} x {columns}",
+    )
+    return figure
+
+
+def block_and_part(name: str) -> tuple[int, str] | None:
+    """Split a layer's name at its block's number; None where it has none.
+
+    >>> block_and_part("encoder.blocks.3.ffn1.up"), block_and_part("output")
+    ((3, 'ffn1.up'), None)
+    """
+    match = re.search(r"(?:^|\.)(\d+)\.(.+)$", name)
+    return (int(match[1]), match[2]) if match else None
+
+
+def layer_kind(kind: str) -> str:
+    """Return the kind of a layer as people call it: ffn1 and ffn2 are feed-forward."""
+    return "feed-forward" if kind.startswith(("ffn", "feed_forward")) else kind.replace("_", " ")
+
+
+def _kind_colours(layers: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    kinds = list(dict.fromkeys(layer_kind(layer["kind"]) for layer in layers))
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    return {kind: KINDS.get(kind) or (PURPLE, ORANGE, SKY)[unknown.index(kind) % 3] for kind in kinds}
+
+
+def _sparsity_bars(layers: Sequence[Mapping[str, Any]]) -> Figure:
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    colours = _kind_colours(layers)
+    figure = Figure(figsize=(8, 1.6 + 0.27 * len(layers)), layout="constrained")
+    axes = figure.add_subplot()
+    shares = [100 * layer["kept_share"] for layer in layers]
+    bars = axes.barh(
+        [f"{layer['name']}  {layer['shape'][0]} x {layer['shape'][1]}" for layer in layers],
+        shares,
+        color=[colours[layer_kind(layer["kind"])] for layer in layers],
+    )
+    axes.bar_label(bars, [f"{share:.1f}" for share in shares], padding=3, fontsize="small")
+    axes.invert_yaxis()
+    axes.set_xlim(0, 108)
+    axes.set_xticks(range(0, 101, 20))
+    axes.set_xlabel("weights kept (%)")
+    axes.set_ylabel("layer, outputs x inputs")
+    axes.spines[["top", "right"]].set_visible(False)
+    handles = [Patch(color=colour, label=kind) for kind, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    return figure
+
+
+def _sparsity_map(layers: Sequence[Mapping[str, Any]], places: Sequence[tuple[int, str]]) -> Figure:
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    blocks = sorted({block for block, _ in places})
+    parts = {part: layer for (_, part), layer in zip(places, layers, strict=True)}
+    names = list(parts)
+    shares = [[math.nan] * len(blocks) for _ in names]
+    for (block, part), layer in zip(places, layers, strict=True):
+        shares[names.index(part)][blocks.index(block)] = 100 * layer["kept_share"]
+    figure = Figure(figsize=(3.6 + 0.5 * len(blocks), 2.2 + 0.42 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    for line, row in enumerate(shares):
+        for column, share in enumerate(row):
+            if not math.isnan(share):
+                colour = "white" if share > 60 else "black"
+                axes.text(column, line, f"{share:.0f}", ha="center", va="center", color=colour, fontsize="small")
+    axes.set_xticks(range(len(blocks)), blocks)
+    axes.set_yticks(range(len(names)), [f"{n}  {parts[n]['shape'][0]} x {parts[n]['shape'][1]}" for n in names])
+    colours = _kind_colours(layers)
+    for label, part in zip(axes.get_yticklabels(), parts.values(), strict=True):
+        label.set_color(colours[layer_kind(part["kind"])])
+    axes.tick_params(length=0)
+    axes.set_xlabel("encoder block")
+    axes.set_ylabel("layer, outputs x inputs")
+    figure.colorbar(image, ax=axes, label="weights kept (%)")
+    handles = [Patch(color=colour, label=kind) for kind, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    return figure
+
+
+def wer_figure(rows: Sequence[Row]) -> Figure:
+    from matplotlib.figure import Figure
+
+    if not rows:
+        raise UserError("there is no result to draw")
+    sets = list(dict.fromkeys(row["set"] for row in rows))
+    subnets = {row["subnet"]: row for row in sorted(rows, key=lambda row: row_order(row)[1:])}
+    width = 0.8 / len(subnets)
+    size = (max(6.4, 1.5 + 0.75 * len(sets) * len(subnets)), 4 + 0.22 * len(subnets))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    colours = _subnet_colours(subnets.values())
+    for number, (subnet, example) in enumerate(subnets.items()):
+        own = [row for row in rows if row["subnet"] == subnet]
+        shift = (number - (len(subnets) - 1) / 2) * width
+        label = f"{weights(example['sparsity'])}, {_context_label(example)}"
+        places = [sets.index(row["set"]) + shift for row in own]
+        bars = axes.bar(places, [row["wer"] for row in own], 0.92 * width, color=colours[subnet], label=label)
+        axes.bar_label(bars, [f"{row['wer']:.2f}" for row in own], padding=2, fontsize="small")
+    axes.set_xticks(range(len(sets)), sets)
+    axes.set_xlim(-0.6, len(sets) - 0.4)
+    axes.set_ylim(0, 1.12 * max(*(row["wer"] for row in rows), 1))
+    axes.set_ylabel("word error rate (%)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.3)
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside lower center", frameon=False, fontsize="small")
+    return figure
+
+
+def _context_label(row: Row) -> str:
+    words = context(row["chunk_ms"], row["lookahead_ms"], row["left_ms"])
+    return "full context" if words == "full" else words
+
+
+def _subnet_colours(rows: Iterable[Row]) -> dict[str, str]:
+    """Blue for the first dense sub-network, vermilion for the first sparse one, other colours for any further ones."""
+    colours: dict[str, str] = {}
+    others = iter(OTHERS * 8)
+    for row in rows:
+        first = BLUE if row["sparsity"] == 0 else VERMILION
+        colours[row["subnet"]] = next(others) if first in colours.values() else first
+    return colours
+
+
+def _save(figure: Figure, path: str | os.PathLike) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)  # inches between the text and the edge
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=DPI)
