@@ -15,7 +15,7 @@ from dualmode.errors import UserError
 PACKAGES = ("torch", "torchaudio", "espnet", "kaldi-native-fbank", "rapidfuzz")
 NO_CHECKOUT = "not a git checkout"
 # A results file that was just rewritten does not make the code another one.
-NOT_CODE = (":(exclude,glob)**/RESULTS.md", ":(exclude,glob)**/results.json", ":(exclude,glob)**/*.png")
+NOT_CODE = (":(top,exclude,glob)**/RESULTS.md", ":(top,exclude,glob)**/results.json", ":(top,exclude,glob)**/*.png")
 
 
 def provenance(

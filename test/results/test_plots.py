@@ -1,0 +1,150 @@
+"""Figures: the data drawn are the data given, and the files are PNG of the size asked for."""
+
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from dualmode.errors import UserError
+from dualmode.results.plots import (
+    BLUE,
+    DPI,
+    VERMILION,
+    group_keys,
+    history_figure,
+    layer_sparsity_figure,
+    plot_history,
+    plot_layer_sparsity,
+    plot_wer,
+    wer_figure,
+)
+
+HISTORY = {
+    "train": {"loss_dense": [(1, 200.0), (2, 20.0), (3, 5.0)], "loss_sparse": [(1, 220.0), (2, 30.0), (3, 8.0)]},
+    "valid": {"loss_dense": [(1, 150.0), (2, 18.0), (3, 6.0)], "ter_sparse": [(1, 90.0), (3, 12.5)]},
+}
+PARTS = [("ffn1", "up"), ("ffn1", "down"), ("attention", "qkv"), ("attention", "out"), ("convolution", "expand")]
+
+
+def report(blocks):
+    layers = [
+        {"name": f"blocks.{b}.{kind}.{part}", "kind": kind, "shape": [16, 8], "kept_share": (b + i) / 50}
+        for b in range(blocks)
+        for i, (kind, part) in enumerate(PARTS)
+    ]
+    return {"layers": layers, "sparsity": 0.7, "block": [8, 4]}
+
+
+def row(name, subnet, sparsity, wer):
+    chunk = None if sparsity == 0 else 640
+    context = {"chunk_ms": chunk, "lookahead_ms": chunk and 0, "left_ms": chunk and 1280}
+    return {"set": name, "subnet": subnet, "sparsity": sparsity, "wer": wer} | context
+
+
+ROWS = [
+    row("a", "dense", 0, 2.5),
+    row("a", "sparse", 0.7, 5.0),
+    row("b", "dense", 0, 3.0),
+    row("b", "sparse", 0.7, 8.0),
+]
+
+
+def png_size(path):
+    header = path.read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", header[16:24])
+
+
+def bars(container):
+    return [round(patch.get_x() + patch.get_width() / 2, 3) for patch in container], [p.get_height() for p in container]
+
+
+def test_history_draws_every_value_in_its_panel():
+    losses, rates = history_figure(HISTORY, "x").axes
+    lines = {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in losses.get_lines()}
+    assert lines == {
+        "train loss_dense": HISTORY["train"]["loss_dense"],
+        "train loss_sparse": HISTORY["train"]["loss_sparse"],
+        "valid loss_dense": HISTORY["valid"]["loss_dense"],
+    }
+    colours = {line.get_label(): line.get_color() for line in losses.get_lines()}
+    assert colours["train loss_dense"] == colours["valid loss_dense"] == BLUE
+    assert colours["train loss_sparse"] == VERMILION
+    assert losses.get_ylabel() == "loss (nats), logarithmic" and losses.get_yscale() == "log"
+    assert rates.get_ylabel() == "error rate (%)" and rates.get_xlabel() == "epoch"
+
+
+def test_a_loss_that_is_not_positive_keeps_a_linear_axis():
+    figure = history_figure({"train": {"loss": [(1, 100.0), (2, -1.0)]}, "valid": {}}, "x")
+    assert figure.axes[0].get_yscale() == "linear"
+
+
+def test_keys_find_their_panels():
+    keys = ["optim0_lr0", "loss", "loss_scale", "cer_dense", "wer", "accuracy_sparse", "perplexity0", "temperature"]
+    assert group_keys(keys) == {
+        "loss (nats)": ["loss"],
+        "error rate (%)": ["cer_dense", "wer"],
+        "accuracy (share of 1)": ["accuracy_sparse"],
+        "perplexity": ["perplexity0"],
+        "learning rate": ["optim0_lr0"],
+        "loss scale": ["loss_scale"],
+        "temperature": ["temperature"],
+    }
+
+
+def test_few_layers_are_bars():
+    figure = layer_sparsity_figure(report(2))
+    (axes,) = figure.axes
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([0, 2, 4, 6, 8, 2, 4, 6, 8, 10])
+    assert axes.get_yticklabels()[2].get_text() == "blocks.0.attention.qkv  16 x 8"
+
+
+def test_many_layers_are_a_map_of_layer_and_block():
+    figure = layer_sparsity_figure(report(6))
+    image = figure.axes[0].get_images()[0].get_array()
+    assert image.tolist() == [pytest.approx([2 * (b + i) for b in range(6)]) for i in range(len(PARTS))]
+    assert "0.00 M of 0.00 M prunable weights kept (9.0 %)" in figure.get_suptitle()
+
+
+def test_bars_are_the_error_rates():
+    (axes,) = wer_figure(ROWS).axes
+    dense, sparse = axes.containers
+    assert bars(dense) == ([-0.2, 0.8], [2.5, 3.0])
+    assert bars(sparse) == ([0.2, 1.2], [5.0, 8.0])
+    assert {"2.50", "5.00", "3.00", "8.00"} <= {text.get_text() for text in axes.texts}
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
+
+
+def test_a_missing_combination_has_no_bar():
+    (axes,) = wer_figure(ROWS[:3]).axes
+    assert bars(axes.containers[1]) == ([0.2], [5.0])
+
+
+@pytest.mark.parametrize(
+    "draw, figure",
+    [
+        (lambda path: plot_history(HISTORY, path, "x"), lambda: history_figure(HISTORY, "x")),
+        (lambda path: plot_layer_sparsity(report(6), path), lambda: layer_sparsity_figure(report(6))),
+        (lambda path: plot_wer(ROWS, path), lambda: wer_figure(ROWS)),
+    ],
+)
+def test_files_are_png_of_the_figures_size(tmp_path, draw, figure):
+    draw(tmp_path / "figure.png")
+    expected = [int(inches * DPI) for inches in figure().get_size_inches()]
+    assert list(png_size(tmp_path / "figure.png")) == expected
+    assert [path.name for path in tmp_path.iterdir()] == ["figure.png"]
+
+
+def test_nothing_to_draw_is_said(tmp_path):
+    with pytest.raises(UserError, match="no values"):
+        plot_history({"train": {}, "valid": {}}, tmp_path / "x.png", "x")
+    with pytest.raises(UserError, match="no layer"):
+        plot_layer_sparsity({"layers": [], "sparsity": 0.7, "block": [8, 4]}, tmp_path / "x.png")
+    with pytest.raises(UserError, match="no result"):
+        plot_wer([], tmp_path / "x.png")
+
+
+def test_importing_the_module_does_not_import_matplotlib():
+    code = "import sys, dualmode.results.plots; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
