@@ -33,20 +33,16 @@ def get_parser() -> argparse.ArgumentParser:
         "--data-dir", type=existing_dir, required=True, metavar="DATA_DIR", help="folder with a folder for each set"
     )
     parser.add_argument("--title", default="Results", help="heading of RESULTS.md")
-    parser.add_argument(
-        "--note", action="append", default=[], metavar="TEXT", help="sentence shown above the table; may be repeated"
-    )
+    parser.add_argument("--note", action="append", metavar="TEXT", help="sentence above the table; may be repeated")
     parser.add_argument(
         "--command",
         action="append",
-        default=[],
         metavar="TEXT",
         help="command line that made the model, shown before those of decoding and of this report; may be repeated",
     )
     parser.add_argument(
         "--config",
         action="append",
-        default=[],
         type=existing_file,
         metavar="FILE",
         help="configuration to name with its checksum beside EXP/config.yaml; may be repeated",
@@ -59,11 +55,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     decodes = read_decodes(args.exp, args.data_dir)
     rows = [decode.row() for decode in decodes]
-    notes = args.note + rejection_notes(decodes, args.data_dir)
-    commands = [*args.command, *(decode.meta["command"] for decode in decodes)]
+    notes = [*(args.note or ()), *rejection_notes(decodes, args.data_dir)]
+    commands = [*(args.command or ()), *(decode.meta["command"] for decode in decodes)]
     commands.append(shlex.join(["python", "-m", "dualmode.bin.report", *argv]))
     seeds = {decode.meta["seed"] for decode in decodes}
-    configs = [*args.config, *filter(Path.is_file, [args.exp / "config.yaml"])]
+    configs = [*(args.config or ()), *filter(Path.is_file, [args.exp / "config.yaml"])]
     origin = provenance(list(dict.fromkeys(commands)), seeds.pop() if len(seeds) == 1 else None, configs)
 
     for decode in decodes:
@@ -84,7 +80,7 @@ def rejection_notes(decodes: Sequence[Decode], data_dir: Path) -> list[str]:
     for name in dict.fromkeys(decode.meta["set"] for decode in decodes):
         listed = data_dir / name / "rejected.tsv"
         if rejected := rejected_utterances(listed):
-            notes.append(f"{name}: {rejected} utterances were rejected as bad data and are not scored ({listed}).")
+            notes.append(f"{name}: utterances rejected as bad data and not scored: {rejected} (see {listed}).")
     return notes
 
 

@@ -28,7 +28,7 @@ def test_everything_is_written_and_the_table_printed(decoded, capsys):
     assert (
         "| test | sparse 70 % pruned (30 % kept) | chunk 640 ms, look-ahead 0 ms, left 1280 ms | 40.00 | 1/1/0 " in page
     )
-    assert "test: 1 utterances were rejected" in page
+    assert "> test: utterances rejected as bad data and not scored: 1 (see " in page
     assert "```sh\n./run.sh --seed 7\npython -m dualmode.bin.asr_inference --data dump/other" in page
     assert "python -m dualmode.bin.report --exp" in page
     assert "- Seed: 7\n" in page and "config.yaml` (sha256" in page
