@@ -1,6 +1,7 @@
 """Reading one audio file: mono float32 in [-1, 1] at the expected sample rate, or a typed reason why not."""
 
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from dualmode.data.rejection import Reason
 # Decoders of lossy formats overshoot 1.0 by a little; a file whose samples are still on the 16-bit integer scale
 # overshoots it by four orders of magnitude.  Features depend on the scale, so only the first may pass.
 MAX_PEAK = 4.0
+
+# Programs that write WAV into a pipe cannot know its length and put 2**31 or 2**32 minus a little there.
+_UNKNOWN_LENGTH = 0x7FFF0000
 
 
 class AudioFault(Exception):
@@ -34,7 +38,7 @@ def read_header(path: str | os.PathLike, sample_rate: int) -> int:
     """Return the number of samples the header promises, without decoding them.
 
     Raises:
-        AudioFault: missing, empty or undecodable file, another sample rate, more than one channel.
+        AudioFault: missing, empty or undecodable file, a WAV file cut off, another sample rate, more than one channel.
     """
     path = Path(path)
     if not path.is_file():
@@ -51,7 +55,26 @@ def read_header(path: str | os.PathLike, sample_rate: int) -> int:
         raise AudioFault(Reason.NOT_MONO, f"{path} has {info.channels} channels, expected 1")
     if info.frames == 0:
         raise AudioFault(Reason.EMPTY_AUDIO, f"{path} has no samples")
+    missing = _missing_wav_bytes(path) if info.format in ("WAV", "WAVEX") else 0
+    if missing:
+        raise AudioFault(Reason.UNDECODABLE, f"{path} is cut off: its last {missing} bytes are missing")
     return info.frames
+
+
+def _missing_wav_bytes(path: Path) -> int:
+    """Return how many bytes of samples a RIFF file promises beyond its end.
+
+    libsndfile takes such a file, without a word, as a shorter one; its transcript would then be of more than is heard.
+    """
+    size = path.stat().st_size
+    with open(path, "rb") as wav:
+        wav.seek(12)
+        while len(header := wav.read(8)) == 8:
+            name, length = struct.unpack("<4sI", header)
+            if name == b"data":
+                return 0 if length >= _UNKNOWN_LENGTH else max(wav.tell() + length - size, 0)
+            wav.seek(length + length % 2, os.SEEK_CUR)
+    return 0
 
 
 def read_audio(path: str | os.PathLike, sample_rate: int) -> np.ndarray:

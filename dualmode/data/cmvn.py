@@ -57,13 +57,16 @@ def statistics(features: Iterable[np.ndarray]) -> Statistics:
 
 
 def read_features(scp: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
-    """Return (utterance, (frames, bins)) for each line of a feats.scp, read one after the other.
+    """Yield (utterance, (frames, bins)) for each line of a feats.scp, read one after the other.
 
     Raises:
-        UserError: the list is empty.
+        UserError: the list is empty, or what it names cannot be read.
     """
     import kaldiio
 
     if not Path(scp).stat().st_size:
         raise UserError(f"{scp} is empty: make the features with make_fbank")
-    return kaldiio.load_scp_sequential(str(scp))
+    try:
+        yield from kaldiio.load_scp_sequential(str(scp))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{scp} names features that cannot be read ({error}): make them anew with make_fbank") from None

@@ -10,6 +10,7 @@ dump/train/warned.tsv                utterances kept although the recogniser can
 
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -209,9 +210,8 @@ def _write_features(
 
 
 def _make_part(tasks: Sequence[Task], folder: Path) -> Part:
-    path = folder / f"{tasks[0].utt.replace(os.sep, '_')}.part"
     entries, rejected = [], []
-    with open(path, "wb") as ark:
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as ark:
         for task in tasks:
             try:
                 samples = read_audio(task.path, SAMPLE_RATE)
@@ -227,4 +227,4 @@ def _make_part(tasks: Sequence[Task], folder: Path) -> Part:
             offset = ark.tell() + len(task.utt.encode("utf-8")) + 1
             kaldiio.save_ark(ark, {task.utt: features})
             entries.append((task.utt, offset, len(features)))
-    return Part(path, tuple(entries), tuple(rejected))
+    return Part(Path(ark.name), tuple(entries), tuple(rejected))

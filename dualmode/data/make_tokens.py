@@ -67,7 +67,10 @@ def bpe_tokens(texts: Sequence[str], vocab_size: int, algorithm: str = "unigram"
         )
     except RuntimeError as error:
         reason = str(error).split("] ")[-1].strip()
-        raise UserError(f"SentencePiece cannot make {vocab_size} tokens from these texts: {reason}") from None
+        raise UserError(
+            f"--vocab-size {vocab_size} does not suit these texts; SentencePiece, which counts all tokens but {BLANK}, "
+            f"says: {reason}"
+        ) from None
     processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     pieces = [processor.id_to_piece(number) for number in range(1, processor.get_piece_size())]
     return [BLANK, UNK, *pieces], model.getvalue()

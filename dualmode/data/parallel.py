@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from dualmode.errors import UserError
@@ -29,7 +30,7 @@ def parallel_blocks(
     ``function`` must be importable (a module's function or a partial of one).  Progress counts the items in the blocks.
 
     Raises:
-        UserError: ``jobs`` is below 1, or ``function`` raised one.
+        UserError: ``jobs`` is below 1, a process was killed, or ``function`` raised one.
     """
     if jobs < 1:
         raise UserError(f"--jobs {jobs}: expected at least 1 process")
@@ -39,7 +40,12 @@ def parallel_blocks(
         yield from _count(results, work, state)
         return
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from _count(pool.map(function, work), work, state)
+        try:
+            yield from _count(pool.map(function, work), work, state)
+        except BrokenProcessPool:
+            raise UserError(f"{label}: a process was killed, perhaps for lack of memory: try fewer --jobs") from None
+        finally:
+            pool.shutdown(cancel_futures=True)  # on an error nobody waits for the rest
 
 
 def _count(results: Iterator[Result], work: Sequence[Sequence[Item]], state: Progress) -> Iterator[Result]:

@@ -157,14 +157,14 @@ def render(string: DigitString) -> np.ndarray:
     return np.clip(soxr.resample(np.concatenate(pieces), RATE_IN, RATE_OUT, quality="HQ"), -1.0, 1.0)
 
 
-def write_block(strings: Sequence[DigitString]) -> list[tuple[str, float]]:
-    """Write each string as FLAC; return (utterance, seconds)."""
+def write_block(strings: Sequence[DigitString]) -> list[tuple[Path, float]]:
+    """Write each string as FLAC; return (file, seconds)."""
     durations = []
     for string in strings:
         samples = render(string)
         with atomic_path(string.out) as tmp:
             soundfile.write(tmp, samples, RATE_OUT, format="FLAC", subtype="PCM_16")
-        durations.append((string.utt, len(samples) / RATE_OUT))
+        durations.append((string.out, len(samples) / RATE_OUT))
     return durations
 
 
@@ -227,21 +227,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"--seed {args.seed}: expected a number from 0 on")
     source = args.fsdd_dir or clone(args.out / "downloads" / "free-spoken-digit-dataset")
     sets = split(find_recordings(source), args.held_out_speaker, args.seed)
+    strings = {}
     for set_number, (name, recordings) in enumerate(sets.items()):
         audio = args.out.resolve() / "downloads" / "audio" / name
         audio.mkdir(parents=True, exist_ok=True)
-        strings = draw_strings(recordings, counts[name], (args.seed, 2, set_number), audio)
-        written = parallel_blocks(write_block, blocks(strings, 50), args.jobs, f"strings of {name}")
-        durations = dict(pair for block in written for pair in block)
+        strings[name] = draw_strings(recordings, counts[name], (args.seed, 2, set_number), audio)
+    work = [block for members in strings.values() for block in blocks(members, 50)]
+    written = parallel_blocks(write_block, work, args.jobs, "writing digit strings")
+    seconds = dict(pair for block in written for pair in block)
+    for name, members in strings.items():
         write_kaldi_dir(
             args.out / "data" / name,
-            wav_scp={string.utt: string.out for string in strings},
-            utt2spk={string.utt: string.recordings[0].speaker for string in strings},
-            text={string.utt: " ".join(WORDS[r.digit] for r in string.recordings) for string in strings},
-            utt2dur=durations,
+            wav_scp={string.utt: string.out for string in members},
+            utt2spk={string.utt: string.recordings[0].speaker for string in members},
+            text={string.utt: " ".join(WORDS[r.digit] for r in string.recordings) for string in members},
+            utt2dur={string.utt: seconds[string.out] for string in members},
         )
-        hours = sum(durations.values()) / 3600
-        print(f"{name}: {len(strings)} strings, {hours:.2f} h, from {len(recordings)} recordings")
+        hours = sum(seconds[string.out] for string in members) / 3600
+        print(f"{name}: {len(members)} strings, {hours:.2f} h, from {len(sets[name])} recordings")
 
 
 if __name__ == "__main__":

@@ -37,13 +37,16 @@ def speak(speeches: Sequence[Speech]) -> list[bytes]:
     """Return the samples of each speech, spoken one after the other by one fresh process.
 
     Raises:
-        RuntimeError: the process failed; the message has what it said.
+        UserError: the process failed; the message has what it said last.
     """
+    from dualmode.errors import UserError  # the program that is started needs nothing of the package
+
     lines = "".join(json.dumps(asdict(speech)) + "\n" for speech in speeches)
     done = subprocess.run([sys.executable, __file__], input=lines.encode("utf-8"), capture_output=True)
     if done.returncode:
-        raise RuntimeError(
-            f"espeak-ng ended with status {done.returncode}: {done.stderr.decode(errors='replace').strip()}"
+        said = done.stderr.decode(errors="replace").strip().split("\n")[-1] or f"status {done.returncode}"
+        raise UserError(
+            f"espeak-ng cannot speak: {said}: is the package espeakng-loader installed as tools/setup.sh does?"
         )
     results, position = [], 0
     for _ in speeches:
@@ -62,6 +65,8 @@ def main() -> None:
     rate = library.espeak_Initialize(_RETRIEVAL, 0, str(data).encode(), 0)
     if rate != SAMPLE_RATE:
         sys.exit(f"espeak_Initialize answers {rate}, expected the sample rate {SAMPLE_RATE}; its data is in {data}")
+    # Breathy voices are made with random numbers, which espeak-ng otherwise draws from the time of day.
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))
     samples = bytearray()
 
     @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)

@@ -9,7 +9,7 @@ it says nothing about accuracy on people.
     test_unseen_voices    not one of train's        64 others, among them an accent that training never hears
 
 No two of valid, test and test_unseen_voices share a sentence either.  Everything is drawn from --seed; the same options
-give the same bytes, whatever --jobs.
+give the same bytes on one machine, whatever --jobs.
 """
 
 import argparse
@@ -76,8 +76,8 @@ def plan(name: str, texts: Sequence[str], voices: Sequence[Voice], seed: int, fo
     return utterances
 
 
-def make_block(utterances: Sequence[Utterance]) -> list[float]:
-    """Write the FLAC files of a block; return their durations in seconds."""
+def make_block(utterances: Sequence[Utterance]) -> list[tuple[Path, float]]:
+    """Write the FLAC files of a block; return (file, seconds)."""
     durations = []
     spoken = speak([utterance.speech for utterance in utterances])
     for utterance, pcm in zip(utterances, spoken, strict=True):
@@ -87,7 +87,7 @@ def make_block(utterances: Sequence[Utterance]) -> list[float]:
         )
         with atomic_path(utterance.out) as tmp:
             soundfile.write(tmp, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-        durations.append(len(samples) / SAMPLE_RATE)
+        durations.append((utterance.out, len(samples) / SAMPLE_RATE))
     return durations
 
 
@@ -128,20 +128,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.seed < 0:
         raise UserError(f"--seed {args.seed}: expected a number from 0 on")
     texts = draw_sentences(sizes, args.seed)
+    utterances = {}
     for name in sizes:
         audio = args.out.resolve() / "downloads" / "audio" / name
         audio.mkdir(parents=True, exist_ok=True)
-        utterances = plan(name, texts[name], UNSEEN if name == "test_unseen_voices" else SEEN, args.seed, audio)
-        made = parallel_blocks(make_block, blocks(utterances, BLOCK), args.jobs, f"synthetic speech of {name}")
-        durations = [seconds for block in made for seconds in block]
+        voices = UNSEEN if name == "test_unseen_voices" else SEEN
+        utterances[name] = plan(name, texts[name], voices, args.seed, audio)
+    work = [block for members in utterances.values() for block in blocks(members, BLOCK)]
+    made = parallel_blocks(make_block, work, args.jobs, "synthesising speech")
+    seconds = dict(pair for block in made for pair in block)
+    for name, members in utterances.items():
         write_kaldi_dir(
             args.out / "data" / name,
-            wav_scp={utterance.utt: utterance.out for utterance in utterances},
-            utt2spk={utterance.utt: utterance.speaker for utterance in utterances},
-            text={utterance.utt: utterance.speech.text for utterance in utterances},
-            utt2dur={utterance.utt: seconds for utterance, seconds in zip(utterances, durations, strict=True)},
+            wav_scp={utterance.utt: utterance.out for utterance in members},
+            utt2spk={utterance.utt: utterance.speaker for utterance in members},
+            text={utterance.utt: utterance.speech.text for utterance in members},
+            utt2dur={utterance.utt: seconds[utterance.out] for utterance in members},
         )
-        print(f"{name}: {len(utterances)} synthetic utterances, {sum(durations) / 3600:.2f} h")
+        hours = sum(seconds[utterance.out] for utterance in members) / 3600
+        print(f"{name}: {len(members)} synthetic utterances, {hours:.2f} h")
     with atomic_write(args.out / "data" / "README.md") as out:
         out.write(README.format(seed=args.seed))
 

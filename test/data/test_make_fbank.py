@@ -1,0 +1,154 @@
+import kaldiio
+import numpy as np
+import pytest
+import soundfile
+
+from dualmode.bin import make_fbank
+from dualmode.data.audio import read_audio
+from dualmode.data.fbank import fbank
+from dualmode.data.kaldi_dir import read_table
+from dualmode.data.make_tokens import make_token_list
+from dualmode.data.rejection import Reason, read_rejections
+from dualmode.data.transcript_length import encoder_frames, frames_needed
+from dualmode.errors import UserError
+
+
+def command(good_dir, *options, out="dump"):
+    out = good_dir.parent / out
+    make_fbank.main(["--data", str(good_dir), "--out", str(out), *options])
+    return out
+
+
+def reasons(path) -> dict[str, Reason]:
+    return {rejection.utt: rejection.reason for rejection in read_rejections(path)}
+
+
+@pytest.fixture
+def tokens(tmp_path):
+    make_token_list(["hello world"], tmp_path / "tokens", "char")
+    return str(tmp_path / "tokens")
+
+
+def test_stored_features_are_the_features(good_dir):
+    out = command(good_dir)
+    stored = kaldiio.load_scp(str(out / "feats.scp"))
+    samples = read_audio(good_dir.parent / "a-2.wav", 16000)
+    assert np.array_equal(stored["a-2"], fbank(samples))
+    assert read_table(out / "utt2num_frames") == {f"a-{n}": "50" for n in range(4)}
+    assert read_table(out / "speech_shape") == {f"a-{n}": "50,80" for n in range(4)}
+    assert (out / "text").read_text() == (good_dir / "text").read_text()
+    assert (out / "spk2utt").read_text() == "a a-0 a-1 a-2 a-3\n"
+
+
+def test_speeds_make_copies_of_other_lengths_and_names(good_dir):
+    out = command(good_dir, "--speeds", "0.9,1.0,1.1")
+    frames = read_table(out / "utt2num_frames")
+    assert list(frames) == sorted(frames) and len(frames) == 12
+    # 0.5 s are 8000 samples: 8889 at speed 0.9, 7273 at 1.1; frames (n + 80) // 160.
+    assert (frames["sp0.9-a-0"], frames["a-0"], frames["sp1.1-a-0"]) == ("56", "50", "45")
+    assert read_table(out / "utt2spk")["sp0.9-a-0"] == "sp0.9-a"
+    assert read_table(out / "text")["sp1.1-a-3"] == "hello world"
+
+
+def test_slower_speech_is_lower(good_dir):
+    stored = kaldiio.load_scp(str(command(good_dir, "--speeds", "0.9,1.0") / "feats.scp"))
+    assert stored["sp0.9-a-0"][25].argmax() < stored["a-0"][25].argmax()
+
+
+def test_bytes_do_not_depend_on_jobs(good_dir, monkeypatch):
+    monkeypatch.setattr("dualmode.data.make_fbank._BLOCK", 3)
+    one = command(good_dir, "--speeds", "0.9,1.0", out="one")
+    two = command(good_dir, "--speeds", "0.9,1.0", "--jobs", "2", out="two")
+    assert (one / "feats.ark").read_bytes() == (two / "feats.ark").read_bytes()
+    assert (one / "feats.scp").read_text() == (two / "feats.scp").read_text().replace("/two/", "/one/")
+    assert sorted(path.name for path in one.iterdir()) == sorted(path.name for path in two.iterdir())
+
+
+def test_utterances_that_validation_rejected_are_left_out(good_dir, capsys):
+    (good_dir / "rejected.tsv").write_text("utt\treason\tdetail\na-1\tnot-mono\tx\n")
+    out = command(good_dir)
+    assert list(read_table(out / "text")) == ["a-0", "a-2", "a-3"]
+    assert "1 utterances left out" in capsys.readouterr().out
+
+
+def test_unlabelled_speech_needs_no_text(good_dir, tokens):
+    (good_dir / "text").unlink()
+    out = command(good_dir)
+    assert not (out / "text").exists()
+    assert len(read_table(out / "feats.scp")) == 4
+    with pytest.raises(UserError, match="no text file to check"):
+        command(good_dir, "--tokens", tokens)
+
+
+def test_characters_outside_the_list(good_dir, tokens, capsys):
+    (good_dir / "text").write_text("a-0 hello\na-1 hèllo wörld\na-2 hello\na-3 hello\n")
+    with pytest.raises(UserError, match="1 of 4 utterances .* a-1: characters-outside-token-list .è ö."):
+        command(good_dir, "--tokens", tokens)
+    assert not (good_dir.parent / "dump").exists()
+    assert reasons(good_dir.parent / "dump.rejected.tsv") == {"a-1": Reason.UNSEEN_TOKEN}
+
+    train = command(good_dir, "--tokens", tokens, "--max-rejected", "25", "--speeds", "0.9,1.0")
+    assert reasons(train / "rejected.tsv") == {"a-1": Reason.UNSEEN_TOKEN, "sp0.9-a-1": Reason.UNSEEN_TOKEN}
+    assert "a-1" not in read_table(train / "text")
+    assert not (good_dir.parent / "dump.rejected.tsv").exists()
+
+    test = command(good_dir, "--tokens", tokens, "--unseen", "warn", out="test")
+    assert reasons(test / "rejected.tsv") == {}
+    assert reasons(test / "warned.tsv") == {"a-1": Reason.UNSEEN_TOKEN}
+    assert read_table(test / "text")["a-1"] == "hèllo wörld"
+    assert "warning: 1 kept" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("frames", "expected"), [(0, 0), (6, 0), (7, 1), (10, 1), (11, 2), (50, 11)])
+def test_encoder_frames_by_hand(frames, expected):
+    assert encoder_frames(frames) == expected
+
+
+def test_ctc_needs_a_blank_between_equal_tokens():
+    assert [frames_needed(tokens) for tokens in ([], [3], [3, 4], [3, 3], [3, 3, 3, 4, 4])] == [0, 1, 2, 3, 8]
+
+
+def test_utterance_too_short_for_its_transcript(good_dir, tokens):
+    # 50 frames become 11 encoder frames; "hello world" has 11 characters and a double l.
+    with pytest.raises(UserError, match="11 encoder frames of 40 ms, the transcript needs 12"):
+        command(good_dir, "--tokens", tokens)
+    (good_dir / "text").write_text("a-0 hello word\na-1 hello\na-2 hello\na-3 hello world\n")
+    out = command(good_dir, "--tokens", tokens, "--max-rejected", "25")
+    assert reasons(out / "rejected.tsv") == {"a-3": Reason.SHORT_FOR_TEXT}
+    kept = command(good_dir, "--tokens", tokens, "--unseen", "warn", out="test")
+    assert reasons(kept / "warned.tsv") == {"a-3": Reason.SHORT_FOR_TEXT}
+    assert "a-3" in read_table(kept / "feats.scp")
+
+
+def test_audio_that_went_bad_after_validation(good_dir):
+    soundfile.write(good_dir.parent / "a-1.wav", np.zeros((8000, 2)), 16000)
+    soundfile.write(good_dir.parent / "a-2.wav", np.zeros(900), 16000)  # 6 frames: the encoder makes nothing of them
+    out = command(good_dir, "--max-rejected", "50")
+    assert reasons(out / "rejected.tsv") == {"a-1": Reason.NOT_MONO, "a-2": Reason.SHORT_FOR_TEXT}
+
+
+def test_failure_leaves_the_features_that_were_there(good_dir):
+    out = command(good_dir)
+    before = (out / "feats.ark").read_bytes()
+    (good_dir.parent / "a-1.wav").unlink()
+    with pytest.raises(UserError, match="missing-file"):
+        command(good_dir)
+    assert (out / "feats.ark").read_bytes() == before
+    assert not list(out.parent.glob(".dump*"))
+
+
+def test_folder_that_was_never_validated(good_dir):
+    (good_dir / "text").write_text("a-0 hello\n")
+    with pytest.raises(UserError, match="a-1 has no entry in .*text: run python -m dualmode.bin.validate_data"):
+        command(good_dir)
+
+
+@pytest.mark.parametrize("speeds", ["fast", "0.9,0.9", "0.1", "1.0,", "nan"])
+def test_impossible_speeds(good_dir, speeds):
+    with pytest.raises(UserError, match="--speeds"):
+        command(good_dir, "--speeds", speeds)
+
+
+def test_output_over_the_data(good_dir):
+    with pytest.raises(UserError, match="data folder itself"):
+        make_fbank.main(["--data", str(good_dir), "--out", str(good_dir)])
