@@ -18,6 +18,7 @@ Everything is drawn from --seed; the same options give the same bytes.
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -183,7 +184,10 @@ def clone(folder: Path) -> Path:
     repair = "get the data set by other means and give its folder with --fsdd-dir"
     try:
         done = subprocess.run(
-            ["git", "clone", "--quiet", "--depth", "1", HOME, str(partial_clone)], capture_output=True, text=True
+            ["git", "clone", "--quiet", "--depth", "1", HOME, str(partial_clone)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},  # never wait for a password
         )
     except FileNotFoundError:
         raise UserError(f"git is not installed, so {HOME} cannot be cloned: install git, or {repair}") from None
