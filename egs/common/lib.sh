@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# What every shell script of the recipes shares: messages, the lock, free disk space.
+
+# log TEXT: a line with date, time and the place in the script.
+log() { printf '%(%F %T)T (%s:%s) %s\n' -1 "${BASH_SOURCE[1]##*/}" "${BASH_LINENO[0]}" "$*"; }
+
+# die TEXT: one sentence for a mistake that the user can repair, status 2.
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 2
+}
+
+# duration SECONDS: as people say it, 3 min 20 s.
+duration() {
+  if (($1 < 60)); then echo "$1 s"; elif (($1 < 3600)); then echo "$(($1 / 60)) min $(($1 % 60)) s"; else
+    echo "$(($1 / 3600)) h $(($1 % 3600 / 60)) min"
+  fi
+}
+
+# lock FILE: makes this process the only one with FILE, until it ends in whatever way; descriptor 9 holds it.
+lock() {
+  command -v flock >/dev/null || die "flock was not found: apt install util-linux"
+  exec 9>>"$1"
+  flock -n 9 || die "another run is at work in ${1%/*} (process $(cat "$1")): wait for it, stop it, or use another --work-dir"
+  echo $$ >"$1"
+}
+
+# check_disk DIR GB: stops if DIR's disk has less than GB free.
+check_disk() {
+  local free_kb
+  free_kb=$(df -Pk "$1" | awk 'NR == 2 {print $4}')
+  log "disk: $((free_kb / 1000000)) GB free in $1, about $2 GB needed"
+  ((free_kb > $2 * 1000000)) || die "there is too little disk space in $1: free some, or use another --work-dir"
+}

@@ -1,0 +1,91 @@
+# shellcheck shell=bash
+# Options of a shell script: declared once, they are parsed, checked, and explained by --help.
+#
+#   option train-hours H 1.2 "size of the train set, hours"     sets $train_hours, 1.2 or what --train-hours says
+#   flag   force "do it again"                                  sets $force, false or true
+#
+# --train-hours 2, --train-hours=2 and --train_hours 2 are the same.
+
+declare -a option_names=()
+declare -A option_unit=() option_default=() option_help=()
+
+# option NAME UNIT DEFAULT HELP
+option() {
+  option_names+=("$1")
+  option_unit[$1]=$2 option_default[$1]=$3 option_help[$1]=$4
+  printf -v "${1//-/_}" %s "$3"
+}
+
+# flag NAME HELP
+flag() { option "$1" "" false "$2"; }
+
+# heading TEXT: a line of its own in the help.
+heading() { option_names+=("# $1"); }
+
+# is_option WORD: whether WORD is --NAME or --NAME=VALUE of a declared option.
+is_option() {
+  local name=${1%%=*}
+  name=${name#--}
+  [[ $1 == --* && " ${option_names[*]} " == *" ${name//_/-} "* && $name =~ ^[a-z][a-z_-]*$ ]]
+}
+
+# parse_options WORD...: sets the variables; a mistake is one sentence and status 2.
+parse_options() {
+  local word name
+  while (($#)); do
+    word=$1
+    shift
+    [[ $word != --help && $word != -h ]] || { print_help; exit 0; }
+    [[ $word == --* ]] || die "unexpected word '$word': options start with --, see --help"
+    is_option "$word" || die "unknown option ${word%%=*}, see --help"
+    name=${word%%=*}
+    name=${name#--}
+    name=${name//_/-}
+    if [[ -z ${option_unit[$name]} ]]; then
+      [[ $word != *=* ]] || die "--$name takes no value"
+      printf -v "${name//-/_}" true
+    elif [[ $word == *=* ]]; then
+      printf -v "${name//-/_}" %s "${word#*=}"
+    else
+      # A value may start with -- (--asr-args "--max_epoch 3"), but is not an option of ours.
+      if (($# == 0)) || is_option "$1"; then die "--$name needs a value (${option_unit[$name]})"; fi
+      printf -v "${name//-/_}" %s "$1"
+      shift
+    fi
+  done
+}
+
+# print_options: the part of the help that explains them.
+print_options() {
+  local name default
+  for name in "${option_names[@]}"; do
+    if [[ $name == "# "* ]]; then
+      printf '\n%s:\n' "${name#"# "}"
+      continue
+    fi
+    default=" (default: ${option_default[$name]})"
+    [[ -n ${option_default[$name]} && -n ${option_unit[$name]} ]] || default=''
+    echo "  --$name${option_unit[$name]:+ ${option_unit[$name]}}"
+    fold -s -w 88 <<<"${option_help[$name]}$default" | sed 's/^/        /; s/ *$//'
+  done
+}
+
+# changed_options NAME...: the options that differ from their defaults, as words of a command, all but the NAMEs.
+changed_options() {
+  local name variable
+  for name in "${option_names[@]}"; do
+    variable=${name//-/_}
+    [[ $name != "# "* && " $* " != *" $name "* ]] || continue
+    if [[ ${!variable} != "${option_default[$name]}" ]]; then
+      if [[ -z ${option_unit[$name]} ]]; then printf ' --%s' "$name"; else printf ' --%s %q' "$name" "${!variable}"; fi
+    fi
+  done
+}
+
+# whole_number NAME LOWEST: stops unless the option's value is a whole number of at least LOWEST.
+whole_number() {
+  local variable=${1//-/_}
+  if ! [[ ${!variable} =~ ^(0|[1-9][0-9]{0,8})$ && ${!variable} -ge $2 ]]; then
+    die "--$1 is '${!variable}': it must be a whole number of at least $2"
+  fi
+}

@@ -1,0 +1,251 @@
+# shellcheck shell=bash disable=SC2154  # most variables are set by options.sh or by the corpus
+# The recipe: stages 0 to 6, the same for all corpora.  egs/<corpus>/run.sh sources this file, sets what is its own,
+# and calls  recipe "$@".  What a corpus sets:
+#
+#   about, title, notes=()                a paragraph for --help, heading and remarks of RESULTS.md
+#   test_sets=()                          beside train and valid
+#   token_type, vocab_size, speeds        defaults of the options of these names
+#   needed_gb                             disk space that a whole run takes, GB
+#   prepare_command=()                    command that writes data/<set>, asked for by the function prepare_data
+#   own_options                           function that declares its options, for prepare_data to use
+#   places=()                             those of its options that say where something is, not what: not in RESULTS.md
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+corpus_dir=$(cd "$(dirname "$0")" && pwd -P)
+caller_dir=$PWD
+# shellcheck source=egs/common/lib.sh
+source "$root/egs/common/lib.sh"
+# shellcheck source=egs/common/options.sh
+source "$root/egs/common/options.sh"
+# shellcheck source=egs/common/steps.sh
+source "$root/egs/common/steps.sh"
+
+stage_names=(
+  "data preparation: Kaldi folders, validated"
+  "features, mean and variance, token list"
+  "pre-training of the supernet, without text"
+  "pruning: the mask of the sparse sub-network"
+  "fine-tuning of the supernet, with text"
+  "decoding of every test set with every sub-network"
+  "results"
+)
+last_stage=$((${#stage_names[@]} - 1))
+
+common_options() {
+  heading "What to run"
+  option stage N 0 "first stage to run"
+  option stop-stage N "$last_stage" "last stage to run (--stop_stage too, as with every option)"
+  flag force "do the stages asked for again, from the start, even if they are done; model folders are kept as *.old-DATE"
+  option work-dir DIR "" "where data, dump and exp are written (default: the corpus's folder)"
+  option tag NAME base "name of this experiment: exp/pretrain_NAME, exp/prune_NAME, exp/asr_NAME"
+  heading "Configuration (files are looked for in the corpus's folder, then in yours)"
+  option pretrain-config FILE conf/tuning/pretrain.yaml "YAML of stage 2"
+  option prune-config FILE conf/tuning/prune.yaml "YAML of stage 3"
+  option asr-config FILE conf/tuning/asr.yaml "YAML of stage 4"
+  option decode-configs FILES "conf/decode_dense.yaml conf/decode_sparse.yaml" \
+    "YAMLs of stage 5, separated by spaces; decode_NAME.yaml decodes into exp/asr_*/decode_NAME_<set>"
+  option pretrain-args WORDS "" "more options for ESPnet's trainer in stage 2, such as \"--max_epoch 20 --accum_grad 4\""
+  option asr-args WORDS "" "more options for ESPnet's trainer in stage 4"
+  option seed N 0 "seed of both trainings"
+  heading "Data"
+  option speeds LIST "$speeds" "speed factors of the training set, a copy of it for each, separated by commas"
+  option token-type TYPE "$token_type" "char, word or bpe (SentencePiece)"
+  option vocab-size N "${vocab_size:-}" "number of tokens, for bpe"
+  option max-rejected PERCENT 1 "stop if a larger share of a set's utterances is faulty, percent"
+  own_options
+  heading "Machine"
+  option jobs N "$(nproc)" "processes for data and features"
+  option ngpu N 0 "GPUs for training; 0 uses the CPU"
+}
+
+print_help() {
+  local n
+  echo "usage: ${corpus_dir#"$root/"}/run.sh [options]"
+  echo
+  fold -s -w 100 <<<"$about" | sed 's/ *$//'
+  printf '\nStages:\n'
+  for ((n = 0; n <= last_stage; n++)); do echo "  $n  ${stage_names[n]}"; done
+  cat <<'TEXT'
+
+What is done already is skipped, and done again when its configuration, or a step before it, has changed.  A run that
+was interrupted or killed goes on when it is started again with the same options.
+TEXT
+  print_options
+  cat <<'TEXT'
+
+Environment:
+  DUALMODE_VENV     Python environment to use (default: tools/venv, made by tools/setup.sh)
+  OMP_NUM_THREADS   CPU threads of training and decoding, as for any PyTorch program (default: all cores)
+TEXT
+}
+
+# find_file TEXT: prints the path of a file that is named relative to the corpus's folder or to the caller's.
+find_file() {
+  local path
+  for path in "$1" "$caller_dir/$1"; do
+    if [[ -f $path ]]; then
+      echo "${path#"$corpus_dir/"}"
+      return
+    fi
+  done
+  die "there is no file $1 (looked in $corpus_dir and $caller_dir)"
+}
+
+# check_options: stops on impossible ones, before any work.
+check_options() {
+  local name files=()
+  for name in stage stop-stage seed ngpu; do whole_number "$name" 0; done
+  whole_number jobs 1
+  ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
+  ((stage <= stop_stage)) || die "--stage $stage comes after --stop-stage $stop_stage"
+  [[ $tag =~ ^[A-Za-z0-9._-]+$ ]] || die "--tag is '$tag': letters, digits, '.', '_' and '-' make a good folder name"
+  case $token_type in char | word | bpe) ;; *) die "--token-type is '$token_type': it must be char, word or bpe" ;; esac
+  [[ -z $vocab_size ]] || whole_number vocab-size 1
+  pretrain_config=$(find_file "$pretrain_config")
+  prune_config=$(find_file "$prune_config")
+  asr_config=$(find_file "$asr_config")
+  read -ra files <<<"$decode_configs"
+  ((${#files[@]})) || die "--decode-configs names no file"
+  decoders=()
+  for name in "${files[@]}"; do decoders+=("$(find_file "$name")"); done
+}
+
+# set_environment: the same for every command of the recipe.
+set_environment() {
+  environment=${DUALMODE_VENV:-$root/tools/venv}
+  [[ -x $environment/bin/python ]] || die "there is no Python environment $environment: run $root/tools/setup.sh first"
+  export PATH=$environment/bin:$PATH PYTHONPATH=$root PYTHONUNBUFFERED=1 LC_ALL=C.UTF-8
+}
+
+recipe() {
+  local n command began seconds=()
+  common_options
+  cd "$corpus_dir"
+  command="${corpus_dir#"$root/"}/run.sh"
+  parse_options "$@"
+  check_options
+  [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
+  mkdir -p "${work_dir:-.}" || die "cannot make the folder $work_dir"
+  # Paths in commands and results stay short where the work folder is the corpus's.
+  [[ $(cd "${work_dir:-.}" && pwd -P) != "$corpus_dir" ]] || work_dir=''
+  work=${work_dir:+$work_dir/}
+  data=${work}data dump=${work}dump exp=${work}exp
+  pretrained=$exp/pretrain_$tag pruned=$exp/prune_$tag recogniser=$exp/asr_$tag
+  done_dir=$exp/.done log_dir=$exp/log
+  how=$command$(changed_options stage stop-stage force work-dir jobs ngpu "${places[@]}")
+
+  lock "${work_dir:-$corpus_dir}/.run.lock"
+  set_environment
+  check_disk "${work_dir:-$corpus_dir}" "$needed_gb"
+  mkdir -p "$done_dir" "$log_dir"
+  start_guard
+  for ((n = stage; n <= stop_stage; n++)); do
+    stage_now=$n began=$SECONDS
+    log "stage $n: ${stage_names[n]}"
+    "stage_$n"
+    seconds[n]=$((SECONDS - began))
+  done
+  log "time of each stage:"
+  for n in "${!seconds[@]}"; do printf '  %d  %-55s %s\n' "$n" "${stage_names[n]}" "$(duration "${seconds[n]}")"; done
+  log "all asked for is done in $(duration "$SECONDS")"
+  if ((stop_stage == last_stage)); then show_results; fi
+}
+
+stage_0() {
+  local set
+  prepare_data
+  step prepare "the corpus" --inputs local/*.py \
+    --outputs "$data"/{train,valid}/wav.scp "${test_sets[@]/#/$data/}" \
+    --uncounted --jobs "$jobs" -- "${prepare_command[@]}"
+  for set in train valid "${test_sets[@]}"; do
+    step "validate_$set" "validation of $set" --inputs "$data/$set"/{wav.scp,text,utt2spk} --after prepare \
+      --outputs "$data/$set/rejected.tsv" --uncounted --jobs "$jobs" -- \
+      python -m dualmode.bin.validate_data "$data/$set" --read-audio --max-rejected "$max_rejected"
+  done
+}
+
+stage_1() {
+  local set options
+  step tokens "the token list" --inputs "$data"/train/{text,rejected.tsv} --outputs "$data"/token_list/tokens.{txt,json} -- \
+    python -m dualmode.bin.make_tokens --text "$data/train/text" --exclude "$data/train/rejected.tsv" \
+    --type "$token_type" ${vocab_size:+--vocab-size "$vocab_size"} --out "$data/token_list"
+  for set in train valid "${test_sets[@]}"; do
+    # Test utterances that cannot be recognised without error stay in: leaving them out would flatter the result.
+    case $set in
+      train) options=(--speeds "$speeds" --unseen reject) ;;
+      valid) options=(--unseen reject) ;;
+      *) options=(--unseen warn) ;;
+    esac
+    step "fbank_$set" "features of $set" --after prepare \
+      --inputs "$data/$set/rejected.tsv" "$data/token_list/tokens.txt" --outputs "$dump/$set/feats.scp" \
+      --uncounted --jobs "$jobs" --max-rejected "$max_rejected" -- \
+      python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" --tokens "$data/token_list" "${options[@]}"
+  done
+  step cmvn "mean and variance" --after fbank_train --outputs "$data/cmvn.json" -- \
+    python -m dualmode.bin.compute_cmvn --feats "$dump/train/feats.scp" --out "$data/cmvn.json"
+}
+
+stage_2() {
+  local more
+  read -ra more <<<"$pretrain_args"
+  step "pretrain_$tag" "pre-training" --after fbank_train fbank_valid --inputs "$pretrain_config" "$data/cmvn.json" \
+    --folder "$pretrained" --outputs "$pretrained/config.yaml" --uncounted --ngpu "$ngpu" -- \
+    python -m dualmode.bin.pretrain --config "$pretrain_config" --train "$dump/train" --valid "$dump/valid" \
+    --cmvn "$data/cmvn.json" --out "$pretrained" --seed "$seed" "${more[@]}"
+}
+
+stage_3() {
+  step "prune_$tag" "pruning" --after "pretrain_$tag" --inputs "$prune_config" \
+    --folder "$pruned" --outputs "$pruned"/{config.yaml,model.pth} -- \
+    python -m dualmode.bin.prune --config "$prune_config" --model "$pretrained" --out "$pruned"
+}
+
+stage_4() {
+  local more
+  read -ra more <<<"$asr_args"
+  step "asr_$tag" "fine-tuning" --after fbank_train fbank_valid "prune_$tag" \
+    --inputs "$asr_config" "$data/cmvn.json" "$data/token_list/tokens.txt" \
+    --folder "$recogniser" --outputs "$recogniser/config.yaml" --uncounted --ngpu "$ngpu" -- \
+    python -m dualmode.bin.asr_train --config "$asr_config" --train "$dump/train" --valid "$dump/valid" \
+    --tokens "$data/token_list" --cmvn "$data/cmvn.json" --init "$pruned" --out "$recogniser" --seed "$seed" "${more[@]}"
+}
+
+# decode_name CONFIG SET: prints the name of a decoding's folder, decode_sparse_test.
+decode_name() {
+  local subnet=${1##*/}
+  subnet=${subnet%.*}
+  echo "decode_${subnet#decode_}_$2"
+}
+
+stage_5() {
+  local set config name
+  for set in "${test_sets[@]}"; do
+    for config in "${decoders[@]}"; do
+      name=$(decode_name "$config" "$set")
+      step "${tag}_$name" "$name" --after "asr_$tag" "fbank_$set" --inputs "$config" \
+        --outputs "$recogniser/$name"/{text,decode.json} -- \
+        python -m dualmode.bin.asr_inference --config "$config" --model "$recogniser" --data "$dump/$set" \
+        --out "$recogniser/$name"
+    done
+  done
+}
+
+stage_6() {
+  local set config note decodes=() options=()
+  for set in "${test_sets[@]}"; do
+    for config in "${decoders[@]}"; do decodes+=("${tag}_$(decode_name "$config" "$set")"); done
+  done
+  for note in "${notes[@]}"; do options+=(--note "$note"); done
+  for config in "$pretrain_config" "$prune_config" "${decoders[@]}"; do options+=(--config "$config"); done
+  step "report_$tag" "scoring" --after "${decodes[@]}" --outputs "$recogniser"/{RESULTS.md,results.json} -- \
+    python -m dualmode.bin.report --exp "$recogniser" --data-dir "$dump" --title "$title" --command "$how" "${options[@]}"
+}
+
+# show_results: the table once more, as the last thing on the screen.
+show_results() {
+  echo
+  awk '/^\|/ {print; seen = 1; next} seen {exit}' "$recogniser/RESULTS.md"
+  echo
+  echo "All about it: $(cd "$recogniser" && pwd)/RESULTS.md"
+}

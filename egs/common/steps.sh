@@ -1,0 +1,181 @@
+# shellcheck shell=bash disable=SC2154  # variables of the recipe
+# Steps that are done once.  A step leaves a marker, $done_dir/NAME, with all that its result depends on:
+#
+#   command python -m dualmode.bin.prune --config conf/tuning/prune.yaml ...     its words
+#   file conf/tuning/prune.yaml 5f3a...                                          its small input files
+#   step pretrain_base 77c0...                                                   the markers of the steps before it
+#   finished 1795417872.123                                                      when; steps that follow depend on it
+#
+# While the lines above "finished" are the same and the outputs exist, the step is skipped.
+# Uses $done_dir, $log_dir, $force, $stage_now.
+
+# step NAME WHAT [--after STEP...] [--inputs FILE...] [--outputs PATH...] [--folder DIR] [--uncounted WORD...] -- COMMAND...
+#   --folder DIR      belongs to this step alone, which goes on in it when it was interrupted.  A DIR made with another
+#                     configuration is moved aside.  It gets run.sh, which replays the command.
+#   --uncounted       words added to the command that do not change its result (--jobs 4)
+step() {
+  local name=$1 what=$2 list='' folder='' recipe reason marker=$done_dir/$1
+  local -a after=() inputs=() outputs=() uncounted=()
+  shift 2
+  while [[ $1 != -- ]]; do
+    case $list:$1 in
+      *:--after | *:--inputs | *:--outputs | *:--folder | *:--uncounted) list=${1#--} ;;
+      after:*) after+=("$1") ;;
+      inputs:*) inputs+=("$1") ;;
+      outputs:*) outputs+=("$1") ;;
+      folder:*) folder=$1 ;;
+      uncounted:*) uncounted+=("$1") ;;
+    esac
+    shift
+  done
+  shift
+
+  require "${after[@]}"
+  recipe=$(ingredients "$@")
+  reason=$(why_again)
+  if [[ -z $reason ]]; then
+    log "stage $stage_now: $what is done already (${outputs[0]}), skipping"
+    return
+  fi
+  log "stage $stage_now: $what$reason"
+  rm -f "$marker"
+  [[ -z $folder ]] || prepare_folder "$@" "${uncounted[@]}"
+  run_logged "$name" "$@" "${uncounted[@]}"
+  [[ -z $(missing_output) ]] || die "stage $stage_now: $what ended well but left no $(missing_output): see $log_dir/$name.log"
+  printf '%s\nfinished %s\n' "$recipe" "$(date +%s.%N)" >"$marker.tmp"
+  mv "$marker.tmp" "$marker"
+}
+
+# require STEP...: stops if one of the steps before was never finished.
+require() {
+  local before
+  for before in "$@"; do
+    [[ -f $done_dir/$before ]] || die "stage $stage_now needs the step '$before', which is not done yet: run an earlier --stage first"
+  done
+}
+
+digest() { sha256sum <"$1" | cut -c 1-16; }
+
+# ingredients COMMAND...: prints the marker's lines but the last.  (This and what follows see the variables of step.)
+ingredients() {
+  local item
+  printf 'command%s\n' "$(printf ' %q' "$@")"
+  for item in "${inputs[@]}"; do
+    [[ -f $item ]] || die "stage $stage_now: there is no file $item: run an earlier --stage first"
+    printf 'file %s %s\n' "$item" "$(digest "$item")"
+  done
+  for item in "${after[@]}"; do printf 'step %s %s\n' "$item" "$(digest "$done_dir/$item")"; done
+}
+
+# why_again: prints why the step has to be done (what follows its name in the log), or nothing if it has not.
+why_again() {
+  local changes
+  if [[ ! -f $marker ]]; then
+    echo ": starting"
+  elif [[ $force == true ]]; then
+    echo ": again, as --force says"
+  elif [[ $(sed '$d' "$marker") != "$recipe" ]]; then
+    # The first word, and for a file or a step its name, of each line that is in only one of the two.
+    changes=$(printf '%s\n' "$(sed '$d' "$marker")" "$recipe" | sort | uniq -u |
+      sed -E 's/^(command).*/the command/; s/^(file|step) (.*) [^ ]*$/\1 \2/' | sort -u | paste -sd, | sed 's/,/, /g')
+    echo ": again, since this changed: $changes"
+  elif [[ -n $(missing_output) ]]; then
+    echo ": again, since $(missing_output) is not there"
+  fi
+}
+
+# missing_output: prints the first of $outputs that does not exist, or nothing.
+missing_output() {
+  local output
+  for output in "${outputs[@]}"; do [[ -e $output ]] || { echo "$output"; return; }; done
+}
+
+# prepare_folder COMMAND...: makes $folder ready to start, or to go on in.
+prepare_folder() {
+  local aside
+  if [[ -e $folder ]]; then
+    if [[ $force != true && -f $folder/.started && $(<"$folder/.started") == "$recipe" ]]; then
+      log "stage $stage_now: going on in $folder, where an interrupted run left off"
+    else
+      printf -v aside '%s.old-%(%Y%m%d-%H%M%S)T' "$folder" -1
+      log "stage $stage_now: $folder was made by another configuration or run; it is kept as $aside"
+      mv "$folder" "$aside"
+    fi
+  fi
+  mkdir -p "$folder"
+  printf '%s\n' "$recipe" >"$folder/.started"
+  {
+    echo '#!/usr/bin/env bash'
+    echo "# Replays stage $stage_now, which made this folder, and goes on from its last checkpoint."
+    printf 'cd %q || exit\n' "$PWD"
+    printf 'PATH=%q:"%s" PYTHONPATH=%q exec' "$environment/bin" "\$PATH" "$root"
+    printf ' %q' "$@"
+    echo " \"\$@\""
+  } >"$folder/run.sh"
+  chmod +x "$folder/run.sh"
+}
+
+# --- running a command -----------------------------------------------------------------------------------------------
+
+child=''
+
+# start_guard: from now on the running command dies with this shell, together with the processes that it started, even
+# if the shell is killed with SIGKILL.  The guard reads the number of the process group that runs; when the shell is
+# gone, its end of the pipe (descriptor 7) is closed.  Its own session keeps it out of reach of what kills the shell.
+start_guard() {
+  # shellcheck disable=SC2016  # another shell expands it
+  local guard='while read -r line; do group=$line; done
+    if [[ -n ${group:-} ]]; then kill -KILL "$group"; kill -KILL -- "-$group"; fi'
+  exec 7> >(exec setsid bash -c "$guard" &>/dev/null 9>&-)
+  trap 'interrupted INT 2' INT
+  trap 'interrupted TERM 15' TERM
+  trap 'interrupted HUP 1' HUP
+}
+
+# run_logged NAME COMMAND...: runs it in a process group of its own; what it prints goes to the terminal and to its log.
+run_logged() {
+  local name=$1 log_file=$log_dir/$1.log status=0 writer
+  shift
+  printf '# %(%F %T)T %s\n' -1 "$*" >>"$log_file"
+  exec 8> >(exec tee -ip -a "$log_file" 7>&- 9>&-)
+  writer=$!
+  # The command names itself to the guard before it starts, so that there is no moment in which it is unguarded.
+  (
+    echo "$BASHPID" >&7
+    exec setsid "$@" </dev/null >&8 2>&1 7>&- 8>&- 9>&-
+  ) &
+  child=$!
+  exec 8>&-
+  wait "$child" || status=$?
+  # Its helpers, should it have died without them, would keep the log open.
+  kill -KILL -- "-$child" 2>/dev/null || true
+  child=''
+  echo >&7
+  wait "$writer" || true
+  ((status == 0)) || failed "$status" "$log_file"
+}
+
+# failed STATUS LOG
+failed() {
+  {
+    log "stage $stage_now failed (status $1); log: $2"
+    tail -n 5 "$2" | sed 's/^/    /'
+  } >&2
+  exit "$1"
+}
+
+# interrupted NAME NUMBER: stops the command and this shell on a signal.
+interrupted() {
+  local tries
+  trap '' INT TERM HUP
+  if [[ -n $child ]]; then
+    kill -TERM -- "-$child" 2>/dev/null || true
+    for ((tries = 0; tries < 50; tries++)); do
+      kill -0 -- "-$child" 2>/dev/null || break
+      sleep 0.1
+    done
+    kill -KILL -- "-$child" 2>/dev/null || true
+  fi
+  log "stopped by SIG$1 in stage $stage_now; the same command goes on from here" >&2
+  exit $((128 + $2))
+}

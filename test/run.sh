@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# All checks: sets up what they need, then ruff on the Python, shellcheck on the shell, pytest.
+#   bash test/run.sh [OPTIONS OF PYTEST]      such as -k streaming, or test/supernet
+# Each is run whatever the others said; the status is 0 only if all are well.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+bash tools/setup.sh --with-tests || exit
+PATH=$PWD/tools/venv/bin:$PATH
+
+# shell_scripts: prints the tracked files that are shell, by their names or first lines, each ended by a zero byte.
+shell_scripts() {
+  local file first
+  while IFS= read -r -d '' file; do
+    [[ -f $file ]] || continue
+    IFS= read -r first <"$file" 2>/dev/null || true
+    [[ $file == *.sh || ${first:-} =~ ^'#!'.*[/\ ](bash|sh)( |$) ]] && printf '%s\0' "$file"
+  done < <(git ls-files -z) 2>/dev/null
+  return 0
+}
+
+summary=() status=0
+# check NAME COMMAND...
+check() {
+  local name=$1 began=$SECONDS verdict=ok
+  shift
+  printf '\n== %s\n' "$name"
+  "$@" || { verdict="FAILED (status $?)" status=1; }
+  summary+=("$(printf '%-12s %-20s %4d s' "$name" "$verdict" $((SECONDS - began)))")
+}
+
+mapfile -d '' -t scripts < <(shell_scripts)
+check ruff ruff check .
+check shellcheck shellcheck -x "${scripts[@]}"
+check pytest python -m pytest "$@"
+
+printf '\n== summary\n'
+printf '%s\n' "${summary[@]}"
+exit "$status"

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Stands in for Python in the tests of the recipe's shell: writes what each command of the package leaves, and nothing
+# more.  $CALLS gets a line for each call.  $STUB_HANG names a module that starts and never ends, $STUB_FAIL one that
+# ends with status 3.
+set -euo pipefail
+echo "$*" >>"$CALLS"
+if [[ $1 == -m ]]; then module=${2##*.} where=$3; shift 2; else module=prepare where=''; shift; fi
+out=''
+while (($#)); do
+  [[ $1 != --out ]] || out=$2
+  shift
+done
+echo "stub $module"
+if [[ ${STUB_FAIL:-} == "$module" ]]; then
+  echo "error: the stub was asked to fail"
+  exit 3
+fi
+case $module in
+  prepare)
+    for set in train valid test; do
+      mkdir -p "$out/data/$set"
+      for file in wav.scp text utt2spk; do echo "utt $file" >"$out/data/$set/$file"; done
+    done
+    ;;
+  validate_data) echo utt reason detail >"$where/rejected.tsv" ;;
+  make_tokens) mkdir -p "$out"; touch "$out"/tokens.{txt,json} ;;
+  make_fbank) mkdir -p "$out"; touch "$out/feats.scp" ;;
+  compute_cmvn) touch "$out" ;;
+  pretrain | asr_train)
+    echo epoch >>"$out/epochs"
+    if [[ ${STUB_HANG:-} == "$module" ]]; then
+      sleep 1000 &
+      echo "$$ $!" >"$out/processes.tmp"
+      mv "$out/processes.tmp" "$out/processes"
+      wait
+    fi
+    touch "$out/config.yaml"
+    ;;
+  prune) touch "$out"/{config.yaml,model.pth} ;;
+  asr_inference) mkdir -p "$out"; touch "$out"/{text,decode.json} ;;
+  report)
+    echo '[]' >"$CORPUS/exp/asr_base/results.json"
+    printf '# Title\n\n| set | WER |\n|---|---|\n| test | 1.2 |\n\nWords.\n\n| other | table |\n' >"$CORPUS/exp/asr_base/RESULTS.md"
+    ;;
+esac

@@ -1,0 +1,309 @@
+"""The shell of the recipe, with a stub for Python: options, steps done once, interruptions, the lock."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN_SH = """\
+#!/usr/bin/env bash
+source "{root}/egs/common/recipe.sh"
+about="A corpus of nothing." title=Fake notes=("Nothing was recognised.")
+test_sets=(test) token_type=char vocab_size='' speeds=1.0 needed_gb=0 places=(from)
+own_options() {{ option from DIR "" "where it comes from"; option size N 3 "how much of it"; }}
+prepare_data() {{ prepare_command=(python local/prepare.py --out "${{work_dir:-.}}" --size "$size" ${{from:+--from "$from"}}); }}
+recipe "$@"
+"""
+# The stub is called once for each: prepare, 3 validations, tokens, 3 features, cmvn, 3 models, 2 decodings, report.
+STEPS = 15
+PATIENCE_S = 60
+
+
+class Corpus:
+    """A corpus folder whose recipe runs the stub."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.calls_file = folder, folder / "calls"
+        (folder / "conf" / "tuning").mkdir(parents=True)
+        for name in ("tuning/pretrain", "tuning/prune", "tuning/asr", "decode_dense", "decode_sparse"):
+            (folder / "conf" / f"{name}.yaml").write_text(f"name: {name}\n")
+        (folder / "local").mkdir()
+        (folder / "local" / "prepare.py").write_text("# the stub does it\n")
+        (folder / "run.sh").write_text(RUN_SH.format(root=ROOT))
+        (folder / "run.sh").chmod(0o755)
+        (folder / "env" / "bin").mkdir(parents=True)
+        shutil.copy(ROOT / "test" / "shell" / "stub_python.sh", folder / "env" / "bin" / "python")
+        self.environment = os.environ | {
+            "DUALMODE_VENV": str(folder / "env"),
+            "CALLS": str(self.calls_file),
+            "CORPUS": str(folder),
+        }
+
+    def start(self, *options: str, cwd: Path | None = None, **variables: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [str(self.folder / "run.sh"), *options],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=self.environment | variables, cwd=cwd or self.folder,
+        )  # fmt: skip
+
+    def run(self, *options: str, status: int = 0, **kwargs) -> str:
+        """Run the recipe to its end, check its status, return what it printed."""
+        process = self.start(*options, **kwargs)
+        output, _ = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == status, output
+        return output
+
+    def new_calls(self) -> list[str]:
+        """Return the modules called since this was last asked."""
+        calls = self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
+        self.calls_file.unlink(missing_ok=True)
+        return [re.sub(r"^-m dualmode\.bin\.(\w+).*|^local/(\w+)\.py.*", r"\1\2", call) for call in calls]
+
+    def hanging(self, model: str) -> list[int]:
+        """Wait until the training of ``model`` hangs; return its processes."""
+        file = self.folder / "exp" / model / "processes"
+        wait_until(file.exists)
+        return [int(word) for word in file.read_text().split()]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    return Corpus(tmp_path / "a corpus")
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that has ended and waits for its parent to notice does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+# --- options -----------------------------------------------------------------------------------------------------------
+
+
+def test_help_explains_every_option_without_an_environment(corpus):
+    text = corpus.run("--help", DUALMODE_VENV="/nonexistent")
+    for option in re.findall(r"^  (?:option|flag) ([a-z-]+)", (ROOT / "egs/common/recipe.sh").read_text(), re.M):
+        assert f"\n  --{option}" in text
+    assert "--size N\n        how much of it (default: 3)" in text
+    assert "pre-training" in text
+    assert not (corpus.folder / "exp").exists()
+
+
+@pytest.mark.parametrize("recipe", ["run.sh", "egs/mini/run.sh", "egs/fsdd/run.sh"])
+def test_help_of_the_real_recipes(recipe):
+    done = subprocess.run([ROOT / recipe, "--help"], capture_output=True, text=True, check=True)
+    assert "--stop-stage N" in done.stdout and done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--nonsense", "1"], "unknown option --nonsense, see --help"),
+        (["--$(touch x)"], "unknown option --$(touch x), see --help"),
+        (["7"], "unexpected word '7': options start with --, see --help"),
+        (["--stage"], "--stage needs a value (N)"),
+        (["--stage", "--stop-stage", "3"], "--stage needs a value (N)"),
+        (["--force=yes"], "--force takes no value"),
+        (["--stage", "two"], "--stage is 'two': it must be a whole number of at least 0"),
+        (["--stage=-1"], "--stage is '-1': it must be a whole number of at least 0"),
+        (["--jobs", "0"], "--jobs is '0': it must be a whole number of at least 1"),
+        (["--stop_stage", "7"], "--stop-stage is 7: the stages are 0 to 6"),
+        (["--stage", "3", "--stop-stage", "2"], "--stage 3 comes after --stop-stage 2"),
+        (["--tag", "a/b"], "--tag is 'a/b': letters, digits, '.', '_' and '-' make a good folder name"),
+        (["--token-type", "phone"], "--token-type is 'phone': it must be char, word or bpe"),
+    ],
+)
+def test_a_bad_option_is_one_sentence(corpus, options, sentence):
+    assert corpus.run(*options, status=2) == f"error: {sentence}\n"
+    assert corpus.new_calls() == []
+
+
+def test_a_missing_configuration_stops_before_any_work(corpus):
+    output = corpus.run("--asr-config", "conf/none.yaml", status=2)
+    assert output.startswith("error: there is no file conf/none.yaml")
+    assert corpus.new_calls() == []
+
+
+def test_a_missing_environment_says_how_to_make_it(corpus):
+    assert "tools/setup.sh first" in corpus.run(status=2, DUALMODE_VENV="/nonexistent")
+
+
+@pytest.mark.parametrize("stop", [["--stop-stage", "0"], ["--stop_stage=0"], ["--stop-stage=0"]])
+def test_spellings_of_an_option(corpus, stop):
+    corpus.run(*stop)
+    assert corpus.new_calls() == ["prepare"] + 3 * ["validate_data"]
+
+
+def test_values_reach_the_commands(corpus):
+    corpus.run("--asr-args", "--max_epoch 3 --accum_grad 2", "--seed", "5", "--size=4", "--ngpu", "1")
+    calls = corpus.calls_file.read_text()
+    assert "local/prepare.py --out . --size 4 --jobs" in calls
+    training = re.search(r"^-m dualmode.bin.asr_train .*$", calls, re.M)[0]
+    assert training.endswith("--out exp/asr_base --seed 5 --max_epoch 3 --accum_grad 2 --ngpu 1")
+    report = re.search(r"^-m dualmode.bin.report .*$", calls, re.M)[0]
+    assert "--size 4" in report and "--ngpu" not in report  # what was made, not where
+
+
+def test_a_configuration_in_the_callers_folder(corpus, tmp_path):
+    (tmp_path / "mine.yaml").write_text("mine: 1\n")
+    corpus.run("--prune-config", "mine.yaml", cwd=tmp_path)
+    assert f"--config {tmp_path}/mine.yaml --model exp/pretrain_base" in corpus.calls_file.read_text()
+
+
+# --- steps are done once -------------------------------------------------------------------------------------------------
+
+
+def test_the_whole_recipe_then_nothing_twice(corpus):
+    output = corpus.run()
+    assert len(corpus.new_calls()) == STEPS
+    table = "| set | WER |\n|---|---|\n| test | 1.2 |\n"
+    assert table in output and "| other |" not in output
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(\w+\.sh:\d+\) stage 2: pre-training: starting$", output, re.M)
+    assert (corpus.folder / "exp" / "log" / "pretrain_base.log").read_text().endswith("stub pretrain\n")
+
+    again = corpus.run()
+    assert corpus.new_calls() == []
+    assert again.count("is done already") == STEPS and table in again
+    assert "stage 2: pre-training is done already (exp/pretrain_base/config.yaml), skipping" in again
+
+
+def test_what_does_not_change_results_redoes_nothing(corpus):
+    corpus.run()
+    corpus.new_calls()
+    corpus.run("--jobs", "7", "--ngpu", "0")
+    assert corpus.new_calls() == []
+
+
+def test_a_changed_configuration_redoes_what_depends_on_it(corpus):
+    corpus.run()
+    corpus.new_calls()
+    (corpus.folder / "conf/tuning/asr.yaml").write_text("name: another\n")
+    output = corpus.run()
+    assert corpus.new_calls() == ["asr_train", "asr_inference", "asr_inference", "report"]
+    assert "stage 4: fine-tuning: again, since this changed: file conf/tuning/asr.yaml" in output
+    assert "decode_dense_test: again, since this changed: step asr_base" in output
+    kept = list((corpus.folder / "exp").glob("asr_base.old-*"))
+    assert len(kept) == 1 and (kept[0] / "decode_sparse_test" / "text").exists()
+    assert (corpus.folder / "exp/asr_base/epochs").read_text() == "epoch\n"  # nothing of the old one is in it
+
+
+def test_a_changed_option_is_named(corpus):
+    corpus.run("--stop-stage", "2")
+    assert "pre-training: again, since this changed: the command" in corpus.run("--stop-stage", "2", "--seed", "1")
+
+
+def test_a_lost_output_is_made_again(corpus):
+    corpus.run()
+    corpus.new_calls()
+    (corpus.folder / "exp/asr_base/decode_dense_test/text").unlink()
+    assert "since exp/asr_base/decode_dense_test/text is not there" in corpus.run()
+    assert corpus.new_calls() == ["asr_inference", "report"]
+
+
+def test_force_starts_the_stages_asked_for_from_scratch(corpus):
+    corpus.run()
+    corpus.new_calls()
+    corpus.run("--force", "--stage", "2", "--stop-stage", "2")
+    assert corpus.new_calls() == ["pretrain"]
+    assert (corpus.folder / "exp/pretrain_base/epochs").read_text() == "epoch\n"
+    assert len(list((corpus.folder / "exp").glob("pretrain_base.old-*"))) == 1
+    assert "since this changed: step pretrain_base" in corpus.run()
+
+
+def test_a_later_stage_needs_the_earlier_ones(corpus):
+    output = corpus.run("--stage", "3", status=2)
+    assert "error: stage 3 needs the step 'pretrain_base', which is not done yet" in output
+
+
+def test_a_work_folder_elsewhere(corpus, tmp_path):
+    corpus.run("--work-dir", "else where", "--stop-stage", "4", cwd=tmp_path)
+    assert (tmp_path / "else where" / "exp" / "asr_base" / "config.yaml").exists()
+    assert not (corpus.folder / "exp").exists() and not (corpus.folder / "data").exists()
+
+
+def test_replay_of_a_training(corpus):
+    corpus.run("--stop-stage", "2")
+    subprocess.run([corpus.folder / "exp/pretrain_base/run.sh", "--more"], check=True, env=corpus.environment)
+    first, replay = [line for line in corpus.calls_file.read_text().splitlines() if "bin.pretrain" in line]
+    assert replay == f"{first} --more"
+
+
+# --- failures and interruptions --------------------------------------------------------------------------------------------
+
+
+def test_a_failing_command(corpus):
+    output = corpus.run(status=3, STUB_FAIL="prune")
+    assert "stage 3 failed (status 3); log: exp/log/prune_base.log" in output
+    assert output.endswith("    stub prune\n    error: the stub was asked to fail\n")
+    corpus.new_calls()
+    corpus.run()
+    assert corpus.new_calls()[0] == "prune"
+
+
+def test_killed_in_training_then_run_again(corpus):
+    first = corpus.start(STUB_HANG="pretrain")
+    processes = corpus.hanging("pretrain_base")
+    first.kill()
+    wait_until(lambda: not any(map(alive, processes)))  # the training and what it started die with the recipe
+    first.communicate(timeout=PATIENCE_S)
+
+    output = corpus.run()
+    assert "stage 2: going on in exp/pretrain_base, where an interrupted run left off" in output
+    assert "stage 0: the corpus is done already" in output
+    assert (corpus.folder / "exp/pretrain_base/epochs").read_text() == "epoch\nepoch\n"
+    assert not list((corpus.folder / "exp").glob("*.old-*"))
+
+
+def test_an_interrupted_training_of_another_configuration_is_not_mixed_in(corpus):
+    first = corpus.start(STUB_HANG="pretrain")
+    corpus.hanging("pretrain_base")
+    first.kill()
+    first.communicate(timeout=PATIENCE_S)
+    output = corpus.run("--stop-stage", "2", "--seed", "3")
+    assert "was made by another configuration or run; it is kept as exp/pretrain_base.old-" in output
+    assert (corpus.folder / "exp/pretrain_base/epochs").read_text() == "epoch\n"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_signals_stop_the_training_too(corpus, number, status):
+    process = corpus.start(STUB_HANG="asr_train")
+    processes = corpus.hanging("asr_base")
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == status
+    assert "in stage 4; the same command goes on from here" in output
+    assert not any(map(alive, processes))
+
+
+def test_a_killed_training_leaves_no_helper(corpus):
+    process = corpus.start(STUB_HANG="pretrain")
+    training, helper = corpus.hanging("pretrain_base")
+    os.kill(training, signal.SIGKILL)
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 137 and "stage 2 failed (status 137)" in output
+    wait_until(lambda: not alive(helper))
+
+
+def test_two_runs_at_once(corpus):
+    first = corpus.start(STUB_HANG="pretrain")
+    corpus.hanging("pretrain_base")
+    output = corpus.run(status=2)
+    assert output.startswith("error: another run is at work in ") and f"(process {first.pid})" in output
+    first.terminate()
+    first.communicate(timeout=PATIENCE_S)
+    corpus.run()
