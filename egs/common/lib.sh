@@ -1,13 +1,25 @@
 # shellcheck shell=bash
 # What every shell script of the recipes shares: messages, the lock, free disk space.
 
-# log TEXT: a line with date, time and the place in the script.
-log() { printf '%(%F %T)T (%s:%s) %s\n' -1 "${BASH_SOURCE[1]##*/}" "${BASH_LINENO[0]}" "$*"; }
+# log TEXT: a line with date, time and the place in the recipe (not in the machinery of steps.sh).
+log() {
+  local i=1
+  while [[ ${BASH_SOURCE[i]-} == */steps.sh ]]; do i=$((i + 1)); done
+  printf '%(%F %T)T (%s:%s) %s\n' -1 "${BASH_SOURCE[i]##*/}" "${BASH_LINENO[i - 1]}" "$*"
+}
 
 # die TEXT: one sentence for a mistake that the user can repair, status 2.
 die() {
   printf 'error: %s\n' "$*" >&2
   exit 2
+}
+
+# quote WORD...: the words as a command line, with quotes only where they are needed, and a space before each.
+quote() {
+  local word
+  for word in "$@"; do
+    if [[ $word =~ ^[A-Za-z0-9_./:=,@%+-]+$ ]]; then printf ' %s' "$word"; else printf ' %s' "${word@Q}"; fi
+  done
 }
 
 # duration SECONDS: as people say it, 3 min 20 s.

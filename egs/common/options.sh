@@ -4,7 +4,7 @@
 #   option train-hours H 1.2 "size of the train set, hours"     sets $train_hours, 1.2 or what --train-hours says
 #   flag   force "do it again"                                  sets $force, false or true
 #
-# --train-hours 2, --train-hours=2 and --train_hours 2 are the same.
+# --train-hours 2, --train-hours=2 and --train_hours 2 are the same.  Needs lib.sh.
 
 declare -a option_names=()
 declare -A option_unit=() option_default=() option_help=()
@@ -77,7 +77,7 @@ changed_options() {
     variable=${name//-/_}
     [[ $name != "# "* && " $* " != *" $name "* ]] || continue
     if [[ ${!variable} != "${option_default[$name]}" ]]; then
-      if [[ -z ${option_unit[$name]} ]]; then printf ' --%s' "$name"; else printf ' --%s %q' "$name" "${!variable}"; fi
+      if [[ -z ${option_unit[$name]} ]]; then quote "--$name"; else quote "--$name" "${!variable}"; fi
     fi
   done
 }

@@ -238,14 +238,11 @@ stage_6() {
   done
   for note in "${notes[@]}"; do options+=(--note "$note"); done
   for config in "$pretrain_config" "$prune_config" "${decoders[@]}"; do options+=(--config "$config"); done
-  step "report_$tag" "scoring" --after "${decodes[@]}" --outputs "$recogniser"/{RESULTS.md,results.json} -- \
+  step "report_$tag" "scoring" --after "${decodes[@]}" --outputs "$recogniser"/{RESULTS.md,results.json} --quiet -- \
     python -m dualmode.bin.report --exp "$recogniser" --data-dir "$dump" --title "$title" --command "$how" "${options[@]}"
 }
 
-# show_results: the table once more, as the last thing on the screen.
+# show_results: what the last report printed, as the last thing on the screen.
 show_results() {
-  echo
-  awk '/^\|/ {print; seen = 1; next} seen {exit}' "$recogniser/RESULTS.md"
-  echo
-  echo "All about it: $(cd "$recogniser" && pwd)/RESULTS.md"
+  awk '/^# [0-9]{4}-/ {text = ""; next} {text = text $0 "\n"} END {printf "%s", text}' "$log_dir/report_$tag.log"
 }

@@ -9,17 +9,20 @@
 # While the lines above "finished" are the same and the outputs exist, the step is skipped.
 # Uses $done_dir, $log_dir, $force, $stage_now.
 
-# step NAME WHAT [--after STEP...] [--inputs FILE...] [--outputs PATH...] [--folder DIR] [--uncounted WORD...] -- COMMAND...
+# step NAME WHAT [--after STEP...] [--inputs FILE...] [--outputs PATH...] [--folder DIR] [--uncounted WORD...]
+#      [--quiet] -- COMMAND...
 #   --folder DIR      belongs to this step alone, which goes on in it when it was interrupted.  A DIR made with another
 #                     configuration is moved aside.  It gets run.sh, which replays the command.
 #   --uncounted       words added to the command that do not change its result (--jobs 4)
+#   --quiet           what the command prints goes to its log only
 step() {
-  local name=$1 what=$2 list='' folder='' recipe reason marker=$done_dir/$1
+  local name=$1 what=$2 list='' folder='' quiet='' recipe reason marker=$done_dir/$1
   local -a after=() inputs=() outputs=() uncounted=()
   shift 2
   while [[ $1 != -- ]]; do
     case $list:$1 in
       *:--after | *:--inputs | *:--outputs | *:--folder | *:--uncounted) list=${1#--} ;;
+      *:--quiet) quiet=true ;;
       after:*) after+=("$1") ;;
       inputs:*) inputs+=("$1") ;;
       outputs:*) outputs+=("$1") ;;
@@ -34,7 +37,7 @@ step() {
   recipe=$(ingredients "$@")
   reason=$(why_again)
   if [[ -z $reason ]]; then
-    log "stage $stage_now: $what is done already (${outputs[0]}), skipping"
+    log "stage $stage_now: $what: done already (${folder:-${outputs[0]}}), skipping"
     return
   fi
   log "stage $stage_now: $what$reason"
@@ -59,7 +62,7 @@ digest() { sha256sum <"$1" | cut -c 1-16; }
 # ingredients COMMAND...: prints the marker's lines but the last.  (This and what follows see the variables of step.)
 ingredients() {
   local item
-  printf 'command%s\n' "$(printf ' %q' "$@")"
+  printf 'command%s\n' "$(quote "$@")"
   for item in "${inputs[@]}"; do
     [[ -f $item ]] || die "stage $stage_now: there is no file $item: run an earlier --stage first"
     printf 'file %s %s\n' "$item" "$(digest "$item")"
@@ -109,7 +112,7 @@ prepare_folder() {
     echo "# Replays stage $stage_now, which made this folder, and goes on from its last checkpoint."
     printf 'cd %q || exit\n' "$PWD"
     printf 'PATH=%q:"%s" PYTHONPATH=%q exec' "$environment/bin" "\$PATH" "$root"
-    printf ' %q' "$@"
+    quote "$@"
     echo " \"\$@\""
   } >"$folder/run.sh"
   chmod +x "$folder/run.sh"
@@ -134,11 +137,15 @@ start_guard() {
 
 # run_logged NAME COMMAND...: runs it in a process group of its own; what it prints goes to the terminal and to its log.
 run_logged() {
-  local name=$1 log_file=$log_dir/$1.log status=0 writer
+  local name=$1 log_file=$log_dir/$1.log status=0 writer=''
   shift
-  printf '# %(%F %T)T %s\n' -1 "$*" >>"$log_file"
-  exec 8> >(exec tee -ip -a "$log_file" 7>&- 9>&-)
-  writer=$!
+  printf '# %(%F %T)T%s\n' -1 "$(quote "$@")" >>"$log_file"
+  if [[ $quiet == true ]]; then
+    exec 8>>"$log_file"
+  else
+    exec 8> >(exec tee -ip -a "$log_file" 7>&- 9>&-)
+    writer=$!
+  fi
   # The command names itself to the guard before it starts, so that there is no moment in which it is unguarded.
   (
     echo "$BASHPID" >&7
@@ -151,7 +158,7 @@ run_logged() {
   kill -KILL -- "-$child" 2>/dev/null || true
   child=''
   echo >&7
-  wait "$writer" || true
+  [[ -z $writer ]] || wait "$writer" || true
   ((status == 0)) || failed "$status" "$log_file"
 }
 
