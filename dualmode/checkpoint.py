@@ -36,7 +36,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
+        reason = next(iter(str(error).splitlines()), "it is empty")
+        raise UserError(f"{path} is not a readable checkpoint: {reason}") from error
 
 
 def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:

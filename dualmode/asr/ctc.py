@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -47,13 +46,13 @@ def greedy(log_probs: Tensor, frames: Tensor) -> list[list[int]]:
 
 
 def distillation(student: Tensor, teacher: Tensor, valid: Tensor) -> Tensor:
-    """Return the mean over real frames of KL(teacher || student) in nats; no gradient reaches the teacher.
+    """Return KL(teacher || student) in nats, summed over an utterance's real frames, averaged over the batch.
 
-    In-place distillation of Yu et al. (2021), "Dual-mode ASR", on CTC posteriors.
+    In-place distillation of Yu et al. (2021), "Dual-mode ASR", on CTC posteriors; no gradient reaches the teacher.
 
     Args:
         student, teacher: log posteriors (batch, frames, vocabulary).
         valid: (batch, frames), which frames are real.
     """
     frames = F.kl_div(student, teacher.detach(), reduction="none", log_target=True).sum(dim=-1)
-    return frames[valid].mean() if torch.any(valid) else 0.0 * student.sum()
+    return frames.masked_fill(~valid, 0.0).sum() / len(frames)

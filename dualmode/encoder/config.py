@@ -47,7 +47,7 @@ class EncoderConfig:
     attention_heads: int = 4
     linear_units: int = 576
     kernel_size: int = 15
-    subsampling_channels: int = 32
+    subsampling_channels: int = 64
     dropout_rate: float = 0.1
     sparsities: Sequence[float] = (0.7,)
     block: Sequence[int] = (8, 4)

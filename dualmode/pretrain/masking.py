@@ -27,6 +27,6 @@ def span_mask(lengths: Tensor, frames: int, start_probability: float, span: int)
     # The lowest score always starts a span, so that no utterance that can have one goes without.
     starts |= (scores == scores.min(dim=1, keepdim=True).values) & starts_valid
     hidden = torch.zeros_like(starts)
-    for shift in range(span):
+    for shift in range(min(span, frames)):
         hidden[:, shift:] |= starts[:, : frames - shift]
     return hidden

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.subsampling import FACTOR
 from dualmode.errors import UserError
 from dualmode.pretrain.contrastive import contrastive_loss, sample_distractors
 from dualmode.pretrain.masking import span_mask
@@ -28,7 +30,6 @@ class PretrainConfig:
         distractors: wrong answers for each hidden frame.
         similarity_scale: what cosine similarities are divided by.
         diversity_weight: weight of the loss that keeps all entries in use.
-        penalty_weight: weight of the mean square of the subsampled features.
         temperature: of the Gumbel softmax: at the start, at the end, and the factor of each batch.
     """
 
@@ -39,8 +40,7 @@ class PretrainConfig:
     target_size: int = 128
     distractors: int = 50
     similarity_scale: float = 0.1
-    diversity_weight: float = 0.1
-    penalty_weight: float = 0.01
+    diversity_weight: float = 1.0
     temperature: tuple[float, float, float] = (2.0, 0.5, 0.999)
 
     def __post_init__(self):
@@ -58,9 +58,13 @@ class PretrainConfig:
 class PretrainModel(SelfPruningModel):
     """Both branches see the same hidden frames and must tell the same targets from the same distractors::
 
-    features -> subsampling -+-> quantizer ----------------------> targets
-                             +-> hide spans -+-> dense,  full  --> contrast
-                                             +-> sparse, chunk --> contrast
+        features -+-> stack 4 frames -> quantizer --------------------> targets
+                  +-> subsampling -> hide spans -+-> dense,  full  --> contrast
+                                                 +-> sparse, chunk --> contrast
+
+    The paper's targets come from learned features of the waveform.  Ours come from the normalised fbank itself, four
+    frames of 10 ms for an encoder frame of 40 ms: learned features of fbank collapsed to a constant within 100 batches
+    in our trials, which a fixed input cannot.
     """
 
     def __init__(
@@ -68,16 +72,30 @@ class PretrainModel(SelfPruningModel):
     ):
         super().__init__(encoder, schedule)
         self.config, self.branches = config, branches
-        size = encoder.config.output_size
+        size, stacked = encoder.config.output_size, FACTOR * encoder.config.input_size
         self.hidden_frame = nn.Parameter(torch.empty(size).uniform_())
-        self.target_norm = nn.LayerNorm(size)
-        self.quantizer = GumbelQuantizer(size, config.groups, config.entries, config.target_size)
+        self.target_norm = nn.LayerNorm(stacked, elementwise_affine=False)
+        self.quantizer = GumbelQuantizer(stacked, config.groups, config.entries, config.target_size)
         self.project = nn.Linear(size, config.target_size)
 
     @property
     def temperature(self) -> float:
         start, end, factor = self.config.temperature
         return max(end, start * factor**self.step)
+
+    def stack(self, speech: Tensor, frames: int) -> Tensor:
+        """Return the four middle ones of the seven feature frames that each encoder frame sees, normalised.
+
+        Args:
+            speech: (batch, feature frames of 10 ms, bins).
+            frames: encoder frames of 40 ms.
+
+        Returns:
+            (batch, frames, 4 * bins)
+        """
+        middle = self.encoder.normalize(speech)[:, 2 : 2 + FACTOR * frames]
+        missing = FACTOR * frames - middle.shape[1]
+        return F.pad(middle, (0, 0, 0, missing)).reshape(len(speech), frames, -1)
 
     def forward(self, speech: Tensor, speech_lengths: Tensor, **_) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Return loss (), stats, and the batch's weight, as ESPnet's trainer wants them.
@@ -95,15 +113,14 @@ class PretrainModel(SelfPruningModel):
         weight = hidden.sum()
         if weight == 0:  # every utterance of the batch is shorter than a span
             return 0.0 * x.sum(), {}, weight.new_ones(())
-        quantized = self.quantizer(self.target_norm(x[hidden]), self.temperature)
+        quantized = self.quantizer(self.target_norm(self.stack(speech, x.shape[1])[hidden]), self.temperature)
         distractors = sample_distractors(hidden.nonzero()[:, 0], config.distractors)
-        penalty = x[hidden].float().square().mean()
         used = quantized.perplexity.sum() / (config.groups * config.entries)
         x = torch.where(hidden[..., None], self.hidden_frame.to(x.dtype), x)
 
-        loss = config.diversity_weight * (1.0 - used) + config.penalty_weight * penalty
+        loss = config.diversity_weight * (1.0 - used)
         stats = {"masked_share": weight / lengths.sum(), "temperature": torch.tensor(self.temperature)}
-        stats |= {f"perplexity{group}": value.detach() for group, value in enumerate(quantized.perplexity)}
+        stats |= {f"perplexity{group}": value.detach() for group, value in enumerate(quantized.code_perplexity)}
         sparse = self.encoder.config.sample_subnet() if self.training else self.encoder.config.default_subnet()
         for name, subnet, share in (("dense", DENSE, self.branches.dense), ("sparse", sparse, self.branches.sparse)):
             if share == 0:

@@ -14,12 +14,24 @@ class Quantized:
     Attributes:
         vectors: (frames, size), differentiable by the straight-through estimator.
         codes: (frames, groups), the chosen entries.
-        perplexity: (groups,), exp of the entropy of the mean softmax over the frames; between 1 and ``entries``.
+        perplexity: (groups,), exp of the entropy of the mean softmax over the frames; between 1 and ``entries``;
+            differentiable, for the diversity loss.
+        code_perplexity: (groups,), the same of the entries really chosen: near 1 means collapse.
     """
 
     vectors: Tensor
     codes: Tensor
     perplexity: Tensor
+    code_perplexity: Tensor
+
+
+def perplexity(shares: Tensor) -> Tensor:
+    """Return exp(entropy) of distributions (..., entries).
+
+    >>> perplexity(torch.tensor([0.5, 0.5, 0.0, 0.0]))
+    tensor(2.0000)
+    """
+    return torch.exp(-(shares * (shares + 1e-7).log()).sum(dim=-1))
 
 
 class GumbelQuantizer(nn.Module):
@@ -36,16 +48,15 @@ class GumbelQuantizer(nn.Module):
         super().__init__()
         self.groups, self.entries = groups, entries
         self.logits = nn.Linear(input_size, groups * entries)
-        nn.init.normal_(self.logits.weight)
+        # Logits of a spread of 3 on normalised input: the choice is clear, but the softmax still has a gradient.
+        nn.init.normal_(self.logits.weight, std=3.0 * input_size**-0.5)
         nn.init.zeros_(self.logits.bias)
-        self.codebook = nn.Parameter(torch.empty(groups, entries, size // groups).uniform_())
+        self.codebook = nn.Parameter(torch.randn(groups, entries, size // groups))
         self.project = nn.Linear(size, size)
 
     def forward(self, x: Tensor, temperature: float) -> Quantized:
         """Quantise x (frames, input_size).  While training, noise of ``temperature`` explores the entries."""
         logits = self.logits(x).float().view(-1, self.groups, self.entries)
-        average = logits.softmax(dim=-1).mean(dim=0)
-        perplexity = torch.exp(-(average * (average + 1e-7).log()).sum(dim=-1))
         codes = logits.argmax(dim=-1)
         if self.training:
             chosen = F.gumbel_softmax(logits, tau=temperature, hard=True)
@@ -53,4 +64,9 @@ class GumbelQuantizer(nn.Module):
         else:
             chosen = F.one_hot(codes, self.entries).to(logits.dtype)
         vectors = torch.einsum("fge,ges->fgs", chosen, self.codebook).flatten(1)
-        return Quantized(self.project(vectors), codes, perplexity)
+        return Quantized(
+            self.project(vectors),
+            codes,
+            perplexity(logits.softmax(dim=-1).mean(dim=0)),
+            perplexity(chosen.detach().mean(dim=0)),
+        )

@@ -28,22 +28,25 @@ class PruningSchedule:
                0   begin    end       step
 
     Args:
-        begin: first step with a sparsity above 0.
+        begin: first step at which masks are estimated.
         end: step at which the target is reached; ``end == begin`` is one-shot pruning.
         interval: steps between two estimates of the masks up to ``end``; 0 never touches the masks.
         after: steps between two estimates after ``end``; 0 keeps the masks fixed from then on.
+        start: share of the target at ``begin``: 0 is the ramp above, 1 estimates masks of the full sparsity from the
+            beginning, so that a weight may leave and come back until ``end``.
     """
 
     begin: int = 0
     end: int = 0
     interval: int = 0
     after: int = 0
+    start: float = 0.0
 
     def __post_init__(self):
-        if min(self.begin, self.interval, self.after) < 0 or self.end < self.begin:
+        if min(self.begin, self.interval, self.after) < 0 or self.end < self.begin or not 0 <= self.start <= 1:
             raise UserError(
-                f"the pruning schedule {self} is impossible: begin, interval and after must be 0 or more "
-                "and end no smaller than begin"
+                f"the pruning schedule {self} is impossible: begin, interval and after must be 0 or more, "
+                "end no smaller than begin, and start between 0 and 1"
             )
 
     def fraction(self, step: int) -> float:
@@ -54,9 +57,8 @@ class PruningSchedule:
         """
         if step >= self.end:
             return 1.0
-        if step <= self.begin:
-            return 0.0
-        return 1.0 - (1.0 - (step - self.begin) / (self.end - self.begin)) ** 3
+        done = max(step - self.begin, 0) / (self.end - self.begin)
+        return 1.0 - (1.0 - self.start) * (1.0 - done) ** 3
 
     def due(self, step: int) -> bool:
         """Return whether the masks are to be estimated before optimizer step ``step``."""

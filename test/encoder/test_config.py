@@ -1,0 +1,39 @@
+import pytest
+
+from dualmode.encoder.config import EncoderConfig, from_mapping
+from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.errors import UserError
+from dualmode.supernet.subnet import Context
+
+
+@pytest.mark.parametrize(
+    ("conf", "words"),
+    [
+        ({"outptu_size": 16}, "has no key 'outptu_size'"),
+        ({"sparsities": [1.2]}, "between 0 and 1"),
+        ({"sparsities": [0.7, 0.5]}, "ascend"),
+        ({"sparsities": 0.7}, "must be a list"),
+        ({"chunk_ms": [0]}, "at least 1"),
+        ({"chunk_ms": [650]}, "multiple"),
+        ({"kernel_size": 4}, "odd"),
+        ({"output_size": 10, "attention_heads": 3}, "do not divide"),
+        ({"num_blocks": 0}, "at least 1"),
+        ({"num_blocks": "6"}, "whole number"),
+        ({"dropout_rate": 1.0}, "below 1"),
+        ({"block": [8]}, "rows, columns"),
+    ],
+)
+def test_bad_configurations_are_one_sentence(conf, words):
+    with pytest.raises(UserError, match=words):
+        from_mapping(EncoderConfig, conf, "encoder_conf")
+
+
+def test_a_block_that_does_not_divide_a_layer():
+    with pytest.raises(UserError, match="blocks of 5x4 do not divide layer blocks.0.ffn1.up"):
+        DualModeEncoder(EncoderConfig(block=[5, 4], num_blocks=1))
+
+
+def test_every_combination_of_contexts_is_drawn():
+    config = EncoderConfig(chunk_ms=[320, 640], left_ms=[640, 1280], sparsities=[0.5, 0.7])
+    assert config.contexts == [Context(8, 16), Context(8, 32), Context(16, 16), Context(16, 32)]
+    assert len({config.sample_subnet() for _ in range(500)}) == 8

@@ -1,0 +1,66 @@
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from dualmode.checkpoint import find_checkpoint, load_into, load_weights, read_yaml
+from dualmode.errors import UserError
+
+
+class Hostile:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('code ran')",))
+
+
+def test_a_hostile_checkpoint_runs_nothing(tmp_path):
+    path = tmp_path / "model.pth"
+    torch.save({"weight": Hostile()}, path)
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_weights(path)
+    path.write_bytes(pickle.dumps(Hostile()))
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_weights(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_one_sentence(tmp_path, share):
+    path = tmp_path / "model.pth"
+    torch.save({"weight": torch.randn(500)}, path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_weights(path)
+
+
+def test_what_does_not_fit_is_named(tmp_path):
+    layer = nn.Linear(3, 2)
+    with pytest.raises(UserError, match="lacks bias"):
+        load_into(layer, {"weight": torch.zeros(2, 3)}, tmp_path)
+    with pytest.raises(UserError, match=r"weight is \(2, 4\) there and \(2, 3\) here"):
+        load_into(layer, {"weight": torch.zeros(2, 4), "bias": torch.zeros(2)}, tmp_path)
+    with pytest.raises(UserError, match="has extra"):
+        load_into(layer, {**layer.state_dict(), "extra": torch.zeros(1)}, tmp_path)
+
+
+def test_an_averaged_mask_is_refused(tmp_path):
+    layer = nn.Linear(3, 2)
+    layer.register_buffer("masks", torch.ones(2, 3, dtype=torch.bool))
+    with pytest.raises(UserError, match="mask masks is torch.float32, not boolean"):
+        load_into(layer, {**layer.state_dict(), "masks": torch.full((2, 3), 0.5)}, tmp_path)
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(UserError, match="there is no checkpoint"):
+        load_weights(tmp_path / "x.pth")
+    with pytest.raises(UserError, match="train the model first"):
+        find_checkpoint(tmp_path)
+    with pytest.raises(UserError, match="there is no file"):
+        read_yaml(tmp_path / "x.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1\n", "", "a: 1\n\tb: 2", "\xff"])
+def test_bad_yaml(tmp_path, text):
+    path = tmp_path / "x.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match="x.yaml"):
+        read_yaml(path)
