@@ -75,7 +75,7 @@ TEXT
   cat <<'TEXT'
 
 Environment:
-  DUALMODE_VENV     Python environment to use (default: tools/venv, made by tools/setup.sh)
+  DUALMODE_VENV     Python environment to use as it is (default: tools/venv, which tools/setup.sh makes when needed)
   OMP_NUM_THREADS   CPU threads of training and decoding, as for any PyTorch program (default: all cores)
 TEXT
 }
@@ -97,6 +97,7 @@ check_options() {
   local name files=()
   for name in stage stop-stage seed ngpu; do whole_number "$name" 0; done
   whole_number jobs 1
+  ((stage <= last_stage)) || die "--stage is $stage: the stages are 0 to $last_stage"
   ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
   ((stage <= stop_stage)) || die "--stage $stage comes after --stop-stage $stop_stage"
   [[ $tag =~ ^[A-Za-z0-9._-]+$ ]] || die "--tag is '$tag': letters, digits, '.', '_' and '-' make a good folder name"
@@ -114,7 +115,8 @@ check_options() {
 # set_environment: the same for every command of the recipe.
 set_environment() {
   environment=${DUALMODE_VENV:-$root/tools/venv}
-  [[ -x $environment/bin/python ]] || die "there is no Python environment $environment: run $root/tools/setup.sh first"
+  [[ -n ${DUALMODE_VENV:-} ]] || bash "$root/tools/setup.sh" || exit
+  [[ -x $environment/bin/python ]] || die "there is no Python environment $environment (DUALMODE_VENV)"
   export PATH=$environment/bin:$PATH PYTHONPATH=$root PYTHONUNBUFFERED=1 LC_ALL=C.UTF-8
 }
 
@@ -135,8 +137,8 @@ recipe() {
   done_dir=$exp/.done log_dir=$exp/log
   how=$command$(changed_options stage stop-stage force work-dir jobs ngpu "${places[@]}")
 
-  lock "${work_dir:-$corpus_dir}/.run.lock"
   set_environment
+  lock "${work_dir:-$corpus_dir}/.run.lock"
   check_disk "${work_dir:-$corpus_dir}" "$needed_gb"
   mkdir -p "$done_dir" "$log_dir"
   start_guard
@@ -244,5 +246,5 @@ stage_6() {
 
 # show_results: what the last report printed, as the last thing on the screen.
 show_results() {
-  awk '/^# [0-9]{4}-/ {text = ""; next} {text = text $0 "\n"} END {printf "%s", text}' "$log_dir/report_$tag.log"
+  awk '/^# [0-9][0-9][0-9][0-9]-/ {text = ""; next} {text = text $0 "\n"} END {printf "%s", text}' "$log_dir/report_$tag.log"
 }
