@@ -79,7 +79,8 @@ make_venv() {
   local interpreter
   interpreter=$(find_python ${python:+"$python"})
   if [[ -n $(find "$venv" -mindepth 1 -maxdepth 1 -print -quit) ]]; then
-    [[ -f $venv/.dualmode || -f $venv/pyvenv.cfg ]] || die "$venv is there and is no Python environment: name another folder with --venv"
+    [[ -f $venv/.dualmode || $venv == "$root/tools/venv" ]] ||
+      die "$venv is there, cannot be used as it is, and was not made by this script: remove it, or name another --venv"
     say "emptying $venv, which is incomplete or was made for another folder or Python"
     find "$venv" -mindepth 1 -delete
   fi

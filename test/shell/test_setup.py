@@ -85,7 +85,7 @@ def test_half_an_environment_is_made_anew(setup):
 def test_somebodys_folder_is_left_alone(setup, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("all of it")
-    assert "is no Python environment" in setup.run("--venv", str(tmp_path / "mine"), status=1)
+    assert "was not made by this script" in setup.run("--venv", str(tmp_path / "mine"), status=1)
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
