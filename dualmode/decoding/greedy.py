@@ -14,7 +14,7 @@ from dualmode.supernet.subnet import Subnet
 
 def pad(utterances: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Stack features (frames, bins) of several utterances into (batch, frames, bins), with their lengths (batch,)."""
-    tensors = [torch.as_tensor(features) for features in utterances]
+    tensors = [torch.tensor(features) for features in utterances]  # a copy: archives are read-only
     lengths = torch.tensor([len(features) for features in tensors])
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True), lengths
 
@@ -52,7 +52,7 @@ class StreamDecoder:
 
     def accept(self, features: np.ndarray) -> list[int]:
         """Take more features (frames of 10 ms, bins), of any number; return the tokens that are new."""
-        self._features = torch.cat([self._features, torch.as_tensor(features)])
+        self._features = torch.cat([self._features, torch.tensor(features)])
         tokens = []
         while len(self._features) >= self._shift + EXTRA:
             tokens += self._decode(self._features[: self._shift + EXTRA])

@@ -41,7 +41,7 @@ class PretrainConfig:
     distractors: int = 50
     similarity_scale: float = 0.1
     diversity_weight: float = 1.0
-    temperature: tuple[float, float, float] = (2.0, 0.5, 0.999)
+    temperature: tuple[float, float, float] = (1.0, 0.5, 0.999)
 
     def __post_init__(self):
         for name in ("mask_span", "groups", "entries", "target_size", "distractors"):

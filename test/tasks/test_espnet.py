@@ -1,0 +1,94 @@
+"""Our encoder and tasks inside ESPnet."""
+
+import pytest
+import torch
+
+from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.errors import UserError
+from dualmode.supernet.subnet import DENSE, Context, Subnet
+from dualmode.tasks.asr import RecogniserTask, TokenIds
+from dualmode.tasks.encoder import NAME, EspnetEncoder, register
+from dualmode.tasks.launch import check_yaml_keys, data_arguments
+from dualmode.tasks.pretrain import PretrainTask
+from dualmode.tasks.trainer import atomic_checkpoints, read_history
+
+CONF = {
+    "output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4,
+}  # fmt: skip
+
+
+def test_espnet_s_own_task_takes_the_encoder():
+    register()
+    from espnet2.tasks.asr import ASRTask, encoder_choices
+
+    assert encoder_choices.get_class(NAME) is EspnetEncoder
+    args = ASRTask.get_parser().parse_args(
+        ["--encoder", NAME, *(word for key, value in CONF.items() for word in ("--encoder_conf", f"{key}={value}"))]
+    )
+    encoder = encoder_choices.get_class(args.encoder)(input_size=80, **args.encoder_conf)
+    assert encoder.output_size() == 16
+    assert encoder.config.num_blocks == 1
+
+
+@pytest.mark.parametrize(
+    ("conf", "subnet"),
+    [({}, DENSE), ({"sparsity": 0.7, "run_chunk_ms": 640, "run_left_ms": 1280}, Subnet(0.7, Context(16, 32)))],
+)
+def test_espnet_s_forward_pass_runs_the_chosen_sub_network(conf, subnet):
+    torch.manual_seed(0)
+    encoder = EspnetEncoder(80, **CONF, **conf).eval()
+    features, lengths = torch.randn(2, 60, 80), torch.tensor([60, 40])
+    encoded, frames, states = encoder(features, lengths)
+    expected, _ = DualModeEncoder.forward(encoder, features, lengths, subnet)
+    assert torch.equal(encoded, expected)
+    assert frames.tolist() == [14, 9] and states is None
+
+
+@pytest.mark.parametrize("task", [PretrainTask, RecogniserTask])
+def test_an_unknown_yaml_key_is_named_with_the_nearest_one(task, tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("max_epohc: 3\n")
+    with pytest.raises(UserError, match="'max_epohc'.*did you mean 'max_epoch'"):
+        check_yaml_keys(task, path)
+
+
+def test_missing_features_are_named(tmp_path):
+    with pytest.raises(UserError, match="feats.scp: run stage 1"):
+        data_arguments("train", tmp_path, ["speech"])
+
+
+def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path):
+    path = tmp_path / "checkpoint.pth"
+
+    class Unpicklable:
+        def __reduce__(self):
+            raise RuntimeError("killed")
+
+    with atomic_checkpoints():
+        torch.save({"step": 1}, path)
+        with pytest.raises(RuntimeError, match="killed"):
+            torch.save({"big": torch.zeros(1000), "bad": Unpicklable()}, path)
+    assert torch.load(path, weights_only=True) == {"step": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint.pth"]
+
+
+def test_history_keeps_the_last_run_of_an_epoch(tmp_path):
+    (tmp_path / "history.jsonl").write_text(
+        '{"epoch": 1, "phase": "train", "stats": {"loss": 3.0}}\n'
+        '{"epoch": 2, "phase": "train", "stats": {"loss": 9.0}}\n'
+        '{"epoch": 2, "phase": "train", "stats": {"loss": 2.0}}\n'
+    )
+    assert read_history(tmp_path) == {"train": {"loss": [(1, 3.0), (2, 2.0)]}, "valid": {}}
+
+
+def test_a_transcript_outside_the_token_list_names_the_utterance(tmp_path):
+    from dualmode.bin.make_tokens import main
+
+    (tmp_path / "text").write_text("u1 a b\nu2 ab\n")
+    main(["--text", str(tmp_path / "text"), "--type", "char", "--out", str(tmp_path / "tokens")])
+    from dualmode.data.tokens import Tokenizer
+
+    ids = TokenIds(Tokenizer.load(tmp_path / "tokens"))
+    assert ids("u1", {"text": "a b"})["text"].tolist() == ids.tokenizer.encode("a b")
+    with pytest.raises(UserError, match="utterance u9 has 'x'"):
+        ids("u9", {"text": "ax"})
