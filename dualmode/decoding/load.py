@@ -21,7 +21,7 @@ class LoadedRecogniser:
         model: in evaluation mode.  Run it with ``context``, at sparsity 0: its pruned weights are zeros now.
         tokenizer: of its vocabulary.
         subnet: what it was loaded as.
-        parameters_total, parameters_kept: of the supernet and of the sub-network.
+        parameters_total, parameters_kept: of the dense sub-network and of this one.
         stored_bytes: size of the sub-network as a file, see :mod:`dualmode.supernet.storage`.
         checkpoint: where the weights come from.
         config: the training's ``config.yaml``.

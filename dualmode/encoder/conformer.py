@@ -1,7 +1,7 @@
 """The dual-mode Conformer encoder: one set of weights, run as any :class:`Subnet`.
 
-Blocks are those of Gulati et al. (2020), "Conformer", with rotary positions, LayerNorm instead of BatchNorm, and a
-convolution that respects chunks.  Two passes compute the same function of the features:
+Blocks are those of Gulati et al. (2020), "Conformer", with rotary positions, LayerNorm (with a row for each mask)
+instead of BatchNorm, and a convolution that respects chunks.  Two passes compute the same function of the features:
 
     encode()         all frames of a batch at once, with masks
     forward_chunk()  one chunk of each stream, with caches
@@ -24,6 +24,7 @@ from dualmode.errors import UserError
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.pruning import check_prunable
 from dualmode.supernet.subnet import DENSE, Context, Subnet
+from dualmode.supernet.subnet_norm import SubnetNorm
 
 
 class FeedForward(nn.Module):
@@ -49,26 +50,28 @@ class Block(nn.Module):
         self.attention = Attention(size, config.attention_heads, levels)
         self.convolution = Convolution(size, config.kernel_size, levels)
         self.ffn2 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
-        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(5))
+        self.norms = nn.ModuleList(SubnetNorm(size, levels) for _ in range(5))
         self.dropout = Dropout(config.dropout_rate)
 
     def forward(self, x: Tensor, level: int, valid: Tensor, plan: AttentionPlan) -> Tensor:
         """Map x (batch, frames, d) to the same shape."""
-        x = x + 0.5 * self.dropout(self.ffn1(self.norms[0](x), level))
-        x = x + self.dropout(self.attention(self.norms[1](x), level, plan))
-        x = x + self.dropout(self.convolution(self.norms[2](x), level, valid, plan.context.chunk))
-        x = x + 0.5 * self.dropout(self.ffn2(self.norms[3](x), level))
-        return self.norms[4](x)
+        x = x + 0.5 * self.dropout(self.ffn1(self.norms[0](x, level), level))
+        x = x + self.dropout(self.attention(self.norms[1](x, level), level, plan))
+        x = x + self.dropout(self.convolution(self.norms[2](x, level), level, valid, plan.context.chunk))
+        x = x + 0.5 * self.dropout(self.ffn2(self.norms[3](x, level), level))
+        return self.norms[4](x, level)
 
     def forward_chunk(self, x, level, valid, allowed, rotation, keys, values, before):
         """Map one chunk x (batch, frames, d) of a stream to the same shape; also returns the three new caches."""
-        x = x + 0.5 * self.ffn1(self.norms[0](x), level)
-        mixed, keys, values = self.attention.forward_chunk(self.norms[1](x), level, keys, values, allowed, rotation)
+        x = x + 0.5 * self.ffn1(self.norms[0](x, level), level)
+        mixed, keys, values = self.attention.forward_chunk(
+            self.norms[1](x, level), level, keys, values, allowed, rotation
+        )
         x = x + mixed
-        mixed, before = self.convolution.forward_chunk(self.norms[2](x), level, valid, before)
+        mixed, before = self.convolution.forward_chunk(self.norms[2](x, level), level, valid, before)
         x = x + mixed
-        x = x + 0.5 * self.ffn2(self.norms[3](x), level)
-        return self.norms[4](x), keys, values, before
+        x = x + 0.5 * self.ffn2(self.norms[3](x, level), level)
+        return self.norms[4](x, level), keys, values, before
 
 
 class DualModeEncoder(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dualmode.encoder.padding import pad_frames, windows
 from dualmode.supernet.masked_linear import MaskedLinear
+from dualmode.supernet.subnet_norm import SubnetNorm
 
 
 class Convolution(nn.Module):
@@ -29,14 +30,14 @@ class Convolution(nn.Module):
         self.reach = kernel // 2
         self.expand = MaskedLinear(size, 2 * size, levels)
         self.depthwise = nn.Conv1d(size, size, kernel, groups=size)
-        self.norm = nn.LayerNorm(size)
+        self.norm = SubnetNorm(size, levels)
         self.project = MaskedLinear(size, size, levels)
 
     def _gate(self, x: Tensor, level: int, valid: Tensor) -> Tensor:
         return F.glu(self.expand(x, level), dim=-1).masked_fill(~valid[..., None], 0.0)
 
     def _finish(self, x: Tensor, level: int) -> Tensor:
-        return self.project(F.silu(self.norm(x)), level)
+        return self.project(F.silu(self.norm(x, level)), level)
 
     def forward(self, x: Tensor, level: int, valid: Tensor, chunk: int | None) -> Tensor:
         """Map x (batch, frames, d) to the same shape; ``valid`` (batch, frames) says which frames are real."""

@@ -5,11 +5,12 @@ A safetensors file.  A pruned weight (out, in) becomes two tensors, kept blocks 
     NAME.values   (kept blocks, rows * columns), the blocks in row-major order
     NAME.bitmap   bits, packed big-endian: which blocks of the (out / rows, in / columns) grid are kept
 
-Everything else is stored as it is.  The file's metadata says ``sparsity`` and ``block``.
+Of a norm, only the sub-network's own row is stored.  Everything else is stored as it is.  The file's metadata says
+``sparsity`` and ``block``.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import prunable
+from dualmode.supernet.subnet_norm import SubnetNorm
 
 VALUES, BITMAP = ".values", ".bitmap"
 
@@ -45,6 +47,8 @@ def stored_tensors(model: nn.Module, level: int, block: Sequence[int]) -> dict[s
             kept = _to_blocks(layer.masks[level - 1], block).any(dim=1)
             tensors[f"{name}.weight{VALUES}"] = _to_blocks(layer.weight.detach(), block)[kept]
             tensors[f"{name}.weight{BITMAP}"] = torch.from_numpy(np.packbits(kept.numpy()))
+    for name, norm in own_norms(model):
+        tensors[f"{name}.weight"], tensors[f"{name}.bias"] = norm.weight.detach()[level], norm.bias.detach()[level]
     return {name: tensor.contiguous() for name, tensor in tensors.items() if not name.endswith("_extra_state")}
 
 
@@ -88,9 +92,17 @@ def unpack_subnet(path, shapes: dict[str, Sequence[int]]) -> dict[str, Tensor]:
     return tensors
 
 
+def own_norms(model: nn.Module) -> Iterator[tuple[str, SubnetNorm]]:
+    """Yield the name and module of every norm below ``model`` that has a row for each sub-network."""
+    for name, module in model.named_modules():
+        if isinstance(module, SubnetNorm):
+            yield name, module
+
+
 def kept_parameters(model: nn.Module, level: int) -> int:
-    """Return how many parameters of ``model`` run at mask ``level``."""
+    """Return how many parameters of ``model`` run at mask ``level`` (0: dense)."""
     total = sum(parameter.numel() for parameter in model.parameters())
+    total -= sum(norm.weight[1:].numel() + norm.bias[1:].numel() for _, norm in own_norms(model))
     if level == 0:
         return total
     return total - sum(int((~layer.masks[level - 1]).sum()) for _, layer in prunable(model))
@@ -98,9 +110,11 @@ def kept_parameters(model: nn.Module, level: int) -> int:
 
 @torch.no_grad()
 def materialise(model: nn.Module, level: int) -> None:
-    """Multiply the masks of ``level`` into the weights, for good; run the model as dense from then on.
+    """Make the sub-network at mask ``level`` the model's dense one, for good; run it at level 0 from then on.
 
     Decoding then pays for the masks once, not in every chunk.
     """
     for _, layer in prunable(model):
         layer.weight.copy_(layer.weight_at(level))
+    for _, norm in own_norms(model):
+        norm.weight[0], norm.bias[0] = norm.weight[level], norm.bias[level]

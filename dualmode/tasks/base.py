@@ -34,7 +34,7 @@ class SupernetTask(AbsTask):
         encoder_choices.add_arguments(group)
         for name, what in (
             ("model_conf", "settings of the model"),
-            ("pruning_conf", "schedule of the masks: begin, end, interval, after in training batches, start as a share"),
+            ("pruning_conf", "schedule of the masks: begin, end, interval, after in batches, start as a share"),
             ("branch_conf", "weights of the losses of the branches: dense, sparse"),
         ):
             group.add_argument(f"--{name}", action=NestedDictAction, default={}, help=what)
