@@ -2,26 +2,17 @@
 
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
-from dualmode.cli import existing_dir, existing_file, make_parser, run
+from dualmode.cli import existing_dir, run
+from dualmode.tasks.options import training_parser
 
 
 def get_parser():
-    parser = make_parser(
-        __doc__ + "\nWhat is not listed here is passed on to ESPnet's trainer, for example --max_epoch 20 --ngpu 1.",
-        "asr_train",
-    )
-    parser.add_argument("--config", type=existing_file, required=True, help="YAML, see conf/tuning/asr*.yaml")
-    parser.add_argument("--train", type=existing_dir, required=True, help="features of stage 1 to train on")
-    parser.add_argument("--valid", type=existing_dir, required=True, help="features of stage 1 to validate on")
+    parser = training_parser(__doc__, "asr_train", "egs/*/conf/tuning/asr.yaml")
     parser.add_argument("--tokens", type=existing_dir, required=True, help="token list of dualmode.bin.make_tokens")
-    parser.add_argument("--cmvn", type=existing_file, required=True, help="statistics of dualmode.bin.compute_cmvn")
     parser.add_argument(
         "--init", type=existing_dir, help="model folder that the encoder and its masks come from; else random weights"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the model; a training in it is resumed")
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights, data order and augmentation")
     return parser
 
 

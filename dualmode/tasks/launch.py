@@ -4,7 +4,7 @@ import difflib
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dualmode.checkpoint import read_yaml
@@ -13,14 +13,26 @@ from dualmode.tasks.base import SupernetTask
 from dualmode.tasks.trainer import read_history
 
 
-def check_yaml_keys(task: type[SupernetTask], path: Path) -> None:
-    """Raise UserError for a key of the YAML file that the task does not know, with the nearest one that it does."""
-    known = {action.dest for action in task.get_parser()._actions}
+def check_names(task: type[SupernetTask], path: Path, options: Sequence[str]) -> None:
+    """Raise UserError for a key of the YAML file or an option that ESPnet's trainer does not know.
+
+    ESPnet itself would answer with its whole usage text.
+    """
+    actions = task.get_parser()._actions
+    names = {name for action in actions for name in action.option_strings}
+    for word in options:
+        if word.startswith("--") and word.partition("=")[0] not in names:
+            raise UserError(f"there is no option {word.partition('=')[0]}{nearest(word, names)}")
+    keys = {action.dest for action in actions}
     for key in read_yaml(path):
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UserError(f"{path} has the key {key!r}, which no option goes by{hint}")
+        if key not in keys:
+            raise UserError(f"{path} has the key {key!r}, which no option goes by{nearest(str(key), keys)}")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the known word that is most like ``word``, or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def data_arguments(phase: str, folder: Path, names: Sequence[str]) -> list[str]:
@@ -45,7 +57,7 @@ def train(
     Raises:
         UserError: the configuration or the data cannot be used.
     """
-    check_yaml_keys(task, config)
+    check_names(task, config, options)
     out.mkdir(parents=True, exist_ok=True)
     # Python sets a handler up only once, so this one keeps ESPnet's from writing to the terminal.
     logging.basicConfig(

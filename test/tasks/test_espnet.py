@@ -8,7 +8,7 @@ from dualmode.errors import UserError
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.tasks.asr import RecogniserTask, TokenIds
 from dualmode.tasks.encoder import NAME, EspnetEncoder, register
-from dualmode.tasks.launch import check_yaml_keys, data_arguments
+from dualmode.tasks.launch import check_names, data_arguments
 from dualmode.tasks.pretrain import PretrainTask
 from dualmode.tasks.trainer import atomic_checkpoints, read_history
 
@@ -49,7 +49,14 @@ def test_an_unknown_yaml_key_is_named_with_the_nearest_one(task, tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text("max_epohc: 3\n")
     with pytest.raises(UserError, match="'max_epohc'.*did you mean 'max_epoch'"):
-        check_yaml_keys(task, path)
+        check_names(task, path, [])
+
+
+def test_an_unknown_option_is_named_with_the_nearest_one(tmp_path):
+    (tmp_path / "x.yaml").write_text("max_epoch: 3\n")
+    check_names(PretrainTask, tmp_path / "x.yaml", ["--max_epoch", "2", "--model_conf", "entries=8"])
+    with pytest.raises(UserError, match="no option --max_epohc; did you mean '--max_epoch'"):
+        check_names(PretrainTask, tmp_path / "x.yaml", ["--max_epohc", "2"])
 
 
 def test_missing_features_are_named(tmp_path):

@@ -1,0 +1,21 @@
+"""Options that both training commands share; imports nothing slow, for --help."""
+
+import argparse
+from pathlib import Path
+
+from dualmode.cli import existing_dir, existing_file, make_parser
+
+
+def training_parser(description: str, prog: str, yaml: str) -> argparse.ArgumentParser:
+    """Return the parser of a training command; ``yaml`` says where its configurations are."""
+    parser = make_parser(
+        f"{description}\nWhat is not listed here is passed on to ESPnet's trainer, such as --max_epoch 20 --ngpu 1.",
+        prog,
+    )
+    parser.add_argument("--config", type=existing_file, required=True, help=f"YAML, see {yaml}")
+    parser.add_argument("--train", type=existing_dir, required=True, help="features of stage 1 to train on")
+    parser.add_argument("--valid", type=existing_dir, required=True, help="features of stage 1 to validate on")
+    parser.add_argument("--cmvn", type=existing_file, required=True, help="statistics of dualmode.bin.compute_cmvn")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the model; a training in it is resumed")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, data order, masks and augmentation")
+    return parser
