@@ -118,7 +118,7 @@ def test_nothing_is_done_twice(finished, environment):
 def test_a_wrong_decoding_configuration_is_one_sentence(finished, tmp_path, edit, words):
     work, _, _ = finished
     config = tmp_path / "decode_x.yaml"
-    config.write_text((ROOT / "egs/mini/conf/decode_sparse.yaml").read_text().replace(*edit))
+    config.write_text((ROOT / "conf/decode_sparse.yaml").read_text().replace(*edit))
     result = run_module(
         *("asr_inference", "--config", config, "--model", work / "exp/asr_base"),
         *("--data", work / "dump/test", "--out", tmp_path / "out"),
@@ -139,7 +139,7 @@ def test_a_wrong_decoding_configuration_is_one_sentence(finished, tmp_path, edit
 def test_a_wrong_training_configuration_is_one_sentence(finished, tmp_path, edit, words):
     work, _, _ = finished
     config = tmp_path / "asr.yaml"
-    config.write_text((ROOT / "egs/mini/conf/tiny/asr.yaml").read_text().replace(*edit))
+    config.write_text((ROOT / "conf/tiny/asr.yaml").read_text().replace(*edit))
     result = run_module(
         *("asr_train", "--config", config, "--train", work / "dump/train", "--valid", work / "dump/valid"),
         *("--tokens", work / "data/token_list", "--cmvn", work / "data/cmvn.json"),

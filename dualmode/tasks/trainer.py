@@ -55,8 +55,9 @@ class _Watched:
 
 
 def mean_stats(reporter: SubReporter) -> dict[str, float]:
-    """Return the epoch's mean of every value that a model reported."""
-    return {key: float(aggregate(values)) for key, values in reporter.stats.items() if not key.endswith("_time")}
+    """Return the epoch's mean of every value that a model reported, without ESPnet's own book-keeping."""
+    hidden = ("_time", "loss_scale", "clip")
+    return {key: float(aggregate(values)) for key, values in reporter.stats.items() if not key.endswith(hidden)}
 
 
 def read_history(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:

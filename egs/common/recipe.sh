@@ -39,7 +39,7 @@ common_options() {
   flag force "do the stages asked for again, from the start, even if they are done; model folders are kept as *.old-DATE"
   option work-dir DIR "" "where data, dump and exp are written (default: the corpus's folder)"
   option tag NAME base "name of this experiment: exp/pretrain_NAME, exp/prune_NAME, exp/asr_NAME"
-  heading "Configuration (files are looked for in the corpus's folder, then in yours)"
+  heading "Configuration (files are looked for in the corpus's folder, then in yours, then in the repository's)"
   option pretrain-config FILE conf/tuning/pretrain.yaml "YAML of stage 2"
   option prune-config FILE conf/tuning/prune.yaml "YAML of stage 3"
   option asr-config FILE conf/tuning/asr.yaml "YAML of stage 4"
@@ -80,16 +80,17 @@ Environment:
 TEXT
 }
 
-# find_file TEXT: prints the path of a file that is named relative to the corpus's folder or to the caller's.
+# find_file TEXT: prints the path of a file that is named relative to the corpus's folder, to the caller's, or to the
+# repository, whose conf/ holds what the corpora share.
 find_file() {
   local path
-  for path in "$1" "$caller_dir/$1"; do
+  for path in "$1" "$caller_dir/$1" "../../$1"; do
     if [[ -f $path ]]; then
       echo "${path#"$corpus_dir/"}"
       return
     fi
   done
-  die "there is no file $1 (looked in $corpus_dir and $caller_dir)"
+  die "there is no file $1 (looked in $corpus_dir, $caller_dir and $root)"
 }
 
 # check_options: stops on impossible ones, before any work.
