@@ -17,7 +17,18 @@ DEADLINE_S = 400
 def command(work: Path, *options: str) -> list[str]:
     tiny = "conf/tiny"
     return [
-        *("bash", str(ROOT / "egs/mini/run.sh"), "--work-dir", str(work), "--small", "12", "--speeds", "1.0"),
+        *(
+            "bash",
+            str(ROOT / "egs/mini/run.sh"),
+            "--work-dir",
+            str(work),
+            "--small",
+            "12",
+            "--speeds",
+            "1.0",
+            "--max-rejected",
+            "20",
+        ),
         *("--pretrain-config", f"{tiny}/pretrain.yaml", "--asr-config", f"{tiny}/asr.yaml"),
         *options,
     ]
