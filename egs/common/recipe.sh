@@ -84,7 +84,7 @@ TEXT
 # repository, whose conf/ holds what the corpora share.
 find_file() {
   local path
-  for path in "$1" "$caller_dir/$1" "../../$1"; do
+  for path in "$1" "${caller_dir/#"$root"/../..}/$1" "../../$1"; do
     if [[ -f $path ]]; then
       echo "${path#"$corpus_dir/"}"
       return
