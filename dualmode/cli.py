@@ -48,6 +48,23 @@ def existing_dir(text: str) -> Path:
     return path
 
 
+def add_max_rejected(parser: argparse.ArgumentParser) -> None:
+    """Add --max-rejected, the share of faulty utterances at which a command stops."""
+    parser.add_argument(
+        "--max-rejected",
+        type=float,
+        default=1.0,
+        metavar="PERCENT",
+        help="fail when a larger share is rejected, in percent",
+    )
+
+
+def check_max_rejected(percent: float) -> None:
+    """Raise UserError unless --max-rejected is a percentage."""
+    if not 0 <= percent <= 100:
+        raise UserError(f"--max-rejected {percent:g}: expected percent, 0 to 100")
+
+
 def run(main: Callable[[Sequence[str] | None], int | None]) -> None:
     """Run ``main`` as a program: 0 when it succeeds, 2 with one sentence on standard error for a user's mistake."""
     try:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from dualmode.cli import existing_dir, make_parser, run
+from dualmode.cli import add_max_rejected, check_max_rejected, existing_dir, make_parser, run
 from dualmode.errors import UserError
 
 DESCRIPTION = """
@@ -34,13 +34,7 @@ def get_parser() -> argparse.ArgumentParser:
         default="reject",
         help="what to do with transcripts that the token list or the utterance's length cannot spell",
     )
-    parser.add_argument(
-        "--max-rejected",
-        type=float,
-        default=1.0,
-        metavar="PERCENT",
-        help="fail when a larger share is rejected, in percent",
-    )
+    add_max_rejected(parser)
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
     return parser
 
@@ -53,8 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.data.speed import parse_speeds
     from dualmode.data.tokens import Tokenizer
 
-    if not 0 <= args.max_rejected <= 100:
-        raise UserError(f"--max-rejected {args.max_rejected:g}: expected percent, 0 to 100")
+    check_max_rejected(args.max_rejected)
     if args.out.resolve() == args.data.resolve():
         raise UserError(f"--out {args.out} is the data folder itself: it would be replaced")
     listed = args.data / "rejected.tsv"

@@ -4,8 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from dualmode.cli import make_parser, run
-from dualmode.errors import UserError
+from dualmode.cli import add_max_rejected, check_max_rejected, make_parser, run
 
 DESCRIPTION = """
 Check a Kaldi data folder before any time is spent on it.
@@ -24,13 +23,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-text", action="store_true", help="unlabelled speech: the folder needs no text file")
     parser.add_argument("--read-audio", action="store_true", help="decode all audio instead of reading only headers")
     parser.add_argument("--sample-rate", type=int, default=16000, metavar="HZ", help="expected sample rate in Hz")
-    parser.add_argument(
-        "--max-rejected",
-        type=float,
-        default=1.0,
-        metavar="PERCENT",
-        help="fail when a larger share is rejected, in percent",
-    )
+    add_max_rejected(parser)
     parser.add_argument("--min-ms", type=float, default=100.0, metavar="MS", help="shortest utterance in ms")
     parser.add_argument("--max-ms", type=float, default=40000.0, metavar="MS", help="longest utterance in ms")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that read audio")
@@ -44,8 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.data.rejection import stop_if_too_many, summarise, write_rejections
     from dualmode.data.validate import Limits, validate
 
-    if not 0 <= args.max_rejected <= 100:
-        raise UserError(f"--max-rejected {args.max_rejected:g}: expected percent, 0 to 100")
+    check_max_rejected(args.max_rejected)
     folder = read_kaldi_dir(args.dir, with_text=not args.no_text)
     report = validate(folder, Limits(args.sample_rate, args.min_ms, args.max_ms), args.read_audio, args.jobs)
     listed_in = args.dir / "rejected.tsv"

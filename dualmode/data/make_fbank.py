@@ -26,7 +26,8 @@ from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.data.rejection import Reason, Rejection, stop_if_too_many, write_rejections
 from dualmode.data.speed import change_speed, prefix
 from dualmode.data.tokens import Tokenizer
-from dualmode.data.transcript_length import encoder_frames, frames_needed
+from dualmode.data.transcript_length import frames_needed
+from dualmode.encoder.frames import subsampled
 from dualmode.errors import UserError
 
 _BLOCK = 100  # utterances a process works on at a time; the result does not depend on it
@@ -156,7 +157,7 @@ def _warnings(frames: Mapping[str, int], unseen: Mapping[str, Rejection], needed
     for utt, count in frames.items():
         if utt in unseen:
             warned.append(unseen[utt])
-        elif encoder_frames(count) < needed[utt]:
+        elif subsampled(count) < needed[utt]:
             warned.append(Rejection(utt, Reason.SHORT_FOR_TEXT, _short_detail(count, needed[utt])))
     return warned
 
@@ -188,7 +189,7 @@ def _frames_needed(folder: KaldiDir, utterances: Sequence[str], tokenizer: Token
 
 
 def _short_detail(frames: int, needed: int) -> str:
-    return f"{encoder_frames(frames)} encoder frames of 40 ms, the transcript needs {needed}"
+    return f"{subsampled(frames)} encoder frames of 40 ms, the transcript needs {needed}"
 
 
 def _write_features(
@@ -219,7 +220,7 @@ def _make_part(tasks: Sequence[Task], folder: Path) -> Part:
                 rejected.append(Rejection(task.utt, fault.reason, fault.detail))
                 continue
             features = fbank(change_speed(samples, task.speed, SAMPLE_RATE))
-            if encoder_frames(len(features)) < task.needed:
+            if subsampled(len(features)) < task.needed:
                 detail = _short_detail(len(features), task.needed)
                 rejected.append(Rejection(task.utt, Reason.SHORT_FOR_TEXT, detail))
                 continue

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dualmode.asr.ctc import BLANK, collapse, greedy
 from dualmode.asr.model import Recogniser
-from dualmode.encoder.subsampling import EXTRA, FACTOR
+from dualmode.encoder.frames import EXTRA, FACTOR
 from dualmode.supernet.subnet import Subnet
 
 

@@ -17,9 +17,10 @@ from dualmode.encoder.attention import Attention, AttentionPlan, Rotation
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.convolution import Convolution
 from dualmode.encoder.dropout import Dropout
+from dualmode.encoder.frames import EXTRA, FACTOR, subsampled
 from dualmode.encoder.padding import valid_frames
 from dualmode.encoder.state import StreamState
-from dualmode.encoder.subsampling import EXTRA, FACTOR, GlobalNorm, Subsampling, subsampled
+from dualmode.encoder.subsampling import GlobalNorm, Subsampling
 from dualmode.errors import UserError
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.pruning import check_prunable

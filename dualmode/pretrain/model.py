@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dualmode.encoder.conformer import DualModeEncoder
-from dualmode.encoder.subsampling import FACTOR
+from dualmode.encoder.frames import FACTOR
 from dualmode.errors import UserError
 from dualmode.pretrain.contrastive import contrastive_loss, sample_distractors
 from dualmode.pretrain.masking import span_mask

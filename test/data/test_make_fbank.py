@@ -9,7 +9,8 @@ from dualmode.data.fbank import fbank
 from dualmode.data.kaldi_dir import read_table
 from dualmode.data.make_tokens import make_token_list
 from dualmode.data.rejection import Reason, read_rejections
-from dualmode.data.transcript_length import encoder_frames, frames_needed
+from dualmode.data.transcript_length import frames_needed
+from dualmode.encoder.frames import subsampled
 from dualmode.errors import UserError
 
 
@@ -101,7 +102,7 @@ def test_characters_outside_the_list(good_dir, tokens, capsys):
 
 @pytest.mark.parametrize(("frames", "expected"), [(0, 0), (6, 0), (7, 1), (10, 1), (11, 2), (50, 11)])
 def test_encoder_frames_by_hand(frames, expected):
-    assert encoder_frames(frames) == expected
+    assert subsampled(frames) == expected
 
 
 def test_ctc_needs_a_blank_between_equal_tokens():

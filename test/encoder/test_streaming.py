@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualmode.encoder.subsampling import EXTRA, FACTOR, subsampled
+from dualmode.encoder.frames import EXTRA, FACTOR, subsampled
 from dualmode.errors import UserError
 from dualmode.supernet.subnet import Context, Subnet
 
