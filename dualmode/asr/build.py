@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dualmode.asr.model import Recogniser, RecogniserConfig
+from dualmode.asr.config import RecogniserConfig
+from dualmode.asr.model import Recogniser
 from dualmode.encoder.config import EncoderConfig, from_mapping
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.supernet.pruning import PruningSchedule

@@ -1,36 +1,20 @@
 """The two-branch recogniser: one batch, both sub-networks, one loss."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor, nn
 
+from dualmode.asr.config import RecogniserConfig
 from dualmode.asr.ctc import ctc_loss, distillation, greedy
+from dualmode.asr.transducer.joiner import Joiner
+from dualmode.asr.transducer.predictor import LstmPredictor, StatelessPredictor
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.padding import valid_frames
-from dualmode.errors import UserError
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.supernet.self_pruning import BranchWeights, SelfPruningModel
 from dualmode.supernet.subnet import DENSE
-
-
-@dataclass(frozen=True)
-class RecogniserConfig:
-    """Settings of the fine-tuning.
-
-    Args:
-        distill_weight: weight of the divergence of the sparse branch's posteriors from the dense branch's.
-        distill_after: training batches before distillation begins, while the dense branch has nothing to teach.
-    """
-
-    distill_weight: float = 0.0
-    distill_after: int = 0
-
-    def __post_init__(self):
-        if self.distill_weight < 0 or self.distill_after < 0:
-            raise UserError("model_conf: distill_weight and distill_after must be 0 or more")
 
 
 class Recogniser(SelfPruningModel):
@@ -61,7 +45,20 @@ class Recogniser(SelfPruningModel):
     ):
         super().__init__(encoder, schedule)
         self.tokens, self.config, self.branches, self.augment = list(tokens), config, branches, augment
-        self.head = nn.Linear(encoder.config.output_size, len(tokens))
+        size, vocabulary, transducer = encoder.config.output_size, len(tokens), config.transducer
+        self.head = nn.Linear(size, vocabulary) if config.has_ctc else None
+        self.predictor = self.joiner = None
+        if transducer is not None:
+            if transducer.predictor == "stateless":
+                self.predictor = StatelessPredictor(vocabulary, transducer.predictor_size, transducer.context)
+            else:
+                self.predictor = LstmPredictor(vocabulary, transducer.predictor_size, transducer.layers)
+            self.joiner = Joiner(size, transducer.predictor_size, transducer.joiner_size, vocabulary)
+
+    @property
+    def kind(self) -> str:
+        """ "ctc" or "rnnt"."""
+        return self.config.kind
 
     def posteriors(self, encoded: Tensor) -> Tensor:
         """Map the encoder's output (..., d) to log posteriors (..., vocabulary), in float32."""

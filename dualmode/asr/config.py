@@ -1,0 +1,133 @@
+"""Settings of the recogniser and of its training, checked once when they are read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dualmode.encoder.config import from_mapping
+from dualmode.errors import UserError
+from dualmode.supernet.subnet import frames_from_ms
+
+KINDS = ("ctc", "rnnt")
+PREDICTORS = ("stateless", "lstm")
+
+
+def check_at_least(where: str, lowest: float, **values: float) -> None:
+    """Raise UserError for the first value that is no number of at least ``lowest``."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, type(lowest) | int) or not value >= lowest:
+            kind = "whole number" if isinstance(lowest, int) else "number"
+            raise UserError(f"{where}: {name} is {value!r}: it must be a {kind} of at least {lowest:g}")
+
+
+@dataclass(frozen=True)
+class TransducerConfig:
+    """Settings of the RNN-T.
+
+    Args:
+        predictor: "stateless" sees the last ``context`` tokens, "lstm" all of them.
+        context: tokens that the stateless predictor sees.
+        layers: of the LSTM predictor.
+        predictor_size: width of the predictor.
+        joiner_size: width in which encoder and predictor meet.
+        ctc_weight: weight of the auxiliary CTC loss; at 0 there is no CTC head.
+        distill_weight: weight of the divergence of the sparse branch's lattice from the dense branch's.
+        fastemit: lambda of FastEmit in the sparse streaming branch; 0 leaves the emission time alone.
+        max_cells: lattice cells (frames x tokens, all utterances of the batch) whose distributions over the vocabulary
+            are in memory at a time.
+    """
+
+    predictor: str = "stateless"
+    context: int = 2
+    layers: int = 1
+    predictor_size: int = 144
+    joiner_size: int = 144
+    ctc_weight: float = 0.3
+    distill_weight: float = 0.0
+    fastemit: float = 0.0
+    max_cells: int = 100_000
+
+    def __post_init__(self):
+        where = "model_conf: transducer"
+        if self.predictor not in PREDICTORS:
+            raise UserError(f"{where}: predictor is {self.predictor!r}: it must be one of {', '.join(PREDICTORS)}")
+        check_at_least(
+            where,
+            1,
+            context=self.context,
+            layers=self.layers,
+            predictor_size=self.predictor_size,
+            joiner_size=self.joiner_size,
+            max_cells=self.max_cells,
+        )
+        check_at_least(
+            where, 0.0, ctc_weight=self.ctc_weight, distill_weight=self.distill_weight, fastemit=self.fastemit
+        )
+
+
+@dataclass(frozen=True)
+class RecogniserConfig:
+    """Settings of the recogniser and its fine-tuning.
+
+    Args:
+        kind: "ctc", or "rnnt" with an auxiliary CTC head.
+        transducer: a mapping with the fields of :class:`TransducerConfig`; for kind rnnt only.
+        label_smoothing: share of the CTC loss that is given to a penalty on confident posteriors.
+        distill_weight: weight of the divergence of the sparse branch's CTC posteriors from the dense branch's.
+        distill_after: training batches before distillation begins, while the dense branch has nothing to teach.
+        distill_ramp: training batches over which the weights of both distillations then grow to their full size.
+        distill_shift_ms: by how much the sparse branch may be later than its teacher without a loss.
+        decode_share: share of the validation set whose error rates are measured; the same utterances every time.
+    """
+
+    kind: str = "ctc"
+    transducer: Mapping | TransducerConfig | None = None
+    label_smoothing: float = 0.0
+    distill_weight: float = 0.0
+    distill_after: int = 0
+    distill_ramp: int = 0
+    distill_shift_ms: float = 0
+    decode_share: float = 1.0
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise UserError(f"model_conf: kind is {self.kind!r}: it must be one of {', '.join(KINDS)}")
+        if self.kind == "ctc" and self.transducer is not None:
+            raise UserError("model_conf: transducer needs kind: rnnt")
+        if self.kind == "rnnt" and not isinstance(self.transducer, TransducerConfig):
+            transducer = from_mapping(TransducerConfig, self.transducer or {}, "model_conf: transducer")
+            object.__setattr__(self, "transducer", transducer)
+        check_at_least(
+            "model_conf",
+            0.0,
+            label_smoothing=self.label_smoothing,
+            distill_weight=self.distill_weight,
+            distill_shift_ms=self.distill_shift_ms,
+            decode_share=self.decode_share,
+        )
+        check_at_least("model_conf", 0, distill_after=self.distill_after, distill_ramp=self.distill_ramp)
+        if self.label_smoothing >= 1 or self.decode_share > 1:
+            raise UserError("model_conf: label_smoothing must be below 1, and decode_share at most 1")
+        if not self.has_ctc and (self.distill_weight or self.label_smoothing):
+            raise UserError(
+                "model_conf: distill_weight and label_smoothing are for the CTC head, which a transducer with "
+                "ctc_weight 0 does not have"
+            )
+        frames_from_ms(self.distill_shift_ms, "model_conf: distill_shift_ms")
+
+    @property
+    def has_ctc(self) -> bool:
+        """Whether there is a CTC head."""
+        return self.transducer is None or self.transducer.ctc_weight > 0
+
+    @property
+    def distill_shift(self) -> int:
+        """``distill_shift_ms`` in frames of 40 ms."""
+        return frames_from_ms(self.distill_shift_ms, "model_conf: distill_shift_ms")
+
+    def distill_share(self, step: int) -> float:
+        """Return the share of the distillation weights that holds at training batch ``step``, counted from 1.
+
+        >>> [RecogniserConfig(distill_after=10, distill_ramp=4).distill_share(step) for step in (10, 11, 14, 50)]
+        [0.0, 0.25, 1.0, 1.0]
+        """
+        return min(max(step - self.distill_after, 0) / max(self.distill_ramp, 1), 1.0)
