@@ -21,6 +21,7 @@ def build_recogniser(
     encoder: DualModeEncoder | None = None,
     augment: Callable | None = None,
     cls: type[Recogniser] = Recogniser,
+    to_words: Callable[[Sequence[int]], list[str]] | None = None,
 ) -> Recogniser:
     """Build a recogniser with new weights from a training's configuration.
 
@@ -28,7 +29,7 @@ def build_recogniser(
         conf: holds encoder_conf, model_conf, pruning_conf and branch_conf, as in ``conf/tuning/*.yaml``.
         tokens: the vocabulary.
         encoder: an encoder built already; by default one is built from encoder_conf.
-        augment: see :class:`Recogniser`.
+        augment, to_words: see :class:`Recogniser`.
         cls: the class to build.
 
     Raises:
@@ -41,4 +42,5 @@ def build_recogniser(
         schedule=from_mapping(PruningSchedule, conf.get("pruning_conf") or {}, "pruning_conf"),
         branches=from_mapping(BranchWeights, conf.get("branch_conf") or {}, "branch_conf"),
         augment=augment,
+        to_words=to_words,
     )

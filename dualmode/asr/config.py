@@ -117,7 +117,19 @@ class RecogniserConfig:
     @property
     def has_ctc(self) -> bool:
         """Whether there is a CTC head."""
-        return self.transducer is None or self.transducer.ctc_weight > 0
+        return self.weights["ctc"] > 0
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weights of a branch's losses, by name; 0 where there is none."""
+        if self.transducer is None:
+            return {"ctc": 1.0, "rnnt": 0.0}
+        return {"ctc": self.transducer.ctc_weight, "rnnt": 1.0}
+
+    @property
+    def distill_weights(self) -> dict[str, float]:
+        """Full weights of the distillations, by name; 0 where there is none."""
+        return {"ctc": self.distill_weight, "rnnt": self.transducer.distill_weight if self.transducer else 0.0}
 
     @property
     def distill_shift(self) -> int:

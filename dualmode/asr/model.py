@@ -1,37 +1,48 @@
 """The two-branch recogniser: one batch, both sub-networks, one loss."""
 
+import math
 from collections.abc import Callable, Sequence
 
-import torch
-from rapidfuzz.distance import Levenshtein
 from torch import Tensor, nn
 
+from dualmode.asr.branch import Branch, branch_losses, distillation_losses
 from dualmode.asr.config import RecogniserConfig
-from dualmode.asr.ctc import ctc_loss, distillation, greedy
+from dualmode.asr.ctc import greedy
+from dualmode.asr.error_rate import error_rate
+from dualmode.asr.transcripts import Transcripts
+from dualmode.asr.transducer.greedy import greedy as transducer_greedy
 from dualmode.asr.transducer.joiner import Joiner
-from dualmode.asr.transducer.predictor import LstmPredictor, StatelessPredictor
+from dualmode.asr.transducer.lattice import make_lattice
+from dualmode.asr.transducer.predictor import make_predictor
 from dualmode.encoder.conformer import DualModeEncoder
-from dualmode.encoder.padding import valid_frames
+from dualmode.errors import UserError
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.supernet.self_pruning import BranchWeights, SelfPruningModel
 from dualmode.supernet.subnet import DENSE
 
 
 class Recogniser(SelfPruningModel):
-    """Encoder and CTC head, trained as the dense full-context and the sparse streaming sub-network at once::
+    """Encoder, CTC head and RNN-T, trained as the dense full-context and the sparse streaming sub-network at once::
 
-        features -> augment -> subsampling -+-> dense,  full  --> CTC loss
-                                            |        | posteriors, gradient stopped
+        features -> augment -> subsampling -+-> dense,  full  --> CTC and RNN-T loss
+                                            |        | posteriors and lattice, gradient stopped
                                             |        v
                                             |   distillation
                                             |        ^
-                                            +-> sparse, chunk --> CTC loss
+                                            +-> sparse, chunk --> CTC and RNN-T loss
+
+    Both branches share the CTC head, the predictor and the joiner.
+
+    Attributes:
+        head: of CTC; None for an RNN-T whose ``ctc_weight`` is 0.
+        predictor, joiner: of the RNN-T; None for kind ctc.
 
     Args:
         encoder: the supernet.
         tokens: the vocabulary; token 0 is the blank.
         config, schedule, branches: settings.
         augment: maps normalised features (batch, frames, bins) and lengths to features; only while training.
+        to_words: maps token numbers to words; with it, validation reports word error rates as well.
     """
 
     def __init__(
@@ -42,30 +53,41 @@ class Recogniser(SelfPruningModel):
         schedule: PruningSchedule,
         branches: BranchWeights,
         augment: Callable[[Tensor, Tensor], Tensor] | None = None,
+        to_words: Callable[[Sequence[int]], list[str]] | None = None,
     ):
         super().__init__(encoder, schedule)
-        self.tokens, self.config, self.branches, self.augment = list(tokens), config, branches, augment
+        self.tokens, self.config, self.branches = list(tokens), config, branches
+        self.augment, self.to_words = augment, to_words
         size, vocabulary, transducer = encoder.config.output_size, len(tokens), config.transducer
         self.head = nn.Linear(size, vocabulary) if config.has_ctc else None
         self.predictor = self.joiner = None
         if transducer is not None:
-            if transducer.predictor == "stateless":
-                self.predictor = StatelessPredictor(vocabulary, transducer.predictor_size, transducer.context)
-            else:
-                self.predictor = LstmPredictor(vocabulary, transducer.predictor_size, transducer.layers)
+            self.predictor = make_predictor(transducer, vocabulary)
             self.joiner = Joiner(size, transducer.predictor_size, transducer.joiner_size, vocabulary)
 
     @property
     def kind(self) -> str:
-        """ "ctc" or "rnnt"."""
+        """What puts the tokens out: the CTC head ("ctc") or the RNN-T ("rnnt")."""
         return self.config.kind
 
     def posteriors(self, encoded: Tensor) -> Tensor:
-        """Map the encoder's output (..., d) to log posteriors (..., vocabulary), in float32."""
+        """Map the encoder's output (..., d) to CTC log posteriors (..., vocabulary), in float32.
+
+        Raises:
+            UserError: the model has no CTC head.
+        """
+        if self.head is None:
+            raise UserError("this recogniser has no CTC head: it was trained with ctc_weight 0")
         return self.head(encoded).float().log_softmax(dim=-1)
 
     def forward(
-        self, speech: Tensor, speech_lengths: Tensor, text: Tensor, text_lengths: Tensor, **_
+        self,
+        speech: Tensor,
+        speech_lengths: Tensor,
+        text: Tensor,
+        text_lengths: Tensor,
+        utt_id: Sequence[str] | None = None,
+        **_,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Return loss (), stats, and the batch's weight, as ESPnet's trainer wants them.
 
@@ -74,33 +96,72 @@ class Recogniser(SelfPruningModel):
             speech_lengths: (batch,).
             text: (batch, tokens), padded.
             text_lengths: (batch,).
+            utt_id: names of the utterances, for messages.
+
+        Raises:
+            UserError: an utterance is too short for its transcript, or its loss is not finite.
         """
         self.begin_batch()
         x, frames = self.encoder.embed(speech, speech_lengths, self.augment if self.training else None)
+        names = utt_id or [f"number {number} of the batch" for number in range(1, len(speech) + 1)]
+        batch = Transcripts(names, frames, text, text_lengths)
+        batch.check_lengths(ctc=self.config.has_ctc)
+
+        predicted = None if self.predictor is None else self.predictor(text)
         sparse = self.encoder.config.sample_subnet() if self.training else self.encoder.config.default_subnet()
-        loss, stats, posteriors = x.new_zeros(()), {}, {}
+        loss, stats, branches = x.new_zeros(()), {}, {}
         for name, subnet, share in (("dense", DENSE, self.branches.dense), ("sparse", sparse, self.branches.sparse)):
             if share == 0:
                 continue
-            posteriors[name] = self.posteriors(self.encoder.encode(x, frames, subnet))
-            branch_loss = ctc_loss(posteriors[name], frames, text, text_lengths)
+            branch = branches[name] = self._branch(self.encoder.encode(x, frames, subnet), predicted, batch)
+            losses = branch_losses(branch, batch, self.config, streaming=name == "sparse")
+            branch_loss = sum(self.config.weights[kind] * value for kind, value in losses.items())
             loss = loss + share * branch_loss
             stats[f"loss_{name}"] = branch_loss.detach()
-            if not self.training:
-                stats[f"ter_{name}"] = token_error_rate(greedy(posteriors[name], frames), text, text_lengths)
-        if self.config.distill_weight and len(posteriors) == 2 and self.step > self.config.distill_after:
-            kl = distillation(posteriors["sparse"], posteriors["dense"], valid_frames(frames, x.shape[1]))
-            loss = loss + self.config.distill_weight * kl
-            stats["loss_distill"] = kl.detach()
+            if len(losses) > 1:
+                stats.update((f"loss_{kind}_{name}", value.detach()) for kind, value in losses.items())
+
+        distill_share = self.config.distill_share(self.step)
+        if distill_share and len(branches) == 2:
+            losses = distillation_losses(branches["dense"], branches["sparse"], batch, self.config)
+            for kind, value in losses.items():
+                loss = loss + distill_share * self.config.distill_weights[kind] * value
+                stats["loss_distill" if kind == "ctc" else f"loss_distill_{kind}"] = value.detach()
         if not self.training:
-            rates = [stats[key] for key in stats if key.startswith("ter_")]
-            stats["ter"] = sum(rates) / len(rates)
+            stats.update(self._error_rates(branches, batch))
         stats["loss"] = loss.detach()
         return loss, stats, loss.new_tensor(float(len(speech)))
 
+    def decode_greedy(self, encoded: Tensor, frames: Tensor) -> list[list[int]]:
+        """Return the best tokens of each utterance of encoded (batch, frames, d) with real frames (batch,)."""
+        if self.kind == "ctc":
+            return greedy(self.posteriors(encoded), frames)
+        return transducer_greedy(self.predictor, self.joiner, encoded, frames)
 
-def token_error_rate(hypotheses: list[list[int]], text: Tensor, text_lengths: Tensor) -> Tensor:
-    """Return the token errors of a batch in percent of its reference tokens."""
-    references = [row[:length].tolist() for row, length in zip(text, text_lengths.tolist(), strict=True)]
-    errors = sum(Levenshtein.distance(r, h) for r, h in zip(references, hypotheses, strict=True))
-    return torch.tensor(100.0 * errors / max(sum(map(len, references)), 1), device=text.device)
+    def _branch(self, encoded: Tensor, predicted: Tensor | None, batch: Transcripts) -> Branch:
+        posteriors = lattice = None
+        if self.config.has_ctc:
+            posteriors = self.posteriors(encoded)
+        if predicted is not None:
+            max_cells = self.config.transducer.max_cells
+            lattice = make_lattice(self.joiner, encoded, predicted, batch.text, batch.tokens, max_cells)
+        return Branch(encoded, posteriors, lattice)
+
+    def _error_rates(self, branches: dict[str, Branch], batch: Transcripts) -> dict[str, Tensor]:
+        """Decode the first ``decode_share`` of the batch; return its error rates in percent.
+
+        ``ter`` and ``ter_NAME`` count tokens, ``wer`` and ``wer_NAME`` words; without a name it is the branches' mean.
+        """
+        count = max(1, math.ceil(self.config.decode_share * len(batch.names)))
+        references = {"ter": batch.as_lists(count)}
+        if self.to_words is not None:
+            references["wer"] = [self.to_words(tokens) for tokens in references["ter"]]
+        rates: dict[str, Tensor] = {}
+        for name, branch in branches.items():
+            decoded = self.decode_greedy(branch.encoded[:count], batch.frames[:count])
+            for unit, reference in references.items():
+                hypotheses = decoded if unit == "ter" else [self.to_words(tokens) for tokens in decoded]
+                rates[f"{unit}_{name}"] = branch.encoded.new_tensor(error_rate(reference, hypotheses))
+        for unit in references:
+            rates[unit] = sum(rates[f"{unit}_{name}"] for name in branches) / len(branches)
+        return rates

@@ -71,5 +71,11 @@ class RecogniserTask(SupernetTask):
             def augment(features, lengths):
                 return specaug(features, lengths)[0]
 
-        tokens = Tokenizer.load(Path(args.token_dir)).tokens
-        return build_recogniser(vars(args), tokens, cls.build_encoder(args), augment, EspnetRecogniser)
+        tokenizer = Tokenizer.load(Path(args.token_dir))
+
+        def to_words(tokens):
+            return tokenizer.decode(tokens).split()
+
+        return build_recogniser(
+            vars(args), tokenizer.tokens, cls.build_encoder(args), augment, EspnetRecogniser, to_words
+        )

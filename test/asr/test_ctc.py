@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualmode.asr.ctc import BLANK, collapse, ctc_loss, distillation, greedy
+from dualmode.asr.ctc import BLANK, collapse, confidence_penalties, ctc_losses, greedy
 
 
 def probability_by_enumeration(posteriors, target):
@@ -22,7 +22,7 @@ def probability_by_enumeration(posteriors, target):
 @given(seed=st.integers(0, 2**16), target=st.lists(st.integers(1, 2), min_size=1, max_size=2))
 def test_loss_equals_the_sum_over_all_paths(seed, target):
     posteriors = torch.randn(1, 4, 3, generator=torch.Generator().manual_seed(seed)).softmax(dim=-1)
-    loss = ctc_loss(posteriors.log(), torch.tensor([4]), torch.tensor([target]), torch.tensor([len(target)]))
+    loss = ctc_losses(posteriors.log(), torch.tensor([4]), torch.tensor([target]), torch.tensor([len(target)]))
     expected = -math.log(probability_by_enumeration(posteriors[0].tolist(), target))
     assert loss.item() == pytest.approx(expected, rel=1e-4)
 
@@ -31,10 +31,10 @@ def test_padding_of_targets_is_not_read():
     log_probs = torch.randn(2, 5, 4).log_softmax(dim=-1)
     args = torch.tensor([5, 4]), torch.tensor([[1, 2], [3, -1]]), torch.tensor([2, 1])
     alone = [
-        ctc_loss(log_probs[i : i + 1, :n], torch.tensor([n]), torch.tensor([t]), torch.tensor([len(t)]))
+        ctc_losses(log_probs[i : i + 1, :n], torch.tensor([n]), torch.tensor([t]), torch.tensor([len(t)])).item()
         for i, (n, t) in enumerate([(5, [1, 2]), (4, [3])])
     ]
-    assert ctc_loss(log_probs, *args).item() == pytest.approx(sum(alone).item() / 2, rel=1e-5)
+    assert ctc_losses(log_probs, *args).tolist() == pytest.approx(alone, rel=1e-5)
 
 
 @given(path=st.lists(st.integers(0, 3), max_size=20), cuts=st.lists(st.integers(0, 20), max_size=4))
@@ -55,11 +55,8 @@ def test_greedy_ignores_padding():
     assert greedy(log_probs, torch.tensor([4, 2])) == [[1, 1], [2]]
 
 
-def test_distillation_by_hand_and_without_gradient_to_the_teacher():
-    teacher = torch.tensor([[[0.5, 0.5], [0.9, 0.1]], [[0.2, 0.8], [0.5, 0.5]]]).log().requires_grad_()
-    student = torch.tensor([[[0.25, 0.75], [0.1, 0.9]], [[0.2, 0.8], [0.5, 0.5]]]).log().requires_grad_()
-    loss = distillation(student, teacher, torch.tensor([[True, False], [True, True]]))
-    assert loss.item() == pytest.approx((0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)) / 2, rel=1e-5)
-    loss.backward()
-    assert teacher.grad is None
-    assert student.grad[0, 0].abs().sum() > 0 and student.grad[0, 1].abs().sum() == 0
+def test_the_penalty_on_confidence_by_hand():
+    posteriors = torch.tensor([[[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]], [[1 / 3, 1 / 3, 1 / 3], [0.9, 0.1, 0.0]]])
+    penalties = confidence_penalties(posteriors.clamp(min=1e-20).log(), torch.tensor([2, 1]))
+    entropy = 0.5 * math.log(2) + 0.5 * math.log(4)
+    assert penalties.tolist() == pytest.approx([2 * math.log(3) - entropy, 0.0], abs=1e-6)

@@ -1,8 +1,9 @@
+import re
+
 import pytest
 import torch
 
 from dualmode.asr.build import build_recogniser
-from dualmode.asr.model import token_error_rate
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
 
@@ -40,9 +41,97 @@ def test_the_loss_is_the_weighted_sum_of_the_branches():
     assert weight == 2
 
 
-def test_distillation_waits():
-    model = tiny(model_conf={"distill_weight": 1.0, "distill_after": 2}).train()
-    assert ["loss_distill" in model(**batch())[1] for _ in range(4)] == [False, False, True, True]
+def test_distillation_waits_and_grows():
+    model = tiny(model_conf={"distill_weight": 3.0, "distill_after": 2, "distill_ramp": 2}).train()
+    shares = []
+    for _ in range(5):
+        loss, stats, _ = model(**batch())
+        rest = loss - stats["loss_dense"] - stats["loss_sparse"]
+        shares.append((rest / stats["loss_distill"]).item() / 3 if "loss_distill" in stats else 0.0)
+    assert shares == pytest.approx([0.0, 0.0, 0.5, 1.0, 1.0], rel=1e-4)
+
+
+def test_the_loss_of_an_rnnt_is_the_weighted_sum_of_all_its_parts():
+    transducer = {"ctc_weight": 0.5, "distill_weight": 0.125}
+    conf = {"kind": "rnnt", "distill_weight": 0.25, "transducer": transducer}
+    loss, stats, _ = tiny(branch_conf={"dense": 0.5, "sparse": 2.0}, model_conf=conf).train()(**batch())
+    for name in ("dense", "sparse"):
+        expected = stats[f"loss_rnnt_{name}"] + 0.5 * stats[f"loss_ctc_{name}"]
+        assert stats[f"loss_{name}"].item() == pytest.approx(expected.item(), rel=1e-6)
+    expected = 0.5 * stats["loss_dense"] + 2.0 * stats["loss_sparse"]
+    expected += 0.25 * stats["loss_distill"] + 0.125 * stats["loss_distill_rnnt"]
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("predictor", ["stateless", "lstm"])
+def test_both_branches_of_an_rnnt_learn_two_utterances(predictor):
+    conf = {"kind": "rnnt", "transducer": {"predictor": predictor, "predictor_size": 16, "joiner_size": 16}}
+    model = tiny(model_conf=conf).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    history = []
+    for _ in range(120):
+        loss, stats, _ = model(**batch())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append(stats)
+    for name in ("dense", "sparse"):
+        assert history[-1][f"loss_{name}"] < 0.02 * history[0][f"loss_{name}"]
+    _, stats, _ = model.eval()(**batch())
+    assert stats["ter_dense"] == stats["ter_sparse"] == 0.0
+
+
+def test_an_rnnt_without_ctc_has_no_head():
+    model = tiny(model_conf={"kind": "rnnt", "transducer": {"ctc_weight": 0.0}}).train()
+    assert model.head is None
+    _, stats, _ = model(**batch())
+    assert set(stats) == {"loss", "loss_dense", "loss_sparse"}
+    with pytest.raises(UserError, match="no CTC head"):
+        model.posteriors(torch.zeros(1, 16))
+
+
+def test_kind_ctc_has_the_weights_that_it_always_had():
+    model = tiny()
+    assert model.kind == "ctc" and model.predictor is None and model.joiner is None
+    names = {name for name in model.state_dict() if not name.startswith("encoder.")}
+    assert names == {"_extra_state", "head.weight", "head.bias"}
+
+
+def test_fastemit_is_for_the_sparse_branch():
+    gradients = {}
+    for fastemit in (0.0, 0.5):
+        for branches in ({"dense": 1.0, "sparse": 0.0}, {"dense": 0.0, "sparse": 1.0}):
+            conf = {"kind": "rnnt", "transducer": {"fastemit": fastemit}}
+            model = tiny(model_conf=conf, branch_conf=branches).train()
+            model(**batch())[0].backward()
+            gradients[fastemit, branches["sparse"]] = model.joiner.output.bias.grad
+    torch.testing.assert_close(gradients[0.0, 0.0], gradients[0.5, 0.0])
+    assert not torch.allclose(gradients[0.0, 1.0], gradients[0.5, 1.0])
+
+
+@pytest.mark.parametrize("kind", ["ctc", "rnnt"])
+def test_an_utterance_that_is_too_short_is_named(kind):
+    short = {**batch(), "speech_lengths": torch.tensor([90, 15]), "text": torch.tensor([[2, 3, 4], [4, 4, 4]])}
+    short["text_lengths"] = torch.tensor([3, 3])
+    with pytest.raises(UserError, match="utterance u2 has 3 encoder frames of 40 ms, but its 3 tokens need 5"):
+        tiny(model_conf={"kind": kind})(**short, utt_id=["u1", "u2"])
+
+
+def test_an_rnnt_needs_one_frame():
+    conf = {"kind": "rnnt", "transducer": {"ctc_weight": 0.0}}
+    model = tiny(model_conf=conf).train()
+    short = {**batch(), "speech_lengths": torch.tensor([90, 7])}
+    assert torch.isfinite(model(**short)[0])
+    with pytest.raises(UserError, match="utterance u2 has 0 encoder frames"):
+        model(**{**batch(), "speech_lengths": torch.tensor([90, 6])}, utt_id=["u1", "u2"])
+
+
+@pytest.mark.parametrize("kind", ["ctc", "rnnt"])
+def test_features_that_are_no_numbers_are_named(kind):
+    broken = batch()
+    broken["speech"][1, 5] = float("nan")
+    with pytest.raises(UserError, match="loss of utterance u2 is nan"):
+        tiny(model_conf={"kind": kind}).train()(**broken, utt_id=["u1", "u2"])
 
 
 def test_pruned_weights_learn_from_the_dense_branch_only():
@@ -57,12 +146,39 @@ def test_pruned_weights_learn_from_the_dense_branch_only():
 def test_validation_reports_both_branches_and_their_mean():
     _, stats, _ = tiny().eval()(**batch())
     assert stats["ter"] == (stats["ter_dense"] + stats["ter_sparse"]) / 2
+    assert not any(key.startswith("wer") for key in stats)
 
 
-def test_token_error_rate_by_hand():
-    # 1 substitution in 3, 1 deletion and 1 insertion in 2 (aligned: 4 4 -> 2 4 4 is 1 insertion): 2 errors in 5.
-    rate = token_error_rate([[2, 2, 4], [2, 4, 4]], torch.tensor([[2, 3, 4], [4, 4, -1]]), torch.tensor([3, 2]))
-    assert rate.item() == pytest.approx(40.0)
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_validation_counts_words_where_they_are_known(share):
+    model = tiny(model_conf={"decode_share": share}).eval()
+    model.to_words = lambda tokens: "".join(TOKENS[token] for token in tokens).split("b")
+    model.decode_greedy = lambda encoded, frames: [[2, 3, 2], [2]][: len(frames)]
+    _, stats, _ = model(**batch())  # "abc" is heard as "aba", "cc" as "a"
+    assert stats["ter_dense"].item() == pytest.approx(100 * (3 / 5 if share == 1 else 1 / 3))
+    assert stats["wer"].item() == pytest.approx(100 * (2 / 3 if share == 1 else 1 / 2))
+
+
+@pytest.mark.parametrize(
+    ("conf", "message"),
+    [
+        ({"kind": "rnn-t"}, "kind is 'rnn-t': it must be one of ctc, rnnt"),
+        ({"transducer": {}}, "transducer needs kind: rnnt"),
+        ({"kind": "rnnt", "transducer": {"fastmit": 1}}, "transducer has no key 'fastmit'"),
+        ({"kind": "rnnt", "transducer": {"predictor": "gru"}}, "predictor is 'gru'"),
+        ({"kind": "rnnt", "transducer": {"context": 0}}, "context is 0: it must be a whole number of at least 1"),
+        ({"kind": "rnnt", "transducer": {"max_cells": 1e5}}, "max_cells is 100000.0: it must be a whole number"),
+        ({"kind": "rnnt", "distill_weight": 1, "transducer": {"ctc_weight": 0}}, "distill_weight and label_smoothing"),
+        ({"distill_weight": "0.1"}, "distill_weight is '0.1': it must be a number of at least 0"),
+        ({"distill_ramp": -1}, "distill_ramp is -1"),
+        ({"distill_shift_ms": 50}, "distill_shift_ms is 50 ms: it must be a multiple"),
+        ({"label_smoothing": 1.0}, "label_smoothing must be below 1"),
+        ({"decode_share": 1.5}, "decode_share at most 1"),
+    ],
+)
+def test_an_impossible_setting_is_named(conf, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        tiny(model_conf=conf)
 
 
 @pytest.mark.parametrize("section", ["encoder_conf", "model_conf", "pruning_conf", "branch_conf"])

@@ -8,36 +8,43 @@ Both kinds offer the same two ways to run, which agree::
 Row u of ``forward`` has seen the first u tokens, so row 0 has seen none; before the first token comes the blank.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dualmode.asr.config import TransducerConfig
 from dualmode.asr.ctc import BLANK
 
 
 @dataclass(frozen=True)
-class StatelessState:
+class PredictorState:
+    """What a predictor remembers of each hypothesis; every tensor has the batch first."""
+
+    def select(self, index: Tensor) -> "PredictorState":
+        """Return the state of the rows ``index``; a row may be asked for twice, as beam search does."""
+        return type(self)(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    def updated(self, rows: Tensor, new: "PredictorState") -> "PredictorState":
+        """Return a state that is ``new`` where the booleans rows (batch,) are true, and this one elsewhere."""
+        pairs = [(getattr(new, field.name), getattr(self, field.name)) for field in fields(self)]
+        return type(self)(*(torch.where(rows.reshape(-1, *[1] * (old.dim() - 1)), now, old) for now, old in pairs))
+
+
+@dataclass(frozen=True)
+class StatelessState(PredictorState):
     """What a :class:`StatelessPredictor` remembers: tokens (batch, context - 1), the oldest first."""
 
     tokens: Tensor
 
-    def select(self, index: Tensor) -> "StatelessState":
-        """Return the state of the rows ``index``; a row may be asked for twice, as beam search does."""
-        return StatelessState(self.tokens[index])
-
 
 @dataclass(frozen=True)
-class LstmState:
+class LstmState(PredictorState):
     """What an :class:`LstmPredictor` remembers: hidden and cell, both (batch, layers, size)."""
 
     hidden: Tensor
     cell: Tensor
-
-    def select(self, index: Tensor) -> "LstmState":
-        """Return the state of the rows ``index``; a row may be asked for twice, as beam search does."""
-        return LstmState(self.hidden[index], self.cell[index])
 
 
 class Predictor(nn.Module):
@@ -52,7 +59,7 @@ class Predictor(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, size)
 
-    def start(self, batch: int):
+    def start(self, batch: int) -> tuple[Tensor, PredictorState]:
         """Return what precedes any token: output (batch, size) and state."""
         blanks = torch.full((batch,), BLANK, device=self.embedding.weight.device)
         return self.step(blanks, self.init_state(batch))
@@ -119,3 +126,10 @@ class LstmPredictor(Predictor):
         before = state.hidden.transpose(0, 1).contiguous(), state.cell.transpose(0, 1).contiguous()
         output, (hidden, cell) = self.lstm(self.embedding(tokens[:, None]), before)
         return output[:, 0], LstmState(hidden.transpose(0, 1), cell.transpose(0, 1))
+
+
+def make_predictor(config: TransducerConfig, vocabulary: int) -> StatelessPredictor | LstmPredictor:
+    """Return the predictor that ``config`` asks for, with new weights."""
+    if config.predictor == "stateless":
+        return StatelessPredictor(vocabulary, config.predictor_size, config.context)
+    return LstmPredictor(vocabulary, config.predictor_size, config.layers)

@@ -1,0 +1,56 @@
+"""What the utterances of a batch say, and which of them no loss can be taken of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dualmode.data.transcript_length import frames_needed
+from dualmode.errors import UserError
+from dualmode.supernet.subnet import FRAME_MS
+
+
+@dataclass(frozen=True)
+class Transcripts:
+    """Transcripts of a batch, and the lengths on both sides.
+
+    Attributes:
+        names: of the utterances, for messages.
+        frames: (batch,), real encoder frames of 40 ms.
+        text: (batch, tokens), padded with anything.
+        tokens: (batch,), real tokens.
+    """
+
+    names: Sequence[str]
+    frames: Tensor
+    text: Tensor
+    tokens: Tensor
+
+    def as_lists(self, count: int | None = None) -> list[list[int]]:
+        """Return the real tokens of the first ``count`` utterances, by default of all."""
+        rows, lengths = self.text[:count].tolist(), self.tokens[:count].tolist()
+        return [row[:length] for row, length in zip(rows, lengths, strict=True)]
+
+    def check_lengths(self, ctc: bool) -> None:
+        """Raise UserError for the first utterance that has too few frames for its transcript.
+
+        Args:
+            ctc: whether there is a CTC loss; the RNN-T needs but one frame.
+        """
+        for name, frames, tokens in zip(self.names, self.frames.tolist(), self.as_lists(), strict=True):
+            needed = max(frames_needed(tokens) if ctc else 0, 1)
+            if frames < needed:
+                raise UserError(
+                    f"utterance {name} has {frames} encoder frames of {FRAME_MS} ms, but its {len(tokens)} tokens need "
+                    f"{needed}: take it out of the data (dualmode.bin.make_fbank --tokens does)"
+                )
+
+    def check_finite(self, losses: Tensor, kind: str) -> None:
+        """Raise UserError for the first utterance whose loss, of losses (batch,), is infinite or no number."""
+        finite = losses.detach().isfinite()
+        if not finite.all():
+            worst = int((~finite).nonzero()[0])
+            raise UserError(
+                f"the {kind} loss of utterance {self.names[worst]} is {losses[worst].item()}: either its features are "
+                "not finite, or the training has diverged; a lower learning rate may help"
+            )
