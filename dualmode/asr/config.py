@@ -30,6 +30,7 @@ class TransducerConfig:
         predictor_size: width of the predictor.
         joiner_size: width in which encoder and predictor meet.
         ctc_weight: weight of the auxiliary CTC loss; at 0 there is no CTC head.
+        warmup: training batches over which the weight of the RNN-T loss grows to 1, while CTC finds the alignments.
         distill_weight: weight of the divergence of the sparse branch's lattice from the dense branch's.
         fastemit: lambda of FastEmit in the sparse streaming branch; 0 leaves the emission time alone.
         max_cells: lattice cells (frames x tokens, all utterances of the batch) whose distributions over the vocabulary
@@ -41,7 +42,8 @@ class TransducerConfig:
     layers: int = 1
     predictor_size: int = 144
     joiner_size: int = 144
-    ctc_weight: float = 0.3
+    ctc_weight: float = 1.0
+    warmup: int = 0
     distill_weight: float = 0.0
     fastemit: float = 0.0
     max_cells: int = 100_000
@@ -59,6 +61,7 @@ class TransducerConfig:
             joiner_size=self.joiner_size,
             max_cells=self.max_cells,
         )
+        check_at_least(where, 0, warmup=self.warmup)
         check_at_least(
             where, 0.0, ctc_weight=self.ctc_weight, distill_weight=self.distill_weight, fastemit=self.fastemit
         )
@@ -76,7 +79,8 @@ class RecogniserConfig:
         distill_after: training batches before distillation begins, while the dense branch has nothing to teach.
         distill_ramp: training batches over which the weights of both distillations then grow to their full size.
         distill_shift_ms: by how much the sparse branch may be later than its teacher without a loss.
-        decode_share: share of the validation set whose error rates are measured; the same utterances every time.
+        decode_share: share of the validation set whose error rates are measured: the first utterances of each batch, one at
+            least, the same ones every time.
     """
 
     kind: str = "ctc"
@@ -117,14 +121,18 @@ class RecogniserConfig:
     @property
     def has_ctc(self) -> bool:
         """Whether there is a CTC head."""
-        return self.weights["ctc"] > 0
+        return self.transducer is None or self.transducer.ctc_weight > 0
 
-    @property
-    def weights(self) -> dict[str, float]:
-        """Weights of a branch's losses, by name; 0 where there is none."""
+    def weights(self, step: int) -> dict[str, float]:
+        """Return the weights of a branch's losses at training batch ``step``, counted from 1, by name.
+
+        >>> RecogniserConfig(kind="rnnt", transducer={"ctc_weight": 0.5, "warmup": 10}).weights(4)
+        {'ctc': 0.5, 'rnnt': 0.4}
+        """
         if self.transducer is None:
-            return {"ctc": 1.0, "rnnt": 0.0}
-        return {"ctc": self.transducer.ctc_weight, "rnnt": 1.0}
+            return {"ctc": 1.0}
+        warmup = self.transducer.warmup
+        return {"ctc": self.transducer.ctc_weight, "rnnt": min(step / warmup, 1.0) if warmup else 1.0}
 
     @property
     def distill_weights(self) -> dict[str, float]:

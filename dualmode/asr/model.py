@@ -109,13 +109,14 @@ class Recogniser(SelfPruningModel):
 
         predicted = None if self.predictor is None else self.predictor(text)
         sparse = self.encoder.config.sample_subnet() if self.training else self.encoder.config.default_subnet()
+        weights = self.config.weights(self.step)
         loss, stats, branches = x.new_zeros(()), {}, {}
         for name, subnet, share in (("dense", DENSE, self.branches.dense), ("sparse", sparse, self.branches.sparse)):
             if share == 0:
                 continue
             branch = branches[name] = self._branch(self.encoder.encode(x, frames, subnet), predicted, batch)
             losses = branch_losses(branch, batch, self.config, streaming=name == "sparse")
-            branch_loss = sum(self.config.weights[kind] * value for kind, value in losses.items())
+            branch_loss = sum(weights[kind] * value for kind, value in losses.items())
             loss = loss + share * branch_loss
             stats[f"loss_{name}"] = branch_loss.detach()
             if len(losses) > 1:

@@ -12,9 +12,10 @@ from espnet2.train.trainer import Trainer
 
 from dualmode.files import atomic_path
 from dualmode.progress import Progress
+from dualmode.tasks.averaging import averages_with_masks
 
 HISTORY = "history.jsonl"
-SHOWN = ("loss", "ter", "accuracy")
+SHOWN = ("loss", "ter", "wer", "accuracy")
 
 
 @contextlib.contextmanager
@@ -81,7 +82,7 @@ class SupernetTrainer(Trainer):
     @classmethod
     def run(cls, *args, **kwargs) -> None:
         cls.progress = None
-        with atomic_checkpoints():
+        with atomic_checkpoints(), averages_with_masks():
             super().run(*args, **kwargs)
 
     @classmethod

@@ -16,7 +16,7 @@ def rnnt_losses(lattice: Lattice, frames: Tensor, tokens: Tensor, fastemit: floa
     a vocabulary of these two, as log probabilities (``fused_log_softmax=False``); memory and time are then independent
     of the vocabulary.
 
-    FastEmit (Yu et al. 2021, "FastEmit", eq. 9 and 10) multiplies the gradient of every label by ``1 + fastemit`` and
+    FastEmit (Yu et al. 2021, "FastEmit: low-latency streaming ASR") multiplies the gradient of every label by ``1 + fastemit`` and
     leaves that of the blanks; the returned value stays the likelihood.
 
     Args:

@@ -1,0 +1,67 @@
+"""The mean of the best checkpoints (``keep_nbest_models`` in the YAML), for weights that have masks beside them.
+
+ESPnet's own function averages everything, and half a mask is no mask.  This one takes its place: weights are averaged;
+masks, and whatever else is no floating-point number, are those of the best checkpoint.  Where the masks of the
+checkpoints differ, a weight that the best one keeps may be averaged with values from when it was pruned; the dense
+branch trained it then, so it is a weight all the same.
+"""
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import espnet2.train.trainer as espnet
+import torch
+from espnet2.train.reporter import Reporter
+from torch import Tensor
+
+from dualmode.checkpoint import load_weights
+
+
+def average_weights(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of checkpoints of one training, the best one first; what is not floating-point is the first's."""
+    return {
+        name: torch.stack([state[name] for state in states]).mean(dim=0) if best.is_floating_point() else best
+        for name, best in states[0].items()
+    }
+
+
+def average_nbest_models(
+    output_dir: Path,
+    reporter: Reporter,
+    best_model_criterion: Sequence[Sequence[str]],
+    nbest: Collection[int] | int,
+    suffix: str | None = None,
+) -> None:
+    """Write PHASE.KEY.ave_Nbest.pth for each criterion and N, and PHASE.KEY.ave.pth, a link to that of the largest N.
+
+    Args:
+        output_dir: holds EPOCHepoch.pth.
+        reporter: knows the values of each epoch.
+        best_model_criterion: (phase, key, "min" or "max") of each criterion.
+        nbest: how many epochs to average; several numbers give several files.
+        suffix: put in front of ".pth".
+    """
+    end = f"{suffix}.pth" if suffix else "pth"
+    for phase, key, mode in best_model_criterion:
+        if not reporter.has(phase, key):
+            continue
+        epochs = reporter.sort_epochs(phase, key, mode)
+        counts = sorted({min(count, len(epochs)) for count in ([nbest] if isinstance(nbest, int) else nbest)})
+        for count in counts:
+            states = [load_weights(output_dir / f"{epoch}epoch.pth") for epoch in epochs[:count]]
+            torch.save(average_weights(states), output_dir / f"{phase}.{key}.ave_{count}best.{end}")
+        link = output_dir / f"{phase}.{key}.ave.{end}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"{phase}.{key}.ave_{counts[-1]}best.{end}")
+
+
+@contextlib.contextmanager
+def averages_with_masks() -> Iterator[None]:
+    """Make ESPnet's training loop call :func:`average_nbest_models` of this module."""
+    theirs = espnet.average_nbest_models
+    espnet.average_nbest_models = average_nbest_models
+    try:
+        yield
+    finally:
+        espnet.average_nbest_models = theirs

@@ -1,0 +1,50 @@
+import torch
+from espnet2.train.reporter import Reporter
+
+from dualmode.checkpoint import load_into, load_weights
+from dualmode.supernet.masked_linear import MaskedLinear
+from dualmode.tasks.averaging import average_nbest_models, average_weights
+
+
+def epochs(folder, rates):
+    """Write a checkpoint for each token error rate; return the layers and a reporter that knows the rates."""
+    reporter, layers = Reporter(), []
+    for epoch, rate in enumerate(rates, start=1):
+        torch.manual_seed(epoch)
+        layer = MaskedLinear(4, 4)
+        layer.masks[0, epoch % 4] = False
+        torch.save(layer.state_dict(), folder / f"{epoch}epoch.pth")
+        layers.append(layer)
+        reporter.set_epoch(epoch)
+        with reporter.observe("valid") as sub:
+            sub.register({"ter": rate})
+            sub.next()
+    return layers, reporter
+
+
+def test_weights_are_averaged_and_masks_are_the_best_one_s(tmp_path):
+    layers, reporter = epochs(tmp_path, [9.0, 3.0, 5.0, 7.0])
+    average_nbest_models(tmp_path, reporter, [("valid", "ter", "min"), ("valid", "absent", "min")], [1, 3])
+    average = load_weights(tmp_path / "valid.ter.ave.pth")
+    chosen = [layers[1], layers[2], layers[3]]
+    torch.testing.assert_close(average["weight"], sum(layer.weight for layer in chosen).detach() / 3)
+    assert torch.equal(average["masks"], layers[1].masks)
+    load_into(MaskedLinear(4, 4), average, tmp_path / "valid.ter.ave.pth")
+    assert torch.equal(load_weights(tmp_path / "valid.ter.ave_1best.pth")["weight"], layers[1].weight)
+    assert sorted(path.name for path in tmp_path.glob("valid*")) == [
+        "valid.ter.ave.pth", "valid.ter.ave_1best.pth", "valid.ter.ave_3best.pth"
+    ]  # fmt: skip
+
+
+def test_fewer_epochs_than_asked_for(tmp_path):
+    _, reporter = epochs(tmp_path, [2.0, 1.0])
+    average_nbest_models(tmp_path, reporter, [("valid", "ter", "min")], 5)
+    assert (tmp_path / "valid.ter.ave.pth").resolve().name == "valid.ter.ave_2best.pth"
+
+
+def test_steps_and_half_precision_keep_their_types():
+    state = {"a": torch.tensor([1.0, 3.0], dtype=torch.float16), "step": torch.tensor(7)}
+    other = {"a": torch.tensor([3.0, 5.0], dtype=torch.float16), "step": torch.tensor(9)}
+    average = average_weights([state, other])
+    assert average["a"].dtype == torch.float16 and average["a"].tolist() == [2.0, 4.0]
+    assert average["step"] == 7
