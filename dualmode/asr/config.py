@@ -79,8 +79,8 @@ class RecogniserConfig:
         distill_after: training batches before distillation begins, while the dense branch has nothing to teach.
         distill_ramp: training batches over which the weights of both distillations then grow to their full size.
         distill_shift_ms: by how much the sparse branch may be later than its teacher without a loss.
-        decode_share: share of the validation set whose error rates are measured: the first utterances of each batch, one at
-            least, the same ones every time.
+        decode_share: share of the validation set whose error rates are measured: the first utterances of each batch,
+            one at least; the same ones every time.
     """
 
     kind: str = "ctc"

@@ -16,8 +16,9 @@ def rnnt_losses(lattice: Lattice, frames: Tensor, tokens: Tensor, fastemit: floa
     a vocabulary of these two, as log probabilities (``fused_log_softmax=False``); memory and time are then independent
     of the vocabulary.
 
-    FastEmit (Yu et al. 2021, "FastEmit: low-latency streaming ASR") multiplies the gradient of every label by ``1 + fastemit`` and
-    leaves that of the blanks; the returned value stays the likelihood.
+    FastEmit (Yu et al. 2021, "FastEmit: low-latency streaming ASR with sequence-level emission regularization")
+    multiplies the gradient of every label's log probability by ``1 + fastemit`` and leaves that of the blanks as it is.
+    The returned value stays the likelihood.
 
     Args:
         lattice: of a batch.
