@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from dualmode.asr.ctc import BLANK
@@ -45,19 +46,44 @@ class Lattice:
         return self.log_probs[..., 1]
 
 
+class _CollapseVocabulary(torch.autograd.Function):
+    """:func:`collapse_vocabulary` of float32 logits; keeps the logits for the gradient, nothing else of that size."""
+
+    @staticmethod
+    def forward(ctx, logits: Tensor, following: Tensor) -> Tensor:
+        index = following[..., None]
+        label = logits.gather(-1, index).masked_fill(index == BLANK, IMPOSSIBLE)
+        blank = logits[..., BLANK : BLANK + 1]
+        rest = logits.scatter(-1, index, IMPOSSIBLE)[..., BLANK + 1 :].logsumexp(dim=-1, keepdim=True)
+        collapsed = torch.cat([label, blank, rest], dim=-1)
+        collapsed -= collapsed.logsumexp(dim=-1, keepdim=True)
+        ctx.save_for_backward(logits, index, collapsed)
+        return collapsed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        # An event e is a set of tokens: d log P(e) / d logit k = P(k | e) - P(k).
+        logits, index, collapsed = ctx.saved_tensors
+        by_label, by_blank, by_rest = gradient.masked_fill(collapsed <= IMPOSSIBLE / 2, 0.0).split(1, dim=-1)
+        total = by_label + by_blank + by_rest
+        p_label, p_blank, p_rest = collapsed.exp().split(1, dim=-1)
+        log_normaliser = logits[..., BLANK : BLANK + 1] - collapsed[..., 1:2]
+        p = (logits - log_normaliser).exp_()
+        p *= by_rest / p_rest.clamp(min=1e-30) - total
+        p.scatter_(-1, index, by_label - p_label * total)
+        p[..., BLANK : BLANK + 1] = by_blank - p_blank * total
+        return p, None
+
+
 def collapse_vocabulary(logits: Tensor, following: Tensor) -> Tensor:
     """Return the log probabilities (..., 3) of label, blank and rest.
 
     Args:
-        logits: (..., vocabulary).
+        logits: (..., vocabulary), of at least 3 tokens.
         following: (...), the correct next token, or the blank where there is none.
     """
-    log_probs = logits.float().log_softmax(dim=-1)
-    label, blank = log_probs.gather(-1, following[..., None]), log_probs[..., BLANK : BLANK + 1]
-    others = log_probs.scatter(-1, following[..., None], IMPOSSIBLE)[..., BLANK + 1 :]
-    rest = others.logsumexp(dim=-1, keepdim=True)
-    label = label.masked_fill(following[..., None] == BLANK, IMPOSSIBLE)
-    return torch.cat([label, blank, rest], dim=-1)
+    return _CollapseVocabulary.apply(logits.float(), following)
 
 
 def make_lattice(

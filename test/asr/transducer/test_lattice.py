@@ -1,5 +1,7 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dualmode.asr.transducer.joiner import Joiner
 from dualmode.asr.transducer.lattice import collapse_vocabulary, make_lattice
@@ -19,6 +21,27 @@ def test_the_three_events_by_hand():
     logits = torch.tensor([[0.5, 0.1, 0.3, 0.1], [0.5, 0.1, 0.3, 0.1]]).log() + 7.0
     collapsed = collapse_vocabulary(logits, torch.tensor([2, 0])).exp()
     torch.testing.assert_close(collapsed, torch.tensor([[0.3, 0.5, 0.2], [0.0, 0.5, 0.5]]))
+
+
+@given(seed=st.integers(0, 2**16), scale=st.sampled_from([1.0, 30.0]))
+def test_the_gradient_of_the_three_events(seed, scale):
+    torch.manual_seed(seed)
+    logits, following = scale * torch.randn(4, VOCABULARY), torch.tensor([2, 0, 5, 1])
+    weights = torch.randn(4, 3)
+    weights[1, 0] = 0.0  # there is no label
+
+    def plain(logits):
+        log_probs = logits.double().log_softmax(dim=-1)
+        label = log_probs.gather(-1, following[:, None])
+        others = log_probs.scatter(-1, following[:, None], -torch.inf)[:, 1:]
+        return torch.cat([label, log_probs[:, :1], others.logsumexp(dim=-1, keepdim=True)], dim=-1)
+
+    gradients = []
+    for collapse in (lambda logits: collapse_vocabulary(logits, following), plain):
+        leaf = logits.clone().requires_grad_()
+        (collapse(leaf) * weights).sum().backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-5)
 
 
 def test_each_node_is_its_own():
