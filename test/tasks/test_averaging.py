@@ -1,9 +1,10 @@
+import espnet2.train.trainer as trainer
 import torch
 from espnet2.train.reporter import Reporter
 
 from dualmode.checkpoint import load_into, load_weights
 from dualmode.supernet.masked_linear import MaskedLinear
-from dualmode.tasks.averaging import average_nbest_models, average_weights
+from dualmode.tasks.averaging import average_nbest_models, average_weights, averages_with_masks
 
 
 def epochs(folder, rates):
@@ -48,3 +49,10 @@ def test_steps_and_half_precision_keep_their_types():
     average = average_weights([state, other])
     assert average["a"].dtype == torch.float16 and average["a"].tolist() == [2.0, 4.0]
     assert average["step"] == 7
+
+
+def test_the_training_loop_gets_this_average_and_nothing_else_does():
+    before = trainer.average_nbest_models
+    with averages_with_masks():
+        assert trainer.average_nbest_models is average_nbest_models
+    assert trainer.average_nbest_models is before is not average_nbest_models
