@@ -1,12 +1,12 @@
 """The mean of the best checkpoints (``keep_nbest_models`` in the YAML), for weights that have masks beside them.
 
-ESPnet's own function averages everything, and half a mask is no mask.  This one takes its place: weights are averaged;
-masks, and whatever else is no floating-point number, are those of the best checkpoint.  Where the masks of the
-checkpoints differ, a weight that the best one keeps may be averaged with values from when it was pruned; the dense
-branch trained it then, so it is a weight all the same.
+ESPnet's own function averages everything, and half a mask is no mask.  This one takes its place: checkpoints whose
+masks are not those of the best one are left out, for the mean of weights that were trained for different sub-networks
+suits neither.  So it pays to average where the masks have been fixed for some epochs (``pruning_conf: end``).
 """
 
 import contextlib
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -19,10 +19,17 @@ from dualmode.checkpoint import load_weights
 
 
 def average_weights(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the mean of checkpoints of one training, the best one first; what is not floating-point is the first's."""
+    """Return the mean of checkpoints of one training, the best one first.
+
+    What is not floating-point (masks, counts of batches) is the best one's; checkpoints with other masks do not count.
+    """
+    best = states[0]
+    masks = [name for name, tensor in best.items() if tensor.dtype == torch.bool]
+    alike = [state for state in states if all(torch.equal(state[name], best[name]) for name in masks)]
+    logging.info("averaging %d of the %d best checkpoints: those with the best one's masks", len(alike), len(states))
     return {
-        name: torch.stack([state[name] for state in states]).mean(dim=0) if best.is_floating_point() else best
-        for name, best in states[0].items()
+        name: torch.stack([state[name] for state in alike]).mean(dim=0) if tensor.is_floating_point() else tensor
+        for name, tensor in best.items()
     }
 
 
@@ -39,7 +46,7 @@ def average_nbest_models(
         output_dir: holds EPOCHepoch.pth.
         reporter: knows the values of each epoch.
         best_model_criterion: (phase, key, "min" or "max") of each criterion.
-        nbest: how many epochs to average; several numbers give several files.
+        nbest: how many epochs to average at most; several numbers give several files.
         suffix: put in front of ".pth".
     """
     end = f"{suffix}.pth" if suffix else "pth"

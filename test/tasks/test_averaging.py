@@ -7,13 +7,13 @@ from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.tasks.averaging import average_nbest_models, average_weights, averages_with_masks
 
 
-def epochs(folder, rates):
-    """Write a checkpoint for each token error rate; return the layers and a reporter that knows the rates."""
+def epochs(folder, rates, masks):
+    """Write a checkpoint for each token error rate, with a mask by number; return the layers and the reporter."""
     reporter, layers = Reporter(), []
-    for epoch, rate in enumerate(rates, start=1):
+    for epoch, (rate, mask) in enumerate(zip(rates, masks, strict=True), start=1):
         torch.manual_seed(epoch)
         layer = MaskedLinear(4, 4)
-        layer.masks[0, epoch % 4] = False
+        layer.masks[0, mask] = False
         torch.save(layer.state_dict(), folder / f"{epoch}epoch.pth")
         layers.append(layer)
         reporter.set_epoch(epoch)
@@ -23,22 +23,22 @@ def epochs(folder, rates):
     return layers, reporter
 
 
-def test_weights_are_averaged_and_masks_are_the_best_one_s(tmp_path):
-    layers, reporter = epochs(tmp_path, [9.0, 3.0, 5.0, 7.0])
-    average_nbest_models(tmp_path, reporter, [("valid", "ter", "min"), ("valid", "absent", "min")], [1, 3])
+def test_weights_with_the_best_one_s_masks_are_averaged(tmp_path):
+    layers, reporter = epochs(tmp_path, [9.0, 3.0, 5.0, 7.0, 6.0], masks=[1, 1, 1, 1, 2])
+    average_nbest_models(tmp_path, reporter, [("valid", "ter", "min"), ("valid", "absent", "min")], [1, 4])
     average = load_weights(tmp_path / "valid.ter.ave.pth")
-    chosen = [layers[1], layers[2], layers[3]]
+    chosen = [layers[1], layers[2], layers[3]]  # of the four best, the one of epoch 5 has another mask
     torch.testing.assert_close(average["weight"], sum(layer.weight for layer in chosen).detach() / 3)
     assert torch.equal(average["masks"], layers[1].masks)
     load_into(MaskedLinear(4, 4), average, tmp_path / "valid.ter.ave.pth")
     assert torch.equal(load_weights(tmp_path / "valid.ter.ave_1best.pth")["weight"], layers[1].weight)
     assert sorted(path.name for path in tmp_path.glob("valid*")) == [
-        "valid.ter.ave.pth", "valid.ter.ave_1best.pth", "valid.ter.ave_3best.pth"
+        "valid.ter.ave.pth", "valid.ter.ave_1best.pth", "valid.ter.ave_4best.pth"
     ]  # fmt: skip
 
 
 def test_fewer_epochs_than_asked_for(tmp_path):
-    _, reporter = epochs(tmp_path, [2.0, 1.0])
+    _, reporter = epochs(tmp_path, [2.0, 1.0], masks=[0, 0])
     average_nbest_models(tmp_path, reporter, [("valid", "ter", "min")], 5)
     assert (tmp_path / "valid.ter.ave.pth").resolve().name == "valid.ter.ave_2best.pth"
 
