@@ -70,7 +70,7 @@ class _CollapseVocabulary(torch.autograd.Function):
         p_label, p_blank, p_rest = collapsed.exp().split(1, dim=-1)
         log_normaliser = logits[..., BLANK : BLANK + 1] - collapsed[..., 1:2]
         p = (logits - log_normaliser).exp_()
-        p *= by_rest / p_rest.clamp(min=1e-30) - total
+        p *= by_rest / p_rest.clamp(min=1e-30) - total  # P(k) underflows with P(rest), which may then not divide it
         p.scatter_(-1, index, by_label - p_label * total)
         p[..., BLANK : BLANK + 1] = by_blank - p_blank * total
         return p, None

@@ -23,7 +23,7 @@ def test_the_three_events_by_hand():
     torch.testing.assert_close(collapsed, torch.tensor([[0.3, 0.5, 0.2], [0.0, 0.5, 0.5]]))
 
 
-@given(seed=st.integers(0, 2**16), scale=st.sampled_from([1.0, 30.0]))
+@given(seed=st.integers(0, 2**16), scale=st.sampled_from([1.0, 8.0]))
 def test_the_gradient_of_the_three_events(seed, scale):
     torch.manual_seed(seed)
     logits, following = scale * torch.randn(4, VOCABULARY), torch.tensor([2, 0, 5, 1])
