@@ -20,7 +20,7 @@ from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.convolution import Convolution
 from dualmode.encoder.dropout import Dropout
 from dualmode.encoder.frames import EXTRA, FACTOR, subsampled
-from dualmode.encoder.layout import ParallelChunks, StreamingChunk, WholeUtterances, never_empty
+from dualmode.encoder.layout import ParallelChunks, StreamingChunk, WholeUtterances, as_factor, never_empty
 from dualmode.encoder.padding import valid_frames
 from dualmode.encoder.rotation import Rotation
 from dualmode.encoder.state import StreamState
@@ -60,10 +60,10 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, level: int, layout) -> Tensor:
         """Map x (rows, frames, d) to the same shape; ``layout`` is one of :mod:`dualmode.encoder.layout`."""
-        x = x + 0.5 * self.dropout(self.ffn1(self.norms[0](x, level), level))
+        x = torch.add(x, self.dropout(self.ffn1(self.norms[0](x, level), level)), alpha=0.5)
         x = x + self.dropout(self.attention(self.norms[1](x, level), level, layout))
         x = x + self.dropout(self.convolution(self.norms[2](x, level), level, layout))
-        x = x + 0.5 * self.dropout(self.ffn2(self.norms[3](x, level), level))
+        x = torch.add(x, self.dropout(self.ffn2(self.norms[3](x, level), level)), alpha=0.5)
         return self.norms[4](x, level)
 
 
@@ -185,9 +185,10 @@ class DualModeEncoder(nn.Module):
         exists = torch.arange(context.left, device=x.device) >= context.left - state.seen[:, None]
         allowed = never_empty(torch.cat([exists, valid], dim=1))
         rotation = Rotation.at(torch.arange(context.left + frames, device=x.device), self.head_size, x.dtype)
+        real = as_factor(valid, x.dtype)
         caches = []
         for index, block in enumerate(self.blocks):
-            layout = StreamingChunk(context, valid, allowed, rotation, state.cache(index))
+            layout = StreamingChunk(context, real, allowed, rotation, state.cache(index))
             x = block(x, level, layout)
             caches.append(layout.cache)
         lengths = lengths.clamp(max=context.chunk)

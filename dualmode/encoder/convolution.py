@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dualmode.encoder.depthwise import depthwise
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.subnet_norm import SubnetNorm
 
@@ -35,7 +36,9 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor, level: int, layout) -> Tensor:
         """Map x (rows, frames, d) to the same shape; ``layout`` is one of :mod:`dualmode.encoder.layout`."""
-        x = F.glu(self.expand(x, level), dim=-1).masked_fill(~layout.valid[..., None], 0.0)
+        x = F.glu(self.expand(x, level), dim=-1) * layout.valid
         x = torch.cat([layout.before(x, self.reach), x], dim=1)
-        x = self.depthwise(F.pad(x.transpose(1, 2), (0, self.reach))).transpose(1, 2)
+        x = depthwise(F.pad(x.transpose(1, 2), (0, self.reach)), self.depthwise.weight, self.depthwise.bias).transpose(
+            1, 2
+        )
         return self.project(F.silu(self.norm(x, level)), level)

@@ -38,13 +38,18 @@ def never_empty(allowed: Tensor) -> Tensor:
     return allowed | ~allowed.any(dim=-1, keepdim=True)
 
 
+def as_factor(valid: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return booleans (rows, frames) as factors 0 and 1, (rows, frames, 1); multiplying is faster than filling."""
+    return valid.to(dtype).unsqueeze(-1)
+
+
 @dataclass(frozen=True)
 class WholeUtterances:
     """Rows are utterances in the full context.
 
     Attributes:
-        valid: (batch, frames), which frames are real.
-        allowed: the same, see :func:`never_empty`.
+        valid: (batch, frames, 1), 1 where a frame is real, else 0.
+        allowed: (batch, frames), the same as booleans, see :func:`never_empty`.
         rotation: at each frame.
     """
 
@@ -56,7 +61,7 @@ class WholeUtterances:
     def make(cls, lengths: Tensor, frames: int, head_size: int, dtype: torch.dtype) -> "WholeUtterances":
         valid = valid_frames(lengths, frames)
         rotation = Rotation.at(torch.arange(frames, device=lengths.device), head_size, dtype)
-        return cls(valid, never_empty(valid), rotation)
+        return cls(as_factor(valid, dtype), never_empty(valid), rotation)
 
     def arrange(self, x: Tensor) -> Tensor:
         return x
@@ -78,8 +83,8 @@ class ParallelChunks:
     Attributes:
         batch, frames: of the utterances.
         context: has a chunk.
-        valid: (batch * chunks, chunk + right), which frames of a row are real.
-        allowed: (batch * chunks, left + chunk + right), which of them a row sees.
+        valid: (batch * chunks, chunk + right, 1), 1 where a frame of a row is real, else 0.
+        allowed: (batch * chunks, left + chunk + right), which frames a row sees.
         rotation: at each frame of each row.
     """
 
@@ -102,7 +107,8 @@ class ParallelChunks:
         exists = (positions >= 0) & (positions < lengths[:, None, None])  # (batch, chunks, left + width)
         allowed = exists.flatten(0, 1)
         rotation = Rotation.at(positions[:, context.left :].repeat(batch, 1), head_size, dtype)
-        return cls(batch, frames, context, allowed[:, context.left :], never_empty(allowed), rotation)
+        valid = as_factor(allowed[:, context.left :], dtype)
+        return cls(batch, frames, context, valid, never_empty(allowed), rotation)
 
     def arrange(self, x: Tensor) -> Tensor:
         """Cut x (batch, frames, d) into rows (batch * chunks, chunk + right, d)."""
@@ -153,7 +159,7 @@ class StreamingChunk:
 
     Args:
         context: has a chunk.
-        valid: (batch, frames), which frames are real; up to chunk + right frames.
+        valid: (batch, frames, 1), 1 where a frame is real, else 0; up to chunk + right frames.
         allowed: (batch, left + frames), which cached frames exist and which new ones are real.
         rotation: at positions 0 to left + frames - 1.
         cache: of the block, from the chunk before.
