@@ -37,6 +37,8 @@ class EncoderConfig:
         layer_drop_rate: share of the blocks that a branch of a training batch skips (Fan et al. 2020).
         gradient_checkpointing: keep only the blocks' inputs for the backward pass and compute the rest again: less
             memory, about a third more time.
+        training_precision: "fp32", or "bf16" for matrix products of the training in bfloat16, on a device that is fast
+            at it; weights, norms, losses, and everything outside the training stay in float32.
         separate_norms: whether each sub-network has LayerNorm parameters of its own.
         sparsities: targets of the masks, ascending, as shares of pruned weights of the blocks' Linear layers.
         block: rows (outputs) x columns (inputs) of weights that are pruned together.
@@ -55,6 +57,7 @@ class EncoderConfig:
     dropout_rate: float = 0.1
     layer_drop_rate: float = 0.0
     gradient_checkpointing: bool = False
+    training_precision: str = "fp32"
     separate_norms: bool = True
     sparsities: Sequence[float] = (0.7,)
     block: Sequence[int] = (8, 4)
@@ -90,6 +93,8 @@ class EncoderConfig:
         for name in ("dropout_rate", "layer_drop_rate"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise UserError(f"encoder_conf: {name} is {getattr(self, name)}: it must be at least 0 and below 1")
+        if self.training_precision not in ("fp32", "bf16"):
+            raise UserError(f"encoder_conf: training_precision is {self.training_precision!r}: it must be fp32 or bf16")
         for name in ("gradient_checkpointing", "separate_norms"):
             if not isinstance(getattr(self, name), bool):
                 raise UserError(f"encoder_conf: {name} is {getattr(self, name)!r}: it must be true or false")

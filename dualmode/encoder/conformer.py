@@ -105,7 +105,8 @@ class DualModeEncoder(nn.Module):
         short = FACTOR + EXTRA - x.shape[1]
         if short > 0:
             x = F.pad(x, (0, 0, 0, short))
-        return self.subsampling(x), subsampled(lengths)
+        with self._precision(x.device):
+            return self.subsampling(x).float(), subsampled(lengths)
 
     def encode(self, x: Tensor, lengths: Tensor, subnet: Subnet) -> Tensor:
         """Run the blocks over whole utterances, as ``subnet``.
@@ -121,14 +122,25 @@ class DualModeEncoder(nn.Module):
         level = self.config.level(subnet.sparsity)
         layout = self.layout(lengths, x.shape[1], subnet.context)
         x = layout.arrange(self.dropout(x))
-        for block in self.blocks:
-            if self.training and self.config.layer_drop_rate and torch.rand(()).item() < self.config.layer_drop_rate:
-                continue
-            if self.training and self.config.gradient_checkpointing:
-                x = checkpoint(block, x, level, layout, use_reentrant=False)
-            else:
-                x = block(x, level, layout)
+        with self._precision(x.device):
+            for block in self.blocks:
+                x = self._run(block, x, level, layout)
         return layout.restore(x)
+
+    def _run(self, block: Block, x: Tensor, level: int, layout) -> Tensor:
+        """Run one block, with what training may do about it."""
+        if not self.training:
+            return block(x, level, layout)
+        if self.config.layer_drop_rate and torch.rand(()).item() < self.config.layer_drop_rate:
+            return x
+        if self.config.gradient_checkpointing:
+            return checkpoint(block, x, level, layout, use_reentrant=False)
+        return block(x, level, layout)
+
+    def _precision(self, device: torch.device) -> torch.autocast:
+        """Return the context in which training multiplies matrices, in bfloat16 if the configuration says so."""
+        lower = self.training and self.config.training_precision == "bf16"
+        return torch.autocast(device.type, torch.bfloat16, enabled=lower or torch.is_autocast_enabled(device.type))
 
     def layout(self, lengths: Tensor, frames: int, context: Context) -> WholeUtterances | ParallelChunks:
         """Return how the parallel pass over a batch with ``lengths`` (batch,) of ``frames`` frames is arranged."""

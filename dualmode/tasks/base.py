@@ -19,7 +19,15 @@ from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.trainer import SupernetTrainer
 
 # Settings of the encoder that two trainings of one model may differ in.
-TRAINING_ONLY = ("dropout_rate", "layer_drop_rate", "gradient_checkpointing", "chunk_ms", "left_ms", "right_ms")
+TRAINING_ONLY = (
+    "dropout_rate",
+    "layer_drop_rate",
+    "gradient_checkpointing",
+    "training_precision",
+    "chunk_ms",
+    "left_ms",
+    "right_ms",
+)
 
 encoder_choices = ClassChoices("encoder", {NAME: EspnetEncoder}, default=NAME)
 

@@ -26,6 +26,7 @@ from dualmode.supernet.subnet import Context
         ({"right_ms": [-40]}, "look-ahead is -1 frames"),
         ({"layer_drop_rate": 1.0}, "below 1"),
         ({"separate_norms": "no"}, "true or false"),
+        ({"training_precision": "fp16"}, "fp32 or bf16"),
     ],
 )
 def test_bad_configurations_are_one_sentence(conf, words):

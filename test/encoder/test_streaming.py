@@ -199,3 +199,21 @@ def test_common_norms_have_one_row(encoder):
     assert all(norm.weight.shape == (1, 16) for block in shared.blocks for norm in block.norms)
     output, _ = shared.eval()(torch.randn(1, 40, 80), torch.tensor([40]), Subnet(0.7, Context(4, 8)))
     assert torch.isfinite(output).all()
+
+
+def test_bfloat16_is_for_training_only():
+    low, full = trained_alike({"training_precision": "bf16"}), trained_alike({})
+    for a, b in zip(low, full, strict=True):
+        if b is not None and b.abs().max() > 1e-3:
+            assert a.dtype == torch.float32
+            assert 0 < (a - b).abs().max() <= 0.1 * b.abs().max()
+    torch.manual_seed(0)
+    encoder = DualModeEncoder(
+        EncoderConfig(output_size=16, attention_heads=2, linear_units=32, num_blocks=1, training_precision="bf16")
+    ).eval()
+    x, lengths = torch.randn(1, 60, 80), torch.tensor([60])
+    with torch.inference_mode():
+        output, _ = encoder(x, lengths)
+        lower = encoder.train()(x, lengths)[0]
+    assert output.dtype == lower.dtype == torch.float32
+    assert 0 < (output - lower).abs().max()
