@@ -56,7 +56,8 @@ class Codes:
 class BestRqTargets(nn.Module):
     """Codes of a random quantizer, named by a softmax for each codebook.
 
-    The frames are normalised by the training set's mean and variance, without which few codes are used (section 3.1).
+    The frames are normalised by the training set's mean and variance, without which few codes are used.  Hidden frames
+    are replaced after the subsampling, as with the contrastive targets; the paper replaces feature frames by noise.
 
     Args:
         encoded_size: of the encoder's output.
@@ -69,6 +70,7 @@ class BestRqTargets(nn.Module):
         self.quantizer = RandomQuantizer(frame_size, config.groups, config.entries, config.target_size)
         self.head = nn.Linear(encoded_size, config.groups * config.entries)
         self.usage = CodeUsage(config.groups, config.entries)
+        self.names = ["chance", *self.usage.names]
 
     def draw(self, frames: Tensor, utterance: Tensor, step: int) -> Codes:
         """Quantise frames (frames, frame_size).  Chance is the share of the batch's most frequent code."""

@@ -33,6 +33,7 @@ class CodeUsage(nn.Module):
     def __init__(self, groups: int, entries: int):
         super().__init__()
         self.register_buffer("idle", torch.zeros(groups, entries, dtype=torch.long))
+        self.names = [f"{what}{group}" for what in ("perplexity", "dead") for group in range(groups)]
 
     def forward(self, codes: Tensor) -> dict[str, Tensor]:
         """Return, for each codebook, ``perplexityN`` of a batch's codes (frames, groups), and ``deadN``.
@@ -44,5 +45,4 @@ class CodeUsage(nn.Module):
         if self.training:
             self.idle.add_(1).masked_fill_(shares > 0, 0)
         dead = (self.idle >= DEAD_AFTER).float().mean(dim=1)
-        stats = {f"perplexity{group}": value for group, value in enumerate(perplexity(shares))}
-        return stats | {f"dead{group}": value for group, value in enumerate(dead)}
+        return dict(zip(self.names, [*perplexity(shares), *dead], strict=True))

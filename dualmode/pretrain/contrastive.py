@@ -114,6 +114,7 @@ class ContrastiveTargets(nn.Module):
         self.quantizer = GumbelQuantizer(frame_size, config.groups, config.entries, config.target_size)
         self.project = nn.Linear(encoded_size, config.target_size)
         self.usage = CodeUsage(config.groups, config.entries)
+        self.names = ["temperature", "chance", *self.usage.names]
 
     def temperature(self, step: int) -> float:
         """Return the Gumbel temperature of batch ``step``."""

@@ -1,5 +1,7 @@
 """Masked pre-training of the supernet: one set of targets, two branches."""
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -73,8 +75,9 @@ class PretrainModel(SelfPruningModel):
         # One hidden frame alone has no distractors; such an utterance only occurs with spans of a single frame.
         hidden &= (hidden.sum(dim=1) > 1)[:, None]
         weight = hidden.sum()
-        if weight == 0:  # every utterance of the batch is shorter than a span
-            return 0.0 * x.sum(), {}, weight.new_ones(())
+        branches = self.branches.active(self.step, self.training)
+        if weight == 0:
+            return self.nothing_hidden(branches)
         # Cosines divided by 0.1 and softmaxes over thousands of codes need more digits than bf16 has.
         with torch.autocast(x.device.type, enabled=False):
             drawn = self.targets.draw(self.stack(speech, x.shape[1])[hidden], hidden.nonzero()[:, 0], self.step)
@@ -88,7 +91,7 @@ class PretrainModel(SelfPruningModel):
         subnets = {"dense": DENSE, "sparse": self.encoder.config.default_subnet()}
         if self.training:
             subnets["sparse"] = self.encoder.config.sample_subnet()
-        for name, share in self.branches.active(self.step, self.training).items():
+        for name, share in branches.items():
             encoded = self.encoder.encode(x, lengths, subnets[name])[hidden]
             with torch.autocast(x.device.type, enabled=False):
                 answer = self.targets.compare(encoded.float(), drawn)
@@ -96,3 +99,13 @@ class PretrainModel(SelfPruningModel):
             stats |= {f"loss_{name}": answer.loss.detach(), f"accuracy_{name}": answer.accuracy}
         stats["loss"] = loss.detach()
         return loss, stats, weight.float()
+
+    def nothing_hidden(self, branches: Iterable[str]) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Return a batch of weight 0 whose gradients are 0: all of its utterances are shorter than a span.
+
+        Every parameter takes part and every value is there, since other GPUs of the same update wait for them.
+        """
+        loss = 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
+        names = ["masked_share", *self.targets.names, "loss"]
+        names += [f"{what}_{name}" for name in branches for what in ("loss", "accuracy")]
+        return loss, {name: torch.zeros_like(loss).detach() for name in names}, torch.zeros_like(loss).detach()

@@ -31,7 +31,13 @@ class Drawn(Protocol):
 
 
 class Targets(Protocol):
-    """A module that makes targets of the hidden frames and compares branches with them."""
+    """A module that makes targets of the hidden frames and compares branches with them.
+
+    Attributes:
+        names: of the values that ``draw`` has to log.
+    """
+
+    names: list[str]
 
     def draw(self, frames: Tensor, utterance: Tensor, step: int) -> Drawn:
         """Make targets of frames (frames, frame_size) of ``utterance`` (frames,) for batch ``step``."""

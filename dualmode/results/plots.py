@@ -35,8 +35,9 @@ KINDS = {"feed-forward": BLUE, "attention": VERMILION, "convolution": GREEN}
 PANELS = (
     (re.compile(r"loss(?!_scale)"), "loss (nats)"),
     (re.compile(r"^(ter|cer|wer|per)(_|$)"), "error rate (%)"),
-    (re.compile(r"^acc"), "accuracy (share of 1)"),
+    (re.compile(r"^acc|^chance$"), "accuracy (share of 1)"),
     (re.compile(r"perplexity|^ppl"), "perplexity"),
+    (re.compile(r"^dead\d*$"), "dead codes (share of 1)"),
     (re.compile(r"(^|_)lr\d*$"), "learning rate"),
 )
 STYLES = {
@@ -124,8 +125,10 @@ def _draw_curves(axes: Axes, history: History, label: str, keys: Sequence[str]) 
             if points:
                 epochs, values = zip(*points, strict=True)
                 line = axes.plot(epochs, values, color=colours[key], label=f"{part} {key}", **style)[0]
-                if len(points) >= MARKED:
+                if len(points) >= MARKED or key == "chance":
                     line.set_marker("")
+                if key == "chance":
+                    line.set_linestyle(":")
     shown = [value for part in STYLES for key in keys for _, value in history.get(part, {}).get(key, ())]
     if label.startswith("loss") and min(shown) > 0 and max(shown) > LOG_RATIO * min(shown):
         axes.set_yscale("log")
