@@ -11,10 +11,9 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from dualmode.checkpoint import read_yaml
 from dualmode.errors import UserError
-from dualmode.tasks import step_checkpoint
 from dualmode.tasks.base import SupernetTask
 from dualmode.tasks.pool import FILES, Source, pool
-from dualmode.tasks.trainer import read_history
+from dualmode.tasks.trainer import HISTORY, read_history
 
 
 def check_names(task: type[SupernetTask], path: Path, options: Sequence[str]) -> None:
@@ -90,9 +89,7 @@ def train(
     names = task.required_data_names()
     train_folder = pool(train, out / "data" / "train", names, max_ms, seed)
     valid_folder = pool([Source(valid)], out / "data" / "valid", names, max_ms, seed)
-    if (out / step_checkpoint.NAME).is_file():
-        print(f"going on from the middle of an epoch in {out / step_checkpoint.NAME}", flush=True)
-    elif (out / "checkpoint.pth").is_file():
+    if (out / "checkpoint.pth").is_file():
         print(f"going on from the last finished epoch in {out / 'checkpoint.pth'}", flush=True)
     command = [
         *("--config", str(config), "--output_dir", str(out), "--resume", "true"),
@@ -104,9 +101,11 @@ def train(
         task.main(cmd=command)
     except ProcessRaisedException as error:
         raise user_error_of(error) or error from None
-    from dualmode.results.plots import plot_history
+    finally:  # a training that the alarm has ended is looked at, too
+        if (out / HISTORY).is_file():
+            from dualmode.results.plots import plot_history
 
-    plot_history(read_history(out), out / "curves.png", title=out.name)
+            plot_history(read_history(out), out / "curves.png", title=out.name)
 
 
 def user_error_of(error: ProcessRaisedException) -> UserError | None:

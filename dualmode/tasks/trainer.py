@@ -137,6 +137,7 @@ class SupernetTrainer(Trainer):
             cls.progress = Progress(options.max_epoch * batches, "training", done=(epoch - 1) * batches + done)
         if state:
             running.restore(state)
+            print(f"going on after batch {state['batches']}/{batches} of epoch {epoch}", flush=True)
 
         def after(number: int) -> None:
             losses = reporter.stats.get("loss")
