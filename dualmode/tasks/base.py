@@ -118,11 +118,9 @@ def complete_batch(args: argparse.Namespace) -> None:
         args.batch_bins = each * gpus
         hours = args.batch_bins * args.accum_grad / FRAMES_PER_HOUR
         if not args.distributed or args.dist_rank == 0:
-            print(
-                f"an update: {gpus} GPUs (or 1 CPU) x {each / 100:g} s of audio x accum_grad {args.accum_grad} = "
-                f"{hours:.3g} h (reference_batch_h {args.reference_batch_h:g})",
-                flush=True,
-            )
+            where = f"{gpus} GPUs" if args.ngpu else "1 CPU"
+            parts = f"{where} x {each / 100:g} s of audio x accum_grad {args.accum_grad}"
+            print(f"an update: {parts} = {hours:.3g} h (reference_batch_h {args.reference_batch_h:g})", flush=True)
         args.reference_batch_h = None
     if args.num_iters_per_epoch and args.num_iters_per_epoch < args.accum_grad:
         raise UserError(

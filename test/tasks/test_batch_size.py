@@ -27,7 +27,7 @@ def options(**changed) -> argparse.Namespace:
 
 
 def test_the_batch_of_all_gpus_follows_from_that_of_one(capsys):
-    args = options(reference_batch_h=1.6, distributed=True, dist_world_size=8, dist_rank=0)
+    args = options(reference_batch_h=1.6, ngpu=1, distributed=True, dist_world_size=8, dist_rank=0)
     complete_batch(args)
     # 8 GPUs x 180 s = 0.4 h; four of these are 1.6 h.
     assert (args.batch_bins, args.accum_grad, args.reference_batch_h) == (144000, 4, None)
