@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dualmode.pretrain.codes import CodeUsage, code_shares
+from dualmode.pretrain.codes import CodeUsage
 from dualmode.pretrain.config import BestRqConfig
 from dualmode.pretrain.targets import Answer
 
@@ -73,10 +73,10 @@ class BestRqTargets(nn.Module):
         self.names = ["chance", *self.usage.names]
 
     def draw(self, frames: Tensor, utterance: Tensor, step: int) -> Codes:
-        """Quantise frames (frames, frame_size).  Chance is the share of the batch's most frequent code."""
+        """Quantise frames (frames, frame_size).  Chance is always naming the code that was most frequent so far."""
         codes = self.quantizer(frames)
-        shares = code_shares(codes, self.usage.idle.shape[1])
-        return Codes(codes, shares.new_zeros(()), {"chance": shares.amax(dim=1).mean()} | self.usage(codes))
+        stats = self.usage(codes)
+        return Codes(codes, frames.new_zeros(()), {"chance": self.usage.constant_answer(codes), **stats})
 
     def compare(self, encoded: Tensor, drawn: Codes) -> Answer:
         """Compare a branch's outputs at the hidden frames (frames, encoded_size) with the codes."""

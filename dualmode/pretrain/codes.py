@@ -26,12 +26,14 @@ def code_shares(codes: Tensor, entries: int) -> Tensor:
 
 
 class CodeUsage(nn.Module):
-    """Counts for each entry the training batches since it was last chosen; the counts are part of the checkpoint."""
+    """Counts for each entry how often training chose it, and for how many batches not; part of the checkpoint."""
 
-    idle: Tensor  # (groups, entries)
+    chosen: Tensor  # (groups, entries), frames
+    idle: Tensor  # (groups, entries), batches
 
     def __init__(self, groups: int, entries: int):
         super().__init__()
+        self.register_buffer("chosen", torch.zeros(groups, entries, dtype=torch.long))
         self.register_buffer("idle", torch.zeros(groups, entries, dtype=torch.long))
         self.names = [f"{what}{group}" for what in ("perplexity", "dead") for group in range(groups)]
 
@@ -43,6 +45,17 @@ class CodeUsage(nn.Module):
         """
         shares = code_shares(codes, self.idle.shape[1])
         if self.training:
+            self.chosen += (shares * len(codes)).round().long()
             self.idle.add_(1).masked_fill_(shares > 0, 0)
         dead = (self.idle >= DEAD_AFTER).float().mean(dim=1)
         return dict(zip(self.names, [*perplexity(shares), *dead], strict=True))
+
+    def constant_answer(self, codes: Tensor) -> Tensor:
+        """Return the accuracy () of always naming the entry that training chose most often, on codes (frames, groups).
+
+        >>> usage = CodeUsage(groups=1, entries=4)
+        >>> _ = usage(torch.tensor([[2], [2], [3]]))
+        >>> usage.constant_answer(torch.tensor([[2], [3], [3], [0]]))
+        tensor(0.2500)
+        """
+        return (codes == self.chosen.argmax(dim=1)).float().mean()
