@@ -13,6 +13,8 @@ import torch
 import yaml
 
 EPOCHS, BATCHES = 2, 6
+# What takes seconds to import; torch imports _dynamo when the first optimizer is built.
+PRELOADED = ["dualmode.tasks.asr", "dualmode.tasks.pretrain", "torch._dynamo", "matplotlib.backends.backend_agg"]
 ENCODER = {
     "output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4,
     "kernel_size": 3, "dropout_rate": 0.1, "chunk_ms": [160, 320], "left_ms": [320],
@@ -39,7 +41,7 @@ def server():
     """Processes that start with ESPnet imported already, from one that has run nothing else."""
     sys.path.insert(0, str(Path(__file__).parent))  # for killed_training, which the processes import
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dualmode.tasks.asr", "dualmode.tasks.pretrain", "dualmode.results.plots"])
+    context.set_forkserver_preload(PRELOADED)
     yield context
     sys.path.remove(str(Path(__file__).parent))
 
