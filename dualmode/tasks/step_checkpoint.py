@@ -59,8 +59,8 @@ class Running:
         return {
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "schedulers": [scheduler and scheduler.state_dict() for scheduler in self.schedulers],
-            "scaler": self.scaler and self.scaler.state_dict(),
+            "schedulers": [scheduler.state_dict() if scheduler else None for scheduler in self.schedulers],
+            "scaler": self.scaler.state_dict() if self.scaler else None,
             "reporter": reporter_state(self.reporter),
         }
 
