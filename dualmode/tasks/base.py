@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import multiprocessing
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -92,6 +94,17 @@ class SupernetTask(AbsTask):
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace):
+        """Run ESPnet's training; one of several processes says a user's mistake itself, since nobody else hears it."""
+        try:
+            cls._train(args)
+        except UserError as error:
+            if multiprocessing.parent_process() is None:
+                raise
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            sys.exit(2)
+
+    @classmethod
+    def _train(cls, args: argparse.Namespace) -> None:
         """Complete the settings that follow from others, then run ESPnet's training."""
         complete_batch(args)
         if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessExitedException
 
 from dualmode.checkpoint import read_yaml
 from dualmode.errors import UserError
@@ -99,17 +99,11 @@ def train(
     ]
     try:
         task.main(cmd=command)
-    except ProcessRaisedException as error:
-        raise user_error_of(error) or error from None
+    except ProcessExitedException as error:
+        reason = f"a training process ended with status {error.exit_code}"
+        raise UserError(f"{reason}: see what it said above, and {out / 'train.log'}") from None
     finally:  # a training that the alarm has ended is looked at, too
         if (out / HISTORY).is_file():
             from dualmode.results.plots import plot_history
 
             plot_history(read_history(out), out / "curves.png", title=out.name)
-
-
-def user_error_of(error: ProcessRaisedException) -> UserError | None:
-    """Return the UserError that ended one of several training processes; the message holds its traceback as text."""
-    last = str(error).strip().splitlines()[-1]
-    name = f"{UserError.__module__}.{UserError.__qualname__}: "
-    return UserError(last.removeprefix(name)) if last.startswith(name) else None

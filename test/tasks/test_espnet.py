@@ -2,12 +2,12 @@
 
 import argparse
 import logging
+import multiprocessing
 
 import pytest
 import torch
 import yaml
 from espnet2.train.reporter import SubReporter
-from torch.multiprocessing.spawn import ProcessRaisedException
 
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
@@ -18,7 +18,7 @@ from dualmode.supernet.pruning import PruningSchedule
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.tasks.asr import RecogniserTask, TokenIds
 from dualmode.tasks.encoder import NAME, EspnetEncoder, register
-from dualmode.tasks.launch import check_names, data_arguments, user_error_of
+from dualmode.tasks.launch import check_names, data_arguments
 from dualmode.tasks.pretrain import PretrainTask, PretrainTrainer
 from dualmode.tasks.trainer import atomic_checkpoints, read_history
 
@@ -144,10 +144,15 @@ def test_what_starts_with_new_weights_is_listed(pretrained, caplog):
     assert "not in x, so starting with new weights: head.bias, head.weight" in caplog.text
 
 
-def test_the_error_of_a_process_is_one_sentence():
-    message = "\n\n-- Process 0 terminated\nTraceback ...\ndualmode.errors.UserError: the YAML is wrong\n"
-    assert str(user_error_of(ProcessRaisedException(message, 0, 1))) == "the YAML is wrong"
-    assert user_error_of(ProcessRaisedException("Traceback ...\nValueError: no", 0, 1)) is None
+def test_one_of_several_processes_says_a_mistake_in_one_sentence(capsys, monkeypatch):
+    args = PretrainTask.get_parser().parse_args(["--output_dir", "x", "--checkpoint_every", "0"])
+    with pytest.raises(UserError, match="checkpoint_every is 0"):
+        PretrainTask.main_worker(args)
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: "the launcher")
+    with pytest.raises(SystemExit) as ended:
+        PretrainTask.main_worker(args)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: checkpoint_every is 0: it must be at least 1 batch\n"
 
 
 def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path):
