@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.reporter import SubReporter, aggregate
 from espnet2.train.trainer import Trainer, TrainerOptions
 from espnet2.utils.build_dataclass import build_dataclass
@@ -107,6 +108,9 @@ class SupernetTrainer(Trainer):
     @classmethod
     def run(cls, *args, **kwargs) -> None:
         cls.progress = None
+        if kwargs["distributed_option"].distributed:
+            # ESPnet averages over processes what has one dimension; our models return scalars.
+            kwargs["model"].register_forward_hook(lambda model, _, output: force_gatherable(output, output[0].device))
         with atomic_checkpoints():
             super().run(*args, **kwargs)
         (Path(kwargs["trainer_options"].output_dir) / step_checkpoint.NAME).unlink(missing_ok=True)
