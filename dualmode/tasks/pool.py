@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dualmode.data.kaldi_dir import c_order, read_table, write_table
+from dualmode.data.speed import original
 from dualmode.errors import UserError
 
 FRAME_MS = 10  # a feature frame
@@ -46,15 +47,16 @@ def copies(utterances: Sequence[str], weight: float, seed: int) -> Iterator[tupl
     """Yield (utterance, number of the copy) for a weight: 2.5 is two copies of all and a third one of half of them.
 
     Which half: the utterances with the smallest SHA-256 of "seed utterance", so the choice depends on nothing else.
+    Speed-perturbed copies go with their original, so that a weight of 0.1 leaves a tenth of the transcripts.
 
     >>> [sum(1 for _ in copies("abcd", weight, seed=0)) for weight in (0.25, 1, 2.5)]
     [1, 4, 10]
     """
-    whole, extra = int(weight), round((weight - int(weight)) * len(utterances))
-    ranked = sorted(utterances, key=lambda utt: hashlib.sha256(f"{seed} {utt}".encode()).digest())
-    chosen = set(ranked[:extra])
+    originals = {original(utt) for utt in utterances}
+    whole, extra = int(weight), round((weight - int(weight)) * len(originals))
+    chosen = set(sorted(originals, key=lambda utt: hashlib.sha256(f"{seed} {utt}".encode()).digest())[:extra])
     for utt in utterances:
-        for number in range(whole + (utt in chosen)):
+        for number in range(whole + (original(utt) in chosen)):
             yield utt, number
 
 

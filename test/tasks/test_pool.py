@@ -100,3 +100,11 @@ def test_a_source_is_a_folder_and_perhaps_a_weight(tmp_path):
     for text, words in (("/nowhere", "no folder /nowhere"), (f"{tmp_path}:0", "above 0"), (f"{tmp_path}:x", "above 0")):
         with pytest.raises(argparse.ArgumentTypeError, match=words):
             parse_source(text)
+
+
+def test_a_share_of_the_transcripts_has_all_their_speeds():
+    utterances = [f"{prefix}u{number}" for prefix in ("", "sp0.9-", "sp1.1-") for number in range(20)]
+    chosen = [utt for utt, _ in copies(utterances, 0.1, seed=3)]
+    assert len(chosen) == 6
+    assert len({utt.removeprefix("sp0.9-").removeprefix("sp1.1-") for utt in chosen}) == 2
+    assert chosen != [utt for utt, _ in copies(utterances, 0.1, seed=4)]
