@@ -132,6 +132,8 @@ recipe() {
   cd "$corpus_dir"
   command="${corpus_dir#"$root/"}/run.sh"
   parse_options "$@"
+  # As it was typed: before files are looked for.
+  how=$command$(changed_options stage stop-stage force work-dir jobs ngpu "${places[@]}")
   check_options
   [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
   mkdir -p "${work_dir:-.}" || die "cannot make the folder $work_dir"
@@ -141,7 +143,6 @@ recipe() {
   data=${work}data dump=${work}dump exp=${work}exp
   pretrained=$exp/pretrain_$tag pruned=$exp/prune_$tag recogniser=$exp/asr_$tag
   done_dir=$exp/.done log_dir=$exp/log
-  how=$command$(changed_options stage stop-stage force work-dir jobs ngpu "${places[@]}")
 
   set_environment
   lock "${work_dir:-$corpus_dir}/.run.lock"

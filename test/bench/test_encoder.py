@@ -24,7 +24,18 @@ def test_table():
 
 
 def test_streaming_and_growth_are_measured(tmp_path, capsys):
-    options = ["--sizes", "small", "--rounds", "1", "--minutes", "0.05", "--json", str(tmp_path / "bench.json")]
+    options = [
+        "--sizes",
+        "small",
+        "--rounds",
+        "1",
+        "--minutes",
+        "0.05",
+        "--streams",
+        "2",
+        "--json",
+        str(tmp_path / "bench.json"),
+    ]
     main(["encoder", "--parts", "streaming", "growth", *options])
     report = json.loads((tmp_path / "bench.json").read_text())
     assert [row["part"] for row in report["rows"]] == ["streaming", "streaming", "growth", "growth"]
