@@ -1,0 +1,84 @@
+// Kernels for x86-64 with AVX-512 and its int8 dot products (VNNI).
+#include "kernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))), \
+                             apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")
+#endif
+
+namespace dualmode {
+namespace {
+namespace avx512 {
+
+constexpr int kLanes = 16;
+constexpr size_t kTile = 16;
+constexpr uint32_t kFlip = 0x80808080;
+
+// The instruction takes unsigned activations: x + 128, which adds 128 times the sum of an output's weights.
+template <int L>
+struct Dot;
+
+template <>
+struct Dot<16> {
+  typedef int32_t W __attribute__((vector_size(64)));
+  __m512i w;
+
+  explicit Dot(const int8_t* from) : w(_mm512_loadu_si512(from)) {}
+  static W start(const int32_t* sums) { return (W)_mm512_loadu_si512(sums) * -128; }
+  W operator()(W sums, uint32_t x) const {
+    return (W)_mm512_dpbusd_epi32((__m512i)sums, _mm512_set1_epi32(int(x)), w);
+  }
+};
+
+template <>
+struct Dot<8> {
+  typedef int32_t W __attribute__((vector_size(32)));
+  __m256i w;
+
+  explicit Dot(const int8_t* from) : w(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))) {}
+  static W start(const int32_t* sums) {
+    return (W)_mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums)) * -128;
+  }
+  W operator()(W sums, uint32_t x) const {
+    return (W)_mm256_dpbusd_epi32((__m256i)sums, _mm256_set1_epi32(int(x)), w);
+  }
+};
+
+template <>
+struct Dot<4> {
+  typedef int32_t W __attribute__((vector_size(16)));
+  __m128i w;
+
+  explicit Dot(const int8_t* from) : w(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))) {}
+  static W start(const int32_t* sums) { return (W)_mm_loadu_si128(reinterpret_cast<const __m128i*>(sums)) * -128; }
+  W operator()(W sums, uint32_t x) const {
+    return (W)_mm_dpbusd_epi32((__m128i)sums, _mm_set1_epi32(int(x)), w);
+  }
+};
+
+#include "kernels.inc"
+
+const Kernels kernels = {"avx512vnni", pack_f32,  pack_i8,   product, gemm,
+                         layer_norm,   glu,       depthwise, softmax, convolve};
+
+}  // namespace avx512
+}  // namespace
+
+const Kernels* avx512_kernels() { return &avx512::kernels; }
+
+}  // namespace dualmode
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+
+#else
+
+const dualmode::Kernels* dualmode::avx512_kernels() { return nullptr; }
+
+#endif
