@@ -1,6 +1,6 @@
 """Compiles the engine in ``csrc/`` to a library and a program; run at installation, or by hand after a change::
 
-    python -m dualmode.device.build
+python -m dualmode.device.build
 """
 
 import os

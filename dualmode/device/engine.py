@@ -89,7 +89,9 @@ def _floats(values: np.ndarray | None):
 
 def _contiguous(values: np.ndarray, *shape: int | None) -> np.ndarray:
     values = np.ascontiguousarray(values, dtype=np.float32)
-    if values.ndim != len(shape) or any(want not in (None, have) for want, have in zip(shape, values.shape, strict=True)):
+    if values.ndim != len(shape) or any(
+        want not in (None, have) for want, have in zip(shape, values.shape, strict=True)
+    ):
         raise ValueError(f"expected the shape {shape}, got {values.shape}")
     return values
 
