@@ -10,7 +10,7 @@ import numpy as np
 from dualmode.errors import UserError
 
 MAGIC, VERSION = b"DUALMODE", 1
-FIXED, ENTRY, ALIGN, PART = 128, struct.Struct("<56s6I2Q"), 64, 16
+FIXED, ENTRY, ALIGN = 128, struct.Struct("<56s6I2Q"), 16
 FLOAT, HALF, MATRIX_FLOAT, MATRIX_INT8, TEXT = range(5)
 COLUMNS = 4  # of every block
 TOKEN_TYPES = ("char", "word", "bpe")
@@ -68,13 +68,6 @@ def _pad(data: bytes, multiple: int) -> bytes:
     return data + bytes(-len(data) % multiple)
 
 
-def _half(values: np.ndarray, up: bool = False) -> np.ndarray:
-    """Round to half precision; ``up`` never to a smaller one."""
-    with np.errstate(over="ignore"):
-        half = values.astype(np.float16)
-    return np.where(half < values, np.nextafter(half, np.float16(np.inf)), half) if up else half
-
-
 def _finite(name: str, values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, dtype=np.float32)
     if not np.isfinite(values).all():
@@ -85,7 +78,8 @@ def _finite(name: str, values: np.ndarray) -> np.ndarray:
 def vector(name: str, values: np.ndarray, half: bool) -> Section:
     """Store ``values``, (n,) or (rows, columns), in half precision if asked to and if none overflows there."""
     values = np.atleast_2d(_finite(name, values))
-    rounded = _half(values)
+    with np.errstate(over="ignore"):
+        rounded = values.astype(np.float16)
     if half and np.isfinite(rounded).all():
         return Section(name, HALF, *values.shape, rounded.astype("<f2").tobytes())
     return Section(name, FLOAT, *values.shape, values.astype("<f4").tobytes())
@@ -107,13 +101,29 @@ def from_blocks(blocks: np.ndarray, out: int, inner: int) -> np.ndarray:
     return grid.reshape(down * rows, across * COLUMNS)[:out, :inner]
 
 
+def scale_of(codes: np.ndarray) -> np.ndarray:
+    """Return the scales that are stored as bytes: eight steps an octave, from 2**-24 to 2**7.9; 0 is 0."""
+    return np.where(codes > 0, np.exp2((codes.astype(np.float64) - 192) / 8), 0.0).astype(np.float32)
+
+
 def quantise(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return int8 values and half-precision scales of each output, ``weight ~ scale * value``, |value| <= 127."""
-    peaks = np.abs(weight).max(axis=1, initial=0.0)
-    scales = _half(peaks / np.float32(127), up=True)
-    factors = np.divide(1.0, scales.astype(np.float32), where=scales > 0, out=np.zeros(len(scales), np.float32))
-    values = np.rint(weight * factors[:, None])
-    return np.clip(values, -127, 127).astype(np.int8), scales
+    """Round weight (out, in) to int8, each output by its largest magnitude.
+
+    Returns:
+        values (out, in), at most 127 in magnitude, and the scales' codes (out,): ``weight ~ scale_of(code) * value``.
+
+    Raises:
+        UserError: a weight is larger than the largest scale holds, about 30000.
+    """
+    peaks = np.abs(weight).max(axis=1, initial=0.0).astype(np.float64)
+    # A scale is rounded up, so that no value is cut off.
+    codes = np.ceil(8 * np.log2(np.maximum(peaks, 1e-30) / 127) + 192 - 1e-6)
+    if (codes > 255).any():
+        raise UserError(f"a weight of {peaks.max():.3g} is too large for int8: export the model as fp32")
+    codes = np.where(peaks > 0, np.maximum(codes, 1), 0).astype(np.uint8)
+    scales = scale_of(codes)
+    factors = np.divide(1.0, scales, where=scales > 0, out=np.zeros_like(scales))
+    return np.clip(np.rint(weight * factors[:, None]), -127, 127).astype(np.int8), codes
 
 
 def matrix(name: str, weight: np.ndarray, block_rows: int, int8: bool) -> Section:
@@ -121,12 +131,10 @@ def matrix(name: str, weight: np.ndarray, block_rows: int, int8: bool) -> Sectio
     weight = _finite(name, weight)
     out, inner = weight.shape
     kept = to_blocks(weight, block_rows).any(axis=(1, 2))
-    values, scales = quantise(weight) if int8 else (weight.astype("<f4"), None)
-    data = _pad(np.packbits(kept).tobytes(), PART)
+    values, codes = quantise(weight) if int8 else (weight.astype("<f4"), None)
+    data = _pad(np.packbits(kept).tobytes(), ALIGN)
     if int8:
-        if not np.isfinite(scales).all():
-            raise UserError(f"{name} has weights too large for int8: export it as fp32")
-        data += _pad(np.pad(scales, (0, -out % block_rows)).astype("<f2").tobytes(), PART)
+        data += _pad(codes.tobytes() + bytes(-out % block_rows), ALIGN)
     data += to_blocks(values, block_rows)[kept].tobytes()
     kind = MATRIX_INT8 if int8 else MATRIX_FLOAT
     return Section(name, kind, out, inner, data, block_rows, int(kept.sum()))
@@ -210,11 +218,11 @@ def _decode(part: bytes, kind: int, rows: int, columns: int, block_rows: int, ke
     blocks = padded // block_rows * -(-columns // COLUMNS)
     bitmask = -(-blocks // 8)
     keep = np.unpackbits(np.frombuffer(part[:bitmask], np.uint8), count=blocks).astype(bool)
-    start = bitmask + -bitmask % PART
+    start = bitmask + -bitmask % ALIGN
     scales = np.ones(rows, np.float32)
     if kind == MATRIX_INT8:
-        scales = np.frombuffer(part, "<f2", rows, start).astype(np.float32)
-        start += 2 * padded + -2 * padded % PART
+        scales = scale_of(np.frombuffer(part, np.uint8, rows, start))
+        start += padded + -padded % ALIGN
     whole = np.zeros((blocks, block_rows, COLUMNS), np.float32)
     values = np.frombuffer(part, np.int8 if kind == MATRIX_INT8 else "<f4", -1, start) if kept else np.zeros(0)
     whole[keep] = values.reshape(kept, block_rows, COLUMNS)

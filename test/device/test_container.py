@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualmode.device.build import compile_engine
-from dualmode.device.container import ENTRY, FIXED, from_blocks, quantise, read, to_blocks
+from dualmode.device.container import ENTRY, FIXED, from_blocks, quantise, read, scale_of, to_blocks
 from dualmode.device.engine import Device
 from dualmode.device.pack import block_rows, pack_model
 from dualmode.errors import UserError
@@ -33,13 +33,14 @@ def test_first_block_is_row_by_row():
     )
 
 
-@given(st.integers(0, 2**16), st.floats(-9, 4))
+@given(st.integers(0, 2**16), st.floats(-9, 3.5))
 def test_int8_is_off_by_half_a_step_at_most(seed, exponent):
     weight = (np.random.default_rng(seed).standard_normal((5, 12)) * 10**exponent).astype(np.float32)
     weight[2] = 0.0
-    values, scales = quantise(weight)
-    scales = scales.astype(np.float32)
-    assert (scales >= np.abs(weight).max(axis=1) / 127 * (1 - 1e-6)).all() and scales[2] == 0
+    values, codes = quantise(weight)
+    scales, peaks = scale_of(codes), np.abs(weight).max(axis=1)
+    assert (scales >= peaks / 127 * (1 - 1e-5)).all() and scales[2] == 0
+    assert (scales <= np.maximum(peaks / 127 * 1.0906, 2.0**-23)).all()
     assert (np.abs(values * scales[:, None] - weight) <= scales[:, None] * 0.5001).all()
 
 
@@ -56,7 +57,7 @@ def test_what_is_written_is_read_back(model, precision, sparsity, block):
     for name, stored in tensors.items():
         if name.startswith("blocks.") and stored.shape == tuple(state[f"encoder.{name}"].shape):
             weight = state[f"encoder.{name}"].numpy()
-            step = 0.0 if precision == "fp32" else np.abs(weight).max(axis=1, keepdims=True) / 250
+            step = 0.0 if precision == "fp32" else np.abs(weight).max(axis=1, keepdims=True) / 230
             assert (np.abs(stored - weight) <= step).all(), name
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualmode.device.container import from_blocks, quantise
+from dualmode.device.container import from_blocks, quantise, scale_of
 from dualmode.device.engine import BlockMatrix
 from dualmode.errors import UserError
 
@@ -68,8 +68,8 @@ def test_int8_products_are_those_of_rounded_numbers(
 ):
     available(library, kernels)
     keep, dense = draw_blocks(seed, rows, outputs, inputs, share)
-    values, scales = quantise(dense)
-    scales = scales.astype(np.float32)
+    values, codes = quantise(dense)
+    scales = scale_of(codes)
     rng = np.random.default_rng(seed + 1)
     bias = rng.standard_normal(outputs)
     # Frames of very different loudness: each has a scale of its own.

@@ -63,7 +63,8 @@ struct Kernels {
                      size_t y_stride, size_t frames, size_t size, bool silu);
   // y (frames x size) = x[:size] * sigmoid(x[size:]), x (frames x 2 size).
   void (*glu)(const float* x, size_t x_stride, float* y, size_t y_stride, size_t frames, size_t size);
-  // y[t] = bias + sum over k of weight[k] * x[t + k]; x has frames + taps - 1 rows.
+  // y[t] = bias + sum over k of weight[k] * x[t + k]; x has frames + taps - 1 rows, weight (taps,
+  // size rounded up to kAlign).
   void (*depthwise)(const float* x, size_t x_stride, const float* weight, const float* bias, size_t taps, float* y,
                     size_t y_stride, size_t frames, size_t size);
   // Rows of scores, masked by adding `mask`, become probabilities; `width` is a multiple of kAlign.

@@ -51,6 +51,11 @@ struct Dot<4> {
   }
 };
 
+template <int L, class V>
+inline V reciprocal(V x) {
+  return 1.0f / x;
+}
+
 #include "kernels.inc"
 
 const Kernels kernels = {"avx2",     pack_f32,  pack_i8,   product, gemm,

@@ -61,6 +61,18 @@ struct Dot<4> {
   }
 };
 
+template <int L, class V>
+inline V reciprocal(V x) {
+  V estimate;  // 14 bits, and twice as many after a step of Newton's method
+  if constexpr (L == 16)
+    estimate = (V)_mm512_maskz_rcp14_ps(0xFFFF, (__m512)x);
+  else if constexpr (L == 8)
+    estimate = (V)_mm256_rcp14_ps((__m256)x);
+  else
+    estimate = (V)_mm_rcp14_ps((__m128)x);
+  return estimate * (2.0f - x * estimate);
+}
+
 #include "kernels.inc"
 
 const Kernels kernels = {"avx512vnni", pack_f32,  pack_i8,   product, gemm,

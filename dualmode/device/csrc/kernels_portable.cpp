@@ -25,6 +25,11 @@ struct Dot {
   }
 };
 
+template <int L, class V>
+inline V reciprocal(V x) {
+  return 1.0f / x;
+}
+
 #include "kernels.inc"
 
 const Kernels kernels = {"portable", pack_f32,  pack_i8, product, gemm,

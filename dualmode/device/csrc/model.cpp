@@ -10,7 +10,7 @@
 namespace dualmode {
 namespace {
 
-constexpr size_t kFixed = 128, kEntry = 96, kName = 56, kSection = 64, kPart = 16;
+constexpr size_t kFixed = 128, kEntry = 96, kName = 56, kSection = 16, kPart = 16;
 
 [[noreturn]] void refuse(const std::string& what) { throw std::runtime_error(what); }
 
@@ -34,6 +34,9 @@ float f16(const uint8_t* p) {
                                    : std::ldexp(float(mantissa), -24);
   return bits >> 15 ? -magnitude : magnitude;
 }
+
+// The scale of an int8 matrix's output: eight steps an octave, from 2**-24 on.
+float scale_of(unsigned code) { return code ? float(std::exp2((double(code) - 192.0) / 8.0)) : 0.0f; }
 
 enum Kind : uint32_t { kFloat = 0, kHalf = 1, kMatrixFloat = 2, kMatrixInt8 = 3, kText = 4 };
 
@@ -132,16 +135,13 @@ class Reader {
     const size_t padded = round_up(outputs, entry.block_rows);
     const size_t blocks = row_blocks(outputs, entry.block_rows) * column_blocks(inputs);
     const size_t bitmask = round_up(round_up(blocks, 8) / 8, kPart);
-    const size_t scales = quantised ? round_up(padded * 2, kPart) : 0;
+    const size_t scales = quantised ? round_up(padded, kPart) : 0;
     const uint64_t values = uint64_t(entry.kept) * entry.block_rows * kBlockColumns * (quantised ? 1 : 4);
     if (entry.size != bitmask + scales + values) refuse("the section " + name + " has the wrong size");
     const uint8_t* from = data_ + entry.offset;
     if (count_bits(from, blocks) != entry.kept) refuse("the blocks of " + name + " do not fit its bitmask");
     Buffer<float> scale(padded);
-    for (size_t i = 0; quantised && i < padded; ++i) {
-      scale[i] = f16(from + bitmask + 2 * i);
-      if (!(scale[i] >= 0.0f)) refuse("the section " + name + " has an impossible scale");
-    }
+    for (size_t i = 0; quantised && i < padded; ++i) scale[i] = scale_of(from[bitmask + i]);
     const Buffer<float> bias = vector(layer + ".bias", 1, outputs);
     try {
       return OwnedMatrix({precision, outputs, inputs, entry.block_rows, from, entry.kept, from + bitmask + scales,

@@ -1,0 +1,1 @@
+"""Measurements that claims about speed and memory rest on."""
