@@ -5,6 +5,7 @@ engines take turns, one chunk a turn, so that a slow moment of the machine hits 
 main memory, as in a device that does something else between two chunks.  A figure is the median over the turns.
 """
 
+import argparse
 import importlib.util
 import tempfile
 import time
@@ -25,7 +26,7 @@ from dualmode.encoder.state import StreamState
 from dualmode.progress import progress
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.storage import materialise
-from dualmode.supernet.subnet import Context, Subnet
+from dualmode.supernet.subnet import FRAME_MS, Context, Subnet
 
 ENCODER = {
     "output_size": 256,
@@ -36,7 +37,8 @@ ENCODER = {
     "subsampling_channels": 64,
 }
 VOCABULARY = 100
-BLOCKS = ((16, 4), (8, 4), (4, 4))
+BLOCKS = {"16x4": (16, 4), "8x4": (8, 4), "4x4": (4, 4)}
+COLUMNS = ("engine", "sparsity", "block", "chunk_ms", "ms", "linear_ms", "bytes")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Row:
         chunk_ms: audio that a chunk covers.
         ms: median time of a chunk: normalisation, subsampling, blocks and CTC head, without the fbank.
         bytes: of the file, or of the parameters where there is none.
+        linear_ms: median time of the blocks' Linear layers alone, for our engine.
     """
 
     engine: str
@@ -60,12 +63,14 @@ class Row:
     chunk_ms: int
     ms: float
     bytes: int
+    linear_ms: float | None = None
 
 
 @dataclass(frozen=True)
 class _Entrant:
     row: Row
     run: Callable[[np.ndarray], object]
+    linear: Callable[[], object] | None = None
 
 
 def _model(sparsity: float, block: Sequence[int], encoder: dict) -> Recogniser:
@@ -145,65 +150,76 @@ def _onnx_entrants(model: Recogniser, context: Context, folder: Path) -> Iterato
         yield _Entrant(row, run)
 
 
-def _own_entrants(
-    model: Recogniser, sparsity: float, block: Sequence[int], contexts: Sequence[Context]
-) -> Iterator[_Entrant]:
+def _own_entrants(model: Recogniser, sparsity: float, block: str, contexts: Sequence[Context]) -> Iterator[_Entrant]:
     for context in contexts:
         for precision in ("int8", "fp32"):
             file = pack_model(model, "word", Subnet(sparsity, context), precision)
-            name = f"{block[0]}x{block[1]}" if sparsity else ""
-            row = Row(f"dualmode-{precision}", precision, sparsity, name, context.chunk_ms, 0.0, len(file))
-            yield _Entrant(row, Device.open(file).encode)
+            row = Row(f"dualmode-{precision}", precision, sparsity, block, context.chunk_ms, 0.0, len(file))
+            device = Device.open(file)
+            yield _Entrant(row, device.encode, device.run_products)
 
 
-def measure(
-    sparsities: Sequence[float] = (0.7, 0.8),
-    blocks: Sequence[Sequence[int]] = BLOCKS,
-    chunk_ms: Sequence[int] = (160, 320, 640),
-    left_ms: int = 1280,
-    rounds: int = 60,
-    encoder: dict = ENCODER,
-) -> list[dict]:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sparsities", nargs="+", type=float, default=[0.7, 0.8], help="shares of pruned weights")
+    parser.add_argument("--blocks", nargs="+", choices=BLOCKS, default=list(BLOCKS), help="outputs x inputs")
+    parser.add_argument("--chunk-ms", nargs="+", type=int, default=[160, 320, 640], metavar="MS", help="chunks, in ms")
+    parser.add_argument("--left-ms", type=int, default=1280, metavar="MS", help="left context, in ms")
+    parser.add_argument("--rounds", type=int, default=60, metavar="N", help="turns of each engine; the median counts")
+
+
+def measure(args: argparse.Namespace, encoder: dict = ENCODER) -> list[dict]:
     """Return one row (see :class:`Row`) for every engine, sub-network and chunk.
 
     Args:
-        sparsities, blocks: of the sparse sub-networks; the dense one is always there.
-        chunk_ms, left_ms: contexts.
-        rounds: turns of each engine.
+        args: options of :func:`add_options`.
         encoder: encoder_conf of the model.
 
     Raises:
-        UserError: the engine was not compiled.
+        UserError: the engine was not compiled, or a time is no multiple of 40 ms.
     """
+    contexts = [Context.from_ms(chunk, args.left_ms) for chunk in args.chunk_ms]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    contexts = [Context.from_ms(chunk, left_ms) for chunk in chunk_ms]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            entrants = []
-            dense = _model(0.0, blocks[0], encoder)
-            for context in contexts:
-                entrants.append(_torch_entrant(dense, context))
-                if importlib.util.find_spec("onnxruntime"):
-                    entrants.extend(_onnx_entrants(dense, context, Path(folder)))
-            entrants.extend(_own_entrants(dense, 0.0, blocks[0], contexts))
-            for sparsity in sparsities:
-                for block in blocks:
-                    entrants.extend(_own_entrants(_model(sparsity, block, encoder), sparsity, block, contexts))
-            return _race(entrants, rounds)
+            return _race(list(_entrants(args, encoder, contexts, Path(folder))), args.rounds)
     finally:
         torch.set_num_threads(threads)
 
 
+def _entrants(args, encoder: dict, contexts: Sequence[Context], folder: Path) -> Iterator[_Entrant]:
+    dense = _model(0.0, BLOCKS["16x4"], encoder)
+    for context in contexts:
+        yield _torch_entrant(dense, context)
+        if importlib.util.find_spec("onnxruntime"):
+            yield from _onnx_entrants(dense, context, folder)
+    yield from _own_entrants(dense, 0.0, "", contexts)
+    for sparsity in args.sparsities:
+        for block in args.blocks:
+            yield from _own_entrants(_model(sparsity, BLOCKS[block], encoder), sparsity, block, contexts)
+
+
 def _race(entrants: Sequence[_Entrant], rounds: int) -> list[dict]:
+    """Let all entrants take turns; the first turn warms them up."""
     generator = np.random.default_rng(0)
-    times = np.empty((rounds, len(entrants)))
-    for turn in progress(range(rounds), "measuring the device engines"):
+    whole, linear = np.full((2, rounds + 1, len(entrants)), np.nan)
+    for turn in progress(range(rounds + 1), "measuring the device engines"):
         for column, entrant in enumerate(entrants):
-            frames = FACTOR * entrant.row.chunk_ms // 40 + EXTRA
+            frames = FACTOR * entrant.row.chunk_ms // FRAME_MS + EXTRA
             features = generator.standard_normal((frames, 80), dtype=np.float32)
-            start = time.perf_counter()
-            entrant.run(features)
-            times[turn, column] = time.perf_counter() - start
-    medians = 1000 * np.median(times, axis=0)
-    return [asdict(entrant.row) | {"ms": float(ms)} for entrant, ms in zip(entrants, medians, strict=True)]
+            whole[turn, column] = _seconds(lambda run=entrant.run, x=features: run(x))
+        for column, entrant in enumerate(entrants):
+            if entrant.linear:
+                linear[turn, column] = _seconds(entrant.linear)
+    return [
+        asdict(entrant.row)
+        | {"ms": 1000 * float(np.median(whole[1:, column]))}
+        | ({"linear_ms": 1000 * float(np.median(linear[1:, column]))} if entrant.linear else {})
+        for column, entrant in enumerate(entrants)
+    ]
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start

@@ -44,6 +44,7 @@ _SAFE_FUNCTIONS = {
     "dualmode_reset": (None, (c_void_p,)),
     "dualmode_get_info": (_Info, (c_void_p,)),
     "dualmode_get_kernels": (c_char_p, (c_void_p,)),
+    "dualmode_run_products": (None, (c_void_p, c_size_t)),
     "dualmode_tokens": (c_size_t, (c_void_p, POINTER(POINTER(c_int32)))),
     "dualmode_text": (c_char_p, (c_void_p,)),
     "dualmode_fbank": (c_size_t, (FLOATS, c_size_t, FLOATS, c_size_t)),
@@ -194,6 +195,10 @@ class Device:
             _floats(scores),
         )
         return encoded[:count], scores[:count]
+
+    def run_products(self) -> None:
+        """Run only the blocks' matrix products of one chunk, for measurements; reset before the next utterance."""
+        self._library.dualmode_run_products(self._handle, self.info.chunk)
 
 
 class BlockMatrix:

@@ -123,6 +123,11 @@ int dualmode_encode(dualmode_device* device, const float* features, size_t frame
       -1, error, error_size);
 }
 
+void dualmode_run_products(dualmode_device* device, size_t frames) {
+  const size_t chunk = device->recogniser.model().config.chunk;
+  device->recogniser.encoder().run_products(frames < chunk ? frames : chunk);
+}
+
 size_t dualmode_fbank(const float* samples, size_t count, float* features, size_t room) {
   Fbank fbank;
   fbank.accept(samples, count);

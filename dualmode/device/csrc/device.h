@@ -66,6 +66,10 @@ DUALMODE_API const char *dualmode_text(dualmode_device *device);
 DUALMODE_API int dualmode_encode(dualmode_device *device, const float *features, size_t frames, float *encoded,
                                  float *scores, char *error, size_t error_size);
 
+/* Only the blocks' matrix products of a chunk of `frames` (1 to chunk) encoder frames, for measurements.  Reset before
+ * the next utterance. */
+DUALMODE_API void dualmode_run_products(dualmode_device *device, size_t frames);
+
 /* Log-mel features of a whole utterance, ((count + 80) / 160, 80); returns the frames.  Writes at most `room` frames. */
 DUALMODE_API size_t dualmode_fbank(const float *samples, size_t count, float *features, size_t room);
 

@@ -83,6 +83,19 @@ size_t Encoder::run(const float* features, size_t frames) {
   return count;
 }
 
+void Encoder::run_products(size_t count) {
+  for (const BlockWeights& weights : model_.blocks) {
+    multiply(weights.up1, normed_, wide_, count, Store::plain);
+    multiply(weights.down1, wide_, x_, count, Store::plain);
+    multiply(weights.qkv, normed_, wide_, count, Store::plain);
+    multiply(weights.out, mixed_, x_, count, Store::plain);
+    multiply(weights.expand, normed_, wide_, count, Store::plain);
+    multiply(weights.project, normed_, x_, count, Store::plain);
+    multiply(weights.up2, normed_, wide_, count, Store::plain);
+    multiply(weights.down2, wide_, x_, count, Store::plain);
+  }
+}
+
 // Features to x: normalisation, two convolutions, projection.
 void Encoder::subsample(const float* features, size_t frames, size_t count) {
   for (size_t t = 0; t < frames; ++t)

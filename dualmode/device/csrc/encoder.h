@@ -30,6 +30,9 @@ class Encoder {
   // Fewer than chunk_features() frames end the stream.
   size_t run(const float* features, size_t frames);
 
+  // Only the matrix products of the blocks, for measurements; a stream that goes on afterwards hears nonsense.
+  void run_products(size_t count);
+
   // Of the last chunk, one row a frame.
   const float* encoded(size_t frame) const { return x_[frame]; }
   const float* logits(size_t frame) const { return logits_[frame]; }
