@@ -10,7 +10,7 @@ import numpy as np
 from dualmode.errors import UserError
 
 MAGIC, VERSION = b"DUALMODE", 1
-FIXED, ENTRY, ALIGN = 128, struct.Struct("<56s6I2Q"), 16
+FIXED, ENTRY, ALIGN = 128, struct.Struct("<40s6I2Q"), 16
 FLOAT, HALF, MATRIX_FLOAT, MATRIX_INT8, TEXT = range(5)
 COLUMNS = 4  # of every block
 TOKEN_TYPES = ("char", "word", "bpe")
@@ -153,7 +153,7 @@ def file_bytes(config: DeviceConfig, sections: Sequence[Section]) -> bytes:
         body += bytes(-end % ALIGN)
         offset = header_size + len(body)
         name = section.name.encode()
-        if len(name) > 55:
+        if len(name) > 40:
             raise ValueError(f"the name {section.name} is too long")
         table += ENTRY.pack(
             name,

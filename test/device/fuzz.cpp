@@ -63,10 +63,10 @@ void repair(Bytes& file) {
   const uint64_t size = file.size(), header = get(file.data() + 12);
   std::memcpy(file.data() + 16, &size, 8);
   if (header < 128 || header > size) return;
-  for (uint64_t at = 128; at + 96 <= header; at += 96) {
-    const uint64_t offset = get64(file.data() + at + 80), length = get64(file.data() + at + 88);
+  for (uint64_t at = 128; at + 80 <= header; at += 80) {
+    const uint64_t offset = get64(file.data() + at + 64), length = get64(file.data() + at + 72);
     if (offset <= size && length <= size - offset)
-      put(file.data() + at + 76, dualmode::crc32(file.data() + offset, length));
+      put(file.data() + at + 60, dualmode::crc32(file.data() + offset, length));
   }
   put(file.data() + 28, 0);
   put(file.data() + 28, dualmode::crc32(file.data(), header));

@@ -90,7 +90,7 @@ def repaired(file: bytearray) -> bytes:
 def entry(file: bytes, name: str) -> int:
     """Return where the table's entry ``name`` starts."""
     for at in range(FIXED, struct.unpack_from("<I", file, 12)[0], ENTRY.size):
-        if file[at : at + 56].rstrip(b"\0").decode() == name:
+        if file[at : at + 40].rstrip(b"\0").decode() == name:
             return at
     raise KeyError(name)
 
@@ -118,10 +118,10 @@ DAMAGE = {
     "its kernel is even": set_number(52, 4),
     "more than 1 GiB": lambda file: set_number(72, 65536)(bytearray(set_number(60, 1024)(file))),
     "the section subsampling.conv.0.weight is 9 x 4, not 9 x 5": set_number(56, 5),
-    f"the section {QKV} has blocks of 5 rows": set_number(lambda file: entry(file, QKV) + 68, 5),
-    f"the section {QKV} has the wrong size": set_number(lambda file: entry(file, QKV) + 72, 1000),
-    f"the section {QKV} does not lie behind": set_number(lambda file: entry(file, QKV) + 80, 64),
-    f"the section {QKV} is of the wrong kind": set_number(lambda file: entry(file, QKV) + 56, 1),
+    f"the section {QKV} has blocks of 5 rows": set_number(lambda file: entry(file, QKV) + 52, 5),
+    f"the section {QKV} has the wrong size": set_number(lambda file: entry(file, QKV) + 56, 1000),
+    f"the section {QKV} does not lie behind": set_number(lambda file: entry(file, QKV) + 64, 64),
+    f"the section {QKV} is of the wrong kind": set_number(lambda file: entry(file, QKV) + 40, 1),
 }
 
 

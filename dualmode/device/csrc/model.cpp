@@ -10,7 +10,7 @@
 namespace dualmode {
 namespace {
 
-constexpr size_t kFixed = 128, kEntry = 96, kName = 56, kSection = 16, kPart = 16;
+constexpr size_t kFixed = 128, kEntry = 80, kName = 40, kSection = 16, kPart = 16;
 
 [[noreturn]] void refuse(const std::string& what) { throw std::runtime_error(what); }
 
@@ -95,15 +95,15 @@ class Reader {
     checksum = crc32(zeros, 4, checksum);
     checksum = crc32(data + 32, header - 32, checksum);
     if (checksum != u32(data + 28)) refuse("its header is damaged (checksum)");
-    for (size_t i = 92; i < kFixed; ++i)
-      if (data[i]) refuse("its header has something where zeros must be");
+    check_zeros(92, kFixed);
     end_ = header;
     count_ = count;
   }
 
   Buffer<float> vector(const std::string& name, size_t rows, size_t columns, bool positive = false) {
     const Entry entry = next(name, rows, columns);
-    if (entry.kind != kFloat && entry.kind != kHalf) refuse("the section " + name + " is of the wrong kind");
+    if ((entry.kind != kFloat && entry.kind != kHalf) || entry.block_rows || entry.kept)
+      refuse("the section " + name + " is of the wrong kind");
     const size_t bytes = entry.kind == kFloat ? 4 : 2, padded = rows == 1 ? columns : round_up(columns, kAlign);
     if (entry.size != uint64_t(rows) * columns * bytes) refuse("the section " + name + " has the wrong size");
     Buffer<float> to(rows * padded);
@@ -140,6 +140,8 @@ class Reader {
     if (entry.size != bitmask + scales + values) refuse("the section " + name + " has the wrong size");
     const uint8_t* from = data_ + entry.offset;
     if (count_bits(from, blocks) != entry.kept) refuse("the blocks of " + name + " do not fit its bitmask");
+    check_zeros(round_up(blocks, 8) / 8 + entry.offset, bitmask + entry.offset);
+    if (quantised) check_zeros(entry.offset + bitmask + padded, entry.offset + bitmask + scales);
     Buffer<float> scale(padded);
     for (size_t i = 0; quantised && i < padded; ++i) scale[i] = scale_of(from[bitmask + i]);
     const Buffer<float> bias = vector(layer + ".bias", 1, outputs);
@@ -153,7 +155,7 @@ class Reader {
 
   std::string text(const std::string& name, size_t lines) {
     const Entry entry = next(name, lines, 1);
-    if (entry.kind != kText) refuse("the section " + name + " is of the wrong kind");
+    if (entry.kind != kText || entry.block_rows || entry.kept) refuse("the section " + name + " is of the wrong kind");
     return std::string(reinterpret_cast<const char*>(data_ + entry.offset), size_t(entry.size));
   }
 
@@ -166,22 +168,24 @@ class Reader {
   Entry next(const std::string& name, size_t rows, size_t columns) {
     if (taken_ == count_) refuse("it lacks the section " + name);
     const uint8_t* p = data_ + kFixed + kEntry * taken_++;
-    char text[kName + 1] = {};
-    std::memcpy(text, p, kName);
     const uint8_t* q = p + kName;
-    const Entry e{text, u32(q), u32(q + 4), u32(q + 8), u32(q + 12), u32(q + 16), u32(q + 20), u64(q + 24), u64(q + 32)};
-    if (e.name != name) refuse("it has another section where " + name + " must be");
+    const Entry e{std::string(p, q), u32(q), u32(q + 4), u32(q + 8), u32(q + 12), u32(q + 16), u32(q + 20), u64(q + 24), u64(q + 32)};
+    if (e.name != name + std::string(kName - name.size(), '\0')) refuse("it has another section where " + name + " must be");
     if (e.rows != rows || e.columns != columns)
       refuse("the section " + name + " is " + std::to_string(e.rows) + " x " + std::to_string(e.columns) + ", not " +
              std::to_string(rows) + " x " + std::to_string(columns));
     const uint64_t start = round_up(end_, kSection);
     if (e.offset != start || start > size_ || e.size > size_ - start)
       refuse("the section " + name + " does not lie behind the one before it");
-    for (uint64_t i = end_; i < start; ++i)
-      if (data_[i]) refuse("there is something between its sections");
+    check_zeros(end_, start);
     end_ = start + e.size;
     if (crc32(data_ + start, size_t(e.size)) != e.checksum) refuse("the section " + name + " is damaged (checksum)");
     return e;
+  }
+
+  void check_zeros(uint64_t from, uint64_t to) const {
+    for (uint64_t i = from; i < to; ++i)
+      if (data_[i]) refuse("it has something where zeros must be");
   }
 
   const uint8_t* data_;
