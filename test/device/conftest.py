@@ -50,7 +50,7 @@ def program(built) -> Callable[..., subprocess.CompletedProcess]:
 
 
 def draw_features(frames: int, seed: int = 0) -> np.ndarray:
-    return 3 * np.random.default_rng(seed).standard_normal((frames, 80)).astype(np.float32)
+    return 3 * np.random.default_rng(seed).standard_normal((frames, 80)).astype(np.float32) - 8
 
 
 @functools.cache
@@ -66,7 +66,7 @@ def tiny(sparsity: float = 0.7, block=(8, 4), sizes=()) -> tuple[Recogniser, Sub
         for name, parameter in model.named_parameters():
             if name.endswith("bias") or "norm" in name:  # nothing may be left out unnoticed
                 parameter.add_(0.1 * torch.randn_like(parameter))
-        model.encoder.normalize.mean.add_(torch.randn(80))
+        model.encoder.normalize.mean.add_(torch.randn(80) - 8)
         model.encoder.normalize.std.mul_(1 + torch.rand(80))
         materialise(model, config.level(sparsity))
         x = torch.as_tensor(draw_features(260))[None]

@@ -41,9 +41,9 @@ using Bytes = std::vector<uint8_t>;
 
 void damage(Bytes& file, Random& random) {
   static const uint32_t odd[] = {0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 64, 127, 255, 65535, 65536, 1u << 20, 1u << 31, ~0u};
-  const uint64_t header = file.size() < 16 ? file.size() : std::min<uint64_t>(get(file.data() + 12), file.size());
-  for (uint64_t times = 1 + random(3); times && !file.empty(); --times) {
-    const uint64_t at = random(3) ? random(header) : random(file.size());
+  for (uint64_t times = 1 + random(3); times && file.size() > 16; --times) {
+    const uint64_t header = std::min<uint64_t>(get(file.data() + 12), file.size());
+    const uint64_t at = header && random(3) ? random(header) : random(file.size());
     switch (random(6)) {
       case 0: file[at] ^= uint8_t(1u << random(8)); break;
       case 1: file[at] = uint8_t(random(256)); break;
@@ -102,5 +102,5 @@ int main(int count, char** words) {
     dualmode_free(device);
   }
   std::printf("%ld refused, %ld opened\n", refused, opened);
-  return refused ? 0 : 4;
+  return refused && opened ? 0 : 4;
 }

@@ -4,6 +4,10 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 says it of its own header (its bug 105593)
+#endif
+
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))), \
                              apply_to = function)
@@ -65,12 +69,33 @@ template <int L, class V>
 inline V reciprocal(V x) {
   V estimate;  // 14 bits, and twice as many after a step of Newton's method
   if constexpr (L == 16)
-    estimate = (V)_mm512_maskz_rcp14_ps(0xFFFF, (__m512)x);
+    estimate = (V)_mm512_rcp14_ps((__m512)x);
   else if constexpr (L == 8)
     estimate = (V)_mm256_rcp14_ps((__m256)x);
   else
     estimate = (V)_mm_rcp14_ps((__m128)x);
   return estimate * (2.0f - x * estimate);
+}
+
+// For blocks that do not fill a vector with outputs: sixteen frames fill it instead.
+#define DUALMODE_FRAMES_IN_LANES 16
+typedef int32_t Counts __attribute__((vector_size(64)));
+typedef float Frames __attribute__((vector_size(64)));
+
+// Four inputs of sixteen frames times four weights of one output.
+inline Counts dot_frames(Counts sums, Counts x, int32_t weights) {
+  return (Counts)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)x, _mm512_set1_epi32(weights));
+}
+
+// Four outputs of sixteen frames become frames j, j + 4, j + 8, j + 12 of four outputs each, in out[j].
+inline void transpose(const Frames* v, Frames* out) {
+  const __m512 a = (__m512)v[0], b = (__m512)v[1], c = (__m512)v[2], d = (__m512)v[3];
+  const __m512d ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)), cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
+  const __m512d AB = _mm512_castps_pd(_mm512_unpackhi_ps(a, b)), CD = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+  out[0] = (Frames)_mm512_unpacklo_pd(ab, cd);
+  out[1] = (Frames)_mm512_unpackhi_pd(ab, cd);
+  out[2] = (Frames)_mm512_unpacklo_pd(AB, CD);
+  out[3] = (Frames)_mm512_unpackhi_pd(AB, CD);
 }
 
 #include "kernels.inc"
