@@ -3,6 +3,7 @@
 python -m dualmode.device.build
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 SOURCES = Path(__file__).with_name("csrc")
 BUILT = Path(__file__).with_name("built")
-LIBRARY, PROGRAM = "libdualmode_device.so", "dualmode-device"
+LIBRARY, PROGRAM, STAMP = "libdualmode_device.so", "dualmode-device", "sources.sha256"
 # Sums may be contracted to fused multiply-adds, but never reordered: every build gives the same results.
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-fvisibility=hidden")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
@@ -30,6 +31,14 @@ def find_compiler() -> str:
         if path := shutil.which(name):
             return path
     raise NoCompiler(f"no C++17 compiler was found (looked for {', '.join(names)}); on Debian: apt install g++")
+
+
+def sources_hash() -> str:
+    """Return a hash of the sources as they are, to tell an engine that was compiled from others."""
+    digest = hashlib.sha256()
+    for source in sorted(SOURCES.iterdir()):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()
 
 
 def _run(command: Sequence[str]) -> None:
@@ -69,7 +78,8 @@ def compile_engine(folder: Path, flags: Sequence[str] = (), mains: Sequence[tupl
         _run([compiler, *flags, "-shared", *parts, "-o", str(work / LIBRARY)])
         for source, name in programs:
             _run([compiler, *flags, str(objects[source]), *parts, "-o", str(work / name)])
-        for name in (LIBRARY, *(name for _, name in programs)):
+        (work / STAMP).write_text(sources_hash(), encoding="ascii")
+        for name in (LIBRARY, *(name for _, name in programs), STAMP):
             os.replace(work / name, folder / name)
     finally:
         shutil.rmtree(work)

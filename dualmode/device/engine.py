@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualmode.device.build import BUILT, LIBRARY
+from dualmode.device.build import BUILT, LIBRARY, STAMP, sources_hash
 from dualmode.errors import UserError
 
 FLOATS = POINTER(c_float)
@@ -58,13 +58,16 @@ def load_library(path: Path = BUILT / LIBRARY) -> ctypes.CDLL:
     """Return the compiled engine.
 
     Raises:
-        EngineMissing: it is not there.
+        EngineMissing: it is not there, or was compiled from other sources than those that are here.
     """
     if not path.is_file():
         raise EngineMissing(
             f"the device engine was not compiled ({path} is not there): install a C++17 compiler and run "
             "python -m dualmode.device.build"
         )
+    stamp = path.with_name(STAMP)
+    if not stamp.is_file() or stamp.read_text(encoding="ascii") != sources_hash():
+        raise EngineMissing(f"{path} was compiled from other sources: run python -m dualmode.device.build")
     library = ctypes.CDLL(str(path))
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(library, name)
@@ -213,7 +216,7 @@ class BlockMatrix:
     """
 
     def __init__(self, keep, values, scales, bias, inputs, kernels=None, library=None):
-        self._library = library or load_library()
+        self._handle, self._library = None, library or load_library()
         self.outputs, self.inputs = len(bias), inputs
         int8, rows = values.dtype == np.int8, values.shape[1]
         if keep.shape != (-(-self.outputs // rows), -(-inputs // 4)) or len(values) != keep.sum():
@@ -224,7 +227,6 @@ class BlockMatrix:
         if int8:
             padded[: self.outputs] = scales
         bias = _contiguous(bias, None)
-        self._handle = None
         self._handle = _call(
             self._library,
             "dualmode_matrix_new",

@@ -41,7 +41,7 @@ def unpack_model(data: bytes, source: str) -> tuple[Recogniser, DeviceConfig]:
         state = model.state_dict()
         for name, target in state.items():
             own = name.removeprefix("encoder.")
-            if isinstance(target, Tensor) and own in stored:
+            if isinstance(target, Tensor) and not name.endswith(("masks", "_extra_state")):
                 # Norms have a row for each sub-network; the first one is run.
                 row = target[0] if target.ndim == 2 and stored[own].shape[0] == 1 != target.shape[0] else target
                 row.copy_(_as_trained(own, stored[own], config).reshape(row.shape))
@@ -54,7 +54,7 @@ def unpack_model(data: bytes, source: str) -> tuple[Recogniser, DeviceConfig]:
 def _as_trained(name: str, values: np.ndarray, config: DeviceConfig) -> Tensor:
     """Undo the reordering of the few tensors that the device reads in another order."""
     tensor = torch.from_numpy(values.copy())
-    if name in ("subsampling.conv.0.weight",) or name.endswith("depthwise.weight"):
+    if name == "subsampling.conv.0.weight" or name.endswith("depthwise.weight"):
         return tensor.T
     if name == "subsampling.conv.2.weight":
         return tensor.reshape(config.channels, 3, 3, config.channels).permute(0, 3, 1, 2)

@@ -1,11 +1,13 @@
 """Device files without the engine, and the engine without a compiler."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from dualmode.decoding.greedy import decode_stream
 from dualmode.device import engine, fallback
-from dualmode.device.build import NoCompiler, compile_engine, main
+from dualmode.device.build import LIBRARY, STAMP, NoCompiler, compile_engine, main
 from dualmode.device.engine import Device
 from dualmode.device.pack import pack_model
 from dualmode.errors import UserError
@@ -74,3 +76,11 @@ def test_a_compiler_that_fails_leaves_nothing(monkeypatch, tmp_path):
 def test_a_library_that_is_missing_is_named(tmp_path):
     with pytest.raises(UserError, match="python -m dualmode.device.build"):
         engine.load_library(tmp_path / "gone.so")
+
+
+def test_a_library_of_other_sources_is_not_used(built, tmp_path):
+    for path in (built / LIBRARY, built / STAMP):
+        shutil.copy(path, tmp_path)
+    (tmp_path / STAMP).write_text("0" * 64)
+    with pytest.raises(UserError, match="was compiled from other sources: run python -m dualmode.device.build"):
+        engine.load_library(tmp_path / LIBRARY)
