@@ -13,6 +13,7 @@ MAGIC, VERSION = b"DUALMODE", 1
 FIXED, ENTRY, ALIGN = 128, struct.Struct("<40s6I2Q"), 16
 FLOAT, HALF, MATRIX_FLOAT, MATRIX_INT8, TEXT = range(5)
 COLUMNS = 4  # of every block
+LARGEST = 2**28  # weights of a matrix that is made dense: few bytes of a file may promise very many
 TOKEN_TYPES = ("char", "word", "bpe")
 PRECISIONS = ("fp32", "int8")
 
@@ -212,6 +213,8 @@ def _decode(part: bytes, kind: int, rows: int, columns: int, block_rows: int, ke
         return part.decode().split("\n")[:-1]
     if kind in (FLOAT, HALF):
         return np.frombuffer(part, "<f4" if kind == FLOAT else "<f2").reshape(rows, columns).astype(np.float32)
+    if rows * columns > LARGEST:
+        raise ValueError("it is too large")
     if kind not in (MATRIX_FLOAT, MATRIX_INT8) or block_rows not in (4, 8, 16):
         raise ValueError("its kind is unknown")
     padded = -(-rows // block_rows) * block_rows

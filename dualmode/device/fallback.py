@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ def unpack_model(data: bytes, source: str) -> tuple[Recogniser, DeviceConfig]:
         UserError: the file is damaged.
     """
     config, stored = read(data, source)
+    _check_sizes(config, stored, source)
     encoder = {
         "input_size": config.bins,
         "output_size": config.size,
@@ -49,6 +51,23 @@ def unpack_model(data: bytes, source: str) -> tuple[Recogniser, DeviceConfig]:
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{source} is damaged: {error}") from error
     return model, config
+
+
+def _check_sizes(config: DeviceConfig, stored: Mapping, source: str) -> None:
+    """Raise UserError unless the header promises what is stored, before memory is taken for it."""
+    last = f"blocks.{config.blocks - 1}"
+    sizes = {
+        "normalize.mean": (1, config.bins),
+        "subsampling.conv.2.weight": (config.channels, 9 * config.channels),
+        f"{last}.ffn1.up.weight": (config.units, config.size),
+        f"{last}.convolution.depthwise.weight": (config.kernel, config.size),
+        "head.weight": (config.vocabulary, config.size),
+    }
+    for name, size in sizes.items():
+        if name not in stored or np.shape(stored[name]) != size:
+            raise UserError(f"{source} is damaged: its header does not fit the section {name}")
+    if config.token_type >= len(TOKEN_TYPES) or config.right or len(stored.get("tokens", ())) != config.vocabulary:
+        raise UserError(f"{source} is damaged: its tokens or its context are impossible")
 
 
 def _as_trained(name: str, values: np.ndarray, config: DeviceConfig) -> Tensor:

@@ -1,6 +1,8 @@
 """Device files without the engine, and the engine without a compiler."""
 
 import shutil
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -84,3 +86,15 @@ def test_a_library_of_other_sources_is_not_used(built, tmp_path):
     (tmp_path / STAMP).write_text("0" * 64)
     with pytest.raises(UserError, match="was compiled from other sources: run python -m dualmode.device.build"):
         engine.load_library(tmp_path / LIBRARY)
+
+
+@pytest.mark.parametrize("at, number", [(60, 1 << 30), (40, 1 << 31), (64, 3), (80, 7), (48, 0), (44, 3)])
+def test_a_header_that_does_not_fit_is_refused(model, at, number):
+    recogniser, subnet = model()
+    file = bytearray(pack_model(recogniser, "char", subnet, "int8"))
+    struct.pack_into("<I", file, at, number)
+    header = struct.unpack_from("<I", file, 12)[0]
+    file[28:32] = bytes(4)
+    file[28:32] = struct.pack("<I", zlib.crc32(file[:header]))
+    with pytest.raises(UserError, match="it is damaged|encoder_conf"):
+        fallback.TorchDevice(bytes(file), "it")

@@ -77,25 +77,39 @@ inline V reciprocal(V x) {
   return estimate * (2.0f - x * estimate);
 }
 
-// For blocks that do not fill a vector with outputs: sixteen frames fill it instead.
-#define DUALMODE_FRAMES_IN_LANES 16
-typedef int32_t Counts __attribute__((vector_size(64)));
-typedef float Frames __attribute__((vector_size(64)));
+// For blocks that do not fill a vector with outputs: sixteen or eight frames fill it instead.
+#define DUALMODE_FRAMES_IN_LANES 8
+typedef int32_t I16 __attribute__((vector_size(64)));
+typedef int32_t I8 __attribute__((vector_size(32)));
+typedef float F16 __attribute__((vector_size(64)));
+typedef float F8 __attribute__((vector_size(32)));
 
-// Four inputs of sixteen frames times four weights of one output.
-inline Counts dot_frames(Counts sums, Counts x, int32_t weights) {
-  return (Counts)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)x, _mm512_set1_epi32(weights));
+// Four inputs of each frame times four weights of one output.
+inline I16 dot_frames(I16 sums, I16 x, int32_t weights) {
+  return (I16)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)x, _mm512_set1_epi32(weights));
+}
+inline I8 dot_frames(I8 sums, I8 x, int32_t weights) {
+  return (I8)_mm256_dpbusd_epi32((__m256i)sums, (__m256i)x, _mm256_set1_epi32(weights));
 }
 
-// Four outputs of sixteen frames become frames j, j + 4, j + 8, j + 12 of four outputs each, in out[j].
-inline void transpose(const Frames* v, Frames* out) {
+// Four outputs of all frames become, in out[j], four outputs each of frames j, j + 4, j + 8, ...
+inline void transpose(const F16* v, F16* out) {
   const __m512 a = (__m512)v[0], b = (__m512)v[1], c = (__m512)v[2], d = (__m512)v[3];
   const __m512d ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)), cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
   const __m512d AB = _mm512_castps_pd(_mm512_unpackhi_ps(a, b)), CD = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
-  out[0] = (Frames)_mm512_unpacklo_pd(ab, cd);
-  out[1] = (Frames)_mm512_unpackhi_pd(ab, cd);
-  out[2] = (Frames)_mm512_unpacklo_pd(AB, CD);
-  out[3] = (Frames)_mm512_unpackhi_pd(AB, CD);
+  out[0] = (F16)_mm512_unpacklo_pd(ab, cd);
+  out[1] = (F16)_mm512_unpackhi_pd(ab, cd);
+  out[2] = (F16)_mm512_unpacklo_pd(AB, CD);
+  out[3] = (F16)_mm512_unpackhi_pd(AB, CD);
+}
+inline void transpose(const F8* v, F8* out) {
+  const __m256 a = (__m256)v[0], b = (__m256)v[1], c = (__m256)v[2], d = (__m256)v[3];
+  const __m256d ab = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)), cd = _mm256_castps_pd(_mm256_unpacklo_ps(c, d));
+  const __m256d AB = _mm256_castps_pd(_mm256_unpackhi_ps(a, b)), CD = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
+  out[0] = (F8)_mm256_unpacklo_pd(ab, cd);
+  out[1] = (F8)_mm256_unpackhi_pd(ab, cd);
+  out[2] = (F8)_mm256_unpacklo_pd(AB, CD);
+  out[3] = (F8)_mm256_unpackhi_pd(AB, CD);
 }
 
 #include "kernels.inc"
