@@ -114,7 +114,7 @@ class Device:
 
     Attributes:
         info: the model's sizes, see ``dualmode_info`` in device.h.
-        kernels: which instruction set is used: "avx512vnni", "avx2" or "portable".
+        kernels: which instruction set is used: "avx512vnni", "avx2", "dotprod" or "portable".
     """
 
     def __init__(self, handle: int, library: ctypes.CDLL):

@@ -85,7 +85,7 @@ int main(int count, char** words) {
     damage(file, random);
     if (random(2)) repair(file);
     char error[512] = {};
-    dualmode_device* device = dualmode_open_memory(file.data(), file.size(), nullptr, error, sizeof error);
+    dualmode_device* device = dualmode_open_memory(file.data(), file.size(), i % 2 ? nullptr : "portable", error, sizeof error);
     if (!device) {
       ++refused;
       if (!error[0] || std::strchr(error, '\n')) return 3;

@@ -162,7 +162,7 @@ def test_a_hundred_thousand_damaged_files_under_sanitizers(model, built, tmp_pat
         recogniser, subnet = model(sparsity, (8, 4), output_size=8, linear_units=16, subsampling_channels=1, **sizes)
         paths.append(tmp_path / f"{len(paths)}.dmdl")
         paths[-1].write_bytes(pack_model(recogniser, "char", subnet, precision))
-    flags = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-static-libasan"]
+    flags = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     compile_engine(tmp_path, flags, [(Path(__file__).with_name("fuzz.cpp"), "fuzz")])
     result = subprocess.run([tmp_path / "fuzz", "100000", *paths], capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -9,7 +9,7 @@ from dualmode.device.container import from_blocks, quantise, scale_of
 from dualmode.device.engine import BlockMatrix
 from dualmode.errors import UserError
 
-KERNELS = ("avx512vnni", "avx2", "portable")
+KERNELS = ("avx512vnni", "avx2", "dotprod", "portable")
 
 
 def available(library, kernels):

@@ -2,6 +2,11 @@
 
 #include "kernels.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace dualmode {
 namespace {
 
@@ -23,11 +28,19 @@ bool has_avx512() {
 #endif
 }
 
+bool has_dotprod() {
+#if defined(__aarch64__) && defined(__linux__)
+  return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#else
+  return false;
+#endif
+}
+
 }  // namespace
 
 const Kernels* find_kernels(const char* name) {
   const Kernels* best_first[] = {has_avx512() ? avx512_kernels() : nullptr, has_avx2() ? avx2_kernels() : nullptr,
-                                 portable_kernels()};
+                                 has_dotprod() ? dotprod_kernels() : nullptr, portable_kernels()};
   for (const Kernels* kernels : best_first)
     if (kernels && (!name || !std::strcmp(kernels->name, name))) return kernels;
   return nullptr;

@@ -18,7 +18,7 @@ constexpr char kUsage[] =
     "\n"
     "  FILE             WAV (mono, 16 kHz, 16-bit integers or 32-bit floats), or a NumPy array of fbank features\n"
     "                   (.npy, float32, frames of 10 ms x bins)\n"
-    "  --kernels NAME   avx512vnni, avx2 or portable (default: the best that this machine has)\n"
+    "  --kernels NAME   avx512vnni, avx2, dotprod or portable (default: the best that this machine has)\n"
     "  --help           this text\n";
 
 struct Free {
