@@ -36,7 +36,8 @@ typedef struct dualmode_info {
   float sparsity;
 } dualmode_info;
 
-/* Opens a model.  `kernels` is "avx512vnni", "avx2", "dotprod" (ARM) or "portable", or NULL for the best that this machine has. */
+/* Opens a model.  `kernels` is "avx512vnni", "avx2", "dotprod" (ARM) or "portable", or NULL for the best that this
+ * machine has. */
 DUALMODE_API dualmode_device *dualmode_open(const char *path, const char *kernels, char *error, size_t error_size);
 DUALMODE_API dualmode_device *dualmode_open_memory(const void *data, size_t size, const char *kernels, char *error,
                                                    size_t error_size);

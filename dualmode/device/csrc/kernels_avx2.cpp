@@ -51,6 +51,13 @@ struct Dot<4> {
   }
 };
 
+// The packing instructions work on each 128 bits by itself, which is the order that is wanted.
+template <class V>
+inline V interleave(const V* four) {
+  return (V)_mm256_packs_epi16(_mm256_packs_epi32((__m256i)four[0], (__m256i)four[1]),
+                               _mm256_packs_epi32((__m256i)four[2], (__m256i)four[3]));
+}
+
 template <int L, class V>
 inline V reciprocal(V x) {
   return 1.0f / x;

@@ -65,6 +65,13 @@ struct Dot<4> {
   }
 };
 
+// The packing instructions work on each 128 bits by itself, which is the order that is wanted.
+template <class V>
+inline V interleave(const V* four) {
+  return (V)_mm512_packs_epi16(_mm512_packs_epi32((__m512i)four[0], (__m512i)four[1]),
+                               _mm512_packs_epi32((__m512i)four[2], (__m512i)four[3]));
+}
+
 template <int L, class V>
 inline V reciprocal(V x) {
   V estimate;  // 14 bits, and twice as many after a step of Newton's method

@@ -25,6 +25,17 @@ struct Dot {
   }
 };
 
+// Bytes of four frames' inputs, frame by frame.
+template <class V>
+inline V interleave(const V* four) {
+  int8_t bytes[16];
+  for (int frame = 0; frame < 4; ++frame)
+    for (int input = 0; input < 4; ++input) bytes[4 * frame + input] = int8_t(four[frame][input]);
+  V v;
+  __builtin_memcpy(&v, bytes, 16);
+  return v;
+}
+
 template <int L, class V>
 inline V reciprocal(V x) {
   return 1.0f / x;
