@@ -53,7 +53,8 @@ void damage(Bytes& file, Random& random) {
         if (at / 4 * 4 + 4 <= file.size()) put(file.data() + at / 4 * 4, odd[random(sizeof odd / sizeof *odd)]);
         break;
       default:
-        if (at / 4 * 4 + 4 <= file.size()) put(file.data() + at / 4 * 4, get(file.data() + at / 4 * 4) + uint32_t(random(5)) - 2);
+        if (uint8_t* word = file.data() + at / 4 * 4; at / 4 * 4 + 4 <= file.size())
+          put(word, get(word) + uint32_t(random(5)) - 2);
     }
   }
 }
@@ -85,7 +86,8 @@ int main(int count, char** words) {
     damage(file, random);
     if (random(2)) repair(file);
     char error[512] = {};
-    dualmode_device* device = dualmode_open_memory(file.data(), file.size(), i % 2 ? nullptr : "portable", error, sizeof error);
+    const char* kernels = i % 2 ? nullptr : "portable";
+    dualmode_device* device = dualmode_open_memory(file.data(), file.size(), kernels, error, sizeof error);
     if (!device) {
       ++refused;
       if (!error[0] || std::strchr(error, '\n')) return 3;

@@ -19,7 +19,9 @@ uint32_t number(const uint8_t* p, size_t bytes) {
 
 }  // namespace
 
-bool is_npy(const std::vector<uint8_t>& bytes) { return bytes.size() >= 6 && !std::memcmp(bytes.data(), "\x93NUMPY", 6); }
+bool is_npy(const std::vector<uint8_t>& bytes) {
+  return bytes.size() >= 6 && !std::memcmp(bytes.data(), "\x93NUMPY", 6);
+}
 
 std::vector<float> read_wav(const std::vector<uint8_t>& bytes) {
   const uint8_t* p = bytes.data();

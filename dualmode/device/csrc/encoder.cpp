@@ -62,8 +62,8 @@ void Encoder::multiply(const OwnedMatrix& matrix, const Rows& x, Rows& y, size_t
 }
 
 void Encoder::normalise(const Rows& from, const Norm& norm, Rows& to, size_t count, bool silu) {
-  k_.layer_norm(from.data(), from.stride(), norm.weight.data(), norm.bias.data(), to.data(), to.stride(), count, c_.size,
-                silu);
+  k_.layer_norm(from.data(), from.stride(), norm.weight.data(), norm.bias.data(), to.data(), to.stride(), count,
+                c_.size, silu);
 }
 
 size_t Encoder::run(const float* features, size_t frames) {

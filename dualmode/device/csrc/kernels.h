@@ -75,8 +75,8 @@ struct Kernels {
                    size_t width, size_t channels);
 };
 
-// Returns the kernels called `name` ("avx512vnni", "avx2", "dotprod", "portable"), the best ones if `name` is null, or null if this
-// machine or this build has none of that name.
+// Returns the kernels called `name` ("avx512vnni", "avx2", "dotprod", "portable"), the best ones if `name` is null, or
+// null if this machine or this build has none of that name.
 const Kernels* find_kernels(const char* name);
 
 const Kernels* portable_kernels();

@@ -169,8 +169,10 @@ class Reader {
     if (taken_ == count_) refuse("it lacks the section " + name);
     const uint8_t* p = data_ + kFixed + kEntry * taken_++;
     const uint8_t* q = p + kName;
-    const Entry e{std::string(p, q), u32(q), u32(q + 4), u32(q + 8), u32(q + 12), u32(q + 16), u32(q + 20), u64(q + 24), u64(q + 32)};
-    if (e.name != name + std::string(kName - name.size(), '\0')) refuse("it has another section where " + name + " must be");
+    const Entry e{std::string(p, q), u32(q),      u32(q + 4),  u32(q + 8), u32(q + 12),
+                  u32(q + 16),       u32(q + 20), u64(q + 24), u64(q + 32)};
+    const std::string filled = name + std::string(kName - name.size(), '\0');
+    if (e.name != filled) refuse("it has another section where " + name + " must be");
     if (e.rows != rows || e.columns != columns)
       refuse("the section " + name + " is " + std::to_string(e.rows) + " x " + std::to_string(e.columns) + ", not " +
              std::to_string(rows) + " x " + std::to_string(columns));
