@@ -12,8 +12,8 @@ from typing import Any, TextIO
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it replaces ``path``, on any error it is removed.
 
-    >>> with atomic_path("/tmp/example.bin") as tmp:
-    ...     _ = tmp.write_bytes(b"whole or not at all")
+    with atomic_path("weights.bin") as tmp:
+        tmp.write_bytes(b"whole or not at all")
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

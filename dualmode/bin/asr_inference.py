@@ -14,7 +14,7 @@ from dualmode.errors import UserError
 from dualmode.files import atomic_write, write_json
 from dualmode.progress import progress
 
-DEFAULTS = {"sparsity": 0.0, "chunk_ms": None, "left_ms": None, "batch_size": 1, "threads": 0}
+DEFAULTS = {"sparsity": 0.0, "chunk_ms": None, "left_ms": None, "right_ms": 0, "batch_size": 1, "threads": 0}
 
 
 def get_parser():
@@ -23,8 +23,8 @@ def get_parser():
         "--config",
         type=existing_file,
         required=True,
-        help="YAML: sparsity (0: dense), chunk_ms and left_ms (null: full context), batch_size (utterances), "
-        "threads (0: all cores)",
+        help="YAML: sparsity (0: dense), chunk_ms and left_ms (null: full context), right_ms (look-ahead), "
+        "batch_size (utterances), threads (0: all cores)",
     )
     parser.add_argument("--model", type=existing_dir, required=True, help="model folder of dualmode.bin.asr_train")
     parser.add_argument("--checkpoint", help="file in it; by default the best one")
@@ -68,7 +68,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         features = kaldiio.load_scp(str(args.data / "feats.scp"))
     except FileNotFoundError:
         raise UserError(f"there is no {args.data / 'feats.scp'}: run stage 1, or dualmode.bin.make_fbank") from None
-    subnet = Subnet(float(settings["sparsity"]), Context.from_ms(settings["chunk_ms"], settings["left_ms"]))
+    subnet = Subnet(
+        float(settings["sparsity"]), Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["right_ms"])
+    )
     loaded = load_recogniser(args.model, subnet, args.checkpoint, args.force)
     as_dense = Subnet(0.0, subnet.context)  # its masks are multiplied in already
 
@@ -97,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "subnet": args.config.stem.removeprefix("decode_"),
             "sparsity": subnet.sparsity,
             "chunk_ms": subnet.context.chunk_ms,
-            "lookahead_ms": None if subnet.context.chunk is None else 0,
+            "lookahead_ms": subnet.context.right_ms,
             "left_ms": subnet.context.left_ms,
             "params_total": loaded.parameters_total,
             "params_kept": loaded.parameters_kept,

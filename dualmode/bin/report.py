@@ -38,7 +38,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--command",
         action="append",
         metavar="TEXT",
-        help="command line that made the model, shown before those of decoding and of this report; may be repeated",
+        help="command line that made all this, shown in the place of this report's own; may be repeated",
     )
     parser.add_argument(
         "--config",
@@ -57,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = [decode.row() for decode in decodes]
     notes = [*(args.note or ()), *rejection_notes(decodes, args.data_dir)]
     commands = [*(args.command or ()), *(decode.meta["command"] for decode in decodes)]
-    commands.append(shlex.join(["python", "-m", "dualmode.bin.report", *argv]))
+    if not args.command:  # a recipe's command writes this report as well
+        commands.append(shlex.join(["python", "-m", "dualmode.bin.report", *argv]))
     seeds = {decode.meta["seed"] for decode in decodes}
     configs = [*(args.config or ()), *filter(Path.is_file, [args.exp / "config.yaml"])]
     origin = provenance(list(dict.fromkeys(commands)), seeds.pop() if len(seeds) == 1 else None, configs)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from dualmode.asr.ctc import BLANK, collapse, greedy
 from dualmode.asr.model import Recogniser
-from dualmode.encoder.frames import EXTRA, FACTOR
+from dualmode.encoder.frames import FACTOR
+from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.supernet.subnet import Subnet
 
 
@@ -40,35 +41,24 @@ class StreamDecoder:
     >>> decoder = StreamDecoder(model, Subnet(0.7, Context(16, 32)))        # doctest: +SKIP
     >>> for piece in pieces_of_features:                                    # doctest: +SKIP
     ...     new_tokens = decoder.accept(piece)
-    >>> last_tokens = decoder.finish()                                      # doctest: +SKIP
+    >>> last_tokens = decoder.accept(last_piece, final=True)                # doctest: +SKIP
     """
 
     def __init__(self, model: Recogniser, subnet: Subnet):
-        self.model, self.subnet = model, subnet
-        self._shift = FACTOR * subnet.context.chunk
-        self._state = model.encoder.init_state(1, subnet.context)
-        self._features = torch.zeros(0, model.encoder.config.input_size)
+        self.model = model
+        self._encoder = StreamingEncoder(model.encoder, subnet)
         self._previous = BLANK
 
-    def accept(self, features: np.ndarray) -> list[int]:
-        """Take more features (frames of 10 ms, bins), of any number; return the tokens that are new."""
-        self._features = torch.cat([self._features, torch.tensor(features)])
-        tokens = []
-        while len(self._features) >= self._shift + EXTRA:
-            tokens += self._decode(self._features[: self._shift + EXTRA])
-            self._features = self._features[self._shift :]
-        return tokens
+    def accept(self, features: np.ndarray, final: bool = False) -> list[int]:
+        """Take more features (frames of 10 ms, bins), of any number; return the tokens that are new.
 
-    def finish(self) -> list[int]:
-        """Decode the last, shorter chunk; return the tokens that are new.  The decoder is used up."""
-        features, self._features = self._features, self._features[:0]
-        return self._decode(features) if len(features) >= FACTOR + EXTRA else []
-
-    @torch.inference_mode()
-    def _decode(self, features: Tensor) -> list[int]:
-        lengths = torch.tensor([len(features)])
-        encoded, _, self._state = self.model.encoder.forward_chunk(features[None], lengths, self._state, self.subnet)
-        best = self.model.posteriors(encoded)[0].argmax(dim=-1).tolist()
+        ``final`` ends the utterance: its last, shorter chunk is decoded, and the decoder is used up.
+        """
+        [encoded] = self._encoder.accept([torch.tensor(features)], [final])
+        if not len(encoded):
+            return []
+        with torch.inference_mode():
+            best = self.model.posteriors(encoded).argmax(dim=-1).tolist()
         tokens = collapse(best, self._previous)
         self._previous = best[-1]
         return tokens
@@ -80,5 +70,5 @@ def decode_stream(model: Recogniser, features: np.ndarray, subnet: Subnet) -> li
     step = FACTOR * subnet.context.chunk
     tokens = []
     for start in range(0, len(features), step):
-        tokens += decoder.accept(features[start : start + step])
-    return tokens + decoder.finish()
+        tokens += decoder.accept(features[start : start + step], final=start + step >= len(features))
+    return tokens

@@ -54,30 +54,46 @@ def check_trained(model: Recogniser, subnet: Subnet) -> None:
         )
 
 
-def load_recogniser(folder: Path, subnet: Subnet, checkpoint: str | None = None, force: bool = False):
-    """Load the model folder of a fine-tuning as ``subnet``.
+def load_supernet(folder: Path, checkpoint: str | None = None) -> tuple[Recogniser, Tokenizer, Path, dict]:
+    """Load the model folder of a fine-tuning with all its sub-networks.
 
     Args:
         folder: holds config.yaml, tokens/ and checkpoints.
-        subnet: which weights and context.
         checkpoint: file in ``folder``; by default the best one.
-        force: also run it as a sub-network that it was not trained as.
+
+    Returns:
+        the model in evaluation mode, its tokenizer, the checkpoint's path, and the training's configuration.
 
     Raises:
-        UserError: something is missing or damaged, does not fit together, or was not trained.
+        UserError: something is missing or damaged, or does not fit together.
     """
     config = read_yaml(folder / "config.yaml")
     tokenizer = Tokenizer.load(folder / "tokens")
     model = build_recogniser(config, tokenizer.tokens)
     path = find_checkpoint(folder, checkpoint)
     load_into(model, load_weights(path), path)
-    encoder = model.encoder.config
-    check_masks(model, encoder.sparsities, encoder.block)
+    check_masks(model, model.encoder.config.sparsities, model.encoder.config.block)
+    return model.eval(), tokenizer, path, config
+
+
+def load_recogniser(folder: Path, subnet: Subnet, checkpoint: str | None = None, force: bool = False):
+    """Load the model folder of a fine-tuning as ``subnet``.
+
+    Args:
+        folder, checkpoint: see :func:`load_supernet`.
+        subnet: which weights and context.
+        force: also run it as a sub-network that it was not trained as.
+
+    Raises:
+        UserError: as :func:`load_supernet`, or the sub-network was not trained.
+    """
+    model, tokenizer, path, config = load_supernet(folder, checkpoint)
     if not force:
         check_trained(model, subnet)
+    encoder = model.encoder.config
     level = encoder.level(subnet.sparsity)
     loaded = LoadedRecogniser(
-        model=model.eval(),
+        model=model,
         tokenizer=tokenizer,
         subnet=subnet,
         parameters_total=kept_parameters(model, 0),

@@ -34,11 +34,17 @@ class EncoderConfig:
         kernel_size: taps of the depthwise convolution, in frames of 40 ms; odd.
         subsampling_channels: channels of the two convolutions that subsample.
         dropout_rate: dropout after every module and inside the feed-forward modules.
+        layer_drop_rate: share of the blocks that a branch of a training batch skips (Fan et al. 2020).
+        gradient_checkpointing: keep only the blocks' inputs for the backward pass and compute the rest again: less
+            memory, about a third more time.
+        training_precision: "fp32", or "bf16" for matrix products of the training in bfloat16, on a device that is fast
+            at it; weights, norms, losses, and everything outside the training stay in float32.
+        separate_norms: whether each sub-network has LayerNorm parameters of its own.
         sparsities: targets of the masks, ascending, as shares of pruned weights of the blocks' Linear layers.
         block: rows (outputs) x columns (inputs) of weights that are pruned together.
-        chunk_ms: chunks that the sparse streaming branch is trained with, one drawn for each batch; the first one is
-            used for validation.
-        left_ms: left contexts drawn with them.
+        chunk_ms: chunks that the sparse streaming branch is trained with, one drawn for each batch; validation uses the
+            first.  None in the list is the full context.
+        left_ms, right_ms: left contexts and look-aheads past the chunk, drawn with them.
     """
 
     input_size: int = 80
@@ -49,10 +55,15 @@ class EncoderConfig:
     kernel_size: int = 15
     subsampling_channels: int = 64
     dropout_rate: float = 0.1
+    layer_drop_rate: float = 0.0
+    gradient_checkpointing: bool = False
+    training_precision: str = "fp32"
+    separate_norms: bool = True
     sparsities: Sequence[float] = (0.7,)
     block: Sequence[int] = (8, 4)
-    chunk_ms: Sequence[float] = (640,)
+    chunk_ms: Sequence[float | None] = (640,)
     left_ms: Sequence[float] = (1280,)
+    right_ms: Sequence[float] = (0,)
 
     def __post_init__(self):
         for name in (
@@ -67,7 +78,7 @@ class EncoderConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise UserError(f"encoder_conf: {name} is {value!r}: it must be a whole number of at least 1")
-        for name in ("sparsities", "block", "chunk_ms", "left_ms"):
+        for name in ("sparsities", "block", "chunk_ms", "left_ms", "right_ms"):
             value = getattr(self, name)
             if isinstance(value, (str, int, float)) or not value:
                 raise UserError(f"encoder_conf: {name} is {value!r}: it must be a list of at least one number")
@@ -79,8 +90,14 @@ class EncoderConfig:
             )
         if self.kernel_size % 2 == 0:
             raise UserError(f"encoder_conf: kernel_size is {self.kernel_size}: it must be odd")
-        if not 0.0 <= self.dropout_rate < 1.0:
-            raise UserError(f"encoder_conf: dropout_rate is {self.dropout_rate}: it must be at least 0 and below 1")
+        for name in ("dropout_rate", "layer_drop_rate"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise UserError(f"encoder_conf: {name} is {getattr(self, name)}: it must be at least 0 and below 1")
+        if self.training_precision not in ("fp32", "bf16"):
+            raise UserError(f"encoder_conf: training_precision is {self.training_precision!r}: it must be fp32 or bf16")
+        for name in ("gradient_checkpointing", "separate_norms"):
+            if not isinstance(getattr(self, name), bool):
+                raise UserError(f"encoder_conf: {name} is {getattr(self, name)!r}: it must be true or false")
         if list(self.sparsities) != sorted(set(self.sparsities)) or not all(0 < s < 1 for s in self.sparsities):
             raise UserError(
                 f"encoder_conf: sparsities is {list(self.sparsities)}: it must ascend strictly between 0 and 1 "
@@ -88,14 +105,26 @@ class EncoderConfig:
             )
         if len(self.block) != 2 or not all(isinstance(size, int) and size > 0 for size in self.block):
             raise UserError(f"encoder_conf: block is {list(self.block)}: it must be [rows, columns], both at least 1")
-        for context in self.contexts:  # builds every one, which checks it
-            if context.left is None or context.chunk is None:
-                raise UserError("encoder_conf: chunk_ms and left_ms list numbers of ms; the full context needs none")
+        if self.chunk_ms[0] is None:
+            raise UserError(
+                "encoder_conf: chunk_ms begins with null: the first one is the streaming context of validation"
+            )
+        for name in ("left_ms", "right_ms"):
+            if None in getattr(self, name):
+                raise UserError(f"encoder_conf: {name} lists numbers of ms, not null")
+        self.contexts  # builds every one, which checks it  # noqa: B018
 
     @property
     def contexts(self) -> list[Context]:
-        """Every chunked context that is trained."""
-        return [Context.from_ms(chunk, left) for chunk in self.chunk_ms for left in self.left_ms]
+        """Every context that the sparse branch is trained with."""
+        chunked = [
+            Context.from_ms(chunk, left, right)
+            for chunk in self.chunk_ms
+            if chunk is not None
+            for left in self.left_ms
+            for right in self.right_ms
+        ]
+        return chunked + [Context()] * (None in self.chunk_ms)
 
     def level(self, sparsity: float) -> int:
         """Return the index that :class:`MaskedLinear` knows ``sparsity`` by.
@@ -115,11 +144,19 @@ class EncoderConfig:
         return Subnet(self.sparsities[0], self.contexts[0])
 
     def sample_subnet(self) -> Subnet:
-        """Draw a sparse streaming sub-network from torch's seeded generator, each combination equally likely."""
-        contexts = self.contexts
-        draw = torch.randint(len(self.sparsities) * len(contexts), ()).item()
-        return Subnet(self.sparsities[draw // len(contexts)], contexts[draw % len(contexts)])
+        """Draw a sparse sub-network from torch's seeded generator.
+
+        Each sparsity is equally likely, each entry of ``chunk_ms`` too, and each left context and look-ahead with it.
+        """
+        sparsity, chunk = _draw(self.sparsities), _draw(self.chunk_ms)
+        if chunk is None:
+            return Subnet(sparsity, Context())
+        return Subnet(sparsity, Context.from_ms(chunk, _draw(self.left_ms), _draw(self.right_ms)))
 
     def to_dict(self) -> dict:
         """Return the configuration as plain lists and numbers, for YAML and JSON."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+def _draw(values: Sequence):
+    return values[torch.randint(len(values), ()).item()] if len(values) > 1 else values[0]

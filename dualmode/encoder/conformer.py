@@ -1,9 +1,10 @@
 """The dual-mode Conformer encoder: one set of weights, run as any :class:`Subnet`.
 
 Blocks are those of Gulati et al. (2020), "Conformer", with rotary positions, LayerNorm (with a row for each mask)
-instead of BatchNorm, and a convolution that respects chunks.  Two passes compute the same function of the features:
+instead of BatchNorm, and a convolution that respects chunks.  Two passes run the same blocks over the same features,
+arranged by :mod:`dualmode.encoder.layout`:
 
-    encode()         all frames of a batch at once, with masks
+    encode()         all frames of a batch at once
     forward_chunk()  one chunk of each stream, with caches
 """
 
@@ -12,13 +13,16 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from dualmode.encoder.attention import Attention, AttentionPlan, Rotation
+from dualmode.encoder.attention import Attention
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.convolution import Convolution
 from dualmode.encoder.dropout import Dropout
 from dualmode.encoder.frames import EXTRA, FACTOR, subsampled
+from dualmode.encoder.layout import ParallelChunks, StreamingChunk, WholeUtterances, as_factor, never_empty
 from dualmode.encoder.padding import valid_frames
+from dualmode.encoder.rotation import Rotation
 from dualmode.encoder.state import StreamState
 from dualmode.encoder.subsampling import GlobalNorm, Subsampling
 from dualmode.errors import UserError
@@ -49,30 +53,18 @@ class Block(nn.Module):
         size, levels = config.output_size, len(config.sparsities)
         self.ffn1 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
         self.attention = Attention(size, config.attention_heads, levels)
-        self.convolution = Convolution(size, config.kernel_size, levels)
+        self.convolution = Convolution(size, config.kernel_size, levels, config.separate_norms)
         self.ffn2 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
-        self.norms = nn.ModuleList(SubnetNorm(size, levels) for _ in range(5))
+        self.norms = nn.ModuleList(SubnetNorm(size, levels, config.separate_norms) for _ in range(5))
         self.dropout = Dropout(config.dropout_rate)
 
-    def forward(self, x: Tensor, level: int, valid: Tensor, plan: AttentionPlan) -> Tensor:
-        """Map x (batch, frames, d) to the same shape."""
-        x = x + 0.5 * self.dropout(self.ffn1(self.norms[0](x, level), level))
-        x = x + self.dropout(self.attention(self.norms[1](x, level), level, plan))
-        x = x + self.dropout(self.convolution(self.norms[2](x, level), level, valid, plan.context.chunk))
-        x = x + 0.5 * self.dropout(self.ffn2(self.norms[3](x, level), level))
+    def forward(self, x: Tensor, level: int, layout) -> Tensor:
+        """Map x (rows, frames, d) to the same shape; ``layout`` is one of :mod:`dualmode.encoder.layout`."""
+        x = torch.add(x, self.dropout(self.ffn1(self.norms[0](x, level), level)), alpha=0.5)
+        x = x + self.dropout(self.attention(self.norms[1](x, level), level, layout))
+        x = x + self.dropout(self.convolution(self.norms[2](x, level), level, layout))
+        x = torch.add(x, self.dropout(self.ffn2(self.norms[3](x, level), level)), alpha=0.5)
         return self.norms[4](x, level)
-
-    def forward_chunk(self, x, level, valid, allowed, rotation, keys, values, before):
-        """Map one chunk x (batch, frames, d) of a stream to the same shape; also returns the three new caches."""
-        x = x + 0.5 * self.ffn1(self.norms[0](x, level), level)
-        mixed, keys, values = self.attention.forward_chunk(
-            self.norms[1](x, level), level, keys, values, allowed, rotation
-        )
-        x = x + mixed
-        mixed, before = self.convolution.forward_chunk(self.norms[2](x, level), level, valid, before)
-        x = x + mixed
-        x = x + 0.5 * self.ffn2(self.norms[3](x, level), level)
-        return self.norms[4](x, level), keys, values, before
 
 
 class DualModeEncoder(nn.Module):
@@ -113,7 +105,8 @@ class DualModeEncoder(nn.Module):
         short = FACTOR + EXTRA - x.shape[1]
         if short > 0:
             x = F.pad(x, (0, 0, 0, short))
-        return self.subsampling(x), subsampled(lengths)
+        with self._precision(x.device):
+            return self.subsampling(x).float(), subsampled(lengths)
 
     def encode(self, x: Tensor, lengths: Tensor, subnet: Subnet) -> Tensor:
         """Run the blocks over whole utterances, as ``subnet``.
@@ -127,12 +120,34 @@ class DualModeEncoder(nn.Module):
             (batch, frames, d); what lies past an utterance's length has no meaning.
         """
         level = self.config.level(subnet.sparsity)
-        valid = valid_frames(lengths, x.shape[1])
-        plan = AttentionPlan.make(lengths, x.shape[1], subnet.context, self.head_size, x.dtype)
-        x = self.dropout(x)
-        for block in self.blocks:
-            x = block(x, level, valid, plan)
-        return x
+        layout = self.layout(lengths, x.shape[1], subnet.context)
+        x = layout.arrange(self.dropout(x))
+        with self._precision(x.device):
+            for block in self.blocks:
+                x = self._run(block, x, level, layout)
+        return layout.restore(x)
+
+    def _run(self, block: Block, x: Tensor, level: int, layout) -> Tensor:
+        """Run one block, with what training may do about it."""
+        if not self.training:
+            return block(x, level, layout)
+        if self.config.layer_drop_rate and torch.rand(()).item() < self.config.layer_drop_rate:
+            return x
+        if self.config.gradient_checkpointing:
+            return checkpoint(block, x, level, layout, use_reentrant=False)
+        return block(x, level, layout)
+
+    def _precision(self, device: torch.device) -> torch.autocast:
+        """Return the context in which training multiplies matrices, in bfloat16 if the configuration says so."""
+        lower = self.training and self.config.training_precision == "bf16"
+        return torch.autocast(device.type, torch.bfloat16, enabled=lower or torch.is_autocast_enabled(device.type))
+
+    def layout(self, lengths: Tensor, frames: int, context: Context) -> WholeUtterances | ParallelChunks:
+        """Return how the parallel pass over a batch with ``lengths`` (batch,) of ``frames`` frames is arranged."""
+        dtype = self.normalize.mean.dtype
+        if context.chunk is None:
+            return WholeUtterances.make(lengths, frames, self.head_size, dtype)
+        return ParallelChunks.make(lengths, frames, context, self.head_size, dtype)
 
     def forward(self, features: Tensor, lengths: Tensor, subnet: Subnet = DENSE) -> tuple[Tensor, Tensor]:
         """Map features (batch, feature frames, bins) to (batch, frames of 40 ms, d) and the real frames of each."""
@@ -143,53 +158,50 @@ class DualModeEncoder(nn.Module):
         """Return the state of ``batch`` streams that have heard nothing.
 
         Raises:
-            UserError: the context is not streamable: full, or chunks with an unlimited left context.
+            UserError: the full context cannot be streamed.
         """
-        if context.chunk is None or context.left is None:
-            raise UserError(f"streaming needs a chunk and a limited left context, not: {context}")
+        if context.chunk is None:
+            raise UserError(f"streaming needs a chunk; this sub-network has the {context}")
         config, like = self.config, self.normalize.mean
-        cache = like.new_zeros(config.num_blocks, batch, config.attention_heads, context.left, self.head_size)
+        cache = like.new_zeros(batch, config.num_blocks, context.left, config.attention_heads, self.head_size)
         return StreamState(
             keys=cache,
             values=cache,
-            convolution=like.new_zeros(config.num_blocks, batch, config.kernel_size // 2, config.output_size),
+            convolution=like.new_zeros(batch, config.num_blocks, config.kernel_size // 2, config.output_size),
             seen=torch.zeros(batch, dtype=torch.long, device=like.device),
         )
 
     def forward_chunk(
         self, features: Tensor, lengths: Tensor, state: StreamState, subnet: Subnet
     ) -> tuple[Tensor, Tensor, StreamState]:
-        """Encode the next chunk of each stream of a batch.
+        """Encode the next chunk of each stream of a batch; :class:`StreamingEncoder` cuts audio into these.
 
         Args:
-            features: (batch, 4 * chunk + 3, bins), or fewer frames in the last chunk; the next call starts 4 * chunk
-                feature frames later, so that chunks overlap by 3::
+            features: (batch, 4 * (chunk + right) + 3, bins), or fewer near the end; the next call starts 4 * chunk
+                feature frames later::
 
-                    chunk 0   |--------------|...
-                    chunk 1                  |--------------|...
+                    call 0   |---- chunk ----|- right -|...
+                    call 1                   |---- chunk ----|- right -|...
 
-            lengths: (batch,), real feature frames of each; fewer than ``4 * chunk + 3`` end that stream.
+            lengths: (batch,), real feature frames of each; fewer than the above only where the stream ends.
             state: as :meth:`init_state` or the call before gave it.
             subnet: the same at every call of a stream.
 
         Returns:
-            (batch, frames, d), the real frames of each stream (batch,), and the new state.
+            (batch, up to chunk frames, d), the real frames of each stream (batch,), and the new state.
         """
-        level, left = self.config.level(subnet.sparsity), subnet.context.left
+        level, context = self.config.level(subnet.sparsity), subnet.context
         x, lengths = self.embed(features, lengths)
         frames = x.shape[1]
         valid = valid_frames(lengths, frames)
-        cached = torch.arange(left, device=lengths.device) >= left - state.seen[:, None]
-        allowed = torch.cat([cached, valid], dim=1)[:, None, None, :]
-        allowed = allowed | ~allowed.any(dim=-1, keepdim=True)
-        rotation = Rotation.at(torch.arange(left + frames, device=x.device), self.head_size, x.dtype)
-        keys, values, convolution = [], [], []
+        exists = torch.arange(context.left, device=x.device) >= context.left - state.seen[:, None]
+        allowed = never_empty(torch.cat([exists, valid], dim=1))
+        rotation = Rotation.at(torch.arange(context.left + frames, device=x.device), self.head_size, x.dtype)
+        real = as_factor(valid, x.dtype)
+        caches = []
         for index, block in enumerate(self.blocks):
-            x, key, value, before = block.forward_chunk(
-                x, level, valid, allowed, rotation, state.keys[index], state.values[index], state.convolution[index]
-            )
-            keys.append(key)
-            values.append(value)
-            convolution.append(before)
-        state = StreamState(torch.stack(keys), torch.stack(values), torch.stack(convolution), state.seen + lengths)
-        return x, lengths, state
+            layout = StreamingChunk(context, real, allowed, rotation, state.cache(index))
+            x = block(x, level, layout)
+            caches.append(layout.cache)
+        lengths = lengths.clamp(max=context.chunk)
+        return x[:, : context.chunk], lengths, StreamState.join(caches, state.seen + lengths)

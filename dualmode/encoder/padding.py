@@ -14,19 +14,17 @@ def valid_frames(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
-def windows(x: Tensor, chunk: int, before: int) -> Tensor:
-    """Cut x (batch, frames, ...) into overlapping windows, one a chunk, each with the frames before its chunk.
+def windows(x: Tensor, size: int, step: int) -> Tensor:
+    """Cut x (batch, frames, ...) into windows of ``size`` frames, one every ``step`` frames.
 
-    ``frames`` must be a multiple of ``chunk``; what lies before the first frame is zero.  With ``chunk=2, before=1``::
+    With ``size=3, step=2``::
 
-        a b c d   ->   0ab  bcd
+        a b c d e   ->   abc  cde
 
     Returns:
-        (batch, frames / chunk, before + chunk, ...)
+        (batch, (frames - size) // step + 1, size, ...)
     """
-    batch, frames, *rest = x.shape
-    padded = torch.cat([x.new_zeros(batch, before, *rest), x], dim=1)
-    return padded.unfold(1, before + chunk, chunk).movedim(-1, 2)
+    return x.unfold(1, size, step).movedim(-1, 2)
 
 
 def pad_frames(x: Tensor, multiple: int) -> Tensor:

@@ -1,8 +1,16 @@
-"""What a stream remembers between two chunks: fixed in size, however long the stream."""
+"""What streams remember between two chunks: fixed in size, however long the stream."""
 
 from dataclasses import dataclass
 
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
+
+from dualmode.encoder.layout import Cache
+from dualmode.errors import UserError
+
+FIELDS = ("keys", "values", "convolution", "seen")
 
 
 @dataclass(frozen=True)
@@ -10,8 +18,8 @@ class StreamState:
     """Caches of a batch of streams, which may differ in age.
 
     Attributes:
-        keys, values: (blocks, batch, heads, left, head size), the last ``left`` frames, keys not rotated.
-        convolution: (blocks, batch, kernel // 2, d), gated input of the depthwise convolutions.
+        keys, values: (batch, blocks, left, heads, head size), the last ``left`` frames, keys not rotated.
+        convolution: (batch, blocks, kernel // 2, d), gated input of the depthwise convolutions.
         seen: (batch,), encoder frames so far; tells which cached frames exist.
     """
 
@@ -19,3 +27,51 @@ class StreamState:
     values: Tensor
     convolution: Tensor
     seen: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of streams."""
+        return len(self.seen)
+
+    def cache(self, block: int) -> Cache:
+        """Return what the block of this index keeps."""
+        return Cache(self.keys[:, block], self.values[:, block], self.convolution[:, block])
+
+    @classmethod
+    def join(cls, caches: list[Cache], seen: Tensor) -> "StreamState":
+        """Build the state from the caches of all blocks."""
+        keys, values, convolution = (
+            torch.stack([getattr(cache, name) for cache in caches], dim=1) for name in FIELDS[:3]
+        )
+        return cls(keys, values, convolution, seen)
+
+    def select(self, streams: Tensor) -> "StreamState":
+        """Return the state of some streams, (n,) indices, in that order."""
+        return StreamState(*(getattr(self, name)[streams] for name in FIELDS))
+
+    def put(self, streams: Tensor, state: "StreamState") -> "StreamState":
+        """Return this state with ``state`` in the places of ``streams``, (n,) indices."""
+        return StreamState(
+            *(getattr(self, name).index_copy(0, streams, getattr(state, name)) for name in FIELDS),
+        )
+
+    def reset(self, stream: int) -> "StreamState":
+        """Return this state with one stream as if it had heard nothing; the others go on."""
+        fresh = StreamState(*(torch.zeros_like(getattr(self, name)[:1]) for name in FIELDS))
+        return self.put(torch.tensor([stream], device=self.seen.device), fresh)
+
+    def to_bytes(self) -> bytes:
+        """Return the state as a safetensors file, to go on elsewhere or later."""
+        return save({name: getattr(self, name).contiguous() for name in FIELDS})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "StreamState":
+        """Read what :meth:`to_bytes` wrote.
+
+        Raises:
+            UserError: it is something else, or damaged.
+        """
+        try:
+            tensors = load(data)
+            return cls(*(tensors[name] for name in FIELDS))
+        except (SafetensorError, KeyError) as error:
+            raise UserError(f"this is not the state of a stream: {error}") from error

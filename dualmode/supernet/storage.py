@@ -48,7 +48,8 @@ def stored_tensors(model: nn.Module, level: int, block: Sequence[int]) -> dict[s
             tensors[f"{name}.weight{VALUES}"] = _to_blocks(layer.weight.detach(), block)[kept]
             tensors[f"{name}.weight{BITMAP}"] = torch.from_numpy(np.packbits(kept.numpy()))
     for name, norm in own_norms(model):
-        tensors[f"{name}.weight"], tensors[f"{name}.bias"] = norm.weight.detach()[level], norm.bias.detach()[level]
+        row = norm.row(level)
+        tensors[f"{name}.weight"], tensors[f"{name}.bias"] = norm.weight.detach()[row], norm.bias.detach()[row]
     return {name: tensor.contiguous() for name, tensor in tensors.items() if not name.endswith("_extra_state")}
 
 
@@ -117,4 +118,4 @@ def materialise(model: nn.Module, level: int) -> None:
     for _, layer in prunable(model):
         layer.weight.copy_(layer.weight_at(level))
     for _, norm in own_norms(model):
-        norm.weight[0], norm.bias[0] = norm.weight[level], norm.bias[level]
+        norm.weight[0], norm.bias[0] = norm.weight[norm.row(level)], norm.bias[norm.row(level)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dualmode.errors import UserError
 
 FRAME_MS = 40  # one encoder frame: four 10 ms feature frames
+LAST_FRAME_MS = 37.5  # audio that an encoder frame needs beyond its 40 ms
 
 
 def frames_from_ms(ms: float, what: str) -> int:
@@ -39,32 +40,48 @@ class Context:
         E   x x x x x
         H         x x x x x
 
+    With ``right=1``, A to C see D as well, D to F see G, and so on: the look-ahead past the chunk.  It costs
+    ``right`` more frames of waiting, and ``right / chunk`` more computation, since every block computes the frames
+    looked ahead at once more for the chunk that they belong to.
+
     Args:
         chunk: frames in a chunk; a frame sees its whole chunk.  None is the whole utterance.
-        left: frames seen before the chunk's first one.  None is all of them.
+        left: frames seen before the chunk's first one; a chunk needs it, since a stream's caches are of fixed size.
+        right: frames seen after the chunk's last one.
     """
 
     chunk: int | None = None
     left: int | None = None
+    right: int = 0
 
     def __post_init__(self):
-        if self.chunk is None and self.left is not None:
-            raise UserError(f"a left context of {self.left} frames needs a chunk: the full context sees everything")
-        if self.chunk is not None and self.chunk < 1:
+        if self.chunk is None:
+            if self.left is not None:
+                raise UserError(f"a left context of {self.left} frames needs a chunk: the full context sees everything")
+            if self.right:
+                raise UserError(f"a look-ahead of {self.right} frames needs a chunk: the full context sees everything")
+            return
+        if self.chunk < 1:
             raise UserError(f"the chunk is {self.chunk} frames of {FRAME_MS} ms: it must be at least 1")
-        if self.left is not None and self.left < 0:
+        if self.left is None:
+            raise UserError(
+                f"a chunk of {self.chunk_ms} ms needs a left context, such as 1280 ms: caches are of fixed size"
+            )
+        if self.left < 0:
             raise UserError(f"the left context is {self.left} frames of {FRAME_MS} ms: it must be 0 or more")
+        if self.right < 0:
+            raise UserError(f"the look-ahead is {self.right} frames of {FRAME_MS} ms: it must be 0 or more")
 
     @classmethod
-    def from_ms(cls, chunk_ms: float | None, left_ms: float | None = None) -> "Context":
+    def from_ms(cls, chunk_ms: float | None, left_ms: float | None = None, right_ms: float = 0) -> "Context":
         """Build a context from ms, as users give it.
 
         >>> Context.from_ms(640, 1280)
-        Context(chunk=16, left=32)
+        Context(chunk=16, left=32, right=0)
         """
         chunk = None if chunk_ms is None else frames_from_ms(chunk_ms, "the chunk")
         left = None if left_ms is None else frames_from_ms(left_ms, "the left context")
-        return cls(chunk, left)
+        return cls(chunk, left, frames_from_ms(right_ms, "the look-ahead"))
 
     @property
     def chunk_ms(self) -> int | None:
@@ -74,11 +91,26 @@ class Context:
     def left_ms(self) -> int | None:
         return None if self.left is None else self.left * FRAME_MS
 
+    @property
+    def right_ms(self) -> int | None:
+        return None if self.chunk is None else self.right * FRAME_MS
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Algorithmic latency: the audio heard between a frame's beginning and its output, at most; None if unbounded.
+
+        The frame that opens a chunk waits longest, for chunk and look-ahead, and for the audio that the last of their
+        frames sees past its own 40 ms: 7 feature frames, 10 ms apart and 25 ms long, reach 37.5 ms further.
+
+        >>> Context(16, 32).latency_ms
+        677.5
+        """
+        return None if self.chunk is None else (self.chunk + self.right) * FRAME_MS + LAST_FRAME_MS
+
     def __str__(self) -> str:
         if self.chunk is None:
             return "full context"
-        left = "all" if self.left is None else f"{self.left_ms} ms"
-        return f"chunk {self.chunk_ms} ms, left context {left}, look-ahead past the chunk 0 ms"
+        return f"chunk {self.chunk_ms} ms, left context {self.left_ms} ms, look-ahead past the chunk {self.right_ms} ms"
 
 
 @dataclass(frozen=True)

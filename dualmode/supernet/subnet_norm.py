@@ -14,13 +14,19 @@ class SubnetNorm(nn.Module):
     Args:
         size: of the vectors.
         levels: number of masks; level 0, the dense sub-network, has its row as well.
+        separate: False makes it a common LayerNorm, with one row for all sub-networks.
     """
 
-    def __init__(self, size: int, levels: int):
+    def __init__(self, size: int, levels: int, separate: bool = True):
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(levels + 1, size))
-        self.bias = nn.Parameter(torch.zeros(levels + 1, size))
+        rows = levels + 1 if separate else 1
+        self.weight = nn.Parameter(torch.ones(rows, size))
+        self.bias = nn.Parameter(torch.zeros(rows, size))
+
+    def row(self, level: int) -> int:
+        """Return which row ``level`` uses."""
+        return level if len(self.weight) > 1 else 0
 
     def forward(self, x: Tensor, level: int) -> Tensor:
         """Normalise x (..., size) as ``level`` does."""
-        return F.layer_norm(x, x.shape[-1:], self.weight[level], self.bias[level])
+        return F.layer_norm(x, x.shape[-1:], self.weight[self.row(level)], self.bias[self.row(level)])

@@ -18,6 +18,17 @@ from dualmode.errors import UserError
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.trainer import SupernetTrainer
 
+# Settings of the encoder that two trainings of one model may differ in.
+TRAINING_ONLY = (
+    "dropout_rate",
+    "layer_drop_rate",
+    "gradient_checkpointing",
+    "training_precision",
+    "chunk_ms",
+    "left_ms",
+    "right_ms",
+)
+
 encoder_choices = ClassChoices("encoder", {NAME: EspnetEncoder}, default=NAME)
 
 
@@ -80,7 +91,7 @@ def check_same_encoder(config: EncoderConfig, other: Mapping, folder: Path) -> N
     theirs = from_mapping(EncoderConfig, other.get("encoder_conf") or {}, f"{folder}/config.yaml: encoder_conf")
     mine = config.to_dict()
     for key, value in theirs.to_dict().items():
-        if key not in ("dropout_rate", "chunk_ms", "left_ms") and mine[key] != value:
+        if key not in TRAINING_ONLY and mine[key] != value:
             raise UserError(
                 f"the encoder in {folder} has {key} {value}, but this configuration has {mine[key]}: "
                 "make encoder_conf the same in both YAML files"

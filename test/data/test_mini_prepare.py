@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,12 @@ def test_grammar_is_about_100_plain_words(monkeypatch):
     assert all(word.isalpha() and word.isascii() and word.islower() for word in words)
     assert max(len(text.split()) for text in drawn) <= MAX_WORDS
     assert len(set(sentences(200, "any", frozenset(drawn), distinct=True)) - set(drawn)) == 200
+
+
+def test_every_word_of_the_test_sets_is_trained(monkeypatch):
+    monkeypatch.syspath_prepend(str(PREPARE.parent))
+    from prepare import SIZES, draw_sentences
+
+    texts = draw_sentences({"train": 1440, **SIZES}, seed=1)
+    trained = Counter(word for text in texts["train"] for word in text.split())
+    assert min(trained[word] for name in SIZES for text in texts[name] for word in text.split()) >= 5

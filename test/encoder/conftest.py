@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -17,3 +18,8 @@ def encoder() -> DualModeEncoder:
     )
     estimate_masks(encoder, encoder.config.sparsities, encoder.config.block)
     return encoder.eval()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

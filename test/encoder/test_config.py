@@ -21,6 +21,12 @@ from dualmode.supernet.subnet import Context
         ({"num_blocks": "6"}, "whole number"),
         ({"dropout_rate": 1.0}, "below 1"),
         ({"block": [8]}, "rows, columns"),
+        ({"chunk_ms": [None, 640]}, "begins with null"),
+        ({"left_ms": [None]}, "not null"),
+        ({"right_ms": [-40]}, "look-ahead is -1 frames"),
+        ({"layer_drop_rate": 1.0}, "below 1"),
+        ({"separate_norms": "no"}, "true or false"),
+        ({"training_precision": "fp16"}, "fp32 or bf16"),
     ],
 )
 def test_bad_configurations_are_one_sentence(conf, words):
@@ -34,6 +40,12 @@ def test_a_block_that_does_not_divide_a_layer():
 
 
 def test_every_combination_of_contexts_is_drawn():
-    config = EncoderConfig(chunk_ms=[320, 640], left_ms=[640, 1280], sparsities=[0.5, 0.7])
-    assert config.contexts == [Context(8, 16), Context(8, 32), Context(16, 16), Context(16, 32)]
-    assert len({config.sample_subnet() for _ in range(500)}) == 8
+    config = EncoderConfig(chunk_ms=[320, 640, None], left_ms=[640, 1280], right_ms=[0, 80], sparsities=[0.5, 0.7])
+    assert len(config.contexts) == 9
+    assert config.contexts[:2] == [Context(8, 16, 0), Context(8, 16, 2)]
+    assert config.contexts[-1] == Context()
+    drawn = [config.sample_subnet() for _ in range(1000)]
+    assert {subnet.context for subnet in drawn} == set(config.contexts)
+    assert len(set(drawn)) == 18
+    # Each entry of chunk_ms is as likely as another, whatever goes with it.
+    assert 260 < sum(subnet.context == Context() for subnet in drawn) < 410

@@ -1,0 +1,180 @@
+"""The encoder: training against ESPnet's Conformer, streaming against the parallel pass, and growth with length."""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import torch
+
+from dualmode.bench.timing import interleaved, timed
+from dualmode.encoder.config import EncoderConfig
+from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.frames import FACTOR
+from dualmode.encoder.streaming import StreamingEncoder
+from dualmode.supernet.pruning import estimate_masks
+from dualmode.supernet.subnet import DENSE, Context, Subnet
+
+COLUMNS = ("part", "model", "what", "precision", "audio_s", "ms", "ratio", "peak_mb")
+
+# Width, blocks, feed-forward units, taps; 4 heads each.
+SIZES = {"small": (144, 6, 576, 15), "base": (256, 12, 1024, 31)}
+CHUNK_MS, LEFT_MS, SPARSITY = 640, 1280, 0.7
+SUBNET = Subnet(SPARSITY, Context.from_ms(CHUNK_MS, LEFT_MS))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="timed rounds; the median counts")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES), help="models")
+    parser.add_argument(
+        "--parts", nargs="+", choices=PARTS, default=list(PARTS), help="training, streaming, or growth with length"
+    )
+    parser.add_argument("--device", default="cpu", help="of the training part: cpu or cuda")
+    parser.add_argument("--minutes", nargs="+", type=float, default=[1, 10, 60], help="lengths of the growth part")
+
+
+def measure(args: argparse.Namespace) -> list[dict]:
+    """Return a row for each measurement: ``ms``, and ``ratio`` to the row that it is compared with."""
+    torch.manual_seed(0)
+    return [row for part in args.parts for row in PARTS[part](args)]
+
+
+def build(size: str) -> DualModeEncoder:
+    """Return our encoder with random weights and masks of 70 %."""
+    width, blocks, units, taps = SIZES[size]
+    encoder = DualModeEncoder(
+        EncoderConfig(output_size=width, num_blocks=blocks, linear_units=units, kernel_size=taps, attention_heads=4)
+    )
+    estimate_masks(encoder, encoder.config.sparsities, encoder.config.block)
+    return encoder
+
+
+def build_espnet(size: str) -> torch.nn.Module:
+    """Return ESPnet's Conformer of the same depth, width, feed-forward size and kernel, as its recipes use it."""
+    from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
+
+    width, blocks, units, taps = SIZES[size]
+    return ConformerEncoder(
+        80,
+        output_size=width,
+        attention_heads=4,
+        linear_units=units,
+        num_blocks=blocks,
+        cnn_module_kernel=taps,
+        macaron_style=True,
+        rel_pos_type="latest",
+        pos_enc_layer_type="rel_pos",
+        selfattention_layer_type="rel_selfattn",
+        activation_type="swish",
+    )
+
+
+def training(args: argparse.Namespace) -> list[dict]:
+    """Forward and backward passes over a batch of 16 s: one of ESPnet's encoder, two branches of ours."""
+    features = torch.randn(4, 400, 80, device=args.device)
+    lengths = torch.tensor([400, 390, 380, 370], device=args.device)
+    rows = []
+    for size in args.sizes:
+        ours, espnet = build(size).to(args.device), build_espnet(size).to(args.device)
+
+        passes = {"ESPnet, one pass": partial(one_pass, espnet), "ours, two branches": partial(two_branches, ours)}
+        runs = {
+            (name, precision): partial(step, loss, features, lengths, precision == "bf16")
+            for name, loss in passes.items()
+            for precision in ("fp32", "bf16")
+        }
+        seconds = interleaved(runs, args.rounds)
+        for (name, precision), run in runs.items():
+            row = {"part": "training", "model": size, "what": name, "precision": precision, "audio_s": 16.0}
+            row["ms"] = 1000 * seconds[name, precision]
+            row["ratio"] = seconds[name, precision] / seconds["ESPnet, one pass", precision]
+            if args.device != "cpu":
+                torch.cuda.reset_peak_memory_stats()
+                run()
+                row["peak_mb"] = torch.cuda.max_memory_allocated() / 1e6
+            rows.append(row)
+    return rows
+
+
+def one_pass(encoder: torch.nn.Module, features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Return something to differentiate of ESPnet's encoder."""
+    return encoder(features, lengths)[0].float().square().mean()
+
+
+def two_branches(encoder: DualModeEncoder, features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Return something to differentiate of both branches of ours."""
+    x, frames = encoder.embed(features, lengths)
+    return sum(encoder.encode(x, frames, subnet).float().square().mean() for subnet in (DENSE, SUBNET))
+
+
+def step(loss: Callable[..., torch.Tensor], features: torch.Tensor, lengths: torch.Tensor, bf16: bool) -> None:
+    """Run one forward and backward pass."""
+    with torch.autocast(features.device.type, torch.bfloat16, enabled=bf16):
+        value = loss(features, lengths)
+    value.backward()
+
+
+def streaming(args: argparse.Namespace) -> list[dict]:
+    """Chunk by chunk against all chunks at once, on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    features = torch.randn(1, 3000, 80)
+    rows = []
+    for size in args.sizes:
+        encoder = build(size).eval()
+        runs = {"all chunks at once": partial(parallel, encoder, features)}
+        runs["chunk by chunk"] = partial(stream, encoder, features)
+        seconds = interleaved(runs, args.rounds)
+        for name, value in seconds.items():
+            row = {"part": "streaming", "model": size, "what": f"{name}, chunk {CHUNK_MS} ms", "precision": "fp32"}
+            rows.append(row | {"audio_s": 30.0, "ms": 1000 * value, "ratio": value / seconds["all chunks at once"]})
+    torch.set_num_threads(threads)
+    return rows
+
+
+@torch.inference_mode()
+def parallel(encoder: DualModeEncoder, features: torch.Tensor) -> None:
+    encoder(features, torch.tensor([features.shape[1]]), SUBNET)
+
+
+@torch.inference_mode()
+def stream(encoder: DualModeEncoder, features: torch.Tensor) -> None:
+    streams, step = StreamingEncoder(encoder, SUBNET), FACTOR * SUBNET.context.chunk
+    for start in range(0, features.shape[1], step):
+        streams.accept([features[0, start : start + step]], [start + step >= features.shape[1]])
+
+
+def growth(args: argparse.Namespace) -> list[dict]:
+    """Time and peak memory for long audio, each length in a process of its own; ratios are per second of audio."""
+    rows = []
+    for what in ("all chunks at once", "chunk by chunk"):
+        first = None
+        for minutes in args.minutes:
+            command = [sys.executable, "-m", "dualmode.bench.encoder", what, str(minutes), str(torch.get_num_threads())]
+            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            rate = found["ms"] / minutes
+            first = first or rate
+            row = {"part": "growth", "model": "small", "what": f"{what}, chunk {CHUNK_MS} ms", "precision": "fp32"}
+            rows.append(row | {"audio_s": 60 * minutes, **found, "ratio": rate / first})
+    return rows
+
+
+def grown(what: str, minutes: float, threads: int) -> dict:
+    """Return ms of one pass over noise of that length, and the peak memory of this process, torch included."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    encoder, features = build("small").eval(), torch.randn(1, round(6000 * minutes), 80)
+    run = parallel if what == "all chunks at once" else stream
+    run(encoder, features[:, :600])
+    seconds = timed(lambda: run(encoder, features))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"ms": 1000 * seconds, "peak_mb": peak * 1024 / 1e6}
+
+
+PARTS = {"training": training, "streaming": streaming, "growth": growth}
+
+if __name__ == "__main__":
+    print(json.dumps(grown(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))))

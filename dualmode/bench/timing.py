@@ -1,0 +1,39 @@
+"""Timing that stands up on a noisy machine: interleaved runs, medians, ratios within one run."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+
+def interleaved(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return the median seconds of each function, all of them called in turn in every round.
+
+    What slows the machine down for a while then slows all of them down alike::
+
+        warm-up   A B C
+        round 1   A B C
+        round 2   A B C ...
+    """
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for round_number in range(rounds + 1):
+        for name, function in functions.items():
+            seconds = timed(function)
+            if round_number:
+                times[name].append(seconds)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def timed(function: Callable[[], object]) -> float:
+    """Return the seconds that one call takes, the work that it leaves to a GPU included."""
+    finish_gpu()
+    start = time.perf_counter()
+    function()
+    finish_gpu()
+    return time.perf_counter() - start
+
+
+def finish_gpu() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -1,0 +1,80 @@
+"""Benchmarks that the project's claims about speed and size rest on."""
+
+import argparse
+import importlib
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import make_parser, run
+from dualmode.errors import UserError
+
+BENCHES = {"encoder": "training, streaming, and long audio"}
+DESCRIPTION = """
+Benchmarks that the project's claims about speed and size rest on.
+
+What is compared runs in turns, round after round, and medians count; ratios hold where milliseconds do not. Run them on
+a machine that does nothing else.
+"""
+
+
+def get_parser(name: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser; only the benchmark ``name`` is imported, for its options."""
+    parser = make_parser(DESCRIPTION, "bench")
+    benches = parser.add_subparsers(
+        dest="bench", required=True, metavar="BENCH", help="what to measure; see BENCH --help"
+    )
+    for bench, about in BENCHES.items():
+        options = benches.add_parser(bench, help=about, description=about, allow_abbrev=False)
+        options.add_argument("--json", type=Path, metavar="FILE", help="write the rows, and where they come from")
+        options.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads; 0 leaves it to torch")
+        if bench == name:
+            module(bench).add_options(options)
+    return parser
+
+
+def module(bench: str):
+    return importlib.import_module(f"dualmode.bench.{bench}")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    args = get_parser(next((word for word in arguments if word in BENCHES), None)).parse_args(arguments)
+    if args.threads < 0:
+        raise UserError(f"--threads {args.threads}: expected a number from 0 on")
+    import torch
+
+    from dualmode.results.output import write_json_file
+    from dualmode.results.provenance import provenance
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    rows = module(args.bench).measure(args)
+    columns = module(args.bench).COLUMNS
+    print("\n".join(table(rows, columns)))
+    print(f"threads: {torch.get_num_threads()}")
+    if args.json:
+        command = shlex.join(["python", "-m", "dualmode.bin.bench", *arguments])
+        source = provenance(command, seed=0, config_files=[])
+        write_json_file(args.json, {"rows": rows, "threads": torch.get_num_threads(), "provenance": source})
+
+
+def table(rows: Sequence[dict], columns: Sequence[str]) -> list[str]:
+    """Return the rows as lines of a Markdown table; what a row does not have is a dash."""
+    cells = [[shown(row.get(column)) for column in columns] for row in rows]
+    widths = [max(len(line[i]) for line in [list(columns), *cells]) for i in range(len(columns))]
+    lines = [columns, ["-" * width for width in widths], *cells]
+    return [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    ]
+
+
+def shown(value) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    run(main)

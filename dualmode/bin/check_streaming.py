@@ -1,0 +1,137 @@
+"""Is streaming the same function as training?  Runs a model both ways and compares, layer by layer."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import existing_file, make_parser, run
+from dualmode.errors import UserError
+
+DESCRIPTION = """
+Is streaming the same function as training?
+
+Runs a model chunk by chunk, its audio fed in random pieces of 10 ms to 1 s, and all frames at once, as in training.
+Prints how far the two are apart after every layer, and the algorithmic latency. Equal means: no output differs by more
+than 1e-4, and every frame has the same best token. The exit status is 0 only if all sub-networks are equal, and the
+verdict is the last line.
+"""
+SECONDS = (0.05, 0.3, 2.0, 7.31)
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = make_parser(DESCRIPTION, "check_streaming")
+    parser.add_argument("model", nargs="?", type=Path, metavar="MODEL_DIR", help="model folder of a training")
+    parser.add_argument("--checkpoint", help="file in it; by default the best one")
+    parser.add_argument("--config", type=existing_file, help="instead of a model: YAML of one, with random weights")
+    parser.add_argument(
+        "--audio",
+        nargs="+",
+        type=existing_file,
+        metavar="FILE",
+        help=f"16 kHz mono files; without them, noise of {', '.join(map(str, SECONDS))} s",
+    )
+    parser.add_argument("--sparsity", type=float, help="check this sparsity only (default: dense and all of the model)")
+    parser.add_argument("--chunk-ms", type=float, help="check this chunk, ms (default: all chunks of the model)")
+    parser.add_argument("--left-ms", type=float, help="with --chunk-ms: left context, ms (default: the model's first)")
+    parser.add_argument("--right-ms", type=float, default=0, help="with --chunk-ms: look-ahead past the chunk, ms")
+    parser.add_argument("--force", action="store_true", help="also check a context that the model was not trained for")
+    parser.add_argument("--seed", type=int, default=0, help="of the pieces, of the noise, and of random weights")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = get_parser().parse_args(argv)
+    if (args.model is None) == (args.config is None):
+        raise UserError("give either a model folder or --config YAML")
+    import numpy as np
+
+    from dualmode.encoder.check import TOLERANCE, compare, pieces_of
+
+    encoder, posteriors = load(args)
+    subnets = chosen_subnets(encoder.config, args)
+    random = np.random.default_rng(args.seed)
+    signals = read_audio(args.audio) if args.audio else {f"noise of {s} s": noise(s, random) for s in SECONDS}
+    different = []
+    for subnet in subnets:
+        print(f"{subnet}; algorithmic latency {subnet.context.latency_ms:g} ms at most")
+        results = []
+        for name, audio in signals.items():
+            pieces = list(pieces_of(audio, random))
+            result = compare(encoder, audio, subnet, pieces, posteriors)
+            results.append(result)
+            if not result.equal:
+                what = "best tokens" if result.first_ms is None else f"output from the frame at {result.first_ms} ms on"
+                print(f"  {name}: DIFFERENT {what}")
+                different.append(f"{name} as {subnet}")
+        for layer in results[0].differences:
+            print(f"  {layer:<16} largest difference {max(result.differences[layer] for result in results):.1e}")
+    if different:
+        print(f"DIFFERENT: {len(different)} of {len(subnets) * len(signals)} comparisons, the first is {different[0]}")
+        return 1
+    print(
+        f"EQUAL: {len(subnets)} sub-networks on {len(signals)} signals, every output within {TOLERANCE:g}"
+        + (", every best token the same" if posteriors else "")
+    )
+    return 0
+
+
+def load(args: argparse.Namespace):
+    """Return the encoder, in evaluation mode, and the head's posteriors; None for an encoder without one."""
+    import torch
+
+    from dualmode.asr.build import build_encoder
+    from dualmode.checkpoint import encoder_weights, find_checkpoint, load_into, load_weights, read_yaml
+    from dualmode.decoding.load import load_supernet
+    from dualmode.supernet.pruning import check_masks, estimate_masks
+
+    if args.config:
+        torch.manual_seed(args.seed)
+        encoder = build_encoder(read_yaml(args.config)).eval()
+        estimate_masks(encoder, encoder.config.sparsities, encoder.config.block)
+        return encoder, None
+    if (args.model / "tokens").is_dir():
+        model = load_supernet(args.model, args.checkpoint)[0]
+        return model.encoder, model.posteriors
+    encoder = build_encoder(read_yaml(args.model / "config.yaml")).eval()
+    path = find_checkpoint(args.model, args.checkpoint)
+    load_into(encoder, encoder_weights(load_weights(path)), path)
+    check_masks(encoder, encoder.config.sparsities, encoder.config.block)
+    return encoder, None
+
+
+def chosen_subnets(config, args: argparse.Namespace) -> list:
+    """Return the sub-networks to check; one that the model was not trained for is a UserError without --force."""
+    from dualmode.supernet.subnet import Context, Subnet
+
+    contexts = [context for context in config.contexts if context.chunk]
+    if args.chunk_ms is not None:
+        left = config.left_ms[0] if args.left_ms is None else args.left_ms
+        wanted = Context.from_ms(args.chunk_ms, left, args.right_ms)
+        if wanted not in contexts and not args.force:
+            have = "; ".join(map(str, contexts))
+            raise UserError(f"this model was not trained for: {wanted}; it was for: {have} (--force checks it)")
+        contexts = [wanted]
+    sparsities = [0.0, *config.sparsities] if args.sparsity is None else [args.sparsity]
+    for sparsity in sparsities:
+        config.level(sparsity)
+    return [Subnet(sparsity, context) for sparsity in sparsities for context in contexts]
+
+
+def read_audio(paths: Sequence[Path]) -> dict:
+    """Return the samples of each file, by its name."""
+    from dualmode.data.audio import AudioFault, read_audio
+    from dualmode.data.fbank import SAMPLE_RATE
+
+    try:
+        return {path.name: read_audio(path, SAMPLE_RATE) for path in paths}
+    except AudioFault as fault:
+        raise UserError(fault.detail) from fault
+
+
+def noise(seconds: float, random):
+    """Return noise (samples,) at a tenth of full scale, about as loud as speech."""
+    return (0.1 * random.standard_normal(round(16000 * seconds))).clip(-1, 1).astype("float32")
+
+
+if __name__ == "__main__":
+    run(main)

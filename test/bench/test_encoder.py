@@ -1,0 +1,39 @@
+import json
+
+import pytest
+
+from dualmode.bench.timing import interleaved
+from dualmode.bin.bench import main, table
+
+
+def test_runs_take_turns_and_the_first_round_does_not_count():
+    calls = []
+    seconds = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=2)
+    assert calls == ["a", "b"] * 3
+    assert set(seconds) == {"a", "b"}
+
+
+def test_table():
+    rows = [{"what": "x", "ms": 12.3456}, {"what": "longer", "ratio": 1.0}]
+    assert table(rows, ("what", "ms", "ratio")) == [
+        "| what   | ms    | ratio |",
+        "| ------ | ----- | ----- |",
+        "| x      | 12.35 | -     |",
+        "| longer | -     | 1     |",
+    ]
+
+
+def test_streaming_and_growth_are_measured(tmp_path, capsys):
+    options = ["--sizes", "small", "--rounds", "1", "--minutes", "0.05", "--json", str(tmp_path / "bench.json")]
+    main(["encoder", "--parts", "streaming", "growth", *options])
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert [row["part"] for row in report["rows"]] == ["streaming", "streaming", "growth", "growth"]
+    assert all(row["ms"] > 0 for row in report["rows"])
+    assert report["provenance"]["commands"][0].startswith("python -m dualmode.bin.bench encoder --parts")
+    assert "chunk by chunk, chunk 640 ms" in capsys.readouterr().out
+
+
+def test_an_unknown_benchmark_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["nothing"])
+    assert "invalid choice: 'nothing'" in capsys.readouterr().err
