@@ -110,7 +110,7 @@ class TorchDevice:
         """Decode what is left at the utterance's end."""
         self._fbank.input_finished()
         self.accept_features(self._fbank.take())
-        self.tokens += self._decoder.finish()
+        self.tokens += self._decoder.accept(np.zeros((0, self._config.bins), np.float32), final=True)
 
     @property
     def text(self) -> str:

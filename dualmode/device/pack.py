@@ -49,7 +49,7 @@ def _check_context(subnet: Subnet) -> None:
     context = subnet.context
     if context.chunk is None or context.left is None:
         raise UserError(f"the device engine streams: it needs a chunk and a limited left context, not: {context}")
-    if getattr(context, "right", 0):  # contexts that look past their chunk: not in the engine yet
+    if context.right:
         raise UserError(f"the device engine knows no look-ahead past the chunk: export another context than: {context}")
 
 

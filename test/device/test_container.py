@@ -72,6 +72,11 @@ def test_a_context_that_does_not_stream_is_refused(model, context):
         pack_model(model()[0], "char", Subnet(0.7, context), "int8")
 
 
+def test_a_look_ahead_is_refused(model):
+    with pytest.raises(UserError, match="the device engine knows no look-ahead past the chunk"):
+        pack_model(model()[0], "char", Subnet(0.7, Context(5, 8, 1)), "int8")
+
+
 def test_blocks_that_the_engine_lacks_are_refused():
     assert [block_rows(b, Subnet(0.7, STREAMED)) for b in ((16, 4), (8, 8), (12, 4), (32, 4))] == [16, 8, 4, 16]
     assert block_rows((1, 1), Subnet(0.0, STREAMED)) == 16
