@@ -8,9 +8,9 @@ main memory, as in a device that does something else between two chunks.  A figu
 import argparse
 import importlib.util
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from dualmode.asr.build import build_recogniser
 from dualmode.asr.model import Recogniser
+from dualmode.bench.timing import timed
 from dualmode.device.engine import Device
 from dualmode.device.pack import pack_model
 from dualmode.encoder.frames import EXTRA, FACTOR
@@ -207,19 +208,13 @@ def _race(entrants: Sequence[_Entrant], rounds: int) -> list[dict]:
         for column, entrant in enumerate(entrants):
             frames = FACTOR * entrant.row.chunk_ms // FRAME_MS + EXTRA
             features = generator.standard_normal((frames, 80), dtype=np.float32)
-            whole[turn, column] = _seconds(lambda run=entrant.run, x=features: run(x))
+            whole[turn, column] = timed(partial(entrant.run, features))
         for column, entrant in enumerate(entrants):
             if entrant.linear:
-                linear[turn, column] = _seconds(entrant.linear)
+                linear[turn, column] = timed(entrant.linear)
     return [
         asdict(entrant.row)
         | {"ms": 1000 * float(np.median(whole[1:, column]))}
         | ({"linear_ms": 1000 * float(np.median(linear[1:, column]))} if entrant.linear else {})
         for column, entrant in enumerate(entrants)
     ]
-
-
-def _seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start

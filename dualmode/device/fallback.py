@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dualmode.asr.build import build_recogniser
 from dualmode.asr.model import Recogniser
-from dualmode.data.fbank import OnlineFbank
+from dualmode.data.fbank import BINS, OnlineFbank
 from dualmode.data.tokens import Tokenizer
 from dualmode.decoding.greedy import StreamDecoder
 from dualmode.device.container import TOKEN_TYPES, DeviceConfig, read
@@ -99,6 +99,8 @@ class TorchDevice:
 
     def accept_samples(self, samples: np.ndarray) -> None:
         """Take more samples (n,) in [-1, 1] at 16 kHz."""
+        if self._config.bins != BINS:
+            raise UserError(f"this model takes features of {self._config.bins} bins, which are not computed here")
         self._fbank.accept_waveform(samples)
         self.accept_features(self._fbank.take())
 
@@ -109,7 +111,9 @@ class TorchDevice:
     def finish(self) -> None:
         """Decode what is left at the utterance's end."""
         self._fbank.input_finished()
-        self.accept_features(self._fbank.take())
+        rest = self._fbank.take()
+        if len(rest):
+            self.accept_features(rest)
         self.tokens += self._decoder.accept(np.zeros((0, self._config.bins), np.float32), final=True)
 
     @property
