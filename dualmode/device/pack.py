@@ -47,8 +47,8 @@ def block_rows(block: Sequence[int], subnet: Subnet) -> int:
 
 def _check_context(subnet: Subnet) -> None:
     context = subnet.context
-    if context.chunk is None or context.left is None:
-        raise UserError(f"the device engine streams: it needs a chunk and a limited left context, not: {context}")
+    if context.chunk is None:
+        raise UserError(f"the device engine streams: it needs a chunk, not: {context}")
     if context.right:
         raise UserError(f"the device engine knows no look-ahead past the chunk: export another context than: {context}")
 
