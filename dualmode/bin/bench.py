@@ -10,7 +10,10 @@ from pathlib import Path
 from dualmode.cli import make_parser, run
 from dualmode.errors import UserError
 
-BENCHES = {"encoder": "training, streaming, and long audio"}
+BENCHES = {
+    "encoder": "training, streaming, and long audio",
+    "device": "a chunk in the device engine, PyTorch and ONNX Runtime",
+}
 DESCRIPTION = """
 Benchmarks that the project's claims about speed and size rest on.
 
