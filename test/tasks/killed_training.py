@@ -2,12 +2,13 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 
-def train(kind: str, root: Path, out: Path, kill_at: int | None) -> None:
+def train(kind: str, root: Path, out: Path, kill_at: int | None, more: Sequence[str] = ()) -> None:
     """Run the training command in this process, which kills itself in the forward pass of batch ``kill_at``."""
     from dualmode.bin import asr_train, pretrain
     from dualmode.supernet.self_pruning import SelfPruningModel
@@ -25,4 +26,4 @@ def train(kind: str, root: Path, out: Path, kill_at: int | None) -> None:
     words += ["--cmvn", root / "cmvn.json", "--out", out]
     if kind == "asr":
         words += ["--tokens", root / "tokens"]
-    {"asr": asr_train, "pretrain": pretrain}[kind].main([str(word) for word in words])
+    {"asr": asr_train, "pretrain": pretrain}[kind].main([*map(str, words), *more])
