@@ -14,6 +14,7 @@ import torch
 import yaml
 
 EPOCHS, BATCHES = 2, 6
+PATIENCE_S = 240
 # What takes seconds to import; torch imports _dynamo when the first optimizer is built.
 PRELOADED = ["dualmode.tasks.asr", "dualmode.tasks.pretrain", "torch._dynamo", "matplotlib.backends.backend_agg"]
 ENCODER = {
@@ -123,6 +124,8 @@ def run_two(server, root: Path, out: Path, kill_at: int | None) -> list[int]:
     for process in processes:
         process.start()
     for process in processes:
+        process.join(PATIENCE_S)
+        process.kill()  # one that waits for a dead partner
         process.join()
     return [process.exitcode for process in processes]
 
@@ -130,6 +133,8 @@ def run_two(server, root: Path, out: Path, kill_at: int | None) -> list[int]:
 def test_two_processes_that_are_killed_end_with_the_same_weights(server, root):
     whole, killed = root / "two_whole", root / "two_killed"
     assert run_two(server, root, whole, None) == [0, 0]
+    first, second = (file.read_text() for file in whole.glob("masks_*"))
+    assert first == second and len(set(line.split()[1] for line in first.splitlines())) > 2
     assert 0 not in run_two(server, root, killed, 12)
     state = torch.load(killed / "checkpoint_step.pth", weights_only=True)
     assert (state["epoch"], state["batches"], len(state["random"])) == (2, 4, 2)
