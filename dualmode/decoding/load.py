@@ -7,9 +7,11 @@ from dualmode.asr.build import build_recogniser
 from dualmode.asr.model import Recogniser
 from dualmode.checkpoint import find_checkpoint, load_into, load_weights, read_yaml
 from dualmode.data.tokens import Tokenizer
+from dualmode.encoder.slicing import slice_encoder
 from dualmode.errors import UserError
+from dualmode.supernet.granularity import WholeUnits
 from dualmode.supernet.pruning import check_masks
-from dualmode.supernet.storage import kept_parameters, materialise, pack_subnet
+from dualmode.supernet.storage import kept_parameters, materialise, pack_subnet, stored_block
 from dualmode.supernet.subnet import Context, Subnet
 
 
@@ -72,7 +74,7 @@ def load_supernet(folder: Path, checkpoint: str | None = None) -> tuple[Recognis
     model = build_recogniser(config, tokenizer.tokens)
     path = find_checkpoint(folder, checkpoint)
     load_into(model, load_weights(path), path)
-    check_masks(model, model.encoder.config.sparsities, model.encoder.config.block)
+    check_masks(model, model.encoder.config.pruning)
     return model.eval(), tokenizer, path, config
 
 
@@ -90,15 +92,16 @@ def load_recogniser(folder: Path, subnet: Subnet, checkpoint: str | None = None,
     model, tokenizer, path, config = load_supernet(folder, checkpoint)
     if not force:
         check_trained(model, subnet)
-    encoder = model.encoder.config
-    level = encoder.level(subnet.sparsity)
+    level, total = model.encoder.config.level(subnet.sparsity), kept_parameters(model, 0)
+    if level and isinstance(model.encoder.config.pruning.granularity, WholeUnits):
+        model.encoder, level = slice_encoder(model.encoder, level), 0
     loaded = LoadedRecogniser(
         model=model,
         tokenizer=tokenizer,
         subnet=subnet,
-        parameters_total=kept_parameters(model, 0),
+        parameters_total=total,
         parameters_kept=kept_parameters(model, level),
-        stored_bytes=len(pack_subnet(model, level, subnet.sparsity, encoder.block)),
+        stored_bytes=len(pack_subnet(model, level, subnet.sparsity, stored_block(model.encoder.config.pruning))),
         checkpoint=path,
         config=config,
     )

@@ -19,7 +19,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from dualmode.errors import UserError
-from dualmode.supernet.pruning import prunable
+from dualmode.supernet.granularity import Blocks
+from dualmode.supernet.masked_linear import prunable
+from dualmode.supernet.pruning import PruningRule
 from dualmode.supernet.subnet_norm import SubnetNorm
 
 VALUES, BITMAP = ".values", ".bitmap"
@@ -51,6 +53,12 @@ def stored_tensors(model: nn.Module, level: int, block: Sequence[int]) -> dict[s
         row = norm.row(level)
         tensors[f"{name}.weight"], tensors[f"{name}.bias"] = norm.weight.detach()[row], norm.bias.detach()[row]
     return {name: tensor.contiguous() for name, tensor in tensors.items() if not name.endswith("_extra_state")}
+
+
+def stored_block(rule: PruningRule) -> tuple[int, int]:
+    """Return the blocks (rows, columns) that a sub-network of this rule is stored in."""
+    blocks = rule.granularity
+    return (blocks.rows, blocks.columns) if isinstance(blocks, Blocks) else (1, 1)
 
 
 def pack_subnet(model: nn.Module, level: int, sparsity: float, block: Sequence[int]) -> bytes:
