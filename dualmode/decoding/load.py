@@ -7,11 +7,10 @@ from dualmode.asr.build import build_recogniser
 from dualmode.asr.model import Recogniser
 from dualmode.checkpoint import find_checkpoint, load_into, load_weights, read_yaml
 from dualmode.data.tokens import Tokenizer
-from dualmode.encoder.slicing import slice_encoder
+from dualmode.encoder.slicing import without_pruned_units
 from dualmode.errors import UserError
-from dualmode.supernet.granularity import WholeUnits
 from dualmode.supernet.pruning import check_masks
-from dualmode.supernet.storage import kept_parameters, materialise, pack_subnet, stored_block
+from dualmode.supernet.storage import kept_parameters, materialise, stored_bytes
 from dualmode.supernet.subnet import Context, Subnet
 
 
@@ -93,15 +92,15 @@ def load_recogniser(folder: Path, subnet: Subnet, checkpoint: str | None = None,
     if not force:
         check_trained(model, subnet)
     level, total = model.encoder.config.level(subnet.sparsity), kept_parameters(model, 0)
-    if level and isinstance(model.encoder.config.pruning.granularity, WholeUnits):
-        model.encoder, level = slice_encoder(model.encoder, level), 0
+    rule = model.encoder.config.pruning
+    model.encoder, level = without_pruned_units(model.encoder, level)
     loaded = LoadedRecogniser(
         model=model,
         tokenizer=tokenizer,
         subnet=subnet,
         parameters_total=total,
         parameters_kept=kept_parameters(model, level),
-        stored_bytes=len(pack_subnet(model, level, subnet.sparsity, stored_block(model.encoder.config.pruning))),
+        stored_bytes=stored_bytes(model, level, rule),
         checkpoint=path,
         config=config,
     )

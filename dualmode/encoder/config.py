@@ -42,8 +42,8 @@ class EncoderConfig:
             at it; weights, norms, losses, and everything outside the training stay in float32.
         separate_norms: whether each sub-network has LayerNorm parameters of its own.
         sparsities: targets of the masks, ascending, as shares of pruned weights of the blocks' Linear layers.
-        granularity: what is pruned together: "blocks", "unstructured" (single weights), "n_of_m", or "units" (hidden units,
-            heads and channels).
+        granularity: what is pruned together: "blocks", "unstructured" (single weights), "n_of_m", or "units" (hidden
+            units, heads and channels).
         block: rows (outputs) x columns (inputs) of blocks; [1, m] of n_of_m.
         scope: "layer" prunes every layer to the same share; "global" lets all layers compete.
         layer_share: least and largest share of a layer that global scope keeps.
@@ -174,9 +174,9 @@ class EncoderConfig:
     def sample_subnet(self) -> Subnet:
         """Draw a sparse sub-network from torch's seeded generator.
 
-        The highest sparsity is drawn for every other batch, and each of the others equally likely for the rest: with the
-        dense branch, which every batch trains, the two ends of the range are trained most (the sandwich rule of Yu and
-        Huang 2019, spread over batches).  Each entry of ``chunk_ms`` is equally likely, and each left context and
+        The highest sparsity is drawn for every other batch, and each of the others equally likely for the rest: with
+        the dense branch, which every batch trains, the two ends of the range are trained most (the sandwich rule of Yu
+        and Huang 2019, spread over batches).  Each entry of ``chunk_ms`` is equally likely, and each left context and
         look-ahead with it.
         """
         *others, highest = self.sparsities

@@ -8,6 +8,7 @@ from torch import Tensor
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.convolution import Convolution
 from dualmode.errors import UserError
+from dualmode.supernet.granularity import WholeUnits
 from dualmode.supernet.storage import own_norms
 from dualmode.supernet.units import Units, unit_groups
 
@@ -55,6 +56,16 @@ def slice_encoder(encoder: DualModeEncoder, level: int) -> DualModeEncoder:
     smaller = DualModeEncoder(config)
     smaller.load_state_dict({name: torch.ones_like(t) if name.endswith(".masks") else t for name, t in tensors.items()})
     return smaller.eval()
+
+
+def without_pruned_units(encoder: DualModeEncoder, level: int) -> tuple[DualModeEncoder, int]:
+    """Return what runs as mask ``level``, and the level to run it at: a sliced encoder and 0 for masks of whole units.
+
+    Other masks leave nothing out that is whole; the encoder and its level are returned as they are.
+    """
+    if level and isinstance(encoder.config.pruning.granularity, WholeUnits):
+        return slice_encoder(encoder, level), 0
+    return encoder, level
 
 
 def kept_units(name: str, owner: torch.nn.Module, units: Units, level: int) -> Tensor:

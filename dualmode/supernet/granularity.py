@@ -139,9 +139,8 @@ class Blocks(Granularity):
         for name, layer in prunable(module):
             out, inner = layer.weight.shape
             if out % self.rows or inner % self.columns:
-                raise UserError(
-                    f"blocks of {self.rows}x{self.columns} do not divide layer {name} of {out}x{inner} (outputs x inputs)"
-                )
+                size = f"{self.rows}x{self.columns}"
+                raise UserError(f"blocks of {size} do not divide layer {name} of {out}x{inner} (outputs x inputs)")
             yield BlockRanking(name, layer, (self.rows, self.columns))
 
 
@@ -169,7 +168,7 @@ class NOfM(Granularity):
 
 @dataclass(frozen=True)
 class WholeUnits(Granularity):
-    """Hidden units of feed-forward modules, attention heads, channels of convolutions: what stays is a smaller model."""
+    """Hidden units of feed-forward modules, attention heads, channels of convolutions: a smaller model stays."""
 
     def __str__(self) -> str:
         return "whole units"

@@ -76,8 +76,8 @@ class PruningRule:
                 kept = (1 - sparsity) * self.granularity.m
                 if round(kept) < 1 or abs(kept - round(kept)) > 1e-6:
                     raise UserError(
-                        f"a sparsity of {sparsity:g} keeps {kept:g} of {self.granularity.m} weights: it must be a whole "
-                        "number of at least 1"
+                        f"a sparsity of {sparsity:g} keeps {kept:g} of {self.granularity.m} weights: it must be a "
+                        "whole number of at least 1"
                     )
 
 
@@ -179,19 +179,6 @@ def _keep(rule: PruningRule, rankings: Sequence[Ranking], scores: Sequence[Tenso
     share, (low, high) = 1.0 - sparsity, rule.layer_share
     # On the way to the target, a share above the largest is not the rule's business yet.
     return keep_best_of_all(scores, [ranking.group_size for ranking in rankings], share, (low, max(high, share)))
-
-
-def layer_report(module: nn.Module, level: int) -> list[dict]:
-    """Return, for every prunable layer below ``module``, its name, shape, kind and the share of weights kept."""
-    return [
-        {
-            "name": name,
-            "kind": name.split(".")[-2],
-            "shape": list(layer.weight.shape),
-            "kept_share": layer.masks[level - 1].float().mean().item(),
-        }
-        for name, layer in prunable(module)
-    ]
 
 
 def check_masks(module: nn.Module, rule: PruningRule) -> None:

@@ -67,6 +67,11 @@ def pack_subnet(model: nn.Module, level: int, sparsity: float, block: Sequence[i
     return save(stored_tensors(model, level, block), metadata=metadata)
 
 
+def stored_bytes(model: nn.Module, level: int, rule: PruningRule) -> int:
+    """Return the length of the file that :func:`pack_subnet` makes of ``model`` at mask ``level`` (0: dense)."""
+    return len(pack_subnet(model, level, rule.sparsities[level - 1] if level else 0.0, stored_block(rule)))
+
+
 def unpack_subnet(path, shapes: dict[str, Sequence[int]]) -> dict[str, Tensor]:
     """Read a sub-network back as dense tensors, pruned weights as zeros.
 

@@ -17,8 +17,8 @@ from dualmode.supernet.storage import kept_parameters
 from dualmode.supernet.subnet import Context, Subnet
 
 CONFIG = EncoderConfig(
-    input_size=16, output_size=24, num_blocks=2, attention_heads=4, linear_units=40, kernel_size=5, subsampling_channels=4,
-    sparsities=(0.5, 0.9), granularity="units", separate_norms=True,
+    input_size=16, output_size=24, num_blocks=2, attention_heads=4, linear_units=40, kernel_size=5,
+    subsampling_channels=4, sparsities=(0.5, 0.9), granularity="units", separate_norms=True,
 )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from torch import nn
 from dualmode.errors import UserError
 from dualmode.supernet.granularity import Blocks, NOfM
 from dualmode.supernet.masked_linear import MaskedLinear
-from dualmode.supernet.pruning import PruningRule, PruningSchedule, check_masks, estimate_masks, layer_report
+from dualmode.supernet.pruning import PruningRule, PruningSchedule, check_masks, estimate_masks
+from dualmode.supernet.report import layer_report
 
 
 def pruned(weight: torch.Tensor, *sparsities: float, granularity, **settings) -> torch.Tensor:

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dualmode.errors import UserError
-from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.granularity import Blocks
+from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.pruning import PruningRule, estimate_masks
 from dualmode.supernet.storage import kept_parameters, materialise, pack_subnet, unpack_subnet
 
