@@ -9,9 +9,11 @@
 #   token_type, vocab_size, speeds        defaults of the options of these names
 #   needed_gb                             disk space that a whole run takes, GB
 #   prepare_command=()                    command that writes data/<set>, asked for by the function prepare_data
+#   validation=(--read-audio)             whether stage 0 decodes all audio; may be left out
 #   own_options                           function that declares its options, for prepare_data to use
 #   own_checks                            function that looks at their values before any work; may set all of the above;
 #                                         may be left out
+#   own_notes                             function that adds remarks on the data to $notes, in stage 6; may be left out
 #   places=()                             those of its options that say where something is, not what: not in RESULTS.md
 set -euo pipefail
 
@@ -35,8 +37,9 @@ stage_names=(
   "results"
 )
 last_stage=$((${#stage_names[@]} - 1))
-pool_sets=() config_suffix=''
+pool_sets=() config_suffix='' validation=(--read-audio)
 own_checks() { :; }
+own_notes() { :; }
 
 common_options() {
   heading "What to run"
@@ -183,12 +186,12 @@ stage_0() {
   for set in train valid "${test_sets[@]}"; do
     step "validate_$set" "validation of $set" --inputs "$data/$set"/{wav.scp,text,utt2spk} --after prepare \
       --outputs "$data/$set/rejected.tsv" --uncounted --jobs "$jobs" -- \
-      python -m dualmode.bin.validate_data "$data/$set" --read-audio --max-rejected "$max_rejected"
+      python -m dualmode.bin.validate_data "$data/$set" "${validation[@]}" --max-rejected "$max_rejected"
   done
   for set in $(unlabelled_sets); do
     step "validate_$set" "validation of $set" --inputs "$data/$set"/{wav.scp,utt2spk} --after prepare \
       --outputs "$data/$set/rejected.tsv" --uncounted --jobs "$jobs" -- \
-      python -m dualmode.bin.validate_data "$data/$set" --no-text --read-audio --max-rejected "$max_rejected"
+      python -m dualmode.bin.validate_data "$data/$set" --no-text "${validation[@]}" --max-rejected "$max_rejected"
   done
 }
 
@@ -269,6 +272,7 @@ stage_5() {
 
 stage_6() {
   local set config note decodes=() options=()
+  own_notes
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do decodes+=("${tag}_$(decode_name "$config" "$set")"); done
   done

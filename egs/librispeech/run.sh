@@ -10,6 +10,7 @@ Libri-light, or of LibriSpeech without their transcripts). Sizes are under conf/
 there to see in minutes whether everything runs."
 title="librispeech"
 notes=()
+validation=() # headers only; making the features decodes everything, and lists what cannot be decoded
 config_suffix=_base
 token_type=bpe vocab_size=1000 speeds=0.9,1.0,1.1
 needed_gb=0
@@ -18,6 +19,8 @@ places=(librispeech-dir mirror)
 # Hours of each part, for the disk space that its features take.
 declare -A part_hours=([train-clean-100]=101 [train-clean-360]=364 [train-other-500]=497
   [dev-clean]=6 [dev-other]=6 [test-clean]=6 [test-other]=6 [small]=577 [medium]=5193 [large]=51934)
+# Utterances of each part that is decoded; fewer are no LibriSpeech.
+declare -A part_utterances=([dev-clean]=2703 [dev-other]=2864 [test-clean]=2620 [test-other]=2939)
 mb_an_hour=115 # 360000 frames of 80 float32
 
 own_options() {
@@ -90,6 +93,18 @@ prepare_data() {
   ((${#unlabelled[@]} == 0)) || words+=(--unlabelled-parts "${unlabelled[@]}")
   prepare_command=(python local/prepare.py --out "${work_dir:-.}" "${words[@]}" --mirror "$mirror"
     ${librispeech_dir:+--librispeech-dir "$librispeech_dir"})
+}
+
+own_notes() {
+  local part there
+  for part in $test_parts; do
+    there=$(wc -l <"$data/${part//-/_}/utt2spk")
+    if [[ " $train_parts " == *" $part "* ]]; then
+      notes+=("PLUMBING CHECK: $part was trained on; its figures say nothing about accuracy.")
+    elif ((there < ${part_utterances[$part]:-0})); then
+      notes+=("PLUMBING CHECK: $part has $there of its ${part_utterances[$part]} utterances; this is no LibriSpeech result.")
+    fi
+  done
 }
 
 recipe "$@"

@@ -66,6 +66,6 @@ def prepare(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
 
     def call(*options: object) -> subprocess.CompletedProcess:
         command = [sys.executable, LOCAL / "prepare.py", "--out", tmp_path / "work", *options]
-        return subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=100)
+        return subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=300)
 
     return call
