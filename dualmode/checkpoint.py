@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dualmode.errors import UserError
 
 PACKED = "model.safetensors"
+# Of a packed model, of stage 3, the mean of a training's best epochs, its best epoch, its latest.
 CHECKPOINTS = (PACKED, "model.pth", "valid.ter.ave.pth", "valid.ter.best.pth", "valid.loss.best.pth", "latest.pth")
 
 
@@ -74,8 +75,7 @@ def encoder_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def find_checkpoint(folder: Path, name: str | None = None) -> Path:
-    """Return the checkpoint of a model folder: ``name``, or the first that is there of a packed model, a pruned one, the
-    mean of a training's best epochs, its best epoch, its latest.
+    """Return the checkpoint of a model folder: ``name``, or the first of :data:`CHECKPOINTS` that is there.
 
     Raises:
         UserError: there is none.
