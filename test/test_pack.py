@@ -32,7 +32,7 @@ def trained(request, tmp_path):
     """A model folder as training leaves it, with random weights."""
     folder = tmp_path / "asr_x"
     config = {"encoder_conf": ENCODER, "model_conf": {"kind": request.param}, "seed": 3, "output_dir": "/home/x/exp"}
-    make_token_list(["hello world"], folder / "tokens", "bpe", 12)
+    make_token_list(["hello world"], folder / "tokens", "bpe", 10)
     model = build_recogniser(config, Tokenizer.load(folder / "tokens").tokens)
     estimate_masks(model, model.encoder.config.sparsities, model.encoder.config.block)
     model.encoder.normalize.mean.normal_()

@@ -21,7 +21,8 @@ declare -A part_hours=([train-clean-100]=101 [train-clean-360]=364 [train-other-
   [dev-clean]=6 [dev-other]=6 [test-clean]=6 [test-other]=6 [small]=577 [medium]=5193 [large]=51934)
 # Utterances of each part that is decoded; fewer are no LibriSpeech.
 declare -A part_utterances=([dev-clean]=2703 [dev-other]=2864 [test-clean]=2620 [test-other]=2939)
-mb_an_hour=115 # 360000 frames of 80 float32
+mb_an_hour=115 # of features: 360000 frames of 80 float32
+flac_mb_an_hour=64
 
 own_options() {
   option librispeech-dir DIR "" "folder that holds the parts, or its parent, relative to yours (default: the parts asked \
@@ -55,7 +56,7 @@ check_parts() {
 }
 
 own_checks() {
-  local i part train valid test copies=${speeds//[^,]/}
+  local i train valid test
   if [[ -n $librispeech_dir ]]; then
     [[ $librispeech_dir == /* ]] || librispeech_dir=$caller_dir/$librispeech_dir
     [[ ! -d $librispeech_dir/LibriSpeech ]] || librispeech_dir+=/LibriSpeech
@@ -79,12 +80,17 @@ own_checks() {
   test_sets=("${test[@]//-/_}")
   pool_sets=("${train[@]}" "${unlabelled[@]##*/}")
   pool_sets=("${pool_sets[@]//-/_}")
-  needed_gb=2000
-  for part in "${train[@]}"; do needed_gb=$((needed_gb + (${#copies} + 1) * mb_an_hour * ${part_hours[$part]:-0})); done
-  for part in "${valid[@]}" "${test[@]}" "${unlabelled[@]##*/}"; do
-    needed_gb=$((needed_gb + mb_an_hour * ${part_hours[$part]:-0}))
-  done
-  needed_gb=$(((needed_gb + 999) / 1000))
+  needed_gb=$(needed_disk)
+}
+
+# needed_disk: prints the disk space that a run takes, GB: features, the parts and their archives if they are downloaded,
+# and 2 GB for models and lists.
+needed_disk() {
+  local part mb=2000 copies=${speeds//[^,]/} each=$mb_an_hour
+  [[ -n $librispeech_dir ]] || each=$((each + 2 * flac_mb_an_hour))
+  for part in $train_parts; do mb=$((mb + (each + ${#copies} * mb_an_hour) * ${part_hours[$part]:-0})); done
+  for part in $valid_parts $test_parts "${unlabelled[@]##*/}"; do mb=$((mb + each * ${part_hours[$part]:-0})); done
+  echo $(((mb + 999) / 1000))
 }
 
 prepare_data() {

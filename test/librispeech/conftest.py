@@ -26,10 +26,10 @@ def _write_flac(path: Path, seconds: float = 0.5) -> None:
 
 
 def _write_chapter(part: Path, reader: str, chapter: str, texts: list[str] | None, count: int = 2) -> None:
-    """Write ``count`` utterances of 0.5 s, 0.6 s ..., with ``texts`` or without transcripts."""
+    """Write ``count`` utterances of 1.0 s, 1.1 s ..., with ``texts`` or without transcripts."""
     folder = part / reader / chapter
     for number in range(count):
-        _write_flac(folder / f"{reader}-{chapter}-{number:04d}.flac", 0.5 + 0.1 * number)
+        _write_flac(folder / f"{reader}-{chapter}-{number:04d}.flac", 1.0 + 0.1 * number)
     if texts is not None:
         lines = [f"{reader}-{chapter}-{number:04d} {text}\n" for number, text in enumerate(texts)]
         (folder / f"{reader}-{chapter}.trans.txt").write_text("".join(lines))

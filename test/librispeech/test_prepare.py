@@ -24,7 +24,7 @@ def test_folders_are_as_kaldis_recipe_makes_them(corpus, prepare, tmp_path, jobs
     assert (part / "text").read_text().splitlines()[:2] == ["14-208-0000 HELLO WORLD", "14-208-0001 GOOD MORNING"]
     assert (part / "utt2spk").read_text().splitlines()[-1] == "140-7-0001 140-7"
     assert (part / "spk2utt").read_text().splitlines()[0] == "14-208 14-208-0000 14-208-0001"
-    assert (part / "utt2dur").read_text().splitlines()[1] == "14-208-0001 0.600000"
+    assert (part / "utt2dur").read_text().splitlines()[1] == "14-208-0001 1.100000"
     assert (part / "spk2gender").read_text() == "14-208 f\n14-21 f\n140-7 m\n"
     for name in ("train", "valid", "dev_clean"):
         validate_data.main([str(data / name), "--read-audio"])
