@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 {"name": name, "set": c[0], "sparsity": c[1], "context": c[2], **asdict(spread)}
                 for name, spreads in rows.items()
                 for c, spread in zip(columns, spreads, strict=True)
+                if spread is not None
             ],
         )
 

@@ -52,28 +52,33 @@ def read_wers(path: Path) -> dict[Column, float]:
         raise UserError(f"{path} is not a results.json of dualmode.bin.report: {error}") from error
 
 
-def compare(experiments: Mapping[str, Sequence[Path]]) -> tuple[list[Column], dict[str, list[Spread]]]:
-    """Return the columns, and for each name the spread of its experiments' WER in each column.
+def compare(experiments: Mapping[str, Sequence[Path]]) -> tuple[list[Column], dict[str, list[Spread | None]]]:
+    """Return the columns, and for each name the spread of its runs' WER in each column; None where it was not run.
 
     Raises:
-        UserError: an experiment lacks a column that another one has.
+        UserError: some runs of an experiment have a column that its others lack.
     """
     read = {
         name: [(folder, read_wers(folder / "results.json")) for folder in folders]
         for name, folders in experiments.items()
     }
     columns = sorted({column for runs in read.values() for _, wers in runs for column in wers})
-    for runs in read.values():
-        for folder, wers in runs:
-            for column in columns:
-                if column not in wers:
-                    raise UserError(
-                        f"{folder}/results.json has no row for {column[0]}, {weights(column[1])}, {column[2]}"
-                    )
-    return columns, {name: [Spread.of([wers[c] for _, wers in runs]) for c in columns] for name, runs in read.items()}
+    return columns, {name: [spread(runs, column) for column in columns] for name, runs in read.items()}
 
 
-def table(columns: Sequence[Column], rows: Mapping[str, Sequence[Spread]]) -> list[str]:
+def spread(runs: Sequence[tuple[Path, Mapping[Column, float]]], column: Column) -> Spread | None:
+    """Return the spread of one column over the runs of one experiment, or None if none of them has it."""
+    found = [wers[column] for _, wers in runs if column in wers]
+    if not found:
+        return None
+    for folder, wers in runs:
+        if column not in wers:
+            name, sparsity, where = column
+            raise UserError(f"{folder}/results.json has no row for {name}, {weights(sparsity)}, {where}; others have")
+    return Spread.of(found)
+
+
+def table(columns: Sequence[Column], rows: Mapping[str, Sequence[Spread | None]]) -> list[str]:
     """Return a Markdown table: a row for each name, a column for each set and sub-network."""
     heads = [
         f"{name}: {'dense' if sparsity == 0 else f'sparse {100 * sparsity:g} %'}, {where}"
@@ -81,5 +86,7 @@ def table(columns: Sequence[Column], rows: Mapping[str, Sequence[Spread]]) -> li
     ]
     lines = ["| WER %: mean (lowest to highest) | runs | " + " | ".join(heads) + " |"]
     lines.append("| :-- | --: |" + " --: |" * len(columns))
-    lines += [f"| {name} | {cells[0].runs} | " + " | ".join(map(str, cells)) + " |" for name, cells in rows.items()]
+    for name, cells in rows.items():
+        runs = max((cell.runs for cell in cells if cell), default=0)
+        lines.append(f"| {name} | {runs} | " + " | ".join("not run" if c is None else str(c) for c in cells) + " |")
     return lines

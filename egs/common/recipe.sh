@@ -48,6 +48,7 @@ common_options() {
   flag force "do the stages asked for again, from the start, even if they are done; model folders are kept as *.old-DATE"
   option work-dir DIR "" "where data, dump and exp are written (default: the corpus's folder)"
   option tag NAME base "name of this experiment: exp/pretrain_NAME, exp/prune_NAME, exp/asr_NAME"
+  option init-tag NAME "" "stage 4 starts with what stages 2 and 3 of that experiment left (default: that of --tag)"
   heading "Configuration (files are looked for in the corpus's folder, then in yours, then in the repository's)"
   option pretrain-config FILE "conf/tuning/pretrain$config_suffix.yaml" "YAML of stage 2"
   option prune-config FILE conf/tuning/prune.yaml "YAML of stage 3"
@@ -106,13 +107,18 @@ find_file() {
 
 # check_options: stops on impossible ones, before any work.
 check_options() {
-  local name files=()
+  local name variable files=()
   for name in stage stop-stage seed ngpu; do whole_number "$name" 0; done
   whole_number jobs 1
   ((stage <= last_stage)) || die "--stage is $stage: the stages are 0 to $last_stage"
   ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
   ((stage <= stop_stage)) || die "--stage $stage comes after --stop-stage $stop_stage"
-  [[ $tag =~ ^[A-Za-z0-9._-]+$ ]] || die "--tag is '$tag': letters, digits, '.', '_' and '-' make a good folder name"
+  init_tag=${init_tag:-$tag}
+  for name in tag init-tag; do
+    variable=${name//-/_}
+    [[ ${!variable} =~ ^[A-Za-z0-9._-]+$ ]] ||
+      die "--$name is '${!variable}': letters, digits, '.', '_' and '-' make a good folder name"
+  done
   case $token_type in char | word | bpe) ;; *) die "--token-type is '$token_type': it must be char, word or bpe" ;; esac
   if [[ ! $label_share =~ ^[0-9]+([.][0-9]+)?$ ]] || ! awk -v p="$label_share" 'BEGIN {exit !(p > 0 && p <= 100)}'; then
     die "--label-share is '$label_share': it must be above 0 and at most 100 percent"
@@ -240,7 +246,7 @@ stage_3() {
 stage_4() {
   local more after=(fbank_train fbank_valid) init=() labelled=$dump/train
   read -ra more <<<"$asr_args"
-  [[ $from_scratch == true ]] || { after+=("prune_$tag"); init=(--init "$pruned"); }
+  [[ $from_scratch == true ]] || { after+=("prune_$init_tag"); init=(--init "$exp/prune_$init_tag"); }
   # DIR:WEIGHT takes that share of a set.
   [[ $label_share == 100 ]] || labelled+=:$(awk -v share="$label_share" 'BEGIN {print share / 100}')
   step "asr_$tag" "fine-tuning" --after "${after[@]}" \

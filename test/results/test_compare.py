@@ -36,3 +36,15 @@ def test_what_is_missing_is_named(tmp_path):
     (tmp_path / "b" / "results.json").write_text("{}")
     with pytest.raises(UserError, match="is not a results.json|no row"):
         main([f"x={a},{b}"])
+
+
+def test_what_an_experiment_does_not_have_is_said_to_be_not_run(tmp_path):
+    a, b = experiment(tmp_path / "a", 4.0, 8.0), experiment(tmp_path / "b", 6.0, 8.5)
+    rows = json.loads((tmp_path / "b" / "results.json").read_text())
+    (tmp_path / "b" / "results.json").write_text(json.dumps(rows[1:]))
+    main([f"both={a}", f"sparse alone={b}", "--out", str(tmp_path / "t.md"), "--json", str(tmp_path / "t.json")])
+    assert (tmp_path / "t.md").read_text().splitlines()[2:] == [
+        "| both | 1 | 4.00 | 8.00 |",
+        "| sparse alone | 1 | not run | 8.50 |",
+    ]
+    assert [row["name"] for row in json.loads((tmp_path / "t.json").read_text())] == ["both", "both", "sparse alone"]

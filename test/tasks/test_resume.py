@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 import yaml
 
 EPOCHS, BATCHES = 2, 6
+PATIENCE_S = 240
 # What takes seconds to import; torch imports _dynamo when the first optimizer is built.
 PRELOADED = ["dualmode.tasks.asr", "dualmode.tasks.pretrain", "torch._dynamo", "matplotlib.backends.backend_agg"]
 ENCODER = {
@@ -104,6 +106,43 @@ def test_a_killed_training_ends_with_the_same_weights(server, root, kind):
         assert torch.equal(tensor, resumed[name]), name
     assert any("masks" in name and not tensor.all() for name, tensor in weights.items())
     # The means of each epoch are those of all its batches, not of those after the kill.
+    assert resumed_history == history
+
+
+def run_two(server, root: Path, out: Path, kill_at: int | None) -> list[int]:
+    """Train in two processes that share each batch; return how they ended."""
+    from killed_training import train
+
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        where = f"tcp://localhost:{free.getsockname()[1]}"
+    shared = ["--dist_world_size", "2", "--dist_backend", "gloo", "--dist_init_method", where]
+    processes = [
+        server.Process(target=train, args=("pretrain", root, out, kill_at, [*shared, "--dist_rank", str(rank)]))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(PATIENCE_S)
+        process.kill()  # one that waits for a dead partner
+        process.join()
+    return [process.exitcode for process in processes]
+
+
+def test_two_processes_that_are_killed_end_with_the_same_weights(server, root):
+    whole, killed = root / "two_whole", root / "two_killed"
+    assert run_two(server, root, whole, None) == [0, 0]
+    first, second = (file.read_text() for file in whole.glob("masks_*"))
+    assert first == second and len(set(line.split()[1] for line in first.splitlines())) > 2
+    assert 0 not in run_two(server, root, killed, 12)
+    state = torch.load(killed / "checkpoint_step.pth", weights_only=True)
+    assert (state["epoch"], state["batches"], len(state["random"])) == (2, 4, 2)
+    assert run_two(server, root, killed, None) == [0, 0]
+    weights, history = outcome(whole)
+    resumed, resumed_history = outcome(killed)
+    for name, tensor in weights.items():
+        assert torch.equal(tensor, resumed[name]), name
     assert resumed_history == history
 
 
