@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from dualmode.data.kaldi_dir import Utterance, open_kaldi_dir, read_table, write_kaldi_dir
@@ -79,3 +81,16 @@ def test_files_that_disagree_are_an_error(good_dir, name, content, says):
     with pytest.raises(UserError) as error:
         list(open_kaldi_dir(good_dir).utterances())
     assert says in str(error.value)
+
+
+def test_a_folder_of_any_size_is_read_in_the_same_memory(tmp_path):
+    utts = [f"reader-{number:06d}" for number in range(20_000)]
+    write_kaldi_dir(
+        tmp_path, {utt: f"/x/{utt}.flac" for utt in utts}, dict.fromkeys(utts, "reader"), dict.fromkeys(utts, "HI")
+    )
+    (tmp_path / "spk2utt").unlink()  # all its utterances are one line
+    tracemalloc.start()
+    assert sum(1 for _ in open_kaldi_dir(tmp_path).utterances()) == 20_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000  # the lists are 1.8 MB as files, and many times that as dictionaries
