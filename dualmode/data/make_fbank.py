@@ -23,7 +23,7 @@ from functools import partial
 from heapq import merge
 from pathlib import Path
 
-from dualmode.data.fbank import BINS
+from dualmode.data.fbank import BINS, FRAME_MS
 from dualmode.data.feature_shard import Entry, Shard, Task, archive, make_shard, read_list
 from dualmode.data.kaldi_dir import KaldiDir, Utterance, c_order, table_writers, write_table
 from dualmode.data.parallel import blocks, parallel_blocks
@@ -36,6 +36,7 @@ from dualmode.files import atomic_write
 
 # Utterances of a shard: some 40 minutes, 80 MB and half a minute of work for LibriSpeech.
 _SHARD = 200
+_BYTES = 4  # float32
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,6 @@ def make_part(features: FeatureSet, part: Part, jobs: int = 1) -> int:
 def make_shards(features: FeatureSet, left_out: Iterable[Rejection], jobs: int, part: Part = Part(1, 1)) -> int:
     """Make the shards that are not done; return how many were made."""
     folder = features.incomplete / "shards"
-    folder.mkdir(parents=True, exist_ok=True)
     work = (shard for shard in _shards(features, left_out) if part.has(shard))
     label = f"features of {features.folder.path}"
     return sum(parallel_blocks(partial(make_shard, folder=folder), work, jobs, label, features.folder.size()))
@@ -160,13 +160,29 @@ def make_shards(features: FeatureSet, left_out: Iterable[Rejection], jobs: int, 
 
 def _look_ahead(features: FeatureSet) -> tuple[int, list[Rejection]]:
     """Return the number of utterances and those whose transcripts rule them out: before hours of work, not after."""
-    total, left_out = 0, []
+    total, seconds, left_out = 0, 0.0, []
     for total, utterance in enumerate(features.utterances(), start=1):  # noqa: B007
+        seconds += utterance.seconds or 0.0
         unseen = "" if features.checks.keep else _unseen(utterance, features.checks.tokenizer)
         if unseen:
             left_out.append(Rejection(utterance.utt, Reason.UNSEEN_TOKEN, unseen))
     _stop_if_too_many(left_out, total, features)
+    _check_space(features, seconds)
     return total, left_out
+
+
+def _check_space(features: FeatureSet, seconds: float) -> None:
+    """Raise UserError if the disk has no room for the features of so many seconds, as far as they are not there yet."""
+    shards = features.incomplete / "shards"
+    shards.mkdir(parents=True, exist_ok=True)
+    there = sum(path.stat().st_size for path in shards.glob("*.ark"))
+    needed = sum(seconds / speed for speed in features.speeds) * 1000 / FRAME_MS * BINS * _BYTES - there
+    free = shutil.disk_usage(shards).free
+    if free < needed:
+        raise UserError(
+            f"{features.out} needs {needed / 1e9:.1f} GB of disk space, there are {free / 1e9:.1f} GB: free some, use "
+            "another folder, or fewer --speeds"
+        )
 
 
 def _shards(features: FeatureSet, left_out: Iterable[Rejection]) -> Iterator[Shard]:

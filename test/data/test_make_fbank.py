@@ -1,4 +1,5 @@
 import subprocess
+from types import SimpleNamespace
 
 import kaldiio
 import numpy as np
@@ -106,6 +107,15 @@ def test_only_what_is_missing_cut_off_or_changed_is_made_again(good_dir, monkeyp
     stored = dict(kaldiio.load_scp(str(out / "feats.scp")))
     assert {utt: len(matrix) for utt, matrix in stored.items()} == {"a-0": 50, "a-1": 50, "a-2": 100, "a-3": 50}
     assert (out / "shards" / "00004.ark").stat().st_mtime_ns == kept
+
+
+def test_a_disk_that_is_too_small_is_said_before_any_work(good_dir, monkeypatch):
+    # 4 times 0.5 s, and 0.25 s at the double speed: 300 frames of 80 float32 are 96 kB.
+    monkeypatch.setattr("dualmode.data.make_fbank.shutil.disk_usage", lambda _: SimpleNamespace(free=95_999))
+    with pytest.raises(UserError, match="dump needs 0.0 GB of disk space, there are 0.0 GB: free some"):
+        command(good_dir, "--speeds", "1.0,2.0")
+    monkeypatch.setattr("dualmode.data.make_fbank.shutil.disk_usage", lambda _: SimpleNamespace(free=96_000))
+    command(good_dir, "--speeds", "1.0,2.0")
 
 
 def test_checksums_are_those_of_sha256sum(good_dir):
