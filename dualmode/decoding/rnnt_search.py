@@ -106,9 +106,7 @@ class RnntBeamSearch:
                 if token != BLANK:
                     added, state = self.scorer.step(path.state, token)
                     tokens_now, frames = (*path.tokens, token), (*path.frames, self.frame)
-                    longer.append(
-                        Path(tokens_now, frames, path.log_prob + value, path.added + added, state, path.row)
-                    )
+                    longer.append(Path(tokens_now, frames, path.log_prob + value, path.added + added, state, path.row))
         return longer
 
     def _predict(self, paths: list[Path]) -> list[Path]:
