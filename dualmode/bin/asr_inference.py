@@ -15,6 +15,7 @@ from dualmode.files import atomic_write, write_json
 from dualmode.progress import progress
 
 DEFAULTS = {"sparsity": 0.0, "chunk_ms": None, "left_ms": None, "right_ms": 0, "batch_size": 1, "threads": 0}
+SEARCH = ("method", "beam_size", "nbest", "lm", "lm_weight", "hotwords", "hotword_boost")
 
 
 def get_parser():
@@ -24,7 +25,8 @@ def get_parser():
         type=existing_file,
         required=True,
         help="YAML: sparsity (0: dense), chunk_ms and left_ms (null: full context), right_ms (look-ahead), "
-        "batch_size (utterances), threads (0: all cores)",
+        "batch_size (utterances, or streams side by side), threads (0: all cores), method (greedy, beam), beam_size, "
+        "nbest, lm (ARPA file) and lm_weight, hotwords (list) and hotword_boost",
     )
     parser.add_argument("--model", type=existing_dir, required=True, help="model folder of dualmode.bin.asr_train")
     parser.add_argument("--checkpoint", help="file in it; by default the best one")
@@ -39,15 +41,13 @@ def read_settings(path: Path) -> dict:
     from dualmode.checkpoint import read_yaml
 
     settings = read_yaml(path)
-    unknown = sorted(set(settings) - set(DEFAULTS))
+    unknown = sorted(set(settings) - {*DEFAULTS, *SEARCH})
     if unknown:
-        raise UserError(f"{path} has the key {unknown[0]!r}; it may hold {', '.join(DEFAULTS)}")
+        raise UserError(f"{path} has the key {unknown[0]!r}; it may hold {', '.join([*DEFAULTS, *SEARCH])}")
     settings = {**DEFAULTS, **settings}
     for key, lowest in (("batch_size", 1), ("threads", 0)):
         if not isinstance(settings[key], int) or settings[key] < lowest:
             raise UserError(f"{path}: {key} is {settings[key]!r}: it must be a whole number of at least {lowest}")
-    if settings["chunk_ms"] is not None and settings["batch_size"] != 1:
-        raise UserError(f"{path}: chunks are decoded one stream at a time, so batch_size must be 1")
     return settings
 
 
@@ -58,8 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     import kaldiio
     import torch
 
-    from dualmode.decoding.greedy import decode_offline, decode_stream
+    from dualmode.decoding.batch import search_offline, search_streams
     from dualmode.decoding.load import load_recogniser
+    from dualmode.decoding.search import SearchConfig, search_factory
     from dualmode.supernet.subnet import Context, Subnet
 
     if settings["threads"]:
@@ -68,30 +69,47 @@ def main(argv: Sequence[str] | None = None) -> None:
         features = kaldiio.load_scp(str(args.data / "feats.scp"))
     except FileNotFoundError:
         raise UserError(f"there is no {args.data / 'feats.scp'}: run stage 1, or dualmode.bin.make_fbank") from None
+    search_config = SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
     subnet = Subnet(
         float(settings["sparsity"]), Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["right_ms"])
     )
     loaded = load_recogniser(args.model, subnet, args.checkpoint, args.force)
     as_dense = Subnet(0.0, subnet.context)  # its masks are multiplied in already
 
+    make_search = search_factory(loaded.model, loaded.tokenizer, search_config)
+    search_batch = search_offline if subnet.context.chunk is None else search_streams
+
     seconds = frames = 0
-    texts = {}
+    nbest = {}
     keys = sorted(features)
-    batches = [keys[start : start + settings["batch_size"]] for start in range(0, len(keys), settings["batch_size"])]
+    if settings["batch_size"] == 1:
+        ordered = keys
+    else:  # little padding
+        ordered = sorted(keys, key=lambda key: (len(features[key]), key))
+    batches = [ordered[start : start + settings["batch_size"]] for start in range(0, len(keys), settings["batch_size"])]
     for batch in progress(batches, f"decoding {args.data.name} ({subnet})"):
         utterances = [features[key] for key in batch]
         start = time.perf_counter()
-        if subnet.context.chunk is None:
-            decoded = decode_offline(loaded.model, utterances, as_dense)
-        else:
-            decoded = [decode_stream(loaded.model, utterances[0], as_dense)]
+        searches = search_batch(loaded.model, utterances, as_dense, make_search)
+        found = [search.best(search_config.nbest, final=True) for search in searches]
         seconds += time.perf_counter() - start
         frames += sum(map(len, utterances))
-        texts |= {key: loaded.tokenizer.decode(tokens) for key, tokens in zip(batch, decoded, strict=True)}
+        nbest |= dict(zip(batch, found, strict=True))
 
+    texts = {key: loaded.tokenizer.decode(nbest[key][0].tokens) for key in keys}
     audio = frames / 100
     with atomic_write(args.out / "text") as out:
         out.writelines(f"{key} {texts[key]}".rstrip() + "\n" for key in keys)
+    for rank in range(search_config.nbest):
+        folder = args.out / f"nbest/{rank + 1}best_recog"
+        ranked = {key: nbest[key][rank] for key in keys if rank < len(nbest[key])}
+        with atomic_write(folder / "text") as out:
+            out.writelines(f"{key} {loaded.tokenizer.decode(h.tokens)}".rstrip() + "\n" for key, h in ranked.items())
+        with atomic_write(folder / "score") as out:
+            out.writelines(f"{key} {h.score:.6f}\n" for key, h in ranked.items())
+        with atomic_write(folder / "token") as out:
+            for key, h in ranked.items():
+                out.write(" ".join([key, *(loaded.tokenizer.tokens[token] for token in h.tokens)]) + "\n")
     write_json(
         args.out / "decode.json",
         {
