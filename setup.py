@@ -4,9 +4,14 @@ What these packages need in turn is pinned in tools/constraints.txt.
 """
 
 import re
+import sys
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from dualmode.device.build import NoCompiler, compile_engine  # noqa: E402
 
 INSTALL = [
     "espnet==202511",  # trainer, checkpoints, data loaders, task classes
@@ -36,10 +41,30 @@ EXTRAS = {
     "align": ["ctc-segmentation==1.7.5"],
 }
 
+
+class BuildDevice(build_ext):
+    """Compiles the device engine where there is a C++ compiler; the rest of the package works without it."""
+
+    def run(self):
+        in_place = self.inplace or self.editable_mode
+        root = Path(__file__).resolve().parent if in_place else Path(self.build_lib)
+        try:
+            compile_engine(root / "dualmode" / "device" / "built")
+        except NoCompiler as error:
+            self.warn(f"{error}; PyTorch will run device models, slower (later: python -m dualmode.device.build)")
+
+    def get_outputs(self):
+        return []
+
+
 setup(
     name="dualmode",
     version=re.search(r'^__version__ = "(.+)"', Path("dualmode/__init__.py").read_text(encoding="utf-8"), re.M)[1],
     description="Speech recognition models that are trained once and run twice",
+    # The engine is a library of its own, not an extension of Python; the entry makes setuptools build per platform.
+    ext_modules=[Extension("dualmode.device.built", sources=[])],
+    cmdclass={"build_ext": BuildDevice},
+    package_data={"dualmode.device": ["FORMAT.md", "csrc/*"]},
     packages=find_packages(include=["dualmode", "dualmode.*"]),
     python_requires=">=3.10,<3.13",
     install_requires=INSTALL,

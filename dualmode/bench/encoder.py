@@ -1,6 +1,7 @@
 """The encoder: training against ESPnet's Conformer, streaming against the parallel pass, and growth with length."""
 
 import argparse
+import itertools
 import json
 import resource
 import subprocess
@@ -16,6 +17,7 @@ from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.frames import FACTOR
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.supernet.pruning import estimate_masks
+from dualmode.supernet.storage import materialise
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 
 COLUMNS = ("part", "model", "what", "precision", "audio_s", "ms", "ratio", "peak_mb")
@@ -24,6 +26,7 @@ COLUMNS = ("part", "model", "what", "precision", "audio_s", "ms", "ratio", "peak
 SIZES = {"small": (144, 6, 576, 15), "base": (256, 12, 1024, 31)}
 CHUNK_MS, LEFT_MS, SPARSITY = 640, 1280, 0.7
 SUBNET = Subnet(SPARSITY, Context.from_ms(CHUNK_MS, LEFT_MS))
+STREAMED = Subnet(0.0, SUBNET.context)  # once the masks are multiplied in
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +35,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parts", nargs="+", choices=PARTS, default=list(PARTS), help="training, streaming, or growth with length"
     )
+    parser.add_argument(
+        "--utterance-s", nargs="+", type=float, default=[4, 15], help="training: length of the utterances, s"
+    )
+    parser.add_argument("--streams", nargs="+", type=int, default=[1, 16], help="streaming: streams in one batch")
     parser.add_argument("--device", default="cpu", help="of the training part: cpu or cuda")
     parser.add_argument("--minutes", nargs="+", type=float, default=[1, 10, 60], help="lengths of the growth part")
 
@@ -73,11 +80,12 @@ def build_espnet(size: str) -> torch.nn.Module:
 
 
 def training(args: argparse.Namespace) -> list[dict]:
-    """Forward and backward passes over a batch of 16 s: one of ESPnet's encoder, two branches of ours."""
-    features = torch.randn(4, 400, 80, device=args.device)
-    lengths = torch.tensor([400, 390, 380, 370], device=args.device)
+    """Forward and backward passes over a batch of four utterances: one of ESPnet's encoder, two branches of ours."""
     rows = []
-    for size in args.sizes:
+    for size, seconds_each in itertools.product(args.sizes, args.utterance_s):
+        frames = round(100 * seconds_each)
+        features = torch.randn(4, frames, 80, device=args.device)
+        lengths = torch.tensor([frames, frames - 10, frames - 20, frames - 30], device=args.device)
         ours, espnet = build(size).to(args.device), build_espnet(size).to(args.device)
 
         passes = {"ESPnet, one pass": partial(one_pass, espnet), "ours, two branches": partial(two_branches, ours)}
@@ -88,7 +96,7 @@ def training(args: argparse.Namespace) -> list[dict]:
         }
         seconds = interleaved(runs, args.rounds)
         for (name, precision), run in runs.items():
-            row = {"part": "training", "model": size, "what": name, "precision": precision, "audio_s": 16.0}
+            row = {"part": "training", "model": size, "what": name, "precision": precision, "audio_s": 4 * seconds_each}
             row["ms"] = 1000 * seconds[name, precision]
             row["ratio"] = seconds[name, precision] / seconds["ESPnet, one pass", precision]
             if args.device != "cpu":
@@ -118,33 +126,36 @@ def step(loss: Callable[..., torch.Tensor], features: torch.Tensor, lengths: tor
 
 
 def streaming(args: argparse.Namespace) -> list[dict]:
-    """Chunk by chunk against all chunks at once, on one thread."""
+    """Chunk by chunk against all chunks at once, on one thread, several streams in one batch."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    features = torch.randn(1, 3000, 80)
     rows = []
-    for size in args.sizes:
-        encoder = build(size).eval()
+    for size, streams in itertools.product(args.sizes, args.streams):
+        encoder, features = build(size).eval(), torch.randn(streams, 1500, 80)
+        materialise(encoder, 1)  # as decoding does
         runs = {"all chunks at once": partial(parallel, encoder, features)}
         runs["chunk by chunk"] = partial(stream, encoder, features)
         seconds = interleaved(runs, args.rounds)
         for name, value in seconds.items():
-            row = {"part": "streaming", "model": size, "what": f"{name}, chunk {CHUNK_MS} ms", "precision": "fp32"}
-            rows.append(row | {"audio_s": 30.0, "ms": 1000 * value, "ratio": value / seconds["all chunks at once"]})
+            what = f"{name}, chunk {CHUNK_MS} ms, {streams} at a time"
+            row = {"part": "streaming", "model": size, "what": what, "precision": "fp32"}
+            ratio = value / seconds["all chunks at once"]
+            rows.append(row | {"audio_s": 15.0 * streams, "ms": 1000 * value, "ratio": ratio})
     torch.set_num_threads(threads)
     return rows
 
 
 @torch.inference_mode()
 def parallel(encoder: DualModeEncoder, features: torch.Tensor) -> None:
-    encoder(features, torch.tensor([features.shape[1]]), SUBNET)
+    encoder(features, torch.full((len(features),), features.shape[1]), STREAMED)
 
 
 @torch.inference_mode()
 def stream(encoder: DualModeEncoder, features: torch.Tensor) -> None:
-    streams, step = StreamingEncoder(encoder, SUBNET), FACTOR * SUBNET.context.chunk
+    streams, step = StreamingEncoder(encoder, STREAMED, len(features)), FACTOR * STREAMED.context.chunk
     for start in range(0, features.shape[1], step):
-        streams.accept([features[0, start : start + step]], [start + step >= features.shape[1]])
+        last = start + step >= features.shape[1]
+        streams.accept(list(features[:, start : start + step]), [last] * len(features))
 
 
 def growth(args: argparse.Namespace) -> list[dict]:
@@ -167,6 +178,7 @@ def grown(what: str, minutes: float, threads: int) -> dict:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     encoder, features = build("small").eval(), torch.randn(1, round(6000 * minutes), 80)
+    materialise(encoder, 1)
     run = parallel if what == "all chunks at once" else stream
     run(encoder, features[:, :600])
     seconds = timed(lambda: run(encoder, features))

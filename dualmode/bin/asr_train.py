@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = ["--cmvn", str(args.cmvn), "--seed", str(args.seed), "--token_dir", str(args.out / "tokens"), *options]
     if args.init:
         options = ["--init_encoder", str(args.init), *options]
-    train(RecogniserTask, args.config, args.train, args.valid, args.out, options)
+    train(RecogniserTask, args.config, args.train, args.valid, args.out, options, seed=args.seed)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,10 @@ from pathlib import Path
 from dualmode.cli import make_parser, run
 from dualmode.errors import UserError
 
-BENCHES = {"encoder": "training, streaming, and long audio"}
+BENCHES = {
+    "encoder": "training, streaming, and long audio",
+    "device": "a chunk in the device engine, PyTorch and ONNX Runtime",
+}
 DESCRIPTION = """
 Benchmarks that the project's claims about speed and size rest on.
 
@@ -27,7 +30,12 @@ def get_parser(name: str | None = None) -> argparse.ArgumentParser:
     )
     for bench, about in BENCHES.items():
         options = benches.add_parser(bench, help=about, description=about, allow_abbrev=False)
-        options.add_argument("--json", type=Path, metavar="FILE", help="write the rows, and where they come from")
+        options.add_argument(
+            "--json",
+            type=Path,
+            metavar="FILE",
+            help="write the rows; the table and where it comes from go to FILE with .md",
+        )
         options.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads; 0 leaves it to torch")
         if bench == name:
             module(bench).add_options(options)
@@ -45,19 +53,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"--threads {args.threads}: expected a number from 0 on")
     import torch
 
-    from dualmode.results.output import write_json_file
+    from dualmode.results.output import write_json_file, write_lines
+    from dualmode.results.page import origin_lines
     from dualmode.results.provenance import provenance
 
     if args.threads:
         torch.set_num_threads(args.threads)
     rows = module(args.bench).measure(args)
     columns = module(args.bench).COLUMNS
-    print("\n".join(table(rows, columns)))
-    print(f"threads: {torch.get_num_threads()}")
+    lines = [*table(rows, columns), "", f"{torch.get_num_threads()} CPU threads."]
+    print("\n".join(lines))
     if args.json:
         command = shlex.join(["python", "-m", "dualmode.bin.bench", *arguments])
-        source = provenance(command, seed=0, config_files=[])
-        write_json_file(args.json, {"rows": rows, "threads": torch.get_num_threads(), "provenance": source})
+        origin = origin_lines(provenance(command, seed=0, config_files=[]))
+        write_json_file(args.json, rows)
+        title = f"# Benchmark `{args.bench}`: {BENCHES[args.bench]}"
+        write_lines(args.json.with_suffix(".md"), [title, "", *lines, "", "## Where it comes from", "", *origin])
 
 
 def table(rows: Sequence[dict], columns: Sequence[str]) -> list[str]:

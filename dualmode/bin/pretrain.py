@@ -1,4 +1,4 @@
-"""Stage 2: wav2vec 2.0 pre-training of the supernet on speech without text."""
+"""Stage 2: pre-training of the supernet on speech without text, by wav2vec 2.0 or BEST-RQ."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,11 @@ from dualmode.tasks.options import training_parser
 
 
 def get_parser():
-    return training_parser(__doc__, "pretrain", "egs/*/conf/tuning/pretrain.yaml")
+    parser = training_parser(__doc__, "pretrain", "conf/tuning/pretrain*.yaml")
+    parser.add_argument(
+        "--max-ms", type=int, metavar="MS", help="cut longer recordings into equal pieces of at most this length"
+    )
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -16,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.tasks.pretrain import PretrainTask
 
     options = ["--cmvn", str(args.cmvn), "--seed", str(args.seed), *options]
-    train(PretrainTask, args.config, args.train, args.valid, args.out, options)
+    train(PretrainTask, args.config, args.train, args.valid, args.out, options, args.max_ms, args.seed)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 Source: Ko et al., "Audio Augmentation for Speech Recognition", Interspeech 2015.
 """
 
+import re
+
 import numpy as np
 import soxr
 
@@ -34,6 +36,15 @@ def prefix(speed: float) -> str:
     ('sp0.9-', '')
     """
     return "" if speed == 1.0 else f"sp{speed:g}-"
+
+
+def original(utterance: str) -> str:
+    """Return the id of the utterance that a speed-perturbed one is a copy of.
+
+    >>> original("sp1.1-anna-01"), original("anna-01")
+    ('anna-01', 'anna-01')
+    """
+    return re.sub(r"^sp[0-9.]+-", "", utterance)
 
 
 def change_speed(samples: np.ndarray, speed: float, sample_rate: int) -> np.ndarray:

@@ -22,5 +22,5 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, level: int, layout) -> Tensor:
         """Map x (rows, frames, d) to the same shape; ``layout`` is one of :mod:`dualmode.encoder.layout`."""
-        query, key, value = self.qkv(x, level).unflatten(-1, (3, self.heads, -1)).unbind(dim=2)
-        return self.out(layout.attend(query, key, value).flatten(2), level)
+        qkv = self.qkv(x, level).unflatten(-1, (3, self.heads, -1))
+        return self.out(layout.attend(qkv[:, :, :2], qkv[:, :, 2]).flatten(2), level)

@@ -7,7 +7,6 @@ reach past the chunk's end see zeros.  Kernel 5, chunk 3::
     chunk ABC | DEF        output C sees A B C 0 0, output D sees B C D E F
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -37,7 +36,7 @@ class Convolution(nn.Module):
     def forward(self, x: Tensor, level: int, layout) -> Tensor:
         """Map x (rows, frames, d) to the same shape; ``layout`` is one of :mod:`dualmode.encoder.layout`."""
         x = F.glu(self.expand(x, level), dim=-1) * layout.valid
-        x = torch.cat([layout.before(x, self.reach), x], dim=1)
+        x = layout.extended(x, self.reach)
         x = depthwise(F.pad(x.transpose(1, 2), (0, self.reach)), self.depthwise.weight, self.depthwise.bias).transpose(
             1, 2
         )

@@ -74,11 +74,12 @@ class WholeUtterances:
     def restore(self, x: Tensor) -> Tensor:
         return x
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        return scaled_attention(self.rotation(query), self.rotation(key), value, self.allowed)
+    def attend(self, query_key: Tensor, value: Tensor) -> Tensor:
+        query, key = self.rotation(query_key).unbind(dim=2)
+        return scaled_attention(query, key, value, self.allowed)
 
-    def before(self, x: Tensor, frames: int) -> Tensor:
-        return x.new_zeros(len(x), frames, *x.shape[2:])
+    def extended(self, x: Tensor, frames: int) -> Tensor:
+        return F.pad(x, (0, 0, frames, 0))
 
 
 @dataclass(frozen=True)
@@ -127,18 +128,17 @@ class ParallelChunks:
         """Put rows back together, without their look-ahead: (batch, frames, d)."""
         return self._utterances(x)[:, : self.frames]
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        key, left = self.rotation(key), self.context.left
-        if left:
-            key, value = (torch.cat([self.before(x, left), x], dim=1) for x in (key, value))
-        return scaled_attention(self.rotation(query), key, value, self.allowed)
+    def attend(self, query_key: Tensor, value: Tensor) -> Tensor:
+        query, key = self.rotation(query_key).unbind(dim=2)
+        left = self.context.left
+        return scaled_attention(query, self.extended(key, left), self.extended(value, left), self.allowed)
 
-    def before(self, x: Tensor, frames: int) -> Tensor:
-        """Return the ``frames`` frames before each row, from the chunks before it; zero before the utterance."""
-        chunk = self.context.chunk
-        x = self._utterances(x)[:, :-chunk]
-        x = torch.cat([x.new_zeros(self.batch, frames, *x.shape[2:]), x], dim=1)
-        return windows(x, frames, chunk).flatten(0, 1)
+    def extended(self, x: Tensor, frames: int) -> Tensor:
+        """Return the rows with the ``frames`` frames before each, from the chunks before; zero before the utterance."""
+        chunk, own = self.context.chunk, self._utterances(x)
+        own = torch.cat([own.new_zeros(self.batch, frames, *own.shape[2:]), own], dim=1)
+        rows = windows(own, frames + chunk, chunk).flatten(0, 1)
+        return torch.cat([rows, x[:, chunk:]], dim=1) if self.context.right else rows
 
     def _utterances(self, x: Tensor) -> Tensor:
         """Join rows (batch * chunks, chunk + right, ...) to (batch, chunks * chunk, ...)."""
@@ -176,16 +176,18 @@ class StreamingChunk:
     def __init__(self, context: Context, valid: Tensor, allowed: Tensor, rotation: Rotation, cache: Cache):
         self.context, self.valid, self.allowed, self.rotation, self.cache = context, valid, allowed, rotation, cache
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        keys, values = (torch.cat([old, x], dim=1) for old, x in ((self.cache.keys, key), (self.cache.values, value)))
-        last = self._last(key, self.context.left)
+    def attend(self, query_key: Tensor, value: Tensor) -> Tensor:
+        query, key = query_key.split(1, dim=2)
+        keys, values = torch.cat([self.cache.keys, key[:, :, 0]], dim=1), torch.cat([self.cache.values, value], dim=1)
+        last = self._last(value, self.context.left)
         self.cache = Cache(keys[:, last], values[:, last], self.cache.convolution)
-        return scaled_attention(self.rotation.last(query.shape[1])(query), self.rotation(keys), values, self.allowed)
+        query, keys = self.rotation.last(query.shape[1])(query), self.rotation(keys.unsqueeze(2))
+        return scaled_attention(query[:, :, 0], keys[:, :, 0], values, self.allowed)
 
-    def before(self, x: Tensor, frames: int) -> Tensor:
-        old = self.cache.convolution
-        self.cache = Cache(self.cache.keys, self.cache.values, torch.cat([old, x], dim=1)[:, self._last(x, frames)])
-        return old
+    def extended(self, x: Tensor, frames: int) -> Tensor:
+        rows = torch.cat([self.cache.convolution, x], dim=1)
+        self.cache = Cache(self.cache.keys, self.cache.values, rows[:, self._last(x, frames)])
+        return rows
 
     def _last(self, x: Tensor, frames: int) -> slice:
         """Return where the last ``frames`` frames are in the cache followed by x, without x's look-ahead."""

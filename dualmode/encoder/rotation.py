@@ -12,7 +12,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Rotation:
-    """Cosines and sines of the rotary angles, each (..., frames, 1, head size / 2)."""
+    """What rotates pairs (x[i], x[i + half]) by an angle a: (cos a, cos a) and (-sin a, sin a).
+
+    Both are (..., frames, 1, 1, head size); ``half`` is half the head size.
+    """
 
     cos: Tensor
     sin: Tensor
@@ -23,14 +26,14 @@ class Rotation:
         frequencies = 10000.0 ** (
             -torch.arange(0, head_size, 2, dtype=torch.float64, device=positions.device) / head_size
         )
-        angles = positions.double()[..., None, None] * frequencies
-        return cls(angles.cos().to(dtype), angles.sin().to(dtype))
+        angles = positions.double()[..., None, None, None] * frequencies
+        cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
+        return cls(torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1))
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Rotate x (..., frames, heads, head size)."""
-        left, right = x.chunk(2, dim=-1)
-        return torch.cat([left * self.cos - right * self.sin, left * self.sin + right * self.cos], dim=-1)
+        """Rotate x (..., frames, any, heads, head size)."""
+        return torch.addcmul(x * self.cos, x.roll(x.shape[-1] // 2, dims=-1), self.sin)
 
     def last(self, frames: int) -> "Rotation":
         """Return the rotation of the last ``frames`` positions."""
-        return Rotation(self.cos[..., -frames:, :, :], self.sin[..., -frames:, :, :])
+        return Rotation(self.cos[..., -frames:, :, :, :], self.sin[..., -frames:, :, :, :])

@@ -1,10 +1,15 @@
-"""The contrastive task: which of several quantised frames is the hidden one?"""
+"""The contrastive task of wav2vec 2.0: which of several quantised frames is the hidden one?"""
 
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from dualmode.pretrain.codes import CodeUsage
+from dualmode.pretrain.config import ContrastiveConfig
+from dualmode.pretrain.quantizer import GumbelQuantizer
+from dualmode.pretrain.targets import Answer
 
 
 def sample_distractors(utterance: Tensor, count: int) -> Tensor:
@@ -29,15 +34,29 @@ def sample_distractors(utterance: Tensor, count: int) -> Tensor:
     return draws + first[:, None]
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """Result of the task: mean cross entropy (nats), and the share of frames told right."""
-
-    loss: Tensor
-    accuracy: Tensor
+def twins(codes: Tensor, distractors: Tensor) -> Tensor:
+    """Return which distractors (frames, count) have the codes (frames, groups) of their frame's own target."""
+    return (codes[distractors] == codes[:, None]).all(dim=-1)
 
 
-def contrastive_loss(context: Tensor, targets: Tensor, codes: Tensor, distractors: Tensor, scale: float) -> Contrast:
+def chance(codes: Tensor, distractors: Tensor) -> Tensor:
+    """Return the accuracy () of a guess: the mean of 1 / (1 + different wrong answers).
+
+    Distractors with equal codes are one answer.  A frame whose distractors are all twins counts 0, as in the accuracy.
+
+    >>> codes = torch.tensor([[7], [8], [8], [9]])
+    >>> chance(codes, torch.tensor([[1, 2, 3], [2, 2, 2], [2, 0, 3], [1, 1, 2]]))  # 1/3, 0, 1/3, 1/2
+    tensor(0.2917)
+    """
+    _, number = codes.unique(dim=0, return_inverse=True)
+    answers = number[distractors].masked_fill(twins(codes, distractors), -1).sort(dim=1).values
+    new = torch.ones_like(answers, dtype=torch.bool)
+    new[:, 1:] = answers[:, 1:] != answers[:, :-1]
+    wrong = (new & (answers >= 0)).sum(dim=1)
+    return torch.where(wrong > 0, 1.0 / (1.0 + wrong), 0.0).mean()
+
+
+def contrastive_loss(context: Tensor, targets: Tensor, codes: Tensor, distractors: Tensor, scale: float) -> Answer:
     """Cross entropy of choosing the true target by cosine similarity (wav2vec 2.0, equation 3).
 
     Args:
@@ -50,8 +69,74 @@ def contrastive_loss(context: Tensor, targets: Tensor, codes: Tensor, distractor
     context, targets = F.normalize(context.float(), dim=-1), F.normalize(targets.float(), dim=-1)
     positive = (context * targets).sum(dim=-1, keepdim=True)
     negative = torch.einsum("fs,fcs->fc", context, targets[distractors])
-    twins = (codes[distractors] == codes[:, None]).all(dim=-1)
-    logits = torch.cat([positive, negative.masked_fill(twins, float("-inf"))], dim=1) / scale
-    right = (logits[:, :1] > logits[:, 1:]).all(dim=1) & ~twins.all(dim=1)
+    same = twins(codes, distractors)
+    logits = torch.cat([positive, negative.masked_fill(same, float("-inf"))], dim=1) / scale
+    right = (logits[:, :1] > logits[:, 1:]).all(dim=1) & ~same.all(dim=1)
     loss = F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
-    return Contrast(loss, right.float().mean())
+    return Answer(loss, right.float().mean())
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What both branches of a batch are compared with.
+
+    Attributes:
+        vectors: (frames, size), the quantised frames.
+        codes: (frames, groups).
+        distractors: (frames, count) indices into ``vectors``.
+        loss: (), of the quantizer itself.
+        stats: of the quantizer.
+    """
+
+    vectors: Tensor
+    codes: Tensor
+    distractors: Tensor
+    loss: Tensor
+    stats: dict[str, Tensor]
+
+
+class ContrastiveTargets(nn.Module):
+    """Frames of the fbank, quantised by a codebook that is learned along.
+
+    The paper's targets come from learned features of the waveform.  Ours come from the normalised fbank itself:
+    learned features of fbank collapsed to a constant within 100 batches in our trials, which a fixed input cannot.
+
+    Args:
+        encoded_size: of the encoder's output.
+        frame_size: of what is quantised.
+        config: settings.
+    """
+
+    def __init__(self, encoded_size: int, frame_size: int, config: ContrastiveConfig):
+        super().__init__()
+        self.config = config
+        self.target_norm = nn.LayerNorm(frame_size, elementwise_affine=False)
+        self.quantizer = GumbelQuantizer(frame_size, config.groups, config.entries, config.target_size)
+        self.project = nn.Linear(encoded_size, config.target_size)
+        self.usage = CodeUsage(config.groups, config.entries)
+        self.names = ["temperature", "chance", *self.usage.names]
+
+    def temperature(self, step: int) -> float:
+        """Return the Gumbel temperature of batch ``step``."""
+        start, end, factor = self.config.temperature
+        return max(end, start * factor**step)
+
+    def draw(self, frames: Tensor, utterance: Tensor, step: int) -> Contrast:
+        """Quantise frames (frames, frame_size) and draw distractors of the same ``utterance`` (frames,)."""
+        config, temperature = self.config, self.temperature(step)
+        quantized = self.quantizer(self.target_norm(frames), temperature)
+        distractors = sample_distractors(utterance, config.distractors)
+        used = quantized.perplexity.sum() / (config.groups * config.entries)
+        stats = {"temperature": used.new_tensor(temperature), "chance": chance(quantized.codes, distractors)}
+        return Contrast(
+            quantized.vectors,
+            quantized.codes,
+            distractors,
+            config.diversity_weight * (1.0 - used),
+            stats | self.usage(quantized.codes),
+        )
+
+    def compare(self, encoded: Tensor, drawn: Contrast) -> Answer:
+        """Compare a branch's outputs at the hidden frames (frames, encoded_size) with what was drawn."""
+        context = self.project(encoded)
+        return contrastive_loss(context, drawn.vectors, drawn.codes, drawn.distractors, self.config.similarity_scale)

@@ -1,6 +1,6 @@
-"""wav2vec 2.0 (Baevski et al. 2020) on the supernet: one set of targets, two branches."""
+"""Masked pre-training of the supernet: one set of targets, two branches."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -8,80 +8,44 @@ from torch import Tensor, nn
 
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.frames import FACTOR
-from dualmode.errors import UserError
-from dualmode.pretrain.contrastive import contrastive_loss, sample_distractors
+from dualmode.encoder.padding import valid_frames
+from dualmode.pretrain.best_rq import BestRqTargets
+from dualmode.pretrain.config import BestRqConfig, ContrastiveConfig, PretrainBranches
+from dualmode.pretrain.contrastive import ContrastiveTargets
 from dualmode.pretrain.masking import span_mask
-from dualmode.pretrain.quantizer import GumbelQuantizer
 from dualmode.supernet.pruning import PruningSchedule
-from dualmode.supernet.self_pruning import BranchWeights, SelfPruningModel
+from dualmode.supernet.self_pruning import SelfPruningModel
 from dualmode.supernet.subnet import DENSE
 
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """Settings of the contrastive pre-training.
-
-    Args:
-        mask_start: probability that a span of hidden frames starts at an encoder frame.
-        mask_span: encoder frames of 40 ms in a span.
-        groups: codebooks of the quantizer.
-        entries: entries of each.
-        target_size: size of quantised vectors and of the vectors compared with them.
-        distractors: wrong answers for each hidden frame.
-        similarity_scale: what cosine similarities are divided by.
-        diversity_weight: weight of the loss that keeps all entries in use.
-        temperature: of the Gumbel softmax: at the start, at the end, and the factor of each batch.
-    """
-
-    mask_start: float = 0.13
-    mask_span: int = 5
-    groups: int = 2
-    entries: int = 64
-    target_size: int = 128
-    distractors: int = 50
-    similarity_scale: float = 0.1
-    diversity_weight: float = 1.0
-    temperature: tuple[float, float, float] = (1.0, 0.5, 0.999)
-
-    def __post_init__(self):
-        for name in ("mask_span", "groups", "entries", "target_size", "distractors"):
-            if getattr(self, name) < 1:
-                raise UserError(f"model_conf: {name} is {getattr(self, name)}: it must be at least 1")
-        if not 0 < self.mask_start < 1:
-            raise UserError(f"model_conf: mask_start is {self.mask_start}: it must be between 0 and 1")
-        if self.target_size % self.groups:
-            raise UserError(f"model_conf: {self.groups} groups do not divide a target_size of {self.target_size}")
-        if len(self.temperature) != 3 or min(self.temperature) <= 0:
-            raise UserError("model_conf: temperature must be [start, end, factor of each batch], all above 0")
+TARGETS = {ContrastiveConfig: ContrastiveTargets, BestRqConfig: BestRqTargets}
 
 
 class PretrainModel(SelfPruningModel):
-    """Both branches see the same hidden frames and must tell the same targets from the same distractors::
+    """Both branches see the same hidden frames and must tell the same targets::
 
-        features -+-> stack 4 frames -> quantizer --------------------> targets
-                  +-> subsampling -> hide spans -+-> dense,  full  --> contrast
-                                                 +-> sparse, chunk --> contrast
+        features -+-> stack 4 frames ------------------------------------> targets
+                  +-> subsampling -> hide spans -+-> dense,  full  --> answer
+                                                 +-> sparse, chunk --> answer
 
-    The paper's targets come from learned features of the waveform.  Ours come from the normalised fbank itself, four
-    frames of 10 ms for an encoder frame of 40 ms: learned features of fbank collapsed to a constant within 100 batches
-    in our trials, which a fixed input cannot.
+    Args:
+        encoder: the supernet.
+        config: its class chooses the kind of targets.
+        schedule: of the masks.
+        branches: weights of the branches' losses, and which batches run which branch.
     """
 
     def __init__(
-        self, encoder: DualModeEncoder, config: PretrainConfig, schedule: PruningSchedule, branches: BranchWeights
+        self,
+        encoder: DualModeEncoder,
+        config: ContrastiveConfig | BestRqConfig,
+        schedule: PruningSchedule,
+        branches: PretrainBranches,
     ):
         super().__init__(encoder, schedule)
         self.config, self.branches = config, branches
         size, stacked = encoder.config.output_size, FACTOR * encoder.config.input_size
         self.hidden_frame = nn.Parameter(torch.empty(size).uniform_())
-        self.target_norm = nn.LayerNorm(stacked, elementwise_affine=False)
-        self.quantizer = GumbelQuantizer(stacked, config.groups, config.entries, config.target_size)
-        self.project = nn.Linear(size, config.target_size)
-
-    @property
-    def temperature(self) -> float:
-        start, end, factor = self.config.temperature
-        return max(end, start * factor**self.step)
+        self.targets = TARGETS[type(config)](size, stacked, config)
 
     def stack(self, speech: Tensor, frames: int) -> Tensor:
         """Return the four middle ones of the seven feature frames that each encoder frame sees, normalised.
@@ -107,29 +71,41 @@ class PretrainModel(SelfPruningModel):
         self.begin_batch()
         config = self.config
         x, lengths = self.encoder.embed(speech, speech_lengths)
-        hidden = span_mask(lengths, x.shape[1], config.mask_start, config.mask_span)
+        hidden = span_mask(lengths, x.shape[1], config.mask_start, config.mask_span, config.mask_gap)
         # One hidden frame alone has no distractors; such an utterance only occurs with spans of a single frame.
         hidden &= (hidden.sum(dim=1) > 1)[:, None]
         weight = hidden.sum()
-        if weight == 0:  # every utterance of the batch is shorter than a span
-            return 0.0 * x.sum(), {}, weight.new_ones(())
-        quantized = self.quantizer(self.target_norm(self.stack(speech, x.shape[1])[hidden]), self.temperature)
-        distractors = sample_distractors(hidden.nonzero()[:, 0], config.distractors)
-        used = quantized.perplexity.sum() / (config.groups * config.entries)
+        branches = self.branches.active(self.step, self.training)
+        if weight == 0:
+            return self.nothing_hidden(branches)
+        # Cosines divided by 0.1 and softmaxes over thousands of codes need more digits than bf16 has.
+        with torch.autocast(x.device.type, enabled=False):
+            drawn = self.targets.draw(self.stack(speech, x.shape[1])[hidden], hidden.nonzero()[:, 0], self.step)
+        loss = drawn.loss
+        if config.feature_penalty:
+            power = x[valid_frames(lengths, x.shape[1])].float().square().mean()
+            loss = loss + config.feature_penalty * power
         x = torch.where(hidden[..., None], self.hidden_frame.to(x.dtype), x)
 
-        loss = config.diversity_weight * (1.0 - used)
-        stats = {"masked_share": weight / lengths.sum(), "temperature": torch.tensor(self.temperature)}
-        stats |= {f"perplexity{group}": value.detach() for group, value in enumerate(quantized.code_perplexity)}
-        sparse = self.encoder.config.sample_subnet() if self.training else self.encoder.config.default_subnet()
-        for name, subnet, share in (("dense", DENSE, self.branches.dense), ("sparse", sparse, self.branches.sparse)):
-            if share == 0:
-                continue
-            context = self.project(self.encoder.encode(x, lengths, subnet)[hidden])
-            contrast = contrastive_loss(
-                context, quantized.vectors, quantized.codes, distractors, config.similarity_scale
-            )
-            loss = loss + share * contrast.loss
-            stats |= {f"loss_{name}": contrast.loss.detach(), f"accuracy_{name}": contrast.accuracy}
+        stats = {"masked_share": weight / lengths.sum(), **drawn.stats}
+        subnets = {"dense": DENSE, "sparse": self.encoder.config.default_subnet()}
+        if self.training:
+            subnets["sparse"] = self.encoder.config.sample_subnet()
+        for name, share in branches.items():
+            encoded = self.encoder.encode(x, lengths, subnets[name])[hidden]
+            with torch.autocast(x.device.type, enabled=False):
+                answer = self.targets.compare(encoded.float(), drawn)
+            loss = loss + share * answer.loss
+            stats |= {f"loss_{name}": answer.loss.detach(), f"accuracy_{name}": answer.accuracy}
         stats["loss"] = loss.detach()
         return loss, stats, weight.float()
+
+    def nothing_hidden(self, branches: Iterable[str]) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Return a batch of weight 0 whose gradients are 0: all of its utterances are shorter than a span.
+
+        Every parameter takes part and every value is there, since other GPUs of the same update wait for them.
+        """
+        loss = 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
+        names = ["masked_share", *self.targets.names, "loss"]
+        names += [f"{what}_{name}" for name in branches for what in ("loss", "accuracy")]
+        return loss, {name: torch.zeros_like(loss).detach() for name in names}, torch.zeros_like(loss).detach()

@@ -1,10 +1,12 @@
-"""Targets of the pre-training: frames as entries of a product codebook."""
+"""Targets of the contrastive pre-training: frames as entries of a product codebook."""
 
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dualmode.pretrain.codes import perplexity
 
 
 @dataclass(frozen=True)
@@ -16,22 +18,11 @@ class Quantized:
         codes: (frames, groups), the chosen entries.
         perplexity: (groups,), exp of the entropy of the mean softmax over the frames; between 1 and ``entries``;
             differentiable, for the diversity loss.
-        code_perplexity: (groups,), the same of the entries really chosen: near 1 means collapse.
     """
 
     vectors: Tensor
     codes: Tensor
     perplexity: Tensor
-    code_perplexity: Tensor
-
-
-def perplexity(shares: Tensor) -> Tensor:
-    """Return exp(entropy) of distributions (..., entries).
-
-    >>> perplexity(torch.tensor([0.5, 0.5, 0.0, 0.0]))
-    tensor(2.0000)
-    """
-    return torch.exp(-(shares * (shares + 1e-7).log()).sum(dim=-1))
 
 
 class GumbelQuantizer(nn.Module):
@@ -64,9 +55,4 @@ class GumbelQuantizer(nn.Module):
         else:
             chosen = F.one_hot(codes, self.entries).to(logits.dtype)
         vectors = torch.einsum("fge,ges->fgs", chosen, self.codebook).flatten(1)
-        return Quantized(
-            self.project(vectors),
-            codes,
-            perplexity(logits.softmax(dim=-1).mean(dim=0)),
-            perplexity(chosen.detach().mean(dim=0)),
-        )
+        return Quantized(self.project(vectors), codes, perplexity(logits.softmax(dim=-1).mean(dim=0)))

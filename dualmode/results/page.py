@@ -40,7 +40,7 @@ def results_page(
     yield from ("", "## How it was measured", "", MEASURES, "")
     yield from _measurements(decodes)
     yield from ("", "## Where it comes from", "")
-    yield from _origin(origin)
+    yield from origin_lines(origin)
 
 
 def _measurements(decodes: Sequence[Decode]) -> Iterator[str]:
@@ -55,7 +55,8 @@ def _measurements(decodes: Sequence[Decode]) -> Iterator[str]:
         )
 
 
-def _origin(origin: dict[str, Any]) -> Iterator[str]:
+def origin_lines(origin: dict[str, Any]) -> Iterator[str]:
+    """Yield what :func:`dualmode.results.provenance.provenance` found, as Markdown."""
     machine = origin["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
     seed = "differs, see the table above" if origin["seed"] is None else origin["seed"]

@@ -35,8 +35,9 @@ KINDS = {"feed-forward": BLUE, "attention": VERMILION, "convolution": GREEN}
 PANELS = (
     (re.compile(r"loss(?!_scale)"), "loss (nats)"),
     (re.compile(r"^(ter|cer|wer|per)(_|$)"), "error rate (%)"),
-    (re.compile(r"^acc"), "accuracy (share of 1)"),
+    (re.compile(r"^acc|^chance$"), "accuracy (share of 1)"),
     (re.compile(r"perplexity|^ppl"), "perplexity"),
+    (re.compile(r"^dead\d*$"), "dead codes (share of 1)"),
     (re.compile(r"(^|_)lr\d*$"), "learning rate"),
 )
 STYLES = {
@@ -126,18 +127,29 @@ def _draw_curves(axes: Axes, history: History, label: str, keys: Sequence[str]) 
                 line = axes.plot(epochs, values, color=colours[key], label=f"{part} {key}", **style)[0]
                 if len(points) >= MARKED:
                     line.set_marker("")
+                if key == "chance":
+                    line.set(marker="", linestyle=_linestyle(key))
     shown = [value for part in STYLES for key in keys for _, value in history.get(part, {}).get(key, ())]
     if label.startswith("loss") and min(shown) > 0 and max(shown) > LOG_RATIO * min(shown):
         axes.set_yscale("log")
         label += ", logarithmic"
+    if label.endswith("(share of 1)"):
+        axes.set_ylim(bottom=0)
     axes.set_xlabel("epoch")
     axes.set_ylabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    handles = [Line2D([], [], color=colours[key], linewidth=2, label=key.replace("_", " ")) for key in keys]
+    handles = [
+        Line2D([], [], color=colours[key], linewidth=2, label=key.replace("_", " "), linestyle=_linestyle(key))
+        for key in keys
+    ]
     # Above the axes, where no curve can run through it.
     axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize="small")
+
+
+def _linestyle(key: str) -> str:
+    return ":" if key == "chance" else "-"
 
 
 def _key_colours(keys: Sequence[str]) -> dict[str, str]:

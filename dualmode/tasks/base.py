@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import multiprocessing
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,12 +11,14 @@ import torch
 from espnet2.tasks.abs_task import AbsTask
 from espnet2.train.class_choices import ClassChoices
 from espnet2.train.collate_fn import CommonCollateFn
+from espnet2.train.distributed_utils import get_world_size
 from espnet2.utils.nested_dict_action import NestedDictAction
-from espnet2.utils.types import str_or_none
+from espnet2.utils.types import float_or_none, int_or_none, str_or_none
 
 from dualmode.checkpoint import encoder_weights, find_checkpoint, load_cmvn, load_into, load_weights, read_yaml
 from dualmode.encoder.config import EncoderConfig, from_mapping
 from dualmode.errors import UserError
+from dualmode.tasks.batch_size import FRAMES_PER_HOUR, accumulation
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.trainer import SupernetTrainer
 
@@ -46,12 +50,25 @@ class SupernetTask(AbsTask):
         for name, what in (
             ("model_conf", "settings of the model"),
             ("pruning_conf", "schedule of the masks: begin, end, interval, after in batches, start as a share"),
-            ("branch_conf", "weights of the losses of the branches: dense, sparse"),
+            ("branch_conf", "weights of the losses of the branches: dense, sparse (pre-training: schedule too)"),
         ):
             group.add_argument(f"--{name}", action=NestedDictAction, default={}, help=what)
         group.add_argument("--cmvn", type=str_or_none, default=None, help="JSON of dualmode.bin.compute_cmvn")
         group.add_argument(
             "--init_encoder", type=str_or_none, default=None, help="model folder that the encoder comes from"
+        )
+        group.add_argument(
+            "--checkpoint_every",
+            type=int_or_none,
+            default=None,
+            help="batches between two checkpoints inside an epoch, rounded up to whole updates; one follows each epoch",
+        )
+        group.add_argument(
+            "--reference_batch_h",
+            type=float_or_none,
+            default=None,
+            help="hours of audio for each update: accum_grad follows from it and the number of GPUs, and batch_bins "
+            "is then what one GPU takes at once",
         )
         return group
 
@@ -69,21 +86,75 @@ class SupernetTask(AbsTask):
             folder = Path(args.init_encoder)
             checkpoint = find_checkpoint(folder)
             check_same_encoder(config, read_yaml(folder / "config.yaml"), folder)
-            load_into(encoder, encoder_weights(load_weights(checkpoint)), checkpoint)
+            weights = load_weights(checkpoint)
+            load_into(encoder, encoder_weights(weights), checkpoint)
+            left = sorted(name for name in weights if not name.startswith("encoder."))
             logging.info("the encoder's weights and masks come from %s", checkpoint)
+            logging.info("left over in %s: %s", checkpoint, ", ".join(left) or "nothing")
         if args.cmvn:
             load_cmvn(encoder.normalize, Path(args.cmvn))
         return encoder
 
     @classmethod
+    def build_optimizers(cls, args: argparse.Namespace, model: torch.nn.Module):
+        """Build them; the first of ESPnet's hooks that sees the whole model, so it lists what starts from nothing."""
+        if args.init_encoder:
+            new = sorted(name for name in model.state_dict() if not name.startswith("encoder."))
+            logging.info("not in %s, so starting with new weights: %s", args.init_encoder, ", ".join(new) or "nothing")
+        return super().build_optimizers(args, model)
+
+    @classmethod
     def main_worker(cls, args: argparse.Namespace):
-        """Complete the scheduler's settings, then run ESPnet's training."""
+        """Run ESPnet's training; one of several processes says a user's mistake itself, since nobody else hears it."""
+        try:
+            cls._train(args)
+        except UserError as error:
+            if multiprocessing.parent_process() is None:
+                raise
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            sys.exit(2)
+
+    @classmethod
+    def _train(cls, args: argparse.Namespace) -> None:
+        """Complete the settings that follow from others, then run ESPnet's training."""
+        complete_batch(args)
         if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:
             if not args.num_iters_per_epoch:
                 raise UserError("onecyclelr needs num_iters_per_epoch in the YAML: the cycle's length follows from it")
             steps = args.max_epoch * (args.num_iters_per_epoch // args.accum_grad)
             args.scheduler_conf = {**args.scheduler_conf, "total_steps": steps}
         super().main_worker(args)
+
+
+def complete_batch(args: argparse.Namespace) -> None:
+    """Set accum_grad and batch_bins from reference_batch_h, and make checkpoint_every whole updates.
+
+    ESPnet shares batch_bins among the GPUs, so it becomes the sum of what they take.  config.yaml holds the outcome.
+
+    Raises:
+        UserError: an impossible value, or an epoch of less than one update.
+    """
+    if args.reference_batch_h is not None:
+        gpus = get_world_size(args.dist_world_size, args.dist_launcher) if args.distributed else max(args.ngpu, 1)
+        if args.batch_type != "length":
+            raise UserError(f"reference_batch_h needs batch_type length, not {args.batch_type}: it counts batch_bins")
+        each, args.accum_grad = args.batch_bins, accumulation(args.reference_batch_h, args.batch_bins, gpus)
+        args.batch_bins = each * gpus
+        hours = args.batch_bins * args.accum_grad / FRAMES_PER_HOUR
+        if not args.distributed or args.dist_rank == 0:
+            where = f"{gpus} GPUs" if args.ngpu else "1 CPU"
+            parts = f"{where} x {each / 100:g} s of audio x accum_grad {args.accum_grad}"
+            print(f"an update: {parts} = {hours:.3g} h (reference_batch_h {args.reference_batch_h:g})", flush=True)
+        args.reference_batch_h = None
+    if args.num_iters_per_epoch and args.num_iters_per_epoch < args.accum_grad:
+        raise UserError(
+            f"an epoch has {args.num_iters_per_epoch} batches and an update {args.accum_grad} (accum_grad): "
+            "raise num_iters_per_epoch"
+        )
+    if args.checkpoint_every is not None:
+        if args.checkpoint_every < 1:
+            raise UserError(f"checkpoint_every is {args.checkpoint_every}: it must be at least 1 batch")
+        args.checkpoint_every = -(-args.checkpoint_every // args.accum_grad) * args.accum_grad
 
 
 def check_same_encoder(config: EncoderConfig, other: Mapping, folder: Path) -> None:

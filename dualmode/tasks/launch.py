@@ -7,10 +7,13 @@ import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from torch.multiprocessing.spawn import ProcessExitedException
+
 from dualmode.checkpoint import read_yaml
 from dualmode.errors import UserError
 from dualmode.tasks.base import SupernetTask
-from dualmode.tasks.trainer import read_history
+from dualmode.tasks.pool import FILES, Source, pool
+from dualmode.tasks.trainer import HISTORY, read_history
 
 
 def check_names(task: type[SupernetTask], path: Path, options: Sequence[str]) -> None:
@@ -37,10 +40,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def data_arguments(phase: str, folder: Path, names: Sequence[str]) -> list[str]:
     """Return ESPnet's options for the ``phase`` ("train" or "valid") data in a folder of dualmode.bin.make_fbank."""
-    sources = {"speech": ("feats.scp", "kaldi_ark"), "text": ("text", "text")}
+    kinds = {"speech": "kaldi_ark", "text": "text"}
     arguments = []
     for name in names:
-        file, kind = sources[name]
+        file, kind = FILES[name], kinds[name]
         if not (folder / file).is_file():
             raise UserError(f"there is no {folder / file}: run stage 1, or dualmode.bin.make_fbank")
         arguments += [f"--{phase}_data_path_and_name_and_type", f"{folder / file},{name},{kind}"]
@@ -48,14 +51,31 @@ def data_arguments(phase: str, folder: Path, names: Sequence[str]) -> list[str]:
 
 
 def train(
-    task: type[SupernetTask], config: Path, train_dir: Path, valid_dir: Path, out: Path, options: Sequence[str]
+    task: type[SupernetTask],
+    config: Path,
+    train: Sequence[Source],
+    valid: Path,
+    out: Path,
+    options: Sequence[str],
+    max_ms: int | None = None,
+    seed: int = 0,
 ) -> None:
     """Train ``task`` as ``config`` says, or go on from the last checkpoint in ``out``, and draw the curves.
 
     ESPnet's own log goes to ``out``/train.log; progress and results of each epoch go to the terminal.
 
+    Args:
+        task: pre-training or fine-tuning.
+        config: YAML.
+        train: feature folders to train on, pooled (see :mod:`dualmode.tasks.pool`).
+        valid: feature folder to validate on.
+        out: folder of the model.
+        options: more options for ESPnet.
+        max_ms: longer recordings are cut.
+        seed: of the pool.
+
     Raises:
-        UserError: the configuration or the data cannot be used.
+        UserError: the configuration or the data cannot be used, or the training's alarm ended it.
     """
     check_names(task, config, options)
     out.mkdir(parents=True, exist_ok=True)
@@ -67,16 +87,23 @@ def train(
     )
     warnings.filterwarnings("ignore", category=FutureWarning, module="espnet2")  # torch's news for ESPnet's authors
     names = task.required_data_names()
+    train_folder = pool(train, out / "data" / "train", names, max_ms, seed)
+    valid_folder = pool([Source(valid)], out / "data" / "valid", names, max_ms, seed)
     if (out / "checkpoint.pth").is_file():
         print(f"going on from the last finished epoch in {out / 'checkpoint.pth'}", flush=True)
-    task.main(
-        cmd=[
-            *("--config", str(config), "--output_dir", str(out), "--resume", "true"),
-            *data_arguments("train", train_dir, names),
-            *data_arguments("valid", valid_dir, names),
-            *options,
-        ]
-    )
-    from dualmode.results.plots import plot_history
+    command = [
+        *("--config", str(config), "--output_dir", str(out), "--resume", "true"),
+        *data_arguments("train", train_folder, names),
+        *data_arguments("valid", valid_folder, names),
+        *options,
+    ]
+    try:
+        task.main(cmd=command)
+    except ProcessExitedException as error:
+        reason = f"a training process ended with status {error.exit_code}"
+        raise UserError(f"{reason}: see what it said above, and {out / 'train.log'}") from None
+    finally:  # a training that the alarm has ended is looked at, too
+        if (out / HISTORY).is_file():
+            from dualmode.results.plots import plot_history
 
-    plot_history(read_history(out), out / "curves.png", title=out.name)
+            plot_history(read_history(out), out / "curves.png", title=out.name)

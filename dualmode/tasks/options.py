@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, make_parser
+from dualmode.tasks.pool import parse_source
 
 
 def training_parser(description: str, prog: str, yaml: str) -> argparse.ArgumentParser:
@@ -13,7 +14,15 @@ def training_parser(description: str, prog: str, yaml: str) -> argparse.Argument
         prog,
     )
     parser.add_argument("--config", type=existing_file, required=True, help=f"YAML, see {yaml}")
-    parser.add_argument("--train", type=existing_dir, required=True, help="features of stage 1 to train on")
+    parser.add_argument(
+        "--train",
+        type=parse_source,
+        action="append",
+        required=True,
+        metavar="DIR[:WEIGHT]",
+        help="features of stage 1 to train on; give it again to pool several sets, with weights such as dump/b:0.5 "
+        "(half of its utterances, drawn by --seed) or dump/c:2 (each twice an epoch)",
+    )
     parser.add_argument("--valid", type=existing_dir, required=True, help="features of stage 1 to validate on")
     parser.add_argument("--cmvn", type=existing_file, required=True, help="statistics of dualmode.bin.compute_cmvn")
     parser.add_argument("--out", type=Path, required=True, help="folder of the model; a training in it is resumed")

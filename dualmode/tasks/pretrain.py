@@ -1,14 +1,21 @@
 """ESPnet task of the supernet's pre-training."""
 
 import argparse
+import logging
+from dataclasses import dataclass
 
 from espnet2.train.abs_espnet_model import AbsESPnetModel
+from espnet2.train.reporter import SubReporter, aggregate
+from espnet2.utils.nested_dict_action import NestedDictAction
 
 from dualmode.encoder.config import from_mapping
-from dualmode.pretrain.model import PretrainConfig, PretrainModel
+from dualmode.errors import UserError
+from dualmode.pretrain.alarm import AlarmConfig, alarms
+from dualmode.pretrain.config import PretrainBranches, read_config
+from dualmode.pretrain.model import PretrainModel
 from dualmode.supernet.pruning import PruningSchedule
-from dualmode.supernet.self_pruning import BranchWeights
 from dualmode.tasks.base import SupernetTask, collect_feats
+from dualmode.tasks.trainer import SupernetOptions, SupernetTrainer
 
 
 class EspnetPretrainModel(PretrainModel, AbsESPnetModel):
@@ -17,8 +24,60 @@ class EspnetPretrainModel(PretrainModel, AbsESPnetModel):
     collect_feats = staticmethod(collect_feats)
 
 
+@dataclass
+class PretrainOptions(SupernetOptions):
+    """Options with the settings of the alarm."""
+
+    alarm: AlarmConfig
+
+
+class PretrainTrainer(SupernetTrainer):
+    """Trainer that warns when the codes collapse or nothing is learned."""
+
+    options_class = PretrainOptions
+    rung: set[str] = set()
+
+    @classmethod
+    def build_options(cls, args: argparse.Namespace) -> PretrainOptions:
+        args.alarm = from_mapping(AlarmConfig, args.alarm_conf, "alarm_conf")
+        return super().build_options(args)
+
+    @classmethod
+    def run(cls, *args, **kwargs) -> None:
+        cls.rung = set()
+        super().run(*args, **kwargs)
+
+    @classmethod
+    def watch(cls, reporter: SubReporter, options: PretrainOptions) -> None:
+        batch, config = reporter.get_total_count(), options.alarm
+        if not config.due(batch):
+            return
+        stats = {key: float(aggregate(values[-config.window :])) for key, values in reporter.stats.items()}
+        for name, sentence in alarms(stats, config).items():
+            logging.warning("batch %d: %s", batch, sentence)
+            if config.stop:
+                raise UserError(f"stopped after batch {batch}: {sentence}")
+            if name not in cls.rung:
+                print(f"warning: batch {batch}: {sentence}", flush=True)
+                cls.rung.add(name)
+
+
 class PretrainTask(SupernetTask):
     """Pre-training on features without text."""
+
+    trainer = PretrainTrainer
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser):
+        group = super().add_task_arguments(parser)
+        group.add_argument(
+            "--alarm_conf",
+            action=NestedDictAction,
+            default={},
+            help="range of a healthy training: after, window in batches, min_perplexity, min_accuracy, max_accuracy, "
+            "and whether to stop outside it",
+        )
+        return group
 
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool):
@@ -36,7 +95,7 @@ class PretrainTask(SupernetTask):
     def build_model(cls, args: argparse.Namespace) -> EspnetPretrainModel:
         return EspnetPretrainModel(
             encoder=cls.build_encoder(args),
-            config=from_mapping(PretrainConfig, args.model_conf, "model_conf"),
+            config=read_config(args.model_conf),
             schedule=from_mapping(PruningSchedule, args.pruning_conf, "pruning_conf"),
-            branches=from_mapping(BranchWeights, args.branch_conf, "branch_conf"),
+            branches=from_mapping(PretrainBranches, args.branch_conf, "branch_conf"),
         )

@@ -1,21 +1,29 @@
-"""ESPnet's trainer, with progress that people can read and checkpoints that survive a kill."""
+"""ESPnet's trainer, with progress that people can read and checkpoints that survive a kill at any moment."""
 
+import argparse
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.reporter import SubReporter, aggregate
-from espnet2.train.trainer import Trainer
+from espnet2.train.trainer import Trainer, TrainerOptions
+from espnet2.utils.build_dataclass import build_dataclass
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.utils.data import DataLoader
 
 from dualmode.files import atomic_path
 from dualmode.progress import Progress
+from dualmode.tasks import step_checkpoint
 from dualmode.tasks.averaging import averages_with_masks
+from dualmode.tasks.step_checkpoint import rest_of, set_random_states
 
 HISTORY = "history.jsonl"
-SHOWN = ("loss", "ter", "wer", "accuracy")
+SHOWN = ("loss", "ter", "wer", "accuracy", "chance", "perplexity")
 
 
 @contextlib.contextmanager
@@ -40,19 +48,26 @@ def atomic_checkpoints() -> Iterator[None]:
 
 
 class _Watched:
-    """An iterator of batches that reports the training's progress; its length is the iterator's."""
+    """An epoch's batches, of which ``done`` are finished: goes on after these and calls ``after(number)`` for each.
 
-    def __init__(self, batches, progress: Progress, reporter: SubReporter):
-        self.batches, self.progress, self.reporter = batches, progress, reporter
+    The random generators are set once the loader, which draws from them, has started.
+    """
+
+    def __init__(
+        self, batches: DataLoader, after: Callable[[int], None], done: int = 0, random_states: dict | None = None
+    ):
+        self.batches, self.after, self.done, self.random_states = batches, after, done, random_states
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self):
-        for batch in self.batches:
+        batches = iter(rest_of(self.batches, self.done) if self.done else self.batches)
+        if self.random_states is not None:
+            set_random_states(self.random_states)
+        for number, batch in enumerate(batches, start=self.done + 1):
             yield batch
-            losses = self.reporter.stats.get("loss")
-            self.progress.advance(note=f"loss {aggregate(losses[-20:]):.3f}" if losses else "")
+            self.after(number)
 
 
 def mean_stats(reporter: SubReporter) -> dict[str, float]:
@@ -74,24 +89,74 @@ def read_history(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
     return history
 
 
+@dataclass
+class SupernetOptions(TrainerOptions):
+    """ESPnet's options, and the batches between two checkpoints inside an epoch; None writes none."""
+
+    checkpoint_every: int | None
+
+
 class SupernetTrainer(Trainer):
     """Trainer of both trainings."""
 
+    options_class = SupernetOptions
     progress: Progress | None = None
+
+    @classmethod
+    def build_options(cls, args: argparse.Namespace) -> SupernetOptions:
+        return build_dataclass(cls.options_class, args)
 
     @classmethod
     def run(cls, *args, **kwargs) -> None:
         cls.progress = None
+        if kwargs["distributed_option"].distributed:
+            # ESPnet averages over processes what has one dimension; our models return scalars.
+            kwargs["model"].register_forward_hook(lambda model, _, output: force_gatherable(output, output[0].device))
         with atomic_checkpoints(), averages_with_masks():
             super().run(*args, **kwargs)
+        (Path(kwargs["trainer_options"].output_dir) / step_checkpoint.NAME).unlink(missing_ok=True)
 
     @classmethod
-    def train_one_epoch(cls, *, iterator, reporter, options, distributed_option, **kwargs) -> bool:
-        epoch, batches = reporter.get_epoch(), len(iterator)
+    def watch(cls, reporter: SubReporter, options: SupernetOptions) -> None:
+        """Look at what the training has reported, after each batch; may raise UserError to end it."""
+
+    @classmethod
+    def train_one_epoch(
+        cls, *, model, optimizers, schedulers, scaler, iterator, reporter, options, distributed_option, **kwargs
+    ) -> bool:
+        epoch, batches, folder = reporter.get_epoch(), len(iterator), Path(options.output_dir)
+        rank, ranks = (
+            (distributed_option.dist_rank, distributed_option.dist_world_size)
+            if distributed_option.distributed
+            else (0, 1)
+        )
+        bare = model.module if isinstance(model, (DataParallel, DistributedDataParallel)) else model
+        running = step_checkpoint.Running(bare, optimizers, schedulers, scaler, reporter)
+        # Gradients of an unfinished accumulation are not in a checkpoint, so no epoch begins with any.
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        state = None
         if cls.progress is None:
-            cls.progress = Progress(options.max_epoch * batches, "training", done=(epoch - 1) * batches)
+            state = step_checkpoint.load(folder, epoch, batches, ranks) if options.resume else None
+            done = state["batches"] if state else 0
+            cls.progress = Progress(options.max_epoch * batches, "training", done=(epoch - 1) * batches + done)
+        if state:
+            running.restore(state)
+            print(f"going on after batch {state['batches']}/{batches} of epoch {epoch}", flush=True)
+
+        def after(number: int) -> None:
+            losses = reporter.stats.get("loss")
+            cls.progress.advance(note=f"loss {aggregate(losses[-20:]):.3f}" if losses else "")
+            cls.watch(reporter, options)
+            if options.checkpoint_every and number % options.checkpoint_every == 0 and number < batches:
+                step_checkpoint.save(folder, running, number, batches, rank, ranks)
+
         invalid = super().train_one_epoch(
-            iterator=_Watched(iterator, cls.progress, reporter),
+            model=model,
+            optimizers=optimizers,
+            schedulers=schedulers,
+            scaler=scaler,
+            iterator=_Watched(iterator, after, *((state["batches"], state["random"][rank]) if state else ())),
             reporter=reporter,
             options=options,
             distributed_option=distributed_option,

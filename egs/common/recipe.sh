@@ -39,6 +39,7 @@ common_options() {
   flag force "do the stages asked for again, from the start, even if they are done; model folders are kept as *.old-DATE"
   option work-dir DIR "" "where data, dump and exp are written (default: the corpus's folder)"
   option tag NAME base "name of this experiment: exp/pretrain_NAME, exp/prune_NAME, exp/asr_NAME"
+  option init-tag NAME "" "stage 4 starts with what stages 2 and 3 of that experiment left (default: that of --tag)"
   heading "Configuration (files are looked for in the corpus's folder, then in yours, then in the repository's)"
   option pretrain-config FILE conf/tuning/pretrain.yaml "YAML of stage 2"
   option prune-config FILE conf/tuning/prune.yaml "YAML of stage 3"
@@ -48,10 +49,12 @@ common_options() {
   option pretrain-args WORDS "" "more options for ESPnet's trainer in stage 2, such as \"--max_epoch 20 --accum_grad 4\""
   option asr-args WORDS "" "more options for ESPnet's trainer in stage 4"
   option seed N 0 "seed of both trainings"
+  flag from-scratch "stage 4 starts with random weights instead of those of stages 2 and 3, to see what these are worth"
   heading "Data"
   option speeds LIST "$speeds" "speed factors of the training set, a copy of it for each, separated by commas"
   option token-type TYPE "$token_type" "char, word or bpe (SentencePiece)"
   option vocab-size N "${vocab_size:-}" "number of tokens, for bpe"
+  option label-share PERCENT 100 "share of the training set's transcripts that stage 4 uses, drawn by --seed; stage 2 hears all"
   option max-rejected PERCENT 1 "stop if a larger share of a set's utterances is faulty, percent"
   own_options
   heading "Machine"
@@ -95,14 +98,22 @@ find_file() {
 
 # check_options: stops on impossible ones, before any work.
 check_options() {
-  local name files=()
+  local name variable files=()
   for name in stage stop-stage seed ngpu; do whole_number "$name" 0; done
   whole_number jobs 1
   ((stage <= last_stage)) || die "--stage is $stage: the stages are 0 to $last_stage"
   ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
   ((stage <= stop_stage)) || die "--stage $stage comes after --stop-stage $stop_stage"
-  [[ $tag =~ ^[A-Za-z0-9._-]+$ ]] || die "--tag is '$tag': letters, digits, '.', '_' and '-' make a good folder name"
+  init_tag=${init_tag:-$tag}
+  for name in tag init-tag; do
+    variable=${name//-/_}
+    [[ ${!variable} =~ ^[A-Za-z0-9._-]+$ ]] ||
+      die "--$name is '${!variable}': letters, digits, '.', '_' and '-' make a good folder name"
+  done
   case $token_type in char | word | bpe) ;; *) die "--token-type is '$token_type': it must be char, word or bpe" ;; esac
+  if [[ ! $label_share =~ ^[0-9]+([.][0-9]+)?$ ]] || ! awk -v p="$label_share" 'BEGIN {exit !(p > 0 && p <= 100)}'; then
+    die "--label-share is '$label_share': it must be above 0 and at most 100 percent"
+  fi
   [[ -z $vocab_size ]] || whole_number vocab-size 1
   pretrain_config=$(find_file "$pretrain_config")
   prune_config=$(find_file "$prune_config")
@@ -127,6 +138,8 @@ recipe() {
   cd "$corpus_dir"
   command="${corpus_dir#"$root/"}/run.sh"
   parse_options "$@"
+  # As it was typed: before files are looked for.
+  how=$command$(changed_options stage stop-stage force work-dir jobs ngpu "${places[@]}")
   check_options
   [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
   mkdir -p "${work_dir:-.}" || die "cannot make the folder $work_dir"
@@ -136,7 +149,6 @@ recipe() {
   data=${work}data dump=${work}dump exp=${work}exp
   pretrained=$exp/pretrain_$tag pruned=$exp/prune_$tag recogniser=$exp/asr_$tag
   done_dir=$exp/.done log_dir=$exp/log
-  how=$command$(changed_options stage stop-stage force work-dir jobs ngpu "${places[@]}")
 
   set_environment
   lock "${work_dir:-$corpus_dir}/.run.lock"
@@ -205,13 +217,16 @@ stage_3() {
 }
 
 stage_4() {
-  local more
+  local more after=(fbank_train fbank_valid) init=() labelled=$dump/train
   read -ra more <<<"$asr_args"
-  step "asr_$tag" "fine-tuning" --after fbank_train fbank_valid "prune_$tag" \
+  [[ $from_scratch == true ]] || { after+=("prune_$init_tag"); init=(--init "$exp/prune_$init_tag"); }
+  # DIR:WEIGHT takes that share of a set.
+  [[ $label_share == 100 ]] || labelled+=:$(awk -v share="$label_share" 'BEGIN {print share / 100}')
+  step "asr_$tag" "fine-tuning" --after "${after[@]}" \
     --inputs "$asr_config" "$data/cmvn.json" "$data/token_list/tokens.txt" \
     --folder "$recogniser" --outputs "$recogniser/config.yaml" --uncounted --ngpu "$ngpu" -- \
-    python -m dualmode.bin.asr_train --config "$asr_config" --train "$dump/train" --valid "$dump/valid" \
-    --tokens "$data/token_list" --cmvn "$data/cmvn.json" --init "$pruned" --out "$recogniser" --seed "$seed" "${more[@]}"
+    python -m dualmode.bin.asr_train --config "$asr_config" --train "$labelled" --valid "$dump/valid" \
+    --tokens "$data/token_list" --cmvn "$data/cmvn.json" "${init[@]}" --out "$recogniser" --seed "$seed" "${more[@]}"
 }
 
 # decode_name CONFIG SET: prints the name of a decoding's folder, decode_sparse_test.

@@ -24,12 +24,24 @@ def test_table():
 
 
 def test_streaming_and_growth_are_measured(tmp_path, capsys):
-    options = ["--sizes", "small", "--rounds", "1", "--minutes", "0.05", "--json", str(tmp_path / "bench.json")]
+    options = [
+        "--sizes",
+        "small",
+        "--rounds",
+        "1",
+        "--minutes",
+        "0.05",
+        "--streams",
+        "2",
+        "--json",
+        str(tmp_path / "bench.json"),
+    ]
     main(["encoder", "--parts", "streaming", "growth", *options])
-    report = json.loads((tmp_path / "bench.json").read_text())
-    assert [row["part"] for row in report["rows"]] == ["streaming", "streaming", "growth", "growth"]
-    assert all(row["ms"] > 0 for row in report["rows"])
-    assert report["provenance"]["commands"][0].startswith("python -m dualmode.bin.bench encoder --parts")
+    rows = json.loads((tmp_path / "bench.json").read_text())
+    assert [row["part"] for row in rows] == ["streaming", "streaming", "growth", "growth"]
+    assert all(row["ms"] > 0 for row in rows)
+    page = (tmp_path / "bench.md").read_text()
+    assert "CPU threads" in page and "\npython -m dualmode.bin.bench encoder --parts streaming growth" in page
     assert "chunk by chunk, chunk 640 ms" in capsys.readouterr().out
 
 

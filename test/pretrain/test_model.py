@@ -3,19 +3,24 @@ import torch
 
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
-from dualmode.errors import UserError
-from dualmode.pretrain.model import PretrainConfig, PretrainModel
+from dualmode.pretrain.config import PretrainBranches, read_config
+from dualmode.pretrain.model import PretrainModel
 from dualmode.pretrain.quantizer import GumbelQuantizer
 from dualmode.supernet.pruning import PruningSchedule
-from dualmode.supernet.self_pruning import BranchWeights
+
+CONF = {
+    "contrastive": {"entries": 8, "target_size": 8},
+    "best_rq": {"targets": "best_rq", "entries": 32, "target_size": 8},
+}
+KINDS = pytest.mark.parametrize("kind", list(CONF))
 
 
-def tiny(schedule=PruningSchedule(), **branches) -> PretrainModel:  # noqa: B008 (frozen)
+def tiny(schedule=PruningSchedule(), kind="contrastive", conf=None, **branches) -> PretrainModel:  # noqa: B008 (frozen)
     torch.manual_seed(0)
     encoder = DualModeEncoder(
         EncoderConfig(output_size=16, num_blocks=1, attention_heads=2, linear_units=32, subsampling_channels=4)
     )
-    return PretrainModel(encoder, PretrainConfig(entries=8, target_size=8), schedule, BranchWeights(**branches))
+    return PretrainModel(encoder, read_config({**CONF[kind], **(conf or {})}), schedule, PretrainBranches(**branches))
 
 
 def batch(*lengths):
@@ -27,15 +32,78 @@ def test_gradient_reaches_quantizer_mask_embedding_and_encoder():
     loss, stats, weight = model(**batch(120, 90))
     loss.backward()
     for parameter in (
-        model.quantizer.logits.weight,
-        model.quantizer.codebook,
+        model.targets.quantizer.logits.weight,
+        model.targets.quantizer.codebook,
         model.hidden_frame,
         model.encoder.blocks[0].ffn1.up.weight,
         model.encoder.subsampling.project.weight,
     ):
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0
     assert weight > 0 and stats["loss"] == loss
-    assert {"loss_dense", "loss_sparse", "accuracy_dense", "accuracy_sparse"} <= set(stats)
+    assert {"loss_dense", "loss_sparse", "accuracy_dense", "accuracy_sparse", "chance", "temperature"} <= set(stats)
+    assert {"perplexity0", "perplexity1", "dead0", "dead1", "masked_share"} <= set(stats)
+
+
+@KINDS
+def test_both_branches_get_the_same_masks_and_targets(kind, monkeypatch):
+    model = tiny(kind=kind).train()
+    inputs, drawn = [], []
+    encode, compare = model.encoder.encode, model.targets.compare
+    monkeypatch.setattr(model.encoder, "encode", lambda x, *rest: inputs.append(x) or encode(x, *rest))
+    monkeypatch.setattr(model.targets, "compare", lambda x, seen: drawn.append(seen) or compare(x, seen))
+    model(**batch(120, 90))
+    assert len(inputs) == 2 and inputs[0] is inputs[1]
+    assert len(drawn) == 2 and drawn[0] is drawn[1]
+
+
+def test_best_rq_learns_everything_but_the_targets():
+    model = tiny(kind="best_rq").train()
+    loss, stats, _ = model(**batch(120, 90))
+    loss.backward()
+    for parameter in model.parameters():
+        assert parameter.grad is not None
+    assert not list(model.targets.quantizer.parameters())
+    assert stats["chance"] > 1 / 32
+    assert {"loss_dense", "loss_sparse", "accuracy_dense", "accuracy_sparse", "perplexity0", "dead0"} <= set(stats)
+
+
+def test_alternate_runs_one_branch_in_training_and_both_in_validation():
+    model = tiny()
+    model.branches = PretrainBranches(schedule="alternate")
+    run = []
+    for _ in range(3):
+        _, stats, _ = model.train()(**batch(120))
+        run.append([name for name in ("dense", "sparse") if f"loss_{name}" in stats])
+    assert run == [["dense"], ["sparse"], ["dense"]]
+    _, stats, _ = model.eval()(**batch(120))
+    assert {"loss_dense", "loss_sparse"} <= set(stats)
+
+
+def test_feature_penalty_is_the_mean_square_before_the_encoder():
+    torch.manual_seed(1)
+    data = batch(120, 90)
+    plain, with_penalty = tiny().eval(), tiny(conf={"feature_penalty": 10.0}).eval()
+    x, lengths = plain.encoder.embed(**{"features": data["speech"], "lengths": data["speech_lengths"]})
+    power = torch.cat([row[:length] for row, length in zip(x, lengths, strict=True)]).square().mean()
+    losses = []
+    for model in (plain, with_penalty):
+        torch.manual_seed(2)
+        losses.append(model(**data)[0].item())
+    assert losses[1] - losses[0] == pytest.approx(10.0 * power.item(), rel=1e-4)
+
+
+@KINDS
+def test_bf16_changes_the_loss_by_rounding_only(kind):
+    torch.manual_seed(1)
+    model, data = tiny(kind=kind).eval(), batch(120, 90)
+    torch.manual_seed(2)
+    full = model(**data)[0]
+    torch.manual_seed(2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = model(**data)[0]
+    half.backward()
+    assert half.dtype == torch.float32
+    assert half.item() == pytest.approx(full.item(), rel=0.05)
 
 
 def test_one_branch_alone():
@@ -43,16 +111,30 @@ def test_one_branch_alone():
     assert "loss_dense" in stats and "loss_sparse" not in stats
 
 
-def test_utterances_too_short_to_hide_anything_give_no_loss():
-    loss, _, weight = tiny().train()(**batch(9, 5))
+@KINDS
+def test_utterances_too_short_to_hide_anything_give_no_loss(kind):
+    model = tiny(kind=kind).train()
+    loss, stats, weight = model(**batch(9, 5))
     loss.backward()
-    assert loss == 0 and weight == 1
+    assert loss == 0 and weight == 0
+    assert all((parameter.grad == 0).all() for parameter in model.parameters())
+    assert set(stats) == set(model(**batch(120))[1])  # other GPUs of the same update wait for the same values
 
 
-def test_silence_gives_a_finite_loss():
-    model = tiny().train()
-    loss, _, _ = model(speech=torch.full((2, 100, 80), -15.9424), speech_lengths=torch.tensor([100, 80]))
+@KINDS
+@pytest.mark.parametrize("value", [-15.9424, 0.0])
+def test_silence_gives_a_finite_loss_and_gradient(kind, value):
+    model = tiny(kind=kind).train()
+    loss, _, _ = model(speech=torch.full((2, 100, 80), value), speech_lengths=torch.tensor([100, 80]))
+    loss.backward()
     assert torch.isfinite(loss)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
+
+
+@KINDS
+def test_a_short_utterance_beside_a_long_one_is_not_hidden(kind):
+    _, stats, weight = tiny(kind=kind).train()(**batch(120, 9))
+    assert 5 <= weight <= 29  # of the 29 encoder frames of the long one; the short one has 1
 
 
 def test_masks_follow_the_schedule_and_the_checkpoint_remembers_it():
@@ -76,12 +158,3 @@ def test_quantizer_chooses_entries_of_the_codebook():
     quantized = quantizer(torch.randn(5, 6), temperature=1.0)
     rows = torch.stack([torch.cat([quantizer.codebook[g, c] for g, c in enumerate(code)]) for code in quantized.codes])
     assert torch.allclose(quantized.vectors, quantizer.project(rows), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("conf", "words"),
-    [({"mask_span": 0}, "mask_span"), ({"groups": 3}, "do not divide"), ({"temperature": (1.0,)}, "temperature")],
-)
-def test_bad_settings(conf, words):
-    with pytest.raises(UserError, match=words):
-        PretrainConfig(**conf)

@@ -50,6 +50,14 @@ ROWS = [
 ]
 
 
+def test_chance_is_a_dotted_line_beside_the_accuracies():
+    history = {"train": {"accuracy_dense": [(1, 0.2), (2, 0.4)], "chance": [(1, 0.03), (2, 0.02)]}, "valid": {}}
+    (axes,) = history_figure(history, "t").axes
+    lines = {line.get_label(): line for line in axes.lines}
+    assert lines["train chance"].get_linestyle() == ":"
+    assert list(lines["train chance"].get_ydata()) == [0.03, 0.02]
+
+
 def png_size(path):
     header = path.read_bytes()[:24]
     assert header[:8] == b"\x89PNG\r\n\x1a\n"

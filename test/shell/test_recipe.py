@@ -232,6 +232,17 @@ def test_a_later_stage_needs_the_earlier_ones(corpus):
     assert "error: stage 3 needs the step 'pretrain_base', which is not done yet" in output
 
 
+def test_two_experiments_from_one_pre_training(corpus):
+    corpus.run()
+    calls = corpus.calls_file.read_text().splitlines()
+    corpus.new_calls()
+    corpus.run("--tag", "other", "--init-tag", "base", "--stage", "4", "--stop-stage", "5")
+    again = corpus.calls_file.read_text().splitlines()
+    assert corpus.new_calls() == ["asr_train", "asr_inference", "asr_inference"]
+    (before,), (after,) = ([call for call in many if "asr_train" in call] for many in (calls, again))
+    assert after == before.replace("exp/asr_base", "exp/asr_other")
+
+
 def test_a_work_folder_elsewhere(corpus, tmp_path):
     corpus.run("--work-dir", "else where", "--stop-stage", "4", cwd=tmp_path)
     assert (tmp_path / "else where" / "exp" / "asr_base" / "config.yaml").exists()

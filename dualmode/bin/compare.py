@@ -1,0 +1,61 @@
+"""Word error rates of several experiments side by side, each the mean over its seeds, with the spread."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from dualmode.cli import make_parser, run
+from dualmode.results.compare import compare, table
+from dualmode.results.output import write_json_file, write_lines
+
+DESCRIPTION = """
+Word error rates of several experiments side by side, each the mean over its seeds, with the spread.
+
+  python -m dualmode.bin.compare pre-trained=exp/asr_p0,exp/asr_p1,exp/asr_p2 random=exp/asr_r0,exp/asr_r1,exp/asr_r2
+"""
+
+
+def experiment(text: str) -> tuple[str, list[Path]]:
+    """Argparse type: NAME=EXP[,EXP...]."""
+    name, equals, folders = text.partition("=")
+    if not (name and equals and folders):
+        raise argparse.ArgumentTypeError(f"{text}: expected NAME=EXP[,EXP...]")
+    return name, [Path(folder) for folder in folders.split(",")]
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = make_parser(DESCRIPTION, "compare")
+    parser.add_argument(
+        "experiments",
+        nargs="+",
+        type=experiment,
+        metavar="NAME=EXP[,EXP...]",
+        help="name of a row, and the folders (with results.json) of its runs, one for each seed",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table as Markdown")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    columns, rows = compare(dict(args.experiments))
+    lines = table(columns, rows)
+    print("\n".join(lines))
+    if args.out:
+        write_lines(args.out, lines)
+    if args.json:
+        write_json_file(
+            args.json,
+            [
+                {"name": name, "set": c[0], "sparsity": c[1], "context": c[2], **asdict(spread)}
+                for name, spreads in rows.items()
+                for c, spread in zip(columns, spreads, strict=True)
+                if spread is not None
+            ],
+        )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,168 @@
+#include "device.h"
+
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "recogniser.h"
+
+struct dualmode_device {
+  dualmode::Recogniser recogniser;
+};
+
+struct dualmode_matrix {
+  dualmode::OwnedMatrix matrix;
+  const dualmode::Kernels& kernels;
+  dualmode::Precision precision;
+};
+
+namespace {
+
+using namespace dualmode;
+
+void say(const std::string& message, char* error, size_t size) {
+  if (error && size) std::snprintf(error, size, "%s", message.c_str());
+}
+
+// Runs `work`; exceptions end here, since C knows none.
+template <class Work>
+auto guarded(const Work& work, decltype(work()) failed, char* error, size_t size) noexcept -> decltype(work()) {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    say("there is not enough memory", error, size);
+  } catch (const std::exception& problem) {
+    say(problem.what(), error, size);
+  }
+  return failed;
+}
+
+const Kernels& kernels_called(const char* name) {
+  const Kernels* kernels = find_kernels(name);
+  if (!kernels) throw std::runtime_error("this machine has no kernels called " + std::string(name));
+  return *kernels;
+}
+
+dualmode_device* open_bytes(const void* data, size_t size, const char* kernels) {
+  const Kernels& chosen = kernels_called(kernels);
+  return new dualmode_device{{parse_model(static_cast<const uint8_t*>(data), size), chosen}};
+}
+
+}  // namespace
+
+dualmode_device* dualmode_open(const char* path, const char* kernels, char* error, size_t error_size) {
+  return guarded(
+      [&]() -> dualmode_device* {
+        try {
+          const std::vector<uint8_t> bytes = read_file(path);
+          return open_bytes(bytes.data(), bytes.size(), kernels);
+        } catch (const std::runtime_error& problem) {
+          throw std::runtime_error(std::string(path) + ": " + problem.what());
+        }
+      },
+      nullptr, error, error_size);
+}
+
+dualmode_device* dualmode_open_memory(const void* data, size_t size, const char* kernels, char* error,
+                                      size_t error_size) {
+  return guarded([&] { return open_bytes(data, size, kernels); }, nullptr, error, error_size);
+}
+
+void dualmode_free(dualmode_device* device) { delete device; }
+
+dualmode_info dualmode_get_info(const dualmode_device* device) {
+  const Config& c = device->recogniser.model().config;
+  return {c.precision == Precision::int8, int32_t(c.bins), int32_t(c.size), int32_t(c.blocks), int32_t(c.vocabulary),
+          int32_t(c.chunk), int32_t(c.left), int32_t(c.block_rows), c.sparsity};
+}
+
+const char* dualmode_get_kernels(const dualmode_device* device) { return device->recogniser.kernels().name; }
+
+void dualmode_reset(dualmode_device* device) { device->recogniser.reset(); }
+
+int dualmode_accept_samples(dualmode_device* device, const float* samples, size_t count, char* error,
+                            size_t error_size) {
+  return guarded([&] { return device->recogniser.accept_samples(samples, count), 0; }, -1, error, error_size);
+}
+
+int dualmode_accept_features(dualmode_device* device, const float* features, size_t frames, char* error,
+                             size_t error_size) {
+  return guarded([&] { return device->recogniser.accept_features(features, frames), 0; }, -1, error, error_size);
+}
+
+int dualmode_finish(dualmode_device* device, char* error, size_t error_size) {
+  return guarded([&] { return device->recogniser.finish(), 0; }, -1, error, error_size);
+}
+
+size_t dualmode_tokens(const dualmode_device* device, const int32_t** tokens) {
+  *tokens = device->recogniser.tokens().data();
+  return device->recogniser.tokens().size();
+}
+
+const char* dualmode_text(dualmode_device* device) { return device->recogniser.text().c_str(); }
+
+int dualmode_encode(dualmode_device* device, const float* features, size_t frames, float* encoded, float* scores,
+                    char* error, size_t error_size) {
+  return guarded(
+      [&] {
+        Encoder& encoder = device->recogniser.encoder();
+        const Config& c = device->recogniser.model().config;
+        if (frames < 7 || frames > encoder.chunk_features())
+          throw std::runtime_error("a chunk has 7 to " + std::to_string(encoder.chunk_features()) +
+                                   " feature frames, not " + std::to_string(frames));
+        const size_t count = encoder.run(features, frames);
+        for (size_t t = 0; t < count; ++t) {
+          if (encoded) std::memcpy(encoded + t * c.size, encoder.encoded(t), c.size * sizeof(float));
+          if (scores) std::memcpy(scores + t * c.vocabulary, encoder.logits(t), c.vocabulary * sizeof(float));
+        }
+        return int(count);
+      },
+      -1, error, error_size);
+}
+
+void dualmode_run_products(dualmode_device* device, size_t frames) {
+  const size_t chunk = device->recogniser.model().config.chunk;
+  device->recogniser.encoder().run_products(frames < chunk ? frames : chunk);
+}
+
+size_t dualmode_fbank(const float* samples, size_t count, float* features, size_t room) {
+  Fbank fbank;
+  fbank.accept(samples, count);
+  fbank.finish();
+  size_t frames = 0;
+  while (frames < room && fbank.next(features + frames * Fbank::kBins)) ++frames;
+  return frames;
+}
+
+dualmode_matrix* dualmode_matrix_new(int int8, size_t outputs, size_t inputs, size_t block_rows, const uint8_t* bitmask,
+                                     const void* values, const float* scales, const float* bias, const char* kernels,
+                                     char* error, size_t error_size) {
+  return guarded(
+      [&] {
+        if (block_rows != 4 && block_rows != 8 && block_rows != 16)
+          throw std::runtime_error("blocks have 4, 8 or 16 rows, not " + std::to_string(block_rows));
+        const size_t kept = count_bits(bitmask, row_blocks(outputs, block_rows) * column_blocks(inputs));
+        if (kept == SIZE_MAX) throw std::runtime_error("the bitmask has bits behind its last block");
+        const Precision precision = int8 ? Precision::int8 : Precision::f32;
+        return new dualmode_matrix{OwnedMatrix({precision, outputs, inputs, block_rows, bitmask, kept,
+                                                static_cast<const uint8_t*>(values), scales, bias}),
+                                   kernels_called(kernels), precision};
+      },
+      nullptr, error, error_size);
+}
+
+void dualmode_matrix_multiply(dualmode_matrix* matrix, const float* x, size_t frames, float* y) {
+  const Matrix& view = matrix->matrix.view();
+  Rows from(frames, view.inputs), to(frames, round_up(view.outputs, kAlign));
+  for (size_t t = 0; t < frames && view.inputs; ++t)
+    std::memcpy(from[t], x + t * view.inputs, view.inputs * sizeof(float));
+  Packing packing(matrix->precision, frames, frames * round_up(view.inputs, kBlockColumns));
+  packing.multiply(matrix->kernels, view, from.data(), from.stride(), frames, {to.data(), to.stride()});
+  for (size_t t = 0; t < frames && view.outputs; ++t)
+    std::memcpy(y + t * view.outputs, to[t], view.outputs * sizeof(float));
+}
+
+void dualmode_matrix_free(dualmode_matrix* matrix) { delete matrix; }

@@ -1,0 +1,139 @@
+"""Device files without the compiled engine: the same file, run by PyTorch in float arithmetic, slower."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dualmode.asr.build import build_recogniser
+from dualmode.asr.model import Recogniser
+from dualmode.data.fbank import BINS, OnlineFbank
+from dualmode.data.tokens import Tokenizer
+from dualmode.decoding.greedy import StreamDecoder
+from dualmode.device.container import TOKEN_TYPES, DeviceConfig, read
+from dualmode.device.engine import Device, EngineMissing
+from dualmode.errors import UserError
+from dualmode.supernet.subnet import Context, Subnet
+
+
+def unpack_model(data: bytes, source: str) -> tuple[Recogniser, DeviceConfig]:
+    """Return the recogniser in a device file, dense, its matrices rounded as they were stored.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    config, stored = read(data, source)
+    _check_sizes(config, stored, source)
+    encoder = {
+        "input_size": config.bins,
+        "output_size": config.size,
+        "num_blocks": config.blocks,
+        "attention_heads": config.heads,
+        "linear_units": config.units,
+        "kernel_size": config.kernel,
+        "subsampling_channels": config.channels,
+        "block": [1, 1],
+    }
+    try:
+        model = build_recogniser({"encoder_conf": encoder}, stored["tokens"]).eval()
+        state = model.state_dict()
+        for name, target in state.items():
+            own = name.removeprefix("encoder.")
+            if isinstance(target, Tensor) and not name.endswith(("masks", "_extra_state")):
+                # Norms have a row for each sub-network; the first one is run.
+                row = target[0] if target.ndim == 2 and stored[own].shape[0] == 1 != target.shape[0] else target
+                row.copy_(_as_trained(own, stored[own], config).reshape(row.shape))
+        model.load_state_dict(state)
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{source} is damaged: {error}") from error
+    return model, config
+
+
+def _check_sizes(config: DeviceConfig, stored: Mapping, source: str) -> None:
+    """Raise UserError unless the header promises what is stored, before memory is taken for it."""
+    last = f"blocks.{config.blocks - 1}"
+    sizes = {
+        "normalize.mean": (1, config.bins),
+        "subsampling.conv.2.weight": (config.channels, 9 * config.channels),
+        f"{last}.ffn1.up.weight": (config.units, config.size),
+        f"{last}.convolution.depthwise.weight": (config.kernel, config.size),
+        "head.weight": (config.vocabulary, config.size),
+    }
+    for name, size in sizes.items():
+        if name not in stored or np.shape(stored[name]) != size:
+            raise UserError(f"{source} is damaged: its header does not fit the section {name}")
+    if config.token_type >= len(TOKEN_TYPES) or config.right or len(stored.get("tokens", ())) != config.vocabulary:
+        raise UserError(f"{source} is damaged: its tokens or its context are impossible")
+
+
+def _as_trained(name: str, values: np.ndarray, config: DeviceConfig) -> Tensor:
+    """Undo the reordering of the few tensors that the device reads in another order."""
+    tensor = torch.from_numpy(values.copy())
+    if name == "subsampling.conv.0.weight" or name.endswith("depthwise.weight"):
+        return tensor.T
+    if name == "subsampling.conv.2.weight":
+        return tensor.reshape(config.channels, 3, 3, config.channels).permute(0, 3, 1, 2)
+    if name == "subsampling.project.weight":
+        return tensor.reshape(config.size, -1, config.channels).transpose(1, 2)
+    return tensor
+
+
+class TorchDevice:
+    """What :class:`dualmode.device.engine.Device` is, run by PyTorch."""
+
+    def __init__(self, data: bytes, source: str):
+        self._model, self._config = unpack_model(data, source)
+        kind = TOKEN_TYPES[self._config.token_type]
+        self._tokenizer = Tokenizer(kind, self._model.tokens, bpe_model=source)  # decodes without its model
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new utterance."""
+        context = Context(self._config.chunk, self._config.left)
+        self._decoder, self._fbank = StreamDecoder(self._model, Subnet(0.0, context)), OnlineFbank()
+        self.tokens: list[int] = []
+
+    def accept_samples(self, samples: np.ndarray) -> None:
+        """Take more samples (n,) in [-1, 1] at 16 kHz."""
+        if self._config.bins != BINS:
+            raise UserError(f"this model takes features of {self._config.bins} bins, which are not computed here")
+        self._fbank.accept_waveform(samples)
+        self.accept_features(self._fbank.take())
+
+    def accept_features(self, features: np.ndarray) -> None:
+        """Take more features (frames of 10 ms, bins)."""
+        self.tokens += self._decoder.accept(features)
+
+    def finish(self) -> None:
+        """Decode what is left at the utterance's end."""
+        self._fbank.input_finished()
+        rest = self._fbank.take()
+        if len(rest):
+            self.accept_features(rest)
+        self.tokens += self._decoder.accept(np.zeros((0, self._config.bins), np.float32), final=True)
+
+    @property
+    def text(self) -> str:
+        """Text so far."""
+        return self._tokenizer.decode(self.tokens)
+
+
+def open_device(path: str | os.PathLike) -> Device | TorchDevice:
+    """Open a device file in the compiled engine, or, where that is missing and after saying so, in PyTorch.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        return Device.open(path)
+    except EngineMissing as missing:
+        print(f"{missing}; PyTorch runs the model instead, slower and in float arithmetic", file=sys.stderr)
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    return TorchDevice(data, str(path))

@@ -1,0 +1,157 @@
+"""A recogniser as a device file: one streaming sub-network, everything else left behind."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from dualmode.asr.model import Recogniser
+from dualmode.decoding.load import LoadedRecogniser
+from dualmode.device.container import (
+    COLUMNS,
+    PRECISIONS,
+    TOKEN_TYPES,
+    DeviceConfig,
+    Section,
+    file_bytes,
+    matrix,
+    text,
+    vector,
+)
+from dualmode.errors import UserError
+from dualmode.supernet.subnet import Subnet
+
+DENSE_ROWS = 16
+
+
+def block_rows(block: Sequence[int], subnet: Subnet) -> int:
+    """Return the rows of the largest block that the engine knows and that tiles ``block`` (outputs, inputs).
+
+    >>> from dualmode.supernet.subnet import Context
+    >>> block_rows((24, 8), Subnet(0.7, Context(16, 32)))
+    8
+
+    Raises:
+        UserError: none does.
+    """
+    if subnet.sparsity == 0:
+        return DENSE_ROWS
+    for rows in (16, 8, 4):
+        if block[0] % rows == 0 and block[1] % COLUMNS == 0:
+            return rows
+    raise UserError(
+        f"masks of {block[0]}x{block[1]} blocks cannot run on the device engine: it needs blocks of 16x4, 8x4 or 4x4 "
+        "weights (outputs x inputs), or multiples of them"
+    )
+
+
+def _check_context(subnet: Subnet) -> None:
+    context = subnet.context
+    if context.chunk is None:
+        raise UserError(f"the device engine streams: it needs a chunk, not: {context}")
+    if context.right:
+        raise UserError(f"the device engine knows no look-ahead past the chunk: export another context than: {context}")
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().float().numpy()
+
+
+class _Writer:
+    """Turns layers into sections, in the order in which they are asked for."""
+
+    def __init__(self, tensors: dict[str, Tensor], rows: int, int8: bool):
+        self.tensors, self.rows, self.int8 = tensors, rows, int8
+
+    def get(self, name: str) -> np.ndarray:
+        return _array(self.tensors[name])
+
+    def dense(self, layer: str, weight: np.ndarray) -> Iterator[Section]:
+        yield matrix(f"{layer}.weight", weight, DENSE_ROWS, self.int8)
+        yield self.plain(f"{layer}.bias")
+
+    def pruned(self, layer: str) -> Iterator[Section]:
+        yield matrix(f"{layer}.weight", self.get(f"{layer}.weight"), self.rows, self.int8)
+        yield self.plain(f"{layer}.bias")
+
+    def plain(self, name: str, values: np.ndarray | None = None) -> Section:
+        return vector(name, self.get(name) if values is None else values, self.int8)
+
+    def norm(self, name: str) -> Iterator[Section]:
+        for part in ("weight", "bias"):
+            yield self.plain(f"{name}.{part}", self.get(f"{name}.{part}")[0])
+
+
+def _sections(writer: _Writer, model: Recogniser) -> Iterator[Section]:
+    """Yield all sections in the order of FORMAT.md."""
+    config = model.encoder.config
+    for name in ("normalize.mean", "normalize.std"):
+        yield vector(name, writer.get(name), half=False)
+    channels = config.subsampling_channels
+    first = "subsampling.conv.0"
+    yield writer.plain(f"{first}.weight", writer.get(f"{first}.weight").reshape(channels, 9).T)
+    yield writer.plain(f"{first}.bias")
+    second = writer.get("subsampling.conv.2.weight").transpose(0, 2, 3, 1)
+    yield from writer.dense("subsampling.conv.2", second.reshape(channels, 9 * channels))
+    project = writer.get("subsampling.project.weight").reshape(config.output_size, channels, -1)
+    yield from writer.dense("subsampling.project", project.transpose(0, 2, 1).reshape(config.output_size, -1))
+    for index in range(config.num_blocks):
+        block = f"blocks.{index}"
+        for name in ("ffn1.up", "ffn1.down", "attention.qkv", "attention.out", "convolution.expand"):
+            yield from writer.pruned(f"{block}.{name}")
+        depthwise = f"{block}.convolution.depthwise"
+        yield writer.plain(f"{depthwise}.weight", writer.get(f"{depthwise}.weight")[:, 0].T)
+        yield writer.plain(f"{depthwise}.bias")
+        yield from writer.norm(f"{block}.convolution.norm")
+        for name in ("convolution.project", "ffn2.up", "ffn2.down"):
+            yield from writer.pruned(f"{block}.{name}")
+        for norm in range(5):
+            yield from writer.norm(f"{block}.norms.{norm}")
+    yield from writer.dense("head", writer.get("head.weight"))
+    yield text("tokens", model.tokens)
+
+
+def pack_model(model: Recogniser, token_type: str, subnet: Subnet, precision: str) -> bytes:
+    """Return the device file of a model whose masks are multiplied in (:func:`dualmode.supernet.storage.materialise`).
+
+    Args:
+        model: its dense sub-network is what is stored; blocks of it that are all zero are not.
+        token_type: "char", "word" or "bpe".
+        subnet: the context that the device runs it with, and the sparsity that it was pruned to.
+        precision: "int8" (each output of a matrix has a scale; vectors are stored in half precision) or "fp32".
+
+    Raises:
+        UserError: the engine cannot run such a sub-network.
+    """
+    _check_context(subnet)
+    if precision not in PRECISIONS:
+        raise UserError(f"unknown precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
+    for token in model.tokens:
+        if "\n" in token:
+            raise UserError(f"the token {token!r} has an end of line in it, which a device file cannot hold")
+    encoder = model.encoder.config
+    rows = block_rows(encoder.block, subnet)
+    config = DeviceConfig(
+        precision=PRECISIONS.index(precision),
+        bins=encoder.input_size,
+        size=encoder.output_size,
+        heads=encoder.attention_heads,
+        units=encoder.linear_units,
+        kernel=encoder.kernel_size,
+        channels=encoder.subsampling_channels,
+        blocks=encoder.num_blocks,
+        vocabulary=len(model.tokens),
+        chunk=subnet.context.chunk,
+        left=subnet.context.left,
+        right=0,
+        token_type=TOKEN_TYPES.index(token_type),
+        block_rows=rows,
+        sparsity=subnet.sparsity,
+    )
+    tensors = {name.removeprefix("encoder."): value for name, value in model.state_dict().items()}
+    return file_bytes(config, list(_sections(_Writer(tensors, rows, precision == "int8"), model)))
+
+
+def pack(loaded: LoadedRecogniser, precision: str) -> bytes:
+    """Return the device file of a model folder, loaded as the streaming sub-network that is wanted."""
+    return pack_model(loaded.model, loaded.tokenizer.kind, loaded.subnet, precision)

@@ -1,0 +1,61 @@
+"""How the entries of the codebooks are used: the first thing to look at when a pre-training goes wrong."""
+
+import torch
+from torch import Tensor, nn
+
+DEAD_AFTER = 100  # training batches without being chosen
+
+
+def perplexity(shares: Tensor) -> Tensor:
+    """Return exp(entropy) of distributions (..., entries).
+
+    >>> perplexity(torch.tensor([0.5, 0.5, 0.0, 0.0]))
+    tensor(2.0000)
+    """
+    return torch.exp(-(shares * (shares + 1e-7).log()).sum(dim=-1))
+
+
+def code_shares(codes: Tensor, entries: int) -> Tensor:
+    """Return how often each entry is chosen, (groups, entries), of codes (frames, groups); every row sums to 1.
+
+    >>> code_shares(torch.tensor([[0], [2], [0], [0]]), 3)
+    tensor([[0.7500, 0.0000, 0.2500]])
+    """
+    ones = torch.ones(codes.T.shape, device=codes.device)
+    return ones.new_zeros(codes.shape[1], entries).scatter_add_(1, codes.T, ones) / len(codes)
+
+
+class CodeUsage(nn.Module):
+    """Counts for each entry how often training chose it, and for how many batches not; part of the checkpoint."""
+
+    chosen: Tensor  # (groups, entries), frames
+    idle: Tensor  # (groups, entries), batches
+
+    def __init__(self, groups: int, entries: int):
+        super().__init__()
+        self.register_buffer("chosen", torch.zeros(groups, entries, dtype=torch.long))
+        self.register_buffer("idle", torch.zeros(groups, entries, dtype=torch.long))
+        self.names = [f"{what}{group}" for what in ("perplexity", "dead") for group in range(groups)]
+
+    def forward(self, codes: Tensor) -> dict[str, Tensor]:
+        """Return, for each codebook, ``perplexityN`` of a batch's codes (frames, groups), and ``deadN``.
+
+        The perplexity is near 1 when all frames have one code, and at most the smaller of entries and frames.  ``dead``
+        is the share of entries that the last 100 training batches did not choose.
+        """
+        shares = code_shares(codes, self.idle.shape[1])
+        if self.training:
+            self.chosen += (shares * len(codes)).round().long()
+            self.idle.add_(1).masked_fill_(shares > 0, 0)
+        dead = (self.idle >= DEAD_AFTER).float().mean(dim=1)
+        return dict(zip(self.names, [*perplexity(shares), *dead], strict=True))
+
+    def constant_answer(self, codes: Tensor) -> Tensor:
+        """Return the accuracy () of always naming the entry that training chose most often, on codes (frames, groups).
+
+        >>> usage = CodeUsage(groups=1, entries=4)
+        >>> _ = usage(torch.tensor([[2], [2], [3]]))
+        >>> usage.constant_answer(torch.tensor([[2], [3], [3], [0]]))
+        tensor(0.2500)
+        """
+        return (codes == self.chosen.argmax(dim=1)).float().mean()

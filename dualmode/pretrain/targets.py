@@ -1,0 +1,46 @@
+"""What a kind of targets must do; :mod:`contrastive` and :mod:`best_rq` are the two kinds.
+
+A batch draws once and compares each branch with the same draw::
+
+    drawn = targets.draw(frames, utterance, step)
+    for each branch:  targets.compare(encoded, drawn)
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How well a branch does: its mean cross entropy (nats), and the share of hidden frames told right."""
+
+    loss: Tensor
+    accuracy: Tensor
+
+
+class Drawn(Protocol):
+    """The targets of a batch: a loss () of their own (0 if nothing in them is learned) and values to log.
+
+    The values always hold ``chance``, the accuracy of an answer that does not look at the encoder's output.
+    """
+
+    loss: Tensor
+    stats: dict[str, Tensor]
+
+
+class Targets(Protocol):
+    """A module that makes targets of the hidden frames and compares branches with them.
+
+    Attributes:
+        names: of the values that ``draw`` has to log.
+    """
+
+    names: list[str]
+
+    def draw(self, frames: Tensor, utterance: Tensor, step: int) -> Drawn:
+        """Make targets of frames (frames, frame_size) of ``utterance`` (frames,) for batch ``step``."""
+
+    def compare(self, encoded: Tensor, drawn: Drawn) -> Answer:
+        """Compare outputs (frames, encoded_size) of a branch at the same frames with the targets."""

@@ -1,0 +1,92 @@
+"""The same experiment with several seeds, beside others: mean and spread of each figure."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dualmode.errors import UserError
+from dualmode.results.table import context, weights
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean, lowest and highest of a figure over seeds."""
+
+    mean: float
+    low: float
+    high: float
+    runs: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        return cls(statistics.fmean(values), min(values), max(values), len(values))
+
+    def __str__(self) -> str:
+        """
+        >>> print(Spread.of([4.0, 5.0, 9.0]))
+        6.00 (4.00 to 9.00)
+        """
+        return f"{self.mean:.2f} ({self.low:.2f} to {self.high:.2f})" if self.runs > 1 else f"{self.mean:.2f}"
+
+
+Column = tuple[str, float, str]  # set, sparsity, context
+
+
+def read_wers(path: Path) -> dict[Column, float]:
+    """Return the WER in percent of each row of a results.json.
+
+    Raises:
+        UserError: the file is missing or has other contents.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            (row["set"], row["sparsity"], context(row["chunk_ms"], row["lookahead_ms"], row["left_ms"])): row["wer"]
+            for row in rows
+        }
+    except FileNotFoundError:
+        raise UserError(f"there is no {path}: run stages 5 and 6 of that experiment") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a results.json of dualmode.bin.report: {error}") from error
+
+
+def compare(experiments: Mapping[str, Sequence[Path]]) -> tuple[list[Column], dict[str, list[Spread | None]]]:
+    """Return the columns, and for each name the spread of its runs' WER in each column; None where it was not run.
+
+    Raises:
+        UserError: some runs of an experiment have a column that its others lack.
+    """
+    read = {
+        name: [(folder, read_wers(folder / "results.json")) for folder in folders]
+        for name, folders in experiments.items()
+    }
+    columns = sorted({column for runs in read.values() for _, wers in runs for column in wers})
+    return columns, {name: [spread(runs, column) for column in columns] for name, runs in read.items()}
+
+
+def spread(runs: Sequence[tuple[Path, Mapping[Column, float]]], column: Column) -> Spread | None:
+    """Return the spread of one column over the runs of one experiment, or None if none of them has it."""
+    found = [wers[column] for _, wers in runs if column in wers]
+    if not found:
+        return None
+    for folder, wers in runs:
+        if column not in wers:
+            name, sparsity, where = column
+            raise UserError(f"{folder}/results.json has no row for {name}, {weights(sparsity)}, {where}; others have")
+    return Spread.of(found)
+
+
+def table(columns: Sequence[Column], rows: Mapping[str, Sequence[Spread | None]]) -> list[str]:
+    """Return a Markdown table: a row for each name, a column for each set and sub-network."""
+    heads = [
+        f"{name}: {'dense' if sparsity == 0 else f'sparse {100 * sparsity:g} %'}, {where}"
+        for name, sparsity, where in columns
+    ]
+    lines = ["| WER %: mean (lowest to highest) | runs | " + " | ".join(heads) + " |"]
+    lines.append("| :-- | --: |" + " --: |" * len(columns))
+    for name, cells in rows.items():
+        runs = max((cell.runs for cell in cells if cell), default=0)
+        lines.append(f"| {name} | {runs} | " + " | ".join("not run" if c is None else str(c) for c in cells) + " |")
+    return lines

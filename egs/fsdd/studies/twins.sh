@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Is one supernet as good as the two models that it replaces?  The same data, pre-trained weights, settings and steps for
+#   supernet       both branches, as the recipe trains them
+#   dense alone    the dense full-context branch only
+#   sparse alone   the sparse streaming branch only
+#   pruned after   a dense streaming model alone, pruned in one shot when its training ends
+# About 35 minutes a seed on one core.
+#   SEEDS="0 1 2" WORK_DIR=DIR egs/fsdd/studies/twins.sh [OPTIONS OF run.sh]
+# Leaves WORK_DIR/exp/asr_NAME_SEED, and twins.md, the table.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+read -ra seeds <<<"${SEEDS:-0 1 2}"
+exp=$(realpath -m "${WORK_DIR:-.}")/exp
+batches=960 # 4 epochs of asr.yaml
+declare -A arguments=(
+  [supernet]="--pruning_conf end=600"
+  [dense]="--branch_conf sparse=0"
+  [sparse]="--branch_conf dense=0 --pruning_conf end=600"
+  # Masks that keep everything, until the last batch has those of the full sparsity.
+  [pruned]="--branch_conf dense=0 --pruning_conf end=$((batches - 1)) --pruning_conf interval=$batches --pruning_conf start=0"
+)
+dense=../../conf/decode_dense.yaml sparse=../../conf/decode_sparse.yaml
+declare -A decoders=([supernet]="$dense $sparse" [dense]=$dense [sparse]=$sparse [pruned]=$sparse)
+declare -A folders=()
+
+for seed in "${seeds[@]}"; do
+  for name in supernet dense sparse pruned; do
+    first=4
+    [[ $name != supernet ]] || first=0
+    ./run.sh --work-dir "${exp%/exp}" --seed "$seed" --stage "$first" --tag "${name}_$seed" --init-tag "supernet_$seed" \
+      --asr-args "--max_epoch 4 --model_conf distill_after=400 ${arguments[$name]}" --decode-configs "${decoders[$name]}" "$@"
+    folders[$name]+=,$exp/asr_${name}_$seed
+  done
+done
+PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare \
+  "supernet=${folders[supernet]#,}" "dense alone=${folders[dense]#,}" "sparse alone=${folders[sparse]#,}" \
+  "pruned after=${folders[pruned]#,}" --out "$exp/twins.md" --json "$exp/twins.json"

@@ -1,0 +1,88 @@
+import ctypes
+import functools
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dualmode.asr.build import build_recogniser
+from dualmode.asr.model import Recogniser
+from dualmode.device.build import LIBRARY, PROGRAM, NoCompiler, compile_engine
+from dualmode.device.engine import load_library
+from dualmode.supernet.pruning import estimate_masks
+from dualmode.supernet.storage import materialise
+from dualmode.supernet.subnet import Context, Subnet
+
+TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefg"]
+CONTEXT = Context(5, 8)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory) -> Path:
+    """The folder of the engine, compiled from the sources as they are, with warnings as errors."""
+    folder = tmp_path_factory.mktemp("engine")
+    try:
+        compile_engine(folder, ["-O2", "-Wall", "-Wextra", "-Werror"])
+    except NoCompiler as error:
+        if "no C++17 compiler" in str(error):
+            pytest.skip(str(error))
+        raise
+    return folder
+
+
+@pytest.fixture(scope="session")
+def library(built) -> ctypes.CDLL:
+    return load_library(built / LIBRARY)
+
+
+@pytest.fixture(scope="session")
+def program(built) -> Callable[..., subprocess.CompletedProcess]:
+    """Runs dualmode-device with arguments."""
+
+    def run(*arguments) -> subprocess.CompletedProcess:
+        return subprocess.run([built / PROGRAM, *map(os.fspath, arguments)], capture_output=True, text=True)
+
+    return run
+
+
+def draw_features(frames: int, seed: int = 0) -> np.ndarray:
+    return 3 * np.random.default_rng(seed).standard_normal((frames, 80)).astype(np.float32) - 8
+
+
+@functools.cache
+def tiny(sparsity: float = 0.7, block=(8, 4), sizes=()) -> tuple[Recogniser, Subnet]:
+    """A tiny recogniser with its masks multiplied in, in which every token is the best one somewhere."""
+    torch.manual_seed(0)
+    conf = {"output_size": 32, "num_blocks": 2, "attention_heads": 2, "linear_units": 48, "subsampling_channels": 4}
+    conf |= {"kernel_size": 5, "block": block, **dict(sizes)}
+    model = build_recogniser({"encoder_conf": conf}, TOKENS).eval()
+    config = model.encoder.config
+    estimate_masks(model, config.sparsities, config.block)
+    with torch.inference_mode():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias") or "norm" in name:  # nothing may be left out unnoticed
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        model.encoder.normalize.mean.add_(torch.randn(80) - 8)
+        model.encoder.normalize.std.mul_(1 + torch.rand(80))
+        materialise(model, config.level(sparsity))
+        x = torch.as_tensor(draw_features(260))[None]
+        encoded, _ = model.encoder(x, torch.tensor([260]), Subnet(0.0, CONTEXT))
+        model.head.weight.div_(model.head(encoded[0]).std(dim=0)[:, None])
+        model.head.bias.copy_(-model.head.weight @ encoded[0].mean(dim=0))
+    return model, Subnet(sparsity, CONTEXT)
+
+
+@pytest.fixture(scope="session")
+def features() -> Callable[..., np.ndarray]:
+    """Draws features: ``features(frames, seed)`` is (frames, 80)."""
+    return draw_features
+
+
+@pytest.fixture(scope="session")
+def model() -> Callable[..., tuple[Recogniser, Subnet]]:
+    """Makes a tiny recogniser: ``model(sparsity, block, **sizes)``; do not change it."""
+    return lambda sparsity=0.7, block=(8, 4), **sizes: tiny(sparsity, block, tuple(sorted(sizes.items())))

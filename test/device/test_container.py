@@ -1,0 +1,172 @@
+"""The device file: what is written is read back; anything else is refused with one sentence."""
+
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dualmode.device.build import compile_engine
+from dualmode.device.container import ENTRY, FIXED, from_blocks, quantise, read, scale_of, to_blocks
+from dualmode.device.engine import Device
+from dualmode.device.pack import block_rows, pack_model
+from dualmode.errors import UserError
+from dualmode.supernet.subnet import Context, Subnet
+
+STREAMED = Context(5, 8)
+
+
+@given(st.sampled_from([4, 8, 16]), st.integers(0, 40), st.integers(0, 40))
+def test_blocks_come_back(rows, out, inner):
+    weight = np.arange(out * inner, dtype=np.float32).reshape(out, inner)
+    np.testing.assert_array_equal(from_blocks(to_blocks(weight, rows), out, inner), weight)
+
+
+def test_first_block_is_row_by_row():
+    np.testing.assert_array_equal(
+        to_blocks(np.arange(48).reshape(4, 12), 4)[1],
+        [[4, 5, 6, 7], [16, 17, 18, 19], [28, 29, 30, 31], [40, 41, 42, 43]],
+    )
+
+
+@given(st.integers(0, 2**16), st.floats(-9, 3.5))
+def test_int8_is_off_by_half_a_step_at_most(seed, exponent):
+    weight = (np.random.default_rng(seed).standard_normal((5, 12)) * 10**exponent).astype(np.float32)
+    weight[2] = 0.0
+    values, codes = quantise(weight)
+    scales, peaks = scale_of(codes), np.abs(weight).max(axis=1)
+    assert (scales >= peaks / 127 * (1 - 1e-5)).all() and scales[2] == 0
+    assert (scales <= np.maximum(peaks / 127 * 1.0906, 2.0**-23)).all()
+    assert (np.abs(values * scales[:, None] - weight) <= scales[:, None] * 0.5001).all()
+
+
+@pytest.mark.parametrize(
+    "precision, sparsity, block", [("fp32", 0.0, (8, 4)), ("fp32", 0.7, (8, 4)), ("int8", 0.7, (16, 4))]
+)
+def test_what_is_written_is_read_back(model, precision, sparsity, block):
+    recogniser, subnet = model(sparsity, block)
+    config, tensors = read(pack_model(recogniser, "char", subnet, precision), "it")
+    assert (config.chunk, config.left, config.right) == (5, 8, 0)
+    assert config.block_rows == (16 if sparsity == 0 else block[0])
+    assert tensors["tokens"] == recogniser.tokens
+    state = recogniser.state_dict()
+    for name, stored in tensors.items():
+        if name.startswith("blocks.") and stored.shape == tuple(state[f"encoder.{name}"].shape):
+            weight = state[f"encoder.{name}"].numpy()
+            step = 0.0 if precision == "fp32" else np.abs(weight).max(axis=1, keepdims=True) / 230
+            assert (np.abs(stored - weight) <= step).all(), name
+
+
+def test_a_sparser_file_is_smaller(model):
+    sizes = [len(pack_model(*(m[0], "char", m[1], "int8"))) for m in (model(0.0), model(0.7))]
+    assert sizes[1] < sizes[0]
+
+
+def test_a_context_that_does_not_stream_is_refused(model):
+    with pytest.raises(UserError, match="the device engine streams: it needs a chunk, not: full context"):
+        pack_model(model()[0], "char", Subnet(0.7, Context()), "int8")
+
+
+def test_a_look_ahead_is_refused(model):
+    with pytest.raises(UserError, match="the device engine knows no look-ahead past the chunk"):
+        pack_model(model()[0], "char", Subnet(0.7, Context(5, 8, 1)), "int8")
+
+
+def test_blocks_that_the_engine_lacks_are_refused():
+    assert [block_rows(b, Subnet(0.7, STREAMED)) for b in ((16, 4), (8, 8), (12, 4), (32, 4))] == [16, 8, 4, 16]
+    assert block_rows((1, 1), Subnet(0.0, STREAMED)) == 16
+    with pytest.raises(UserError, match="masks of 16x1 blocks cannot run on the device engine"):
+        block_rows((16, 1), Subnet(0.7, STREAMED))
+
+
+def repaired(file: bytearray) -> bytes:
+    """Return the file with the checksum of its header set right."""
+    header = struct.unpack_from("<I", file, 12)[0]
+    file[28:32] = bytes(4)
+    file[28:32] = struct.pack("<I", zlib.crc32(file[:header]))
+    return bytes(file)
+
+
+def entry(file: bytes, name: str) -> int:
+    """Return where the table's entry ``name`` starts."""
+    for at in range(FIXED, struct.unpack_from("<I", file, 12)[0], ENTRY.size):
+        if file[at : at + 40].rstrip(b"\0").decode() == name:
+            return at
+    raise KeyError(name)
+
+
+def set_number(at, value):
+    def change(file):
+        struct.pack_into("<I", file, at(file) if callable(at) else at, value)
+        return repaired(file)
+
+    return change
+
+
+QKV = "blocks.0.attention.qkv.weight"
+DAMAGE = {
+    "it is too short for a header": lambda file: file[:100],
+    "it is no device model": lambda file: b"x" + file[1:],
+    "it has version 9 of the format, not 1": set_number(8, 9),
+    "bytes, not the": lambda file: file[:-1],
+    r"its header is damaged \(checksum\)": lambda file: file[:60] + b"\x01" + file[61:],
+    r"the section tokens is damaged \(checksum\)": lambda file: file[:-1] + b"x",
+    "its header does not have the size": set_number(24, 3),
+    "its size of 0 is not in 2 to 8192": set_number(40, 0),
+    "its right of 2 is not in 0 to 0": set_number(76, 2),
+    "its heads do not divide": set_number(44, 3),
+    "its kernel is even": set_number(52, 4),
+    "more than 1 GiB": lambda file: set_number(72, 65536)(bytearray(set_number(60, 1024)(file))),
+    "the section subsampling.conv.0.weight is 9 x 4, not 9 x 5": set_number(56, 5),
+    f"the section {QKV} has blocks of 5 rows": set_number(lambda file: entry(file, QKV) + 52, 5),
+    f"the section {QKV} has the wrong size": set_number(lambda file: entry(file, QKV) + 56, 1000),
+    f"the section {QKV} does not lie behind": set_number(lambda file: entry(file, QKV) + 64, 64),
+    f"the section {QKV} is of the wrong kind": set_number(lambda file: entry(file, QKV) + 40, 1),
+}
+
+
+@pytest.mark.parametrize("message", DAMAGE)
+def test_a_damaged_file_is_refused_with_a_reason(model, library, message):
+    recogniser, subnet = model()
+    damaged = bytes(DAMAGE[message](bytearray(pack_model(recogniser, "char", subnet, "int8"))))
+    with pytest.raises(UserError, match=message) as refusal:
+        Device.open(damaged, library=library)
+    assert "\n" not in str(refusal.value)
+
+
+@settings(deadline=None, max_examples=200)
+@given(data=st.data())
+def test_python_refuses_damaged_files_too(model, data):
+    recogniser, subnet = model()
+    file = bytearray(pack_model(recogniser, "char", subnet, "int8"))
+    file[data.draw(st.integers(0, len(file) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        read(bytes(file), "it")  # a bit between two sections is not looked at
+    except UserError as error:
+        assert "\n" not in str(error)
+
+
+def test_a_missing_file_is_one_sentence(library, tmp_path):
+    with pytest.raises(UserError, match="gone.dmdl: it cannot be opened"):
+        Device.open(tmp_path / "gone.dmdl", library=library)
+
+
+def test_a_hundred_thousand_damaged_files_under_sanitizers(model, built, tmp_path):
+    """Built with address and undefined-behaviour sanitizers, which end the program at the first read out of bounds."""
+    paths = []
+    for precision, sparsity, sizes in (
+        ("int8", 0.7, {}),
+        ("fp32", 0.7, {"num_blocks": 1}),
+        ("int8", 0.0, {"num_blocks": 1}),
+    ):
+        recogniser, subnet = model(sparsity, (8, 4), output_size=8, linear_units=16, subsampling_channels=1, **sizes)
+        paths.append(tmp_path / f"{len(paths)}.dmdl")
+        paths[-1].write_bytes(pack_model(recogniser, "char", subnet, precision))
+    flags = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    compile_engine(tmp_path, flags, [(Path(__file__).with_name("fuzz.cpp"), "fuzz")])
+    result = subprocess.run([tmp_path / "fuzz", "100000", *paths], capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stdout + result.stderr

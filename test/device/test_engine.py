@@ -1,0 +1,138 @@
+"""The engine against the encoder that it is a copy of."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dualmode.decoding.greedy import decode_stream
+from dualmode.device.engine import Device
+from dualmode.device.pack import pack_model
+from dualmode.errors import UserError
+from dualmode.supernet.subnet import Context, Subnet
+
+
+def outputs_of_torch(recogniser, x, context):
+    state, outputs, shift = recogniser.encoder.init_state(1, context), [], 4 * context.chunk
+    with torch.inference_mode():
+        for start in range(0, len(x) - 6, shift):
+            piece = torch.tensor(x[start : start + shift + 3])[None]
+            y, _, state = recogniser.encoder.forward_chunk(
+                piece, torch.tensor([piece.shape[1]]), state, Subnet(0.0, context)
+            )
+            outputs.append(y[0].numpy())
+    return np.concatenate(outputs)
+
+
+def outputs_of_engine(device, x, chunk):
+    device.reset()
+    shift = 4 * chunk
+    return np.concatenate([device.encode(x[s : s + shift + 3])[0] for s in range(0, len(x) - 6, shift)])
+
+
+SIZES = [
+    {},
+    {"output_size": 24, "attention_heads": 3, "linear_units": 20, "subsampling_channels": 3, "block": (4, 4)},
+    {
+        "output_size": 48,
+        "attention_heads": 1,
+        "kernel_size": 1,
+        "num_blocks": 1,
+        "block": (16, 4),
+        "subsampling_channels": 17,
+    },
+]
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=["8x4", "4x4", "16x4"])
+@settings(deadline=None, max_examples=25)
+@given(
+    chunk=st.integers(1, 24),
+    left=st.integers(0, 40),
+    frames=st.integers(7, 300),
+    sparsity=st.sampled_from([0.0, 0.7]),
+    kernels=st.sampled_from([None, "avx2", "portable"]),
+)
+def test_float_engine_equals_torch(model, library, features, sizes, chunk, left, frames, sparsity, kernels):
+    recogniser, _ = model(sparsity, **sizes)
+    context, x = Context(chunk, left), features(frames, frames)
+    file = pack_model(recogniser, "char", Subnet(sparsity, context), "fp32")
+    try:
+        device = Device.open(file, kernels, library)
+    except UserError:
+        device = Device.open(file, "portable", library)
+    expected = outputs_of_torch(recogniser, x, context)
+    np.testing.assert_allclose(outputs_of_engine(device, x, chunk), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=["8x4", "4x4", "16x4"])
+def test_int8_engine_is_close_and_the_same_on_all_kernels(model, library, features, sizes):
+    recogniser, subnet = model(0.7, **sizes)
+    file, x = pack_model(recogniser, "char", subnet, "int8"), features(260)
+    expected = outputs_of_torch(recogniser, x, subnet.context)
+    portable = outputs_of_engine(Device.open(file, "portable", library), x, subnet.context.chunk)
+    assert np.abs(portable - expected).mean() < 0.03 * np.abs(expected).mean()
+    best = outputs_of_engine(Device.open(file, None, library), x, subnet.context.chunk)
+    assert np.abs(portable - best).mean() < 1e-3
+
+
+@settings(deadline=None, max_examples=40)
+@given(frames=st.integers(0, 260), pieces=st.lists(st.integers(0, 100), max_size=20))
+def test_tokens_are_those_of_torch_for_any_pieces(model, library, features, frames, pieces):
+    recogniser, subnet = model()
+    device = Device.open(pack_model(recogniser, "char", subnet, "fp32"), library=library)
+    x, start = features(frames), 0
+    for piece in [*pieces, frames]:
+        device.accept_features(x[start : start + piece])
+        start += piece
+    device.finish()
+    assert device.tokens == decode_stream(recogniser, x, Subnet(0.0, subnet.context))
+
+
+def test_a_stream_may_be_long_and_reset_forgets_it(model, library, features):
+    recogniser, subnet = model()
+    device = Device.open(pack_model(recogniser, "char", subnet, "fp32"), library=library)
+    x = features(20000)
+    assert np.abs(outputs_of_engine(device, x, 5) - outputs_of_torch(recogniser, x, subnet.context)).max() < 1e-4
+    first = outputs_of_engine(device, x[:200], 5)
+    np.testing.assert_array_equal(first, outputs_of_engine(device, x[:200], 5))
+
+
+TEXTS = {
+    "char": ["<blank>", "<unk>", "<space>", *"abcdefg"],
+    "word": ["<blank>", "<unk>", "on", "off", "the", "light", "a", "b", "c", "d"],
+    "bpe": ["<blank>", "<unk>", "\u2581go", "\u2581on", "ing", "\u2581a", "b", "c", "d", "e"],
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_text_is_that_of_the_tokenizer(model, library, features, kind):
+    from dualmode.data.tokens import Tokenizer
+
+    recogniser, subnet = model()
+    tokens = TEXTS[kind]
+    before, recogniser.tokens = recogniser.tokens, tokens
+    device = Device.open(pack_model(recogniser, kind, subnet, "fp32"), library=library)
+    recogniser.tokens = before
+    device.accept_features(features(260))
+    device.finish()
+    assert len(set(device.tokens)) > 4
+    assert device.text == Tokenizer(kind, tokens, bpe_model="unused").decode(device.tokens)
+
+
+def test_misuse_is_one_sentence(model, library, features):
+    recogniser, subnet = model()
+    device = Device.open(pack_model(recogniser, "char", subnet, "int8"), library=library)
+    with pytest.raises(UserError, match="a chunk has 7 to 23 feature frames, not 6"):
+        device.encode(features(6))
+    with pytest.raises(UserError, match="value 85 is not finite"):
+        device.accept_features(np.where(np.arange(160).reshape(2, 80) == 85, np.nan, 0.0))
+    device.accept_features(features(3))
+    with pytest.raises(UserError, match="either samples or features, not both"):
+        device.accept_samples(np.zeros(10))
+    device.finish()
+    with pytest.raises(UserError, match="the utterance is finished: reset before the next one"):
+        device.accept_features(features(3))
+    with pytest.raises(UserError, match="this machine has no kernels called sse9"):
+        Device.open(pack_model(recogniser, "char", subnet, "int8"), "sse9", library)

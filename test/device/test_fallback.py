@@ -1,0 +1,100 @@
+"""Device files without the engine, and the engine without a compiler."""
+
+import shutil
+import struct
+import zlib
+
+import numpy as np
+import pytest
+
+from dualmode.decoding.greedy import decode_stream
+from dualmode.device import engine, fallback
+from dualmode.device.build import LIBRARY, STAMP, NoCompiler, compile_engine, main
+from dualmode.device.engine import Device
+from dualmode.device.pack import pack_model
+from dualmode.errors import UserError
+from dualmode.supernet.subnet import Subnet
+
+
+@pytest.fixture
+def no_engine(monkeypatch):
+    def missing():
+        raise engine.EngineMissing("the device engine was not compiled")
+
+    monkeypatch.setattr(engine, "load_library", missing)
+
+
+def test_pytorch_runs_the_file_and_says_so(model, features, tmp_path, no_engine, capsys):
+    recogniser, subnet = model()
+    path = tmp_path / "model.dmdl"
+    path.write_bytes(pack_model(recogniser, "char", subnet, "fp32"))
+    device = fallback.open_device(path)
+    assert "the device engine was not compiled; PyTorch runs the model instead" in capsys.readouterr().err
+    for seed in (0, 1):
+        device.reset()
+        device.accept_features(features(100, seed))
+        device.accept_features(features(103, seed + 9))
+        device.finish()
+        x = np.concatenate([features(100, seed), features(103, seed + 9)])
+        assert device.tokens == decode_stream(recogniser, x, Subnet(0.0, subnet.context)) and device.tokens
+        assert device.text
+
+
+def test_both_hear_the_same_in_samples(model, library, tmp_path):
+    recogniser, subnet = model()
+    data = pack_model(recogniser, "char", subnet, "fp32")
+    samples = np.random.default_rng(0).uniform(-0.3, 0.3, 20000).astype(np.float32)
+    heard = []
+    for device in (Device.open(data, library=library), fallback.TorchDevice(data, "it")):
+        device.accept_samples(samples[:7000])
+        device.accept_samples(samples[7000:])
+        device.finish()
+        heard.append((device.tokens, device.text))
+    assert heard[0] == heard[1]
+
+
+def test_a_file_that_is_not_there_is_refused_by_both(tmp_path, no_engine):
+    with pytest.raises(UserError, match="gone cannot be read: No such file"):
+        fallback.open_device(tmp_path / "gone")
+
+
+def test_without_a_compiler_the_message_says_what_to_do(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("CXX", str(tmp_path / "no-such-compiler"))
+    with pytest.raises(NoCompiler, match=r"no C\+\+17 compiler was found .*apt install g\+\+"):
+        compile_engine(tmp_path)
+    assert main() == 2 and capsys.readouterr().err.startswith("error: no C++17 compiler")
+
+
+def test_a_compiler_that_fails_leaves_nothing(monkeypatch, tmp_path):
+    compiler = tmp_path / "c++"
+    compiler.write_text("#!/bin/sh\necho 'x.cpp:1: error: concepts are too new for me' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    with pytest.raises(NoCompiler, match="cannot compile the device engine: x.cpp:1: error: concepts"):
+        compile_engine(tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_library_that_is_missing_is_named(tmp_path):
+    with pytest.raises(UserError, match="python -m dualmode.device.build"):
+        engine.load_library(tmp_path / "gone.so")
+
+
+def test_a_library_of_other_sources_is_not_used(built, tmp_path):
+    for path in (built / LIBRARY, built / STAMP):
+        shutil.copy(path, tmp_path)
+    (tmp_path / STAMP).write_text("0" * 64)
+    with pytest.raises(UserError, match="was compiled from other sources: run python -m dualmode.device.build"):
+        engine.load_library(tmp_path / LIBRARY)
+
+
+@pytest.mark.parametrize("at, number", [(60, 1 << 30), (40, 1 << 31), (64, 3), (80, 7), (48, 0), (44, 3)])
+def test_a_header_that_does_not_fit_is_refused(model, at, number):
+    recogniser, subnet = model()
+    file = bytearray(pack_model(recogniser, "char", subnet, "int8"))
+    struct.pack_into("<I", file, at, number)
+    header = struct.unpack_from("<I", file, 12)[0]
+    file[28:32] = bytes(4)
+    file[28:32] = struct.pack("<I", zlib.crc32(file[:header]))
+    with pytest.raises(UserError, match="it is damaged|encoder_conf"):
+        fallback.TorchDevice(bytes(file), "it")

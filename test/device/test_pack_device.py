@@ -1,0 +1,56 @@
+"""The command that writes device files, on a model folder."""
+
+import json
+
+import pytest
+import torch
+import yaml
+
+from dualmode.asr.build import build_recogniser
+from dualmode.bin.pack_device import main
+from dualmode.decoding.greedy import decode_stream
+from dualmode.device.engine import Device
+from dualmode.errors import UserError
+from dualmode.supernet.pruning import estimate_masks
+from dualmode.supernet.subnet import Context, Subnet
+
+TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefg"]
+ENCODER = {"output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    torch.manual_seed(0)
+    conf = {"encoder_conf": ENCODER | {"chunk_ms": [320], "left_ms": [640]}}
+    model = build_recogniser(conf, TOKENS).eval()
+    model.encoder.normalize.mean.sub_(8)
+    estimate_masks(model, model.encoder.config.sparsities, model.encoder.config.block)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(conf))
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "tokens" / "tokens.txt").write_text("".join(f"{token}\n" for token in TOKENS))
+    (tmp_path / "tokens" / "tokens.json").write_text(json.dumps({"type": "char"}))
+    torch.save(model.state_dict(), tmp_path / "model.pth")
+    return tmp_path, model
+
+
+def test_a_model_folder_becomes_a_file_that_runs(folder, library, features, capsys):
+    path, model = folder
+    out = path / "out" / "model.dmdl"
+    options = ["--model", str(path), "--sparsity", "0.7", "--chunk-ms", "320", "--left-ms", "640", "--out", str(out)]
+    main([*options, "--precision", "fp32"])
+    device = Device.open(out, library=library)
+    assert capsys.readouterr().out == (
+        f"{out}: {Subnet(0.7, Context(8, 16))}, fp32, {out.stat().st_size} bytes\n"
+    ) and (device.info.chunk, device.info.left, round(device.info.sparsity, 6)) == (8, 16, 0.7)
+    device.accept_features(features(300))
+    device.finish()
+    assert device.tokens == decode_stream(model, features(300), Subnet(0.7, Context(8, 16)))
+    main(options)
+    assert Device.open(out, library=library).info.int8
+
+
+def test_a_context_that_was_not_trained_is_refused(folder):
+    path, _ = folder
+    with pytest.raises(UserError, match="was not trained to run as"):
+        main(["--model", str(path), "--sparsity", "0.7", "--chunk-ms", "40", "--out", str(path / "x")])
+    assert not (path / "x").exists()

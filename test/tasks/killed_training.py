@@ -1,0 +1,38 @@
+"""A training command that kills its own process at a given batch; a module, so that another process can import it."""
+
+import hashlib
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+
+def train(kind: str, root: Path, out: Path, kill_at: int | None, more: Sequence[str] = ()) -> None:
+    """Run the training command in this process, which kills itself in the forward pass of batch ``kill_at``.
+
+    Writes a digest of the masks that each batch ran with to ``out``/masks_PROCESS.
+    """
+    from dualmode.bin import asr_train, pretrain
+    from dualmode.supernet.pruning import prunable
+    from dualmode.supernet.self_pruning import SelfPruningModel
+
+    torch.set_num_threads(1)
+    begin = SelfPruningModel.begin_batch
+
+    def begin_or_die(model):
+        begin(model)
+        if model.training:
+            masks = b"".join(layer.masks.numpy().tobytes() for _, layer in prunable(model.encoder))
+            with open(out / f"masks_{os.getpid()}", "a") as digests:
+                digests.write(f"{model.step} {hashlib.sha256(masks).hexdigest()}\n")
+        if model.training and model.step == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    SelfPruningModel.begin_batch = begin_or_die
+    words = ["--config", root / f"{kind}.yaml", "--train", root / "data", "--valid", root / "data"]
+    words += ["--cmvn", root / "cmvn.json", "--out", out]
+    if kind == "asr":
+        words += ["--tokens", root / "tokens"]
+    {"asr": asr_train, "pretrain": pretrain}[kind].main([*map(str, words), *more])

@@ -1,0 +1,176 @@
+"""A training that is killed goes on to the same weights, bit by bit, as one that is not."""
+
+import json
+import multiprocessing
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import kaldiio
+import numpy as np
+import pytest
+import torch
+import yaml
+
+EPOCHS, BATCHES = 2, 6
+PATIENCE_S = 240
+# What takes seconds to import; torch imports _dynamo when the first optimizer is built.
+PRELOADED = ["dualmode.tasks.asr", "dualmode.tasks.pretrain", "torch._dynamo", "matplotlib.backends.backend_agg"]
+ENCODER = {
+    "output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4,
+    "kernel_size": 3, "dropout_rate": 0.1, "chunk_ms": [160, 320], "left_ms": [320],
+}  # fmt: skip
+COMMON = {
+    "encoder_conf": ENCODER,
+    "pruning_conf": {"begin": 2, "end": 10, "interval": 1},  # masks are found anew after the kill too
+    "batch_type": "length", "batch_bins": 200, "num_workers": 0, "accum_grad": 2,
+    "num_iters_per_epoch": BATCHES, "max_epoch": EPOCHS, "checkpoint_every": 3,
+    "optim": "adamw", "optim_conf": {"lr": 1e-3}, "scheduler": "onecyclelr", "scheduler_conf": {"max_lr": 1e-2},
+    "best_model_criterion": [["valid", "loss", "min"]], "keep_nbest_models": 1, "num_att_plot": 0,
+    "use_tensorboard": False, "use_matplotlib": False,
+}  # fmt: skip
+CONTRASTIVE = {"entries": 8, "target_size": 8, "distractors": 5, "temperature": [2.0, 0.5, 0.9]}
+PRETRAIN = {**COMMON, "model_conf": CONTRASTIVE}
+ASR = {
+    **COMMON,
+    "specaug_conf": {"apply_time_warp": False, "apply_freq_mask": True, "apply_time_mask": False},
+}
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Processes that start with ESPnet imported already, from one that has run nothing else."""
+    sys.path.insert(0, str(Path(__file__).parent))  # for killed_training, which the processes import
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    yield context
+    sys.path.remove(str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    from dualmode.bin.make_tokens import main
+
+    root = tmp_path_factory.mktemp("resume")
+    (root / "data").mkdir()
+    random = np.random.default_rng(0)
+    lengths = {f"u{number:02d}": 60 + 3 * number for number in range(16)}
+    matrices = {utt: random.normal(size=(frames, 80)).astype(np.float32) for utt, frames in lengths.items()}
+    kaldiio.save_ark(str(root / "data/feats.ark"), matrices, scp=str(root / "data/feats.scp"))
+    (root / "data/speech_shape").write_text("".join(f"{utt} {frames},80\n" for utt, frames in lengths.items()))
+    (root / "data/text").write_text(
+        "".join(f"{utt} {'ab' if frames % 2 else 'ba'}\n" for utt, frames in lengths.items())
+    )
+    (root / "cmvn.json").write_text(json.dumps({"frames": 1, "mean": [0.0] * 80, "std": [1.0] * 80}))
+    main(["--text", str(root / "data/text"), "--type", "char", "--out", str(root / "tokens")])
+    for kind, conf in (("pretrain", PRETRAIN), ("asr", ASR)):
+        (root / f"{kind}.yaml").write_text(yaml.safe_dump(conf))
+    return root
+
+
+def run(server, *args) -> int:
+    from killed_training import train
+
+    process = server.Process(target=train, args=args)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def outcome(out: Path) -> tuple[dict, list]:
+    """Return the last weights, and the means of each epoch without times."""
+    history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    return torch.load(out / f"{EPOCHS}epoch.pth", weights_only=True), history
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "asr"])
+def test_a_killed_training_ends_with_the_same_weights(server, root, kind):
+    whole, killed = root / f"{kind}_whole", root / f"{kind}_killed"
+    assert run(server, kind, root, whole, None) == 0
+    for kill_at, checkpoint in (
+        (6, (1, 4)),  # in the first epoch: goes on from its batch 4
+        (8, (1, 4)),  # in the second epoch, before a checkpoint inside it: goes on from the end of the first
+        (12, (2, 4)),  # in the second epoch: goes on from its batch 4
+    ):
+        assert run(server, kind, root, killed, kill_at) == -signal.SIGKILL
+        state = torch.load(killed / "checkpoint_step.pth", weights_only=True)
+        assert (state["epoch"], state["batches"]) == checkpoint
+    assert run(server, kind, root, killed, None) == 0
+    assert not (killed / "checkpoint_step.pth").exists()
+
+    weights, history = outcome(whole)
+    resumed, resumed_history = outcome(killed)
+    assert weights.keys() == resumed.keys()
+    for name, tensor in weights.items():
+        assert torch.equal(tensor, resumed[name]), name
+    assert any("masks" in name and not tensor.all() for name, tensor in weights.items())
+    # The means of each epoch are those of all its batches, not of those after the kill.
+    assert resumed_history == history
+
+
+def run_two(server, root: Path, out: Path, kill_at: int | None) -> list[int]:
+    """Train in two processes that share each batch; return how they ended."""
+    from killed_training import train
+
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        where = f"tcp://localhost:{free.getsockname()[1]}"
+    shared = ["--dist_world_size", "2", "--dist_backend", "gloo", "--dist_init_method", where]
+    processes = [
+        server.Process(target=train, args=("pretrain", root, out, kill_at, [*shared, "--dist_rank", str(rank)]))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(PATIENCE_S)
+        process.kill()  # one that waits for a dead partner
+        process.join()
+    return [process.exitcode for process in processes]
+
+
+def test_two_processes_that_are_killed_end_with_the_same_weights(server, root):
+    whole, killed = root / "two_whole", root / "two_killed"
+    assert run_two(server, root, whole, None) == [0, 0]
+    first, second = (file.read_text() for file in whole.glob("masks_*"))
+    assert first == second and len(set(line.split()[1] for line in first.splitlines())) > 2
+    assert 0 not in run_two(server, root, killed, 12)
+    state = torch.load(killed / "checkpoint_step.pth", weights_only=True)
+    assert (state["epoch"], state["batches"], len(state["random"])) == (2, 4, 2)
+    assert run_two(server, root, killed, None) == [0, 0]
+    weights, history = outcome(whole)
+    resumed, resumed_history = outcome(killed)
+    for name, tensor in weights.items():
+        assert torch.equal(tensor, resumed[name]), name
+    assert resumed_history == history
+
+
+def test_other_data_is_refused_in_the_middle_of_an_epoch(tmp_path):
+    from dualmode.errors import UserError
+    from dualmode.tasks import step_checkpoint
+
+    state = {"epoch": 2, "batches": 4, "total": 6, "random": [step_checkpoint.random_states()]}
+    torch.save(state, tmp_path / "checkpoint_step.pth")
+    assert step_checkpoint.load(tmp_path, epoch=2, total=6, ranks=1)["batches"] == 4
+    with pytest.raises(UserError, match="6 batches an epoch, but there are 7"):
+        step_checkpoint.load(tmp_path, epoch=2, total=7, ranks=1)
+    with pytest.raises(UserError, match="1 processes, but there are 2"):
+        step_checkpoint.load(tmp_path, epoch=2, total=6, ranks=2)
+    assert step_checkpoint.load(tmp_path, epoch=3, total=6, ranks=1) is None
+    assert not (tmp_path / "checkpoint_step.pth").exists()
+
+
+def test_random_states_come_back_from_a_file(tmp_path):
+    import random
+
+    from dualmode.tasks.step_checkpoint import random_states, set_random_states
+
+    def draws():
+        return random.random(), np.random.rand(), torch.rand(()).item()
+
+    torch.save(random_states(), tmp_path / "states.pth")
+    first = draws()
+    assert draws() != first
+    set_random_states(torch.load(tmp_path / "states.pth", weights_only=True))
+    assert draws() == first
