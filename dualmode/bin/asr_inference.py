@@ -1,6 +1,7 @@
 """Stage 5: decode a set with one sub-network; a chunked one really runs chunk by chunk, with caches.
 
-Writes Kaldi's ``text`` and ``decode.json`` (what was run, its size, its speed).
+Reads features (feats.scp) or audio files (wav.scp).  Writes Kaldi's text, n-best lists with tokens, their times and
+scores (1best_recog/, 2best_recog/ ...), and decode.json (what was run, its size, its speed).
 """
 
 import shlex
@@ -11,11 +12,11 @@ from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.errors import UserError
-from dualmode.files import atomic_write, write_json
+from dualmode.files import write_json
 from dualmode.progress import progress
 
 DEFAULTS = {"sparsity": 0.0, "chunk_ms": None, "left_ms": None, "right_ms": 0, "batch_size": 1, "threads": 0}
-SEARCH = ("method", "beam_size", "nbest", "lm", "lm_weight", "hotwords", "hotword_boost")
+SEARCH = ("beam_size", "nbest", "lm", "lm_weight", "hotwords", "hotword_boost")
 
 
 def get_parser():
@@ -25,12 +26,14 @@ def get_parser():
         type=existing_file,
         required=True,
         help="YAML: sparsity (0: dense), chunk_ms and left_ms (null: full context), right_ms (look-ahead), "
-        "batch_size (utterances, or streams side by side), threads (0: all cores), method (greedy, beam), beam_size, "
-        "nbest, lm (ARPA file) and lm_weight, hotwords (list) and hotword_boost",
+        "batch_size (utterances, or streams side by side), threads (0: all cores), beam_size (1: greedy), nbest, "
+        "lm (ARPA file) and lm_weight, hotwords (list) and hotword_boost",
     )
     parser.add_argument("--model", type=existing_dir, required=True, help="model folder of dualmode.bin.asr_train")
     parser.add_argument("--checkpoint", help="file in it; by default the best one")
-    parser.add_argument("--data", type=existing_dir, required=True, help="features of stage 1 to decode")
+    parser.add_argument(
+        "--data", type=existing_dir, required=True, help="folder with feats.scp, or with wav.scp of 16 kHz mono files"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--force", action="store_true", help="run the model as a sub-network it was not trained as")
     return parser
@@ -46,70 +49,61 @@ def read_settings(path: Path) -> dict:
         raise UserError(f"{path} has the key {unknown[0]!r}; it may hold {', '.join([*DEFAULTS, *SEARCH])}")
     settings = {**DEFAULTS, **settings}
     for key, lowest in (("batch_size", 1), ("threads", 0)):
-        if not isinstance(settings[key], int) or settings[key] < lowest:
-            raise UserError(f"{path}: {key} is {settings[key]!r}: it must be a whole number of at least {lowest}")
+        value = settings[key]
+        if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+            raise UserError(f"{path}: {key} is {value!r}: it must be a whole number of at least {lowest}")
+    for key in ("sparsity", "chunk_ms", "left_ms", "right_ms"):
+        value, optional = settings[key], key in ("chunk_ms", "left_ms")
+        if not (isinstance(value, (int, float)) and not isinstance(value, bool)) and not (optional and value is None):
+            raise UserError(f"{path}: {key} is {value!r}: it must be a number" + (" or null" if optional else ""))
     return settings
+
+
+def make_batches(utterances, size: int) -> list[list[str]]:
+    """Return the utterances' names in batches of ``size``; those of similar length go together, for little padding."""
+    keys = sorted(utterances) if size == 1 else sorted(utterances, key=lambda key: (utterances.frames(key), key))
+    return [keys[start : start + size] for start in range(0, len(keys), size)]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = get_parser().parse_args(arguments)
     settings = read_settings(args.config)
-    import kaldiio
     import torch
 
-    from dualmode.decoding.batch import search_offline, search_streams
+    from dualmode.decoding.inputs import open_inputs
     from dualmode.decoding.load import load_recogniser
-    from dualmode.decoding.search import SearchConfig, search_factory
+    from dualmode.decoding.offline import decode_offline
+    from dualmode.decoding.output import write_nbest
+    from dualmode.decoding.searcher import SearchConfig, make_searcher
+    from dualmode.decoding.stream import decode_streams
     from dualmode.supernet.subnet import Context, Subnet
 
+    search = SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
+    context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["right_ms"])
+    subnet = Subnet(float(settings["sparsity"]), context)
     if settings["threads"]:
         torch.set_num_threads(settings["threads"])
-    try:
-        features = kaldiio.load_scp(str(args.data / "feats.scp"))
-    except FileNotFoundError:
-        raise UserError(f"there is no {args.data / 'feats.scp'}: run stage 1, or dualmode.bin.make_fbank") from None
-    search_config = SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
-    subnet = Subnet(
-        float(settings["sparsity"]), Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["right_ms"])
-    )
+    utterances = open_inputs(args.data)
     loaded = load_recogniser(args.model, subnet, args.checkpoint, args.force)
-    as_dense = Subnet(0.0, subnet.context)  # its masks are multiplied in already
-
-    make_search = search_factory(loaded.model, loaded.tokenizer, search_config)
-    search_batch = search_offline if subnet.context.chunk is None else search_streams
+    searcher = make_searcher(loaded.model, loaded.tokenizer, search)
+    decode = decode_offline if context.chunk is None else decode_streams
+    as_dense = Subnet(0.0, context)  # its masks are multiplied in already
 
     seconds = frames = 0
     nbest = {}
-    keys = sorted(features)
-    if settings["batch_size"] == 1:
-        ordered = keys
-    else:  # little padding
-        ordered = sorted(keys, key=lambda key: (len(features[key]), key))
-    batches = [ordered[start : start + settings["batch_size"]] for start in range(0, len(keys), settings["batch_size"])]
+    batches = make_batches(utterances, settings["batch_size"])
     for batch in progress(batches, f"decoding {args.data.name} ({subnet})"):
-        utterances = [features[key] for key in batch]
+        features = [utterances[key] for key in batch]
         start = time.perf_counter()
-        searches = search_batch(loaded.model, utterances, as_dense, make_search)
-        found = [search.best(search_config.nbest, final=True) for search in searches]
+        searches = decode(loaded.model, features, as_dense, searcher)
+        found = [one.best(search.nbest, final=True) for one in searches]
         seconds += time.perf_counter() - start
-        frames += sum(map(len, utterances))
+        frames += sum(map(len, features))
         nbest |= dict(zip(batch, found, strict=True))
 
-    texts = {key: loaded.tokenizer.decode(nbest[key][0].tokens) for key in keys}
     audio = frames / 100
-    with atomic_write(args.out / "text") as out:
-        out.writelines(f"{key} {texts[key]}".rstrip() + "\n" for key in keys)
-    for rank in range(search_config.nbest):
-        folder = args.out / f"nbest/{rank + 1}best_recog"
-        ranked = {key: nbest[key][rank] for key in keys if rank < len(nbest[key])}
-        with atomic_write(folder / "text") as out:
-            out.writelines(f"{key} {loaded.tokenizer.decode(h.tokens)}".rstrip() + "\n" for key, h in ranked.items())
-        with atomic_write(folder / "score") as out:
-            out.writelines(f"{key} {h.score:.6f}\n" for key, h in ranked.items())
-        with atomic_write(folder / "token") as out:
-            for key, h in ranked.items():
-                out.write(" ".join([key, *(loaded.tokenizer.tokens[token] for token in h.tokens)]) + "\n")
+    write_nbest(args.out, nbest, loaded.tokenizer)
     write_json(
         args.out / "decode.json",
         {
@@ -122,18 +116,19 @@ def main(argv: Sequence[str] | None = None) -> None:
             "params_total": loaded.parameters_total,
             "params_kept": loaded.parameters_kept,
             "bytes": loaded.stored_bytes,
-            "rtf": seconds / audio,
+            "rtf": seconds / audio if audio else 0.0,
             "audio_s": audio,
             "decode_s": seconds,
-            "utterances": len(keys),
+            "utterances": len(nbest),
             "threads": torch.get_num_threads(),
             "batch_size": settings["batch_size"],
+            "beam_size": search.beam_size,
             "checkpoint": str(loaded.checkpoint),
             "seed": loaded.config.get("seed"),
             "command": shlex.join(["python", "-m", "dualmode.bin.asr_inference", *arguments]),
         },
     )
-    print(f"decoded {len(keys)} utterances of {audio:.0f} s in {seconds:.1f} s as {subnet}: {args.out / 'text'}")
+    print(f"decoded {len(nbest)} utterances of {audio:.0f} s in {seconds:.1f} s as {subnet}: {args.out / 'text'}")
 
 
 if __name__ == "__main__":

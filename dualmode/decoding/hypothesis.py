@@ -1,7 +1,10 @@
-"""What a search puts out, and what it still carries along."""
+"""An entry of an n-best list, and arithmetic that the searches share."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+NEVER = -math.inf  # the logarithm of a probability of 0
 
 
 @dataclass(frozen=True)
@@ -30,3 +33,13 @@ def common_prefix(sequences: Sequence[tuple[int, ...]]) -> int:
         if any(sequence[index] != token for sequence in sequences):
             return index
     return len(shortest)
+
+
+def log_add(a: float, b: float) -> float:
+    """Return log(exp(a) + exp(b)).
+
+    >>> round(log_add(math.log(0.2), math.log(0.3)), 6) == round(math.log(0.5), 6)
+    True
+    """
+    larger, smaller = (a, b) if a > b else (b, a)
+    return larger if smaller == NEVER else larger + math.log1p(math.exp(smaller - larger))

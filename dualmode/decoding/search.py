@@ -1,78 +1,119 @@
-"""The search that a decoding YAML asks for."""
+"""What all searches share: they hear one utterance piece by piece, and know at any time which tokens are settled.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+    tokens      t h e _ c a t _ s | a        |: every hypothesis begins with what is left of it
+                      settled     | open
 
-from dualmode.asr.model import Recogniser
-from dualmode.data.tokens import Tokenizer
-from dualmode.decoding.arpa import read_arpa
-from dualmode.decoding.ctc_search import CtcBeamSearch, CtcGreedy, CtcPosteriors
-from dualmode.decoding.fusion import WordFusion
-from dualmode.decoding.hotwords import Hotwords
-from dualmode.decoding.rnnt_search import RnntBeamSearch
+Settling happens after each frame, so the pieces in which an utterance comes change nothing.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from dualmode.decoding.hypothesis import Hypothesis, common_prefix
 from dualmode.decoding.scorer import Sum
-from dualmode.errors import UserError
 
-Search = CtcPosteriors | RnntBeamSearch
+MAX_OPEN = 100  # open tokens, beyond which the best hypothesis decides about the first one: memory stays bounded
 
 
-@dataclass(frozen=True)
-class SearchConfig:
-    """How to search.
+class Search:
+    """The search of one utterance.
+
+    Attributes:
+        frame: encoder frames of 40 ms heard so far.
+        settled, settled_frames: tokens that cannot change any more, and the frame of each.
+    """
+
+    def __init__(self):
+        self.frame = 0
+        self.settled: list[int] = []
+        self.settled_frames: list[int] = []
+
+    def accept(self, inputs: Tensor) -> None:
+        """Hear more frames (frames, n), of any number; see :class:`dualmode.decoding.searcher.Searcher`."""
+        raise NotImplementedError
+
+    def best(self, count: int = 1, final: bool = False) -> list[Hypothesis]:
+        """Return the n-best list, best first; ``final`` adds what the scorer adds at the end of the utterance."""
+        raise NotImplementedError
+
+    def take(self) -> tuple[list[int], list[int]]:
+        """Return the settled tokens and their frames and forget them: later hypotheses begin after them.
+
+        So an endless stream needs no endless memory.
+        """
+        taken = self.settled, self.settled_frames
+        self.settled, self.settled_frames = [], []
+        return taken
+
+
+class GreedySearch(Search):
+    """A search with one hypothesis, in which every token is settled at once.
+
+    Attributes:
+        score: logarithm of the probability of the one alignment that it follows.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.score = 0.0
+
+    def best(self, count: int = 1, final: bool = False) -> list[Hypothesis]:
+        return [Hypothesis(tuple(self.settled), tuple(self.settled_frames), self.score)]
+
+
+class Entry(Protocol):
+    """A hypothesis in a beam: a frozen dataclass with at least this.
+
+    Attributes:
+        tokens, frames: see :class:`Hypothesis`; the open ones.
+        score: as of the open and the settled ones together.
+        state: of the scorer.
+    """
+
+    tokens: tuple[int, ...]
+    frames: tuple[int, ...]
+    state: Hashable
+
+    @property
+    def score(self) -> float: ...
+
+
+class BeamSearch(Search):
+    """A search with several hypotheses.
 
     Args:
-        method: "greedy" or "beam".
-        beam_size: hypotheses kept, for method beam; one without language model and hotwords is greedy.
-        nbest: hypotheses put out.
-        lm, lm_weight: ARPA file of an n-gram of words, and its weight.
-        hotwords, hotword_boost: phrases, and what each matched token adds to the score (natural logarithm).
-
-    Raises:
-        UserError: a value is impossible, or has no effect with the method.
+        beam_size: hypotheses kept after each frame.
+        scorer: language model and hotwords.
+        first: the hypothesis without tokens.
     """
 
-    method: str = "greedy"
-    beam_size: int = 8
-    nbest: int = 1
-    lm: str | None = None
-    lm_weight: float = 0.3
-    hotwords: Sequence[str] = ()
-    hotword_boost: float = 1.5
+    def __init__(self, beam_size: int, scorer: Sum, first: Entry):
+        super().__init__()
+        self.beam_size, self.scorer = beam_size, scorer
+        self._beam: list[Any] = [first]
 
-    def __post_init__(self):
-        if self.method not in ("greedy", "beam"):
-            raise UserError(f"method is {self.method!r}: it must be greedy or beam")
-        for key in ("beam_size", "nbest"):
-            value = getattr(self, key)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UserError(f"{key} is {value!r}: it must be a whole number of at least 1")
-        if isinstance(self.hotwords, str) or not all(isinstance(phrase, str) for phrase in self.hotwords):
-            raise UserError(f"hotwords is {self.hotwords!r}: it must be a list of phrases")
-        if self.method == "greedy" and (self.lm or self.hotwords or self.nbest > 1):
-            raise UserError("method is greedy: lm, hotwords and nbest above 1 need method beam")
-        if self.nbest > self.beam_size:
-            raise UserError(f"nbest is {self.nbest}: it must not exceed beam_size, which is {self.beam_size}")
+    def best(self, count: int = 1, final: bool = False) -> list[Hypothesis]:
+        scored = [(e.score + (self.scorer.finish(e.state) if final else 0.0), e.tokens, e.frames) for e in self._beam]
+        scored.sort(key=lambda entry: (-entry[0], entry[1]))
+        tokens, frames = tuple(self.settled), tuple(self.settled_frames)
+        return [Hypothesis(tokens + t, frames + f, score) for score, t, f in scored[:count]]
+
+    def _settle(self) -> None:
+        """Move the tokens that the whole beam begins with to the settled ones."""
+        while True:
+            if count := common_prefix([entry.tokens for entry in self._beam]):
+                self.settled += self._beam[0].tokens[:count]
+                self.settled_frames += self._beam[0].frames[:count]
+                self._beam = [replace(e, tokens=e.tokens[count:], frames=e.frames[count:]) for e in self._beam]
+            if max(len(entry.tokens) for entry in self._beam) <= MAX_OPEN:
+                return
+            first = self._beam[0].tokens[:1]
+            self._beam = [entry for entry in self._beam if entry.tokens[:1] == first]
 
 
-def search_factory(model: Recogniser, tokenizer: Tokenizer, config: SearchConfig) -> Callable[[], Search]:
-    """Return a function that makes the search of one utterance; the language model is read once, here.
-
-    Raises:
-        UserError: the language model cannot be read, or a hotword has characters without a token.
-    """
-    scorers = []
-    if config.lm:
-        scorers.append(WordFusion(read_arpa(Path(config.lm)), tokenizer.tokens, tokenizer.kind, config.lm_weight))
-    if config.hotwords:
-        for phrase in config.hotwords:
-            if missing := tokenizer.unseen(phrase):
-                raise UserError(f"the hotword {phrase!r} has what the token list does not cover: {missing[0]!r}")
-        scorers.append(Hotwords([tokenizer.encode(phrase) for phrase in config.hotwords], config.hotword_boost))
-    scorer = Sum(scorers)
-    beam_size = 1 if config.method == "greedy" else config.beam_size
-    if model.kind == "rnnt":
-        return lambda: RnntBeamSearch(model.predictor, model.joiner, beam_size, scorer)
-    if beam_size == 1 and not scorers:
-        return lambda: CtcPosteriors(model, CtcGreedy())
-    return lambda: CtcPosteriors(model, CtcBeamSearch(beam_size, scorer))
+def best_first(entries: Iterable[Entry]) -> Sequence[Entry]:
+    """Return the entries by score; equal scores by tokens, so that results are reproducible."""
+    return sorted(entries, key=lambda entry: (-entry.score, entry.tokens))

@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dualmode.decoding.arpa import read_arpa
 from dualmode.decoding.ctc_search import CtcBeamSearch
@@ -75,6 +77,20 @@ def total(hotwords, tokens):
 )
 def test_only_whole_phrases_are_boosted(tokens, boosted):
     assert total(Hotwords([(5, 3)], 1.5), tokens) == pytest.approx(1.5 * boosted)
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=4), max_size=4), st.lists(st.integers(1, 3), max_size=12)
+)
+def test_boosted_is_every_token_that_is_part_of_a_phrase(phrases, tokens):
+    covered = {
+        start + index
+        for phrase in phrases
+        for start in range(len(tokens))
+        if tokens[start : start + len(phrase)] == phrase
+        for index in range(len(phrase))
+    }
+    assert total(Hotwords(phrases, 1.5), tokens) == pytest.approx(1.5 * len(covered))
 
 
 def test_a_hotword_wins_over_a_slightly_better_token():
