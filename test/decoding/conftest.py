@@ -66,6 +66,11 @@ def model(request) -> Recogniser:
 
 
 @pytest.fixture(scope="session")
+def ctc_model() -> Recogniser:
+    return tiny("ctc")
+
+
+@pytest.fixture(scope="session")
 def tokenizer() -> Tokenizer:
     return Tokenizer("char", TOKENS)
 
