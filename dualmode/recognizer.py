@@ -17,15 +17,15 @@ from dualmode.asr.model import Recogniser
 from dualmode.data.fbank import BINS, SAMPLE_RATE, OnlineFbank
 from dualmode.data.tokens import Tokenizer
 from dualmode.decoding.endpoint import Endpoint, Endpointing
-from dualmode.decoding.load import check_trained, choose_subnet, load_supernet
+from dualmode.decoding.load import check_trained, choose_subnet, encoder_config, load_recogniser, load_supernet
 from dualmode.decoding.offline import decode_offline
 from dualmode.decoding.resample import Resampler, to_float
 from dualmode.decoding.searcher import SearchConfig, make_searcher
+from dualmode.decoding.standalone import is_standalone
 from dualmode.decoding.utterance import StreamedUtterance
 from dualmode.decoding.words import StableWords, Word
 from dualmode.encoder.frames import EXTRA, FACTOR
 from dualmode.errors import UserError
-from dualmode.supernet.storage import materialise
 from dualmode.supernet.subnet import DENSE, FRAME_MS, Subnet
 
 
@@ -99,6 +99,7 @@ class Recognizer:
         second_pass: whether the dense sub-network recognises each finished utterance once more.
         search: how to search, in both passes.
         endpointing: where utterances end; None is only at :meth:`result`.
+        run_as: how ``model`` is run to be ``subnet``: at sparsity 0 where its masks are multiplied in already.
 
     Raises:
         UserError: the search does not fit the model; second pass or endpointing without chunks.
@@ -112,6 +113,7 @@ class Recognizer:
         second_pass: bool = False,
         search: SearchConfig | None = None,
         endpointing: Endpointing | None = None,
+        run_as: Subnet | None = None,
     ):
         self.streaming = subnet.context.chunk is not None
         if not self.streaming and (second_pass or endpointing):
@@ -121,7 +123,7 @@ class Recognizer:
         self.second_pass, self.endpointing = second_pass, endpointing
         self._searcher = make_searcher(model, tokenizer, search or SearchConfig())
         self._keeps_features = second_pass or endpointing is not None or not self.streaming
-        self._run_as = subnet  # the same weights, where the masks are multiplied in already
+        self._run_as = run_as or subnet
         self._begin_audio()
 
     @classmethod
@@ -151,16 +153,18 @@ class Recognizer:
         Raises:
             UserError: something is missing, damaged or impossible.
         """
-        model, tokenizer, _, _ = load_supernet(Path(folder), checkpoint)
-        chosen = choose_subnet(model.encoder.config, subnet, chunk_ms, left_ms, right_ms)
+        folder = Path(folder)
+        chosen = choose_subnet(encoder_config(folder), subnet, chunk_ms, left_ms, right_ms)
+        if not second_pass:
+            loaded = load_recogniser(folder, chosen, checkpoint, force)
+            run_as = Subnet(0.0, chosen.context)
+            return cls(loaded.model, loaded.tokenizer, chosen, False, search, endpointing, run_as)
+        if is_standalone(folder):
+            raise UserError(f"{folder} holds one sub-network alone: a second pass needs the folder of the supernet")
+        model, tokenizer, _, _ = load_supernet(folder, checkpoint)
         if not force:
             check_trained(model, chosen)
-        recognizer = cls(model, tokenizer, chosen, second_pass, search, endpointing)
-        if not second_pass:
-            materialise(model, model.encoder.config.level(chosen.sparsity))
-            recognizer._run_as = Subnet(0.0, chosen.context)
-            recognizer._begin_audio()
-        return recognizer
+        return cls(model, tokenizer, chosen, True, search, endpointing)
 
     def accept_waveform(self, samples: np.ndarray, rate: int) -> list[Result]:
         """Hear more audio; return the utterances that ended in it, those without words left out.

@@ -33,7 +33,7 @@ def config(kind: str) -> dict:
 def tiny(kind: str) -> Recogniser:
     torch.manual_seed(0)
     model = build_recogniser(config(kind), TOKENS).eval()
-    estimate_masks(model, model.encoder.config.sparsities, model.encoder.config.block)
+    estimate_masks(model, model.encoder.config.pruning)
     subnet = Subnet(0.7, Context(4, 8))
     with torch.inference_mode():
         encoded, _ = model.encoder(torch.as_tensor(draw_features(260))[None], torch.tensor([260]), subnet)
