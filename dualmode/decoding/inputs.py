@@ -7,7 +7,7 @@ import numpy as np
 
 from dualmode.data.audio import AudioFault, read_audio, read_header
 from dualmode.data.fbank import FRAME_MS, SAMPLE_RATE, fbank
-from dualmode.data.kaldi_dir import read_table, read_wav_scp
+from dualmode.data.kaldi_dir import iterate_wav_scp, read_table
 from dualmode.errors import UserError
 
 
@@ -50,7 +50,7 @@ class Recordings(Mapping[str, np.ndarray]):
     """
 
     def __init__(self, folder: Path):
-        self._paths = read_wav_scp(folder / "wav.scp")
+        self._paths = dict(iterate_wav_scp(folder / "wav.scp"))
 
     def __getitem__(self, key: str) -> np.ndarray:
         return fbank(self._read(read_audio, key))
