@@ -33,7 +33,7 @@ def trained(request, tmp_path):
     config = {"encoder_conf": ENCODER, "model_conf": {"kind": request.param}, "seed": 3, "output_dir": "/home/x/exp"}
     make_token_list(["hello world"], folder / "tokens", "bpe", 10)
     model = build_recogniser(config, Tokenizer.load(folder / "tokens").tokens)
-    estimate_masks(model, model.encoder.config.sparsities, model.encoder.config.block)
+    estimate_masks(model, model.encoder.config.pruning)
     model.encoder.normalize.mean.normal_()
     model.step = 7
     (folder / "config.yaml").write_text(yaml.safe_dump(config))

@@ -7,9 +7,11 @@ from dualmode.asr.build import build_recogniser
 from dualmode.asr.model import Recogniser
 from dualmode.checkpoint import find_checkpoint, load_into, load_weights, read_yaml
 from dualmode.data.tokens import Tokenizer
+from dualmode.decoding.standalone import WEIGHTS, is_standalone, load_standalone
+from dualmode.encoder.slicing import without_pruned_units
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import check_masks
-from dualmode.supernet.storage import kept_parameters, materialise, pack_subnet
+from dualmode.supernet.storage import kept_parameters, materialise, stored_bytes
 from dualmode.supernet.subnet import Context, Subnet
 
 
@@ -72,12 +74,12 @@ def load_supernet(folder: Path, checkpoint: str | None = None) -> tuple[Recognis
     model = build_recogniser(config, tokenizer.tokens)
     path = find_checkpoint(folder, checkpoint)
     load_into(model, load_weights(path), path)
-    check_masks(model, model.encoder.config.sparsities, model.encoder.config.block)
+    check_masks(model, model.encoder.config.pruning)
     return model.eval(), tokenizer, path, config
 
 
 def load_recogniser(folder: Path, subnet: Subnet, checkpoint: str | None = None, force: bool = False):
-    """Load the model folder of a fine-tuning as ``subnet``.
+    """Load the model folder of a fine-tuning, or one of :mod:`dualmode.decoding.standalone`, as ``subnet``.
 
     Args:
         folder, checkpoint: see :func:`load_supernet`.
@@ -87,20 +89,45 @@ def load_recogniser(folder: Path, subnet: Subnet, checkpoint: str | None = None,
     Raises:
         UserError: as :func:`load_supernet`, or the sub-network was not trained.
     """
+    if is_standalone(folder):
+        return _load_alone(folder, subnet, checkpoint, force)
     model, tokenizer, path, config = load_supernet(folder, checkpoint)
     if not force:
         check_trained(model, subnet)
-    encoder = model.encoder.config
-    level = encoder.level(subnet.sparsity)
+    level, total = model.encoder.config.level(subnet.sparsity), kept_parameters(model, 0)
+    rule = model.encoder.config.pruning
+    model.encoder, level = without_pruned_units(model.encoder, level)
     loaded = LoadedRecogniser(
         model=model,
         tokenizer=tokenizer,
         subnet=subnet,
-        parameters_total=kept_parameters(model, 0),
+        parameters_total=total,
         parameters_kept=kept_parameters(model, level),
-        stored_bytes=len(pack_subnet(model, level, subnet.sparsity, encoder.block)),
+        stored_bytes=stored_bytes(model, level, rule),
         checkpoint=path,
         config=config,
     )
     materialise(model, level)
     return loaded
+
+
+def _load_alone(folder: Path, subnet: Subnet, checkpoint: str | None, force: bool) -> LoadedRecogniser:
+    if checkpoint is not None:
+        raise UserError(f"{folder} holds one sub-network and no checkpoints, so there is no {checkpoint}")
+    model, tokenizer, about = load_standalone(folder)
+    if subnet.sparsity != about["sparsity"]:
+        raise UserError(
+            f"{folder} holds the sub-network of sparsity {about['sparsity']:g} alone, not that of {subnet.sparsity:g}"
+        )
+    if not force:
+        check_trained(model, subnet)
+    return LoadedRecogniser(
+        model=model,
+        tokenizer=tokenizer,
+        subnet=subnet,
+        parameters_total=about["parameters_total"],
+        parameters_kept=about["parameters_kept"],
+        stored_bytes=(folder / WEIGHTS).stat().st_size,
+        checkpoint=folder / WEIGHTS,
+        config=about["config"],
+    )

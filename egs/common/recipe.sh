@@ -48,7 +48,8 @@ common_options() {
   flag force "do the stages asked for again, from the start, even if they are done; model folders are kept as *.old-DATE"
   option work-dir DIR "" "where data, dump and exp are written (default: the corpus's folder)"
   option tag NAME base "name of this experiment: exp/pretrain_NAME, exp/prune_NAME, exp/asr_NAME"
-  option init-tag NAME "" "stage 4 starts with what stages 2 and 3 of that experiment left (default: that of --tag)"
+  option pretrain-tag NAME "" "stage 3 prunes exp/pretrain_NAME, of another experiment (default: that of --tag)"
+  option prune-tag NAME "" "stage 4 starts with exp/prune_NAME, of another experiment (default: that of --tag)"
   heading "Configuration (files are looked for in the corpus's folder, then in yours, then in the repository's)"
   option pretrain-config FILE "conf/tuning/pretrain$config_suffix.yaml" "YAML of stage 2"
   option prune-config FILE conf/tuning/prune.yaml "YAML of stage 3"
@@ -113,8 +114,8 @@ check_options() {
   ((stage <= last_stage)) || die "--stage is $stage: the stages are 0 to $last_stage"
   ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
   ((stage <= stop_stage)) || die "--stage $stage comes after --stop-stage $stop_stage"
-  init_tag=${init_tag:-$tag}
-  for name in tag init-tag; do
+  pretrain_tag=${pretrain_tag:-$tag} prune_tag=${prune_tag:-$tag}
+  for name in tag pretrain-tag prune-tag; do
     variable=${name//-/_}
     [[ ${!variable} =~ ^[A-Za-z0-9._-]+$ ]] ||
       die "--$name is '${!variable}': letters, digits, '.', '_' and '-' make a good folder name"
@@ -238,15 +239,15 @@ stage_2() {
 }
 
 stage_3() {
-  step "prune_$tag" "pruning" --after "pretrain_$tag" --inputs "$prune_config" \
+  step "prune_$tag" "pruning" --after "pretrain_$pretrain_tag" --inputs "$prune_config" \
     --folder "$pruned" --outputs "$pruned"/{config.yaml,model.pth} -- \
-    python -m dualmode.bin.prune --config "$prune_config" --model "$pretrained" --out "$pruned"
+    python -m dualmode.bin.prune --config "$prune_config" --model "$exp/pretrain_$pretrain_tag" --out "$pruned"
 }
 
 stage_4() {
   local more after=(fbank_train fbank_valid) init=() labelled=$dump/train
   read -ra more <<<"$asr_args"
-  [[ $from_scratch == true ]] || { after+=("prune_$init_tag"); init=(--init "$exp/prune_$init_tag"); }
+  [[ $from_scratch == true ]] || { after+=("prune_$prune_tag"); init=(--init "$exp/prune_$prune_tag"); }
   # DIR:WEIGHT takes that share of a set.
   [[ $label_share == 100 ]] || labelled+=:$(awk -v share="$label_share" 'BEGIN {print share / 100}')
   step "asr_$tag" "fine-tuning" --after "${after[@]}" \

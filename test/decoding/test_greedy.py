@@ -17,7 +17,7 @@ def tiny():
     torch.manual_seed(0)
     conf = {"output_size": 16, "num_blocks": 2, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4}
     model = build_recogniser({"encoder_conf": conf}, TOKENS).eval()
-    estimate_masks(model, model.encoder.config.sparsities, model.encoder.config.block)
+    estimate_masks(model, model.encoder.config.pruning)
     with torch.inference_mode():  # every token is the best one somewhere
         encoded, _ = model.encoder(
             torch.as_tensor(features(260))[None], torch.tensor([260]), Subnet(0.7, Context(4, 8))

@@ -61,7 +61,7 @@ def tiny(sparsity: float = 0.7, block=(8, 4), sizes=()) -> tuple[Recogniser, Sub
     conf |= {"kernel_size": 5, "block": block, **dict(sizes)}
     model = build_recogniser({"encoder_conf": conf}, TOKENS).eval()
     config = model.encoder.config
-    estimate_masks(model, config.sparsities, config.block)
+    estimate_masks(model, config.pruning)
     with torch.inference_mode():
         for name, parameter in model.named_parameters():
             if name.endswith("bias") or "norm" in name:  # nothing may be left out unnoticed

@@ -24,7 +24,7 @@ def folder(tmp_path):
     conf = {"encoder_conf": ENCODER | {"chunk_ms": [320], "left_ms": [640]}}
     model = build_recogniser(conf, TOKENS).eval()
     model.encoder.normalize.mean.sub_(8)
-    estimate_masks(model, model.encoder.config.sparsities, model.encoder.config.block)
+    estimate_masks(model, model.encoder.config.pruning)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(conf))
     (tmp_path / "tokens").mkdir()
     (tmp_path / "tokens" / "tokens.txt").write_text("".join(f"{token}\n" for token in TOKENS))

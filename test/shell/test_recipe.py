@@ -236,7 +236,7 @@ def test_two_experiments_from_one_pre_training(corpus):
     corpus.run()
     calls = corpus.calls_file.read_text().splitlines()
     corpus.new_calls()
-    corpus.run("--tag", "other", "--init-tag", "base", "--stage", "4", "--stop-stage", "5")
+    corpus.run("--tag", "other", "--prune-tag", "base", "--stage", "4", "--stop-stage", "5")
     again = corpus.calls_file.read_text().splitlines()
     assert corpus.new_calls() == ["asr_train", "asr_inference", "asr_inference"]
     (before,), (after,) = ([call for call in many if "asr_train" in call] for many in (calls, again))
