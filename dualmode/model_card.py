@@ -6,7 +6,7 @@ from dualmode.asr.model import Recogniser
 from dualmode.supernet.storage import kept_parameters
 from dualmode.supernet.subnet import Subnet
 
-NOT_RUN = "not run: stage 6 of the recipe, or dualmode.bin.report, measures error rates before a model is packed"
+NOT_RUN = "not run with these weights: stages 5 and 6 of the recipe measure error rates before a model is packed"
 
 
 def model_card(name: str, model: Recogniser, seed: object, checkpoint: str, results: str | None) -> Iterator[str]:

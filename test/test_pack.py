@@ -22,9 +22,8 @@ from dualmode.supernet.subnet import Context, Subnet
 
 ENCODER = {"output_size": 16, "num_blocks": 2, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4}
 SPARSE = Subnet(0.7, Context.from_ms(640, 1280))
-RESULTS = (
-    "# mini\n\n> synthetic\n\n| set | WER % |\n| :-- | --: |\n| test | 2.91 |\n\n## Where it comes from\n\n/home/x\n"
-)
+TABLE = "| set | WER % |\n| :-- | --: |\n| test | 2.91 |"
+RESULTS = f"# mini\n\n> synthetic\n\n{TABLE}\n\n## How\n\n`/home/x/valid.ter.best.pth`\n"
 
 
 @pytest.fixture(params=["ctc", "rnnt"])
