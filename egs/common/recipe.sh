@@ -38,6 +38,10 @@ stage_names=(
 )
 last_stage=$((${#stage_names[@]} - 1))
 pool_sets=() config_suffix='' validation=(--read-audio)
+# Job wrappers with their options, see tools/cluster; a corpus's cmd.sh may set them.  Empty: in processes of the recipe.
+feature_cmd='' decode_cmd='' train_cmd=''
+# shellcheck source=egs/librispeech/cmd.sh
+[[ ! -f $corpus_dir/cmd.sh ]] || source "$corpus_dir/cmd.sh"
 own_checks() { :; }
 own_notes() { :; }
 
@@ -69,7 +73,9 @@ common_options() {
   own_options
   heading "Machine"
   option jobs N "$(nproc)" "processes for data and features"
-  option ngpu N 0 "GPUs for training; 0 uses the CPU"
+  option nj N 32 "jobs that share features or decoding, where cmd.sh sends these to a cluster"
+  option ngpu N 0 "GPUs for training, of each machine; 0 uses the CPU"
+  option num-nodes N 1 "machines for training, where cmd.sh sends it to a cluster"
 }
 
 print_help() {
@@ -110,7 +116,8 @@ find_file() {
 check_options() {
   local name variable files=()
   for name in stage stop-stage seed ngpu; do whole_number "$name" 0; done
-  whole_number jobs 1
+  for name in jobs nj num-nodes; do whole_number "$name" 1; done
+  [[ $num_nodes == 1 || -n $train_cmd ]] || die "--num-nodes $num_nodes needs a train_cmd in $corpus_dir/cmd.sh"
   ((stage <= last_stage)) || die "--stage is $stage: the stages are 0 to $last_stage"
   ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
   ((stage <= stop_stage)) || die "--stage $stage comes after --stop-stage $stop_stage"
@@ -149,7 +156,7 @@ recipe() {
   command="${corpus_dir#"$root/"}/run.sh"
   parse_options "$@"
   # As it was typed: before files are looked for.
-  how=$command$(changed_options stage stop-stage force work-dir jobs ngpu "${places[@]}")
+  how=$command$(changed_options stage stop-stage force work-dir jobs nj ngpu num-nodes "${places[@]}")
   check_options
   own_checks
   [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
@@ -178,6 +185,21 @@ recipe() {
   if ((stop_stage == last_stage)); then show_results; fi
 }
 
+# array_of CMD: sets $array, the options that let a command share its work among jobs; nothing without CMD.
+array_of() {
+  array=()
+  [[ -z $1 ]] || array=(--cmd "$1" --nj "$nj" --log "$log_dir")
+}
+
+# launcher_of FOLDER: sets $launcher and $machine, words before and after a training's command, by where it runs.
+launcher_of() {
+  launcher=() machine=(--ngpu "$ngpu")
+  [[ -n $train_cmd ]] || return 0
+  machine=()
+  launcher=(python -m espnet2.bin.launch --cmd "$train_cmd" --log "$1/job.log" --ngpu "$ngpu" --num_nodes "$num_nodes"
+    --init_file_prefix "$1/.dist_init_" --multiprocessing_distributed "$( ((ngpu > 1)) && echo true || echo false)" --)
+}
+
 # unlabelled_sets: prints those of $pool_sets that have no text.
 unlabelled_sets() {
   local set
@@ -203,7 +225,8 @@ stage_0() {
 }
 
 stage_1() {
-  local set options
+  local set options array
+  array_of "$feature_cmd"
   step tokens "the token list" --inputs "$data"/train/{text,rejected.tsv} --outputs "$data"/token_list/tokens.{txt,json} -- \
     python -m dualmode.bin.make_tokens --text "$data/train/text" --exclude "$data/train/rejected.tsv" \
     --type "$token_type" ${vocab_size:+--vocab-size "$vocab_size"} --out "$data/token_list"
@@ -216,12 +239,12 @@ stage_1() {
     esac
     step "fbank_$set" "features of $set" --after prepare \
       --inputs "$data/$set/rejected.tsv" "$data/token_list/tokens.txt" --outputs "$dump/$set/feats.scp" \
-      --uncounted --jobs "$jobs" --max-rejected "$max_rejected" -- \
+      --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
       python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" --tokens "$data/token_list" "${options[@]}"
   done
   for set in $(unlabelled_sets); do
     step "fbank_$set" "features of $set" --after prepare --inputs "$data/$set/rejected.tsv" \
-      --outputs "$dump/$set/feats.scp" --uncounted --jobs "$jobs" --max-rejected "$max_rejected" -- \
+      --outputs "$dump/$set/feats.scp" --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
       python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set"
   done
   step cmvn "mean and variance" --after fbank_train --outputs "$data/cmvn.json" -- \
@@ -229,11 +252,12 @@ stage_1() {
 }
 
 stage_2() {
-  local set more after=(fbank_train fbank_valid) pool=()
+  local set more after=(fbank_train fbank_valid) pool=() launcher machine
+  launcher_of "$pretrained"
   read -ra more <<<"$pretrain_args"
   for set in $(unlabelled_sets); do after+=("fbank_$set") pool+=(--train "$dump/$set"); done
   step "pretrain_$tag" "pre-training" --after "${after[@]}" --inputs "$pretrain_config" "$data/cmvn.json" \
-    --folder "$pretrained" --outputs "$pretrained/config.yaml" --uncounted --ngpu "$ngpu" -- \
+    --folder "$pretrained" --outputs "$pretrained/config.yaml" --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
     python -m dualmode.bin.pretrain --config "$pretrain_config" --train "$dump/train" "${pool[@]}" \
     --valid "$dump/valid" --cmvn "$data/cmvn.json" --out "$pretrained" --seed "$seed" "${more[@]}"
 }
@@ -245,14 +269,15 @@ stage_3() {
 }
 
 stage_4() {
-  local more after=(fbank_train fbank_valid) init=() labelled=$dump/train
+  local more after=(fbank_train fbank_valid) init=() labelled=$dump/train launcher machine
+  launcher_of "$recogniser"
   read -ra more <<<"$asr_args"
   [[ $from_scratch == true ]] || { after+=("prune_$prune_tag"); init=(--init "$exp/prune_$prune_tag"); }
   # DIR:WEIGHT takes that share of a set.
   [[ $label_share == 100 ]] || labelled+=:$(awk -v share="$label_share" 'BEGIN {print share / 100}')
   step "asr_$tag" "fine-tuning" --after "${after[@]}" \
     --inputs "$asr_config" "$data/cmvn.json" "$data/token_list/tokens.txt" \
-    --folder "$recogniser" --outputs "$recogniser/config.yaml" --uncounted --ngpu "$ngpu" -- \
+    --folder "$recogniser" --outputs "$recogniser/config.yaml" --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
     python -m dualmode.bin.asr_train --config "$asr_config" --train "$labelled" --valid "$dump/valid" \
     --tokens "$data/token_list" --cmvn "$data/cmvn.json" "${init[@]}" --out "$recogniser" --seed "$seed" "${more[@]}"
 }
@@ -265,12 +290,13 @@ decode_name() {
 }
 
 stage_5() {
-  local set config name
+  local set config name array
+  array_of "$decode_cmd"
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do
       name=$(decode_name "$config" "$set")
       step "${tag}_$name" "$name" --after "asr_$tag" "fbank_$set" --inputs "$config" \
-        --outputs "$recogniser/$name"/{text,decode.json} -- \
+        --outputs "$recogniser/$name"/{text,decode.json} --uncounted "${array[@]}" -- \
         python -m dualmode.bin.asr_inference --config "$config" --model "$recogniser" --data "$dump/$set" \
         --out "$recogniser/$name"
     done
