@@ -79,6 +79,11 @@ class Result:
     def words(self) -> tuple[Word, ...]:
         return self.best.words
 
+    @property
+    def silent(self) -> bool:
+        """Whether no pass heard a word."""
+        return not self.first_pass.words and not self.words
+
 
 class Recognizer:
     """Recognises audio piece by piece.
@@ -187,7 +192,7 @@ class Recognizer:
             self._hear(piece)
             if endpoint := self._endpoint():
                 result = self._finish(self._start_ms + FRAME_MS * self._utterance.frames, arrived, endpoint)
-                ended += [result] if result.words or result.first_pass.words else []
+                ended += [] if result.silent else [result]
                 self._next_utterance(endpoint)
         return ended
 
