@@ -179,7 +179,7 @@ class KaldiDir:
         """
         text, utt2dur = self.path / "text", self.path / "utt2dur"
         tables = [
-            _iterate_wav_scp(self.path / "wav.scp"),
+            iterate_wav_scp(self.path / "wav.scp"),
             _iterate_utt2spk(self.path / "utt2spk"),
             iterate_table(text) if self.with_text else (),
             iterate_table(utt2dur) if utt2dur.is_file() else (),
@@ -190,7 +190,7 @@ class KaldiDir:
             yield Utterance(utt, audio, speaker, words, None if stated is None else _seconds(utt2dur, utt, stated))
 
 
-def _iterate_wav_scp(path: Path) -> Iterator[tuple[str, str]]:
+def iterate_wav_scp(path: Path) -> Iterator[tuple[str, str]]:
     """Read wav.scp; commands (``sox ... |``) are refused, since no shell is ever built from data."""
     for number, (utt, value) in enumerate(iterate_table(path), start=1):
         if not value:
