@@ -11,8 +11,8 @@ Time spent computing is not counted; it is the real-time factor's business.  Fir
 of Shangguan et al. 2021, "Dissecting user-perceived latency of on-device E2E speech recognition" (arXiv 2104.02207).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -71,7 +71,7 @@ def emitted_words(
 
 @dataclass(frozen=True)
 class Delays:
-    """Delays in ms.
+    """Delays in ms; those of several utterances are added up.
 
     Attributes:
         word: from the end of each word that was recognised to its last token.
@@ -79,27 +79,35 @@ class Delays:
         last_token: from the end of each utterance's last word to its last token.
     """
 
-    word: list[float] = field(default_factory=list)
-    first_token: list[float] = field(default_factory=list)
-    last_token: list[float] = field(default_factory=list)
+    word: tuple[float, ...] = ()
+    first_token: tuple[float, ...] = ()
+    last_token: tuple[float, ...] = ()
 
-    def add(self, spoken: Sequence[TimedWord], emitted: Sequence[EmittedWord]) -> None:
-        """Add an utterance: the words that were said, and those that came out; where either has none, nothing is."""
-        if not spoken or not emitted:
-            return
-        self.first_token.append(emitted[0].first_ms - spoken[0].begin_ms)
-        self.last_token.append(emitted[-1].last_ms - spoken[-1].end_ms)
-        said, out = iter(spoken), iter(emitted)
-        for pair in align([word.text for word in spoken], [word.text for word in emitted]):
-            reference = None if pair.ref is None else next(said)
-            hypothesis = None if pair.hyp is None else next(out)
-            if pair.kind == "=":
-                self.word.append(hypothesis.last_ms - reference.end_ms)
+    def __add__(self, other: "Delays") -> "Delays":
+        return Delays(self.word + other.word, self.first_token + other.first_token, self.last_token + other.last_token)
 
-    def as_json(self) -> dict[str, dict[str, float]]:
-        """Return count, mean, 50th and 90th percentile of each kind that has values."""
-        kinds: Mapping[str, list[float]] = vars(self)
-        return {kind: summary(values) for kind, values in kinds.items() if values}
+    def as_json(self) -> dict[str, dict[str, float] | None]:
+        """Return the :func:`summary` of each kind; None where there is no delay."""
+        return {kind: summary(values) if values else None for kind, values in vars(self).items()}
+
+
+def delays(spoken: Sequence[TimedWord], emitted: Sequence[EmittedWord]) -> Delays:
+    """Return the delays of one utterance; none where nothing was said or nothing came out.
+
+    Args:
+        spoken: the words that were said, and when.
+        emitted: those that came out; words that were not said have no delay.
+    """
+    if not spoken or not emitted:
+        return Delays()
+    said, out, words = iter(spoken), iter(emitted), []
+    for pair in align([word.text for word in spoken], [word.text for word in emitted]):
+        reference = None if pair.ref is None else next(said)
+        hypothesis = None if pair.hyp is None else next(out)
+        if pair.kind == "=":
+            words.append(hypothesis.last_ms - reference.end_ms)
+    first, last = emitted[0].first_ms - spoken[0].begin_ms, emitted[-1].last_ms - spoken[-1].end_ms
+    return Delays(tuple(words), (first,), (last,))
 
 
 def summary(delays: Sequence[float]) -> dict[str, float]:
