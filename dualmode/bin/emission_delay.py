@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.errors import UserError
@@ -10,8 +9,8 @@ from dualmode.errors import UserError
 DESCRIPTION = """
 How long after they were said a streaming sub-network puts words out (emission delay), in ms of audio.
 
-Reads   DECODE/decode.json, text, 1best_recog/{token,token_ms} of a greedy streaming decoding (dualmode.bin.asr_inference),
-        word times (dualmode.bin.align), DATA/utt2num_frames
+Reads   DECODE/decode.json, text and 1best_recog/{token,token_ms} of a greedy decoding, chunk by chunk, word times
+        (dualmode.bin.align), DATA/utt2num_frames
 Writes  DECODE/emission_delay.json    count, mean, 50th and 90th percentile
         DECODE/emission_delay.png     histogram of the words' delays
 """
@@ -34,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.data.kaldi_dir import read_table
     from dualmode.data.tokens import Tokenizer
     from dualmode.results.decodes import read_meta
-    from dualmode.results.emission import FIGURE, STATISTICS, terminal_lines
+    from dualmode.results.delay_table import terminal_lines
+    from dualmode.results.delays import FIGURE, STATISTICS
     from dualmode.results.output import writable, write_json_file
     from dualmode.results.plots import plot_delays
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dualmode.errors import UserError
-from dualmode.results.emission import STATISTICS, Delays, read_delays
+from dualmode.results.delays import STATISTICS, Delays, read_delays
 from dualmode.results.score import Score, score_files
 
 NUMBER = (int, float)
@@ -47,7 +47,7 @@ class Decode:
     delays: Delays | None = None
 
     def row(self) -> Row:
-        """Return the row of results.json; ``wer`` and ``cer`` in percent, ``emission_delay`` None where not measured."""
+        """Return the row of results.json; ``wer`` and ``cer`` in percent; unmeasured delays are None."""
         score = self.score.as_json()
         counts = {key: score[key] for key in ("wer", "cer", "sub", "del", "ins", "words", "utterances")}
         measured = {key: self.meta[key] for key in MEASURED} | {"emission_delay": self.delays}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dualmode.results.decodes import Decode
-from dualmode.results.emission import markdown_section
+from dualmode.results.delay_table import markdown_section
 from dualmode.results.table import LEGEND, markdown_table
 
 MEASURES = """\
