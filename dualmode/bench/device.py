@@ -25,7 +25,8 @@ from dualmode.device.pack import pack_model
 from dualmode.encoder.frames import EXTRA, FACTOR
 from dualmode.encoder.state import StreamState
 from dualmode.progress import progress
-from dualmode.supernet.pruning import estimate_masks
+from dualmode.supernet.granularity import Blocks
+from dualmode.supernet.pruning import PruningRule, estimate_masks
 from dualmode.supernet.storage import materialise
 from dualmode.supernet.subnet import FRAME_MS, Context, Subnet
 
@@ -81,7 +82,7 @@ def _model(sparsity: float, block: Sequence[int], encoder: dict) -> Recogniser:
     tokens = ["<blank>", "<unk>", *(f"token{number}" for number in range(VOCABULARY - 2))]
     model = build_recogniser({"encoder_conf": conf}, tokens).eval()
     if sparsity:
-        estimate_masks(model, [sparsity], block)
+        estimate_masks(model, PruningRule((sparsity,), Blocks(*block)))
         materialise(model, 1)
     return model
 

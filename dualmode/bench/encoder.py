@@ -55,7 +55,7 @@ def build(size: str) -> DualModeEncoder:
     encoder = DualModeEncoder(
         EncoderConfig(output_size=width, num_blocks=blocks, linear_units=units, kernel_size=taps, attention_heads=4)
     )
-    estimate_masks(encoder, encoder.config.sparsities, encoder.config.block)
+    estimate_masks(encoder, encoder.config.pruning)
     return encoder
 
 

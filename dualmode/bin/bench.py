@@ -12,6 +12,7 @@ from dualmode.errors import UserError
 
 BENCHES = {
     "encoder": "training, streaming, and long audio",
+    "pruning": "finding masks anew",
     "device": "a chunk in the device engine, PyTorch and ONNX Runtime",
 }
 DESCRIPTION = """

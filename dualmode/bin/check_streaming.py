@@ -87,7 +87,7 @@ def load(args: argparse.Namespace):
     if args.config:
         torch.manual_seed(args.seed)
         encoder = build_encoder(read_yaml(args.config)).eval()
-        estimate_masks(encoder, encoder.config.sparsities, encoder.config.block)
+        estimate_masks(encoder, encoder.config.pruning)
         return encoder, None
     if (args.model / "tokens").is_dir():
         model = load_supernet(args.model, args.checkpoint)[0]
@@ -95,7 +95,7 @@ def load(args: argparse.Namespace):
     encoder = build_encoder(read_yaml(args.model / "config.yaml")).eval()
     path = find_checkpoint(args.model, args.checkpoint)
     load_into(encoder, encoder_weights(load_weights(path)), path)
-    check_masks(encoder, encoder.config.sparsities, encoder.config.block)
+    check_masks(encoder, encoder.config.pruning)
     return encoder, None
 
 

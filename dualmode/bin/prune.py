@@ -1,5 +1,6 @@
-"""Stage 3: find the sparse sub-network in a trained supernet, from the supernet's own weights."""
+"""Stage 3: find the sparse sub-networks in a trained supernet, from the supernet's own weights."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,96 +8,163 @@ from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.errors import UserError
 from dualmode.files import atomic_path, atomic_write, write_json
 
+KEYS = ("sparsities", "granularity", "block", "scope", "layer_share")
+
 
 def get_parser():
     parser = make_parser(
-        __doc__ + "\nWrites model.pth (the encoder with its masks), config.yaml, report.json and report.png.", "prune"
+        __doc__ + "\nWrites model.pth (the model with its masks), config.yaml, report.json, report_*.png and"
+        " importance.png.",
+        "prune",
     )
     parser.add_argument(
         "--config",
         type=existing_file,
         required=True,
-        help="YAML with sparsities (shares of pruned weights) and block ([rows, columns]), see conf/tuning/prune.yaml",
+        help=f"YAML with any of {', '.join(KEYS)}, explained in conf/tuning/prune.yaml",
     )
-    parser.add_argument("--model", type=existing_dir, required=True, help="model folder of dualmode.bin.pretrain")
+    parser.add_argument(
+        "--model", type=existing_dir, required=True, help="model folder of dualmode.bin.pretrain or asr_train"
+    )
     parser.add_argument("--checkpoint", help="file in it; by default the best one")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--calibrate",
+        type=existing_dir,
+        metavar="DIR",
+        help="features of stage 1: importance is then a weight's magnitude times the norm of its input there, "
+        "instead of its magnitude alone",
+    )
+    parser.add_argument("--utterances", type=int, default=64, metavar="N", help="of --calibrate, spread over the set")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
+    if args.utterances < 1:
+        raise UserError(f"--utterances is {args.utterances}: it must be at least 1")
     import torch
     import yaml
 
     from dualmode.checkpoint import encoder_weights, find_checkpoint, load_into, load_weights, read_yaml
     from dualmode.encoder.config import EncoderConfig, from_mapping
     from dualmode.encoder.conformer import DualModeEncoder
-    from dualmode.results.plots import plot_layer_sparsity
-    from dualmode.supernet.pruning import check_masks, estimate_masks, layer_report, prunable
-    from dualmode.supernet.storage import kept_parameters
+    from dualmode.supernet.masked_linear import prunable
+    from dualmode.supernet.pruning import check_masks, estimate_masks, magnitudes
+    from dualmode.supernet.storage import own_norms
 
-    wanted = read_yaml(args.config)
-    unknown = sorted(set(wanted) - {"sparsities", "block"})
+    wanted, training = read_yaml(args.config), read_yaml(args.model / "config.yaml")
+    unknown = sorted(set(wanted) - set(KEYS))
     if unknown:
-        raise UserError(f"{args.config} has the key {unknown[0]!r}; it may hold sparsities and block")
-    conf = read_yaml(args.model / "config.yaml")["encoder_conf"]
-    config = from_mapping(EncoderConfig, {**conf, **wanted}, str(args.config))
+        raise UserError(f"{args.config} has the key {unknown[0]!r}; it may hold {', '.join(KEYS)}")
+    if not isinstance(training.get("encoder_conf"), dict):
+        raise UserError(f"{args.model / 'config.yaml'} has no encoder_conf: it is not the folder of a supernet")
+    config = from_mapping(EncoderConfig, {**training["encoder_conf"], **wanted}, str(args.config))
     encoder = DualModeEncoder(config)
     checkpoint = find_checkpoint(args.model, args.checkpoint)
-    weights = encoder_weights(load_weights(checkpoint))
-    before = {name: weights[f"{name}.masks"] for name, _ in prunable(encoder)}
-    for name, layer in prunable(encoder):
-        weights[f"{name}.masks"] = layer.masks  # the old ones may be fewer or more, and are found anew
-    load_into(encoder, weights, checkpoint)
-    estimate_masks(encoder, config.sparsities, config.block)
-    check_masks(encoder, config.sparsities, config.block)
+    weights = load_weights(checkpoint)
+    inner = encoder_weights(weights)
+    old = from_mapping(EncoderConfig, training["encoder_conf"], str(args.model / "config.yaml"))
+    rows = nearest_rows(old.sparsities, config.sparsities)
+    for name, norm in own_norms(encoder):
+        if len(norm.weight) > 1:
+            for part in (f"{name}.weight", f"{name}.bias"):
+                inner[part] = inner[part][rows]
+    # The old masks may be fewer or more, and are found anew.
+    before = {name: inner[f"{name}.masks"] for name, _ in prunable(encoder) if f"{name}.masks" in inner}
+    load_into(encoder, inner | {f"{name}.masks": layer.masks for name, layer in prunable(encoder)}, checkpoint)
+    encoder.eval()
+    importance = calibrated(encoder, args.calibrate, args.utterances) if args.calibrate else magnitudes(encoder)
+    estimate_masks(encoder, config.pruning, importance=importance)
+    check_masks(encoder, config.pruning)
 
-    report = {
-        "model": str(checkpoint),
-        "block": list(config.block),
-        "encoder_parameters": kept_parameters(encoder, 0),
-        "subnets": [
-            {
-                "sparsity": sparsity,
-                "kept_parameters": kept_parameters(encoder, level),
-                "changed_share": changed_share(before, encoder, level),
-                "layers": layer_report(encoder, level),
-            }
-            for level, sparsity in enumerate(config.sparsities, 1)
-        ],
-    }
     args.out.mkdir(parents=True, exist_ok=True)
     with atomic_write(args.out / "config.yaml") as out:
-        yaml.safe_dump({"encoder_conf": config.to_dict()}, out)
+        yaml.safe_dump({**training, "encoder_conf": config.to_dict()}, out)
+    whole = weights | {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     with atomic_path(args.out / "model.pth") as path:
-        torch.save({f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}, path)
-    write_json(args.out / "report.json", report)
-    for subnet in report["subnets"]:
-        sparsity = subnet["sparsity"]
-        plot_layer_sparsity(
-            {"layers": subnet["layers"], "sparsity": sparsity, "block": report["block"]},
-            args.out / f"report_{100 * sparsity:g}.png",
-        )
-        total, kept = report["encoder_parameters"], subnet["kept_parameters"]
-        print(
-            f"sparsity {100 * sparsity:g} % in blocks of {config.block[0]}x{config.block[1]}: "
-            f"{kept / 1e6:.2f} M of the encoder's {total / 1e6:.2f} M parameters kept"
-        )
+        torch.save(whole, path)
+    if (args.model / "tokens").is_dir():
+        shutil.copytree(args.model / "tokens", args.out / "tokens", dirs_exist_ok=True)
+    write_report(args, encoder, before, importance, checkpoint)
     print(f"wrote {args.out}")
 
 
-def changed_share(before: dict, encoder, level: int) -> float | None:
-    """Return the share of mask entries that differ from the masks of the training; None if it had no such mask."""
-    from dualmode.supernet.pruning import prunable
+def nearest_rows(old: Sequence[float], new: Sequence[float]) -> list[int]:
+    """Return which row of a norm each new sub-network starts with: the dense one's, and those of the nearest sparsity.
 
-    changed = total = 0
-    for name, layer in prunable(encoder):
-        if len(before[name]) != len(layer.masks):
-            return None
-        changed += int((before[name][level - 1] != layer.masks[level - 1]).sum())
-        total += layer.masks[level - 1].numel()
-    return changed / total
+    >>> nearest_rows([0.7], [0.5, 0.9])
+    [0, 1, 1]
+    """
+    return [0, *(1 + min(range(len(old)), key=lambda level: abs(old[level] - sparsity)) for sparsity in new)]
+
+
+def calibrated(encoder, folder: Path, utterances: int) -> dict:
+    """Return each weight's magnitude times the norm of its input in the dense pass over some utterances."""
+    import kaldiio
+    import torch
+
+    from dualmode.supernet.activations import weights_times_activations
+    from dualmode.supernet.subnet import DENSE
+
+    try:
+        features = kaldiio.load_scp(str(folder / "feats.scp"))
+    except FileNotFoundError:
+        raise UserError(f"there is no {folder / 'feats.scp'}: run stage 1, or dualmode.bin.make_fbank") from None
+    keys = sorted(features)
+    chosen = keys[:: max(1, len(keys) // utterances)][:utterances]
+
+    def run_encoder() -> None:
+        for key in chosen:
+            one = torch.tensor(features[key]).unsqueeze(0)
+            encoder(one, torch.tensor([one.shape[1]]), DENSE)
+
+    return weights_times_activations(encoder, run_encoder)
+
+
+def write_report(args, encoder, before: dict, importance: dict, checkpoint: Path) -> None:
+    """Write report.json and the figures; print one screen of it."""
+    from dualmode.encoder.slicing import without_pruned_units
+    from dualmode.results.importance_plot import plot_importance
+    from dualmode.results.plots import plot_layer_sparsity
+    from dualmode.supernet.report import changed_share, importance_histogram, layer_report, shares_by_kind
+    from dualmode.supernet.storage import kept_parameters, stored_bytes
+
+    rule = encoder.config.pruning
+    histogram = importance_histogram(encoder, rule, importance)
+    report = {
+        "model": str(checkpoint),
+        "granularity": str(rule.granularity),
+        "scope": rule.scope,
+        "importance": "magnitude times activations" if args.calibrate else "magnitude",
+        "encoder_parameters": kept_parameters(encoder, 0),
+        "dense_bytes": stored_bytes(encoder, 0, rule),
+        "importance_histogram": histogram,
+        "subnets": [],
+    }
+    print(f"{rule.granularity}, scope {rule.scope}, importance: {report['importance']}")
+    for level, sparsity in enumerate(rule.sparsities, 1):
+        layers, alone = layer_report(encoder, level), without_pruned_units(encoder, level)
+        subnet = {
+            "sparsity": sparsity,
+            "kept_parameters": kept_parameters(*alone),
+            "bytes": stored_bytes(*alone, rule),
+            "changed_share": changed_share(before, encoder, level),
+            "kept_by_kind": shares_by_kind(layers),
+            "layers": layers,
+        }
+        report["subnets"].append(subnet)
+        figure = {"layers": layers, "sparsity": sparsity, "granularity": report["granularity"]}
+        plot_layer_sparsity(figure, args.out / f"report_{100 * sparsity:g}.png")
+        kinds = ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in subnet["kept_by_kind"].items())
+        changed = "no such mask before" if subnet["changed_share"] is None else f"{100 * subnet['changed_share']:.1f} %"
+        print(
+            f"sparsity {100 * sparsity:g} %: {subnet['kept_parameters'] / 1e6:.2f} M of the encoder's "
+            f"{report['encoder_parameters'] / 1e6:.2f} M parameters kept, {subnet['bytes'] / 1e6:.2f} MB of "
+            f"{report['dense_bytes'] / 1e6:.2f} MB; kept of {kinds}; mask entries changed: {changed}"
+        )
+    plot_importance(histogram, str(rule.granularity), args.out / "importance.png")
+    write_json(args.out / "report.json", report)
 
 
 if __name__ == "__main__":

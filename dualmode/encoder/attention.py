@@ -1,8 +1,10 @@
 """Multi-head self-attention whose projections are prunable."""
 
+import torch
 from torch import Tensor, nn
 
 from dualmode.supernet.masked_linear import MaskedLinear
+from dualmode.supernet.units import Units
 
 
 class Attention(nn.Module):
@@ -11,16 +13,23 @@ class Attention(nn.Module):
     Args:
         size: width of the model, d.
         heads: number of heads.
+        head_size: of each.
         levels: number of masks.
     """
 
-    def __init__(self, size: int, heads: int, levels: int):
+    def __init__(self, size: int, heads: int, head_size: int, levels: int):
         super().__init__()
         self.heads = heads
-        self.qkv = MaskedLinear(size, 3 * size, levels)
-        self.out = MaskedLinear(size, size, levels)
+        self.qkv = MaskedLinear(size, 3 * heads * head_size, levels)
+        self.out = MaskedLinear(heads * head_size, size, levels)
 
     def forward(self, x: Tensor, level: int, layout) -> Tensor:
         """Map x (rows, frames, d) to the same shape; ``layout`` is one of :mod:`dualmode.encoder.layout`."""
         qkv = self.qkv(x, level).unflatten(-1, (3, self.heads, -1))
         return self.out(layout.attend(qkv[:, :, :2], qkv[:, :, 2]).flatten(2), level)
+
+    def units(self) -> Units:
+        """Return the heads: their rows of queries, keys and values, and their columns of the output."""
+        columns = torch.arange(self.out.in_features, device=self.out.weight.device).unflatten(0, (self.heads, -1))
+        rows = torch.cat([columns + part * self.out.in_features for part in range(3)], dim=1)
+        return Units("qkv", "out", rows, columns)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 import torch
 
 from dualmode.errors import UserError
+from dualmode.supernet.pruning import PruningRule, make_granularity
 from dualmode.supernet.subnet import Context, Subnet
 
 
@@ -41,10 +42,16 @@ class EncoderConfig:
             at it; weights, norms, losses, and everything outside the training stay in float32.
         separate_norms: whether each sub-network has LayerNorm parameters of its own.
         sparsities: targets of the masks, ascending, as shares of pruned weights of the blocks' Linear layers.
-        block: rows (outputs) x columns (inputs) of weights that are pruned together.
+        granularity: what is pruned together: "blocks", "unstructured" (single weights), "n_of_m", or "units" (hidden
+            units, heads and channels).
+        block: rows (outputs) x columns (inputs) of blocks; [1, m] of n_of_m.
+        scope: "layer" prunes every layer to the same share; "global" lets all layers compete.
+        layer_share: least and largest share of a layer that global scope keeps.
         chunk_ms: chunks that the sparse streaming branch is trained with, one drawn for each batch; validation uses the
             first.  None in the list is the full context.
         left_ms, right_ms: left contexts and look-aheads past the chunk, drawn with them.
+        head_size: of each head; by default ``output_size`` is shared among them.
+        convolution_channels: of the convolution modules; by default ``output_size``.
     """
 
     input_size: int = 80
@@ -60,10 +67,15 @@ class EncoderConfig:
     training_precision: str = "fp32"
     separate_norms: bool = True
     sparsities: Sequence[float] = (0.7,)
+    granularity: str = "blocks"
     block: Sequence[int] = (8, 4)
+    scope: str = "layer"
+    layer_share: Sequence[float] = (0.0, 1.0)
     chunk_ms: Sequence[float | None] = (640,)
     left_ms: Sequence[float] = (1280,)
     right_ms: Sequence[float] = (0,)
+    head_size: int | None = None
+    convolution_channels: int | None = None
 
     def __post_init__(self):
         for name in (
@@ -78,16 +90,24 @@ class EncoderConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise UserError(f"encoder_conf: {name} is {value!r}: it must be a whole number of at least 1")
-        for name in ("sparsities", "block", "chunk_ms", "left_ms", "right_ms"):
+        for name in ("sparsities", "block", "layer_share", "chunk_ms", "left_ms", "right_ms"):
             value = getattr(self, name)
             if isinstance(value, (str, int, float)) or not value:
                 raise UserError(f"encoder_conf: {name} is {value!r}: it must be a list of at least one number")
             object.__setattr__(self, name, tuple(value))
-        if self.output_size % (2 * self.attention_heads):
-            raise UserError(
-                f"encoder_conf: {self.attention_heads} attention_heads do not divide an output_size of "
-                f"{self.output_size} into even parts, which rotary positions need"
-            )
+        if self.head_size is None:
+            if self.output_size % (2 * self.attention_heads):
+                raise UserError(
+                    f"encoder_conf: {self.attention_heads} attention_heads do not divide an output_size of "
+                    f"{self.output_size} into even parts, which rotary positions need"
+                )
+            object.__setattr__(self, "head_size", self.output_size // self.attention_heads)
+        if self.convolution_channels is None:
+            object.__setattr__(self, "convolution_channels", self.output_size)
+        for name, multiple in (("head_size", 2), ("convolution_channels", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1 or value % multiple:
+                raise UserError(f"encoder_conf: {name} is {value!r}: it must be a positive multiple of {multiple}")
         if self.kernel_size % 2 == 0:
             raise UserError(f"encoder_conf: kernel_size is {self.kernel_size}: it must be odd")
         for name in ("dropout_rate", "layer_drop_rate"):
@@ -103,8 +123,10 @@ class EncoderConfig:
                 f"encoder_conf: sparsities is {list(self.sparsities)}: it must ascend strictly between 0 and 1 "
                 "(the dense sub-network, sparsity 0, is always there)"
             )
-        if len(self.block) != 2 or not all(isinstance(size, int) and size > 0 for size in self.block):
-            raise UserError(f"encoder_conf: block is {list(self.block)}: it must be [rows, columns], both at least 1")
+        try:
+            self.pruning  # builds the rule, which checks it  # noqa: B018
+        except UserError as error:
+            raise UserError(f"encoder_conf: {error}") from None
         if self.chunk_ms[0] is None:
             raise UserError(
                 "encoder_conf: chunk_ms begins with null: the first one is the streaming context of validation"
@@ -113,6 +135,12 @@ class EncoderConfig:
             if None in getattr(self, name):
                 raise UserError(f"encoder_conf: {name} lists numbers of ms, not null")
         self.contexts  # builds every one, which checks it  # noqa: B018
+
+    @property
+    def pruning(self) -> PruningRule:
+        """What the masks are made by."""
+        granularity = make_granularity(self.granularity, self.block)
+        return PruningRule(tuple(self.sparsities), granularity, self.scope, tuple(self.layer_share))
 
     @property
     def contexts(self) -> list[Context]:
@@ -146,9 +174,14 @@ class EncoderConfig:
     def sample_subnet(self) -> Subnet:
         """Draw a sparse sub-network from torch's seeded generator.
 
-        Each sparsity is equally likely, each entry of ``chunk_ms`` too, and each left context and look-ahead with it.
+        The highest sparsity is drawn for every other batch, and each of the others equally likely for the rest: with
+        the dense branch, which every batch trains, the two ends of the range are trained most (the sandwich rule of Yu
+        and Huang 2019, spread over batches).  Each entry of ``chunk_ms`` is equally likely, and each left context and
+        look-ahead with it.
         """
-        sparsity, chunk = _draw(self.sparsities), _draw(self.chunk_ms)
+        *others, highest = self.sparsities
+        sparsity = _draw(others) if others and torch.rand(()).item() < 0.5 else highest
+        chunk = _draw(self.chunk_ms)
         if chunk is None:
             return Subnet(sparsity, Context())
         return Subnet(sparsity, Context.from_ms(chunk, _draw(self.left_ms), _draw(self.right_ms)))

@@ -30,6 +30,7 @@ from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.pruning import check_prunable
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.supernet.subnet_norm import SubnetNorm
+from dualmode.supernet.units import Units
 
 
 class FeedForward(nn.Module):
@@ -44,6 +45,11 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor, level: int) -> Tensor:
         return self.down(self.dropout(F.silu(self.up(x, level))), level)
 
+    def units(self) -> Units:
+        """Return the hidden units."""
+        each = torch.arange(self.up.out_features, device=self.up.weight.device).unsqueeze(1)
+        return Units("up", "down", rows=each, columns=each)
+
 
 class Block(nn.Module):
     """Half feed-forward, attention, convolution, half feed-forward, each around a residual, then a norm."""
@@ -52,8 +58,15 @@ class Block(nn.Module):
         super().__init__()
         size, levels = config.output_size, len(config.sparsities)
         self.ffn1 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
-        self.attention = Attention(size, config.attention_heads, levels)
-        self.convolution = Convolution(size, config.kernel_size, levels, config.separate_norms)
+        self.attention = Attention(size, config.attention_heads, config.head_size, levels)
+        self.convolution = Convolution(
+            size,
+            config.convolution_channels,
+            config.kernel_size,
+            levels,
+            config.separate_norms,
+            config.granularity == "units",
+        )
         self.ffn2 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
         self.norms = nn.ModuleList(SubnetNorm(size, levels, config.separate_norms) for _ in range(5))
         self.dropout = Dropout(config.dropout_rate)
@@ -80,11 +93,7 @@ class DualModeEncoder(nn.Module):
         self.subsampling = Subsampling(config.input_size, config.subsampling_channels, config.output_size)
         self.dropout = Dropout(config.dropout_rate)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_blocks))
-        check_prunable(self, config.block)
-
-    @property
-    def head_size(self) -> int:
-        return self.config.output_size // self.config.attention_heads
+        check_prunable(self, config.pruning)
 
     def embed(
         self, features: Tensor, lengths: Tensor, augment: Callable[[Tensor, Tensor], Tensor] | None = None
@@ -146,8 +155,8 @@ class DualModeEncoder(nn.Module):
         """Return how the parallel pass over a batch with ``lengths`` (batch,) of ``frames`` frames is arranged."""
         dtype = self.normalize.mean.dtype
         if context.chunk is None:
-            return WholeUtterances.make(lengths, frames, self.head_size, dtype)
-        return ParallelChunks.make(lengths, frames, context, self.head_size, dtype)
+            return WholeUtterances.make(lengths, frames, self.config.head_size, dtype)
+        return ParallelChunks.make(lengths, frames, context, self.config.head_size, dtype)
 
     def forward(self, features: Tensor, lengths: Tensor, subnet: Subnet = DENSE) -> tuple[Tensor, Tensor]:
         """Map features (batch, feature frames, bins) to (batch, frames of 40 ms, d) and the real frames of each."""
@@ -163,11 +172,11 @@ class DualModeEncoder(nn.Module):
         if context.chunk is None:
             raise UserError(f"streaming needs a chunk; this sub-network has the {context}")
         config, like = self.config, self.normalize.mean
-        cache = like.new_zeros(batch, config.num_blocks, context.left, config.attention_heads, self.head_size)
+        cache = like.new_zeros(batch, config.num_blocks, context.left, config.attention_heads, self.config.head_size)
         return StreamState(
             keys=cache,
             values=cache,
-            convolution=like.new_zeros(batch, config.num_blocks, config.kernel_size // 2, config.output_size),
+            convolution=like.new_zeros(batch, config.num_blocks, config.kernel_size // 2, config.convolution_channels),
             seen=torch.zeros(batch, dtype=torch.long, device=like.device),
         )
 
@@ -196,7 +205,7 @@ class DualModeEncoder(nn.Module):
         valid = valid_frames(lengths, frames)
         exists = torch.arange(context.left, device=x.device) >= context.left - state.seen[:, None]
         allowed = never_empty(torch.cat([exists, valid], dim=1))
-        rotation = Rotation.at(torch.arange(context.left + frames, device=x.device), self.head_size, x.dtype)
+        rotation = Rotation.at(torch.arange(context.left + frames, device=x.device), self.config.head_size, x.dtype)
         real = as_factor(valid, x.dtype)
         caches = []
         for index, block in enumerate(self.blocks):

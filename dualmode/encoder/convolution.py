@@ -7,12 +7,14 @@ reach past the chunk's end see zeros.  Kernel 5, chunk 3::
     chunk ABC | DEF        output C sees A B C 0 0, output D sees B C D E F
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dualmode.encoder.depthwise import depthwise
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.subnet_norm import SubnetNorm
+from dualmode.supernet.units import Units
 
 
 class Convolution(nn.Module):
@@ -20,18 +22,21 @@ class Convolution(nn.Module):
 
     Args:
         size: width of the model, d.
+        channels: of the depthwise convolution.
         kernel: taps of the depthwise convolution, odd.
         levels: number of masks of the two pointwise (Linear) layers; the depthwise one is not pruned.
         separate: whether each sub-network has a norm of its own.
+        whole: whether masks prune whole channels; the norm then leaves out those that are pruned, as the smaller module
+            without them does.
     """
 
-    def __init__(self, size: int, kernel: int, levels: int, separate: bool = True):
+    def __init__(self, size: int, channels: int, kernel: int, levels: int, separate: bool = True, whole: bool = False):
         super().__init__()
-        self.reach = kernel // 2
-        self.expand = MaskedLinear(size, 2 * size, levels)
-        self.depthwise = nn.Conv1d(size, size, kernel, groups=size)
-        self.norm = SubnetNorm(size, levels, separate)
-        self.project = MaskedLinear(size, size, levels)
+        self.reach, self.whole = kernel // 2, whole
+        self.expand = MaskedLinear(size, 2 * channels, levels)
+        self.depthwise = nn.Conv1d(channels, channels, kernel, groups=channels)
+        self.norm = SubnetNorm(channels, levels, separate)
+        self.project = MaskedLinear(channels, size, levels)
 
     def forward(self, x: Tensor, level: int, layout) -> Tensor:
         """Map x (rows, frames, d) to the same shape; ``layout`` is one of :mod:`dualmode.encoder.layout`."""
@@ -40,4 +45,10 @@ class Convolution(nn.Module):
         x = depthwise(F.pad(x.transpose(1, 2), (0, self.reach)), self.depthwise.weight, self.depthwise.bias).transpose(
             1, 2
         )
-        return self.project(F.silu(self.norm(x, level)), level)
+        kept = self.project.masks[level - 1].any(dim=0) if self.whole and level else None
+        return self.project(F.silu(self.norm(x, level, kept)), level)
+
+    def units(self) -> Units:
+        """Return the channels: their rows of values and of gates, and their columns of the output."""
+        each = torch.arange(self.project.in_features, device=self.project.weight.device).unsqueeze(1)
+        return Units("expand", "project", torch.cat([each, each + self.project.in_features], dim=1), each)

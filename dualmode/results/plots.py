@@ -61,7 +61,7 @@ def plot_history(history: History, path: str | os.PathLike, title: str) -> None:
     Raises:
         UserError: there is no value to draw.
     """
-    _save(history_figure(history, title), path)
+    save(history_figure(history, title), path)
 
 
 def plot_layer_sparsity(report: Mapping[str, Any], path: str | os.PathLike) -> None:
@@ -69,18 +69,18 @@ def plot_layer_sparsity(report: Mapping[str, Any], path: str | os.PathLike) -> N
 
     Args:
         report: ``layers`` (list of ``name``, ``kind``, ``shape`` (out, in), ``kept_share`` 0..1), ``sparsity`` (the
-            target, 0..1) and ``block`` [rows, columns].
+            target, 0..1) and ``granularity`` (text).
         path: PNG to write.
 
     Raises:
         UserError: the report has no layer.
     """
-    _save(layer_sparsity_figure(report), path)
+    save(layer_sparsity_figure(report), path)
 
 
 def plot_wer(rows: Sequence[Row], path: str | os.PathLike) -> None:
     """Draw the word error rates of the results: a group for each set, a bar for each sub-network."""
-    _save(wer_figure(rows), path)
+    save(wer_figure(rows), path)
 
 
 def plot_delays(delays: Sequence[float], row: Row, path: str | os.PathLike) -> None:
@@ -183,10 +183,9 @@ def layer_sparsity_figure(report: Mapping[str, Any]) -> Figure:
         figure = _sparsity_bars(layers)
     sizes = [math.prod(layer["shape"]) for layer in layers]
     kept = sum(size * layer["kept_share"] for size, layer in zip(sizes, layers, strict=True))
-    rows, columns = report["block"]
     figure.suptitle(
         f"{kept / 1e6:.2f} M of {sum(sizes) / 1e6:.2f} M prunable weights kept ({100 * kept / sum(sizes):.1f} %)\n"
-        f"target {100 * report['sparsity']:g} % pruned, in blocks of {rows} x {columns}",
+        f"target {100 * report['sparsity']:g} % pruned, {report['granularity']}",
     )
     return figure
 
@@ -336,7 +335,8 @@ def _subnet_colours(rows: Iterable[Row]) -> dict[str, str]:
     return colours
 
 
-def _save(figure: Figure, path: str | os.PathLike) -> None:
+def save(figure: Figure, path: str | os.PathLike) -> None:
+    """Write a figure as PNG, with room around it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

@@ -1,5 +1,7 @@
 """A Linear layer that runs dense or through one of its masks."""
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,3 +40,10 @@ class MaskedLinear(nn.Linear):
     def forward(self, x: Tensor, level: int) -> Tensor:
         """Map x (..., in_features) to (..., out_features)."""
         return F.linear(x, self.weight_at(level), self.bias)
+
+
+def prunable(module: nn.Module) -> Iterator[tuple[str, MaskedLinear]]:
+    """Yield the name and layer of everything that can be pruned below ``module``, in a fixed order."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, MaskedLinear):
+            yield name, layer

@@ -1,17 +1,84 @@
 """Which weights a sparse sub-network keeps: masks from the supernet's own weights.
 
-The criterion is the mean magnitude of a block of weights, ranked within a layer.  Masks for several sparsities come
-from one ranking, so a sparser one keeps a subset of what a denser one keeps.
+The criterion is the importance of a group of weights (:mod:`dualmode.supernet.granularity`), by default its mean
+magnitude, ranked within a layer or over all layers.  Masks for several sparsities are nested: a sparser one keeps a
+subset of what a denser one keeps.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from dualmode.errors import UserError
-from dualmode.supernet.masked_linear import MaskedLinear
+from dualmode.supernet.granularity import Blocks, Granularity, Importance, NOfM, Ranking, WholeUnits
+from dualmode.supernet.masked_linear import prunable
+from dualmode.supernet.ranking import keep_best_of_all
+
+GRANULARITIES = ("blocks", "unstructured", "n_of_m", "units")
+SCOPES = ("layer", "global")
+
+
+def make_granularity(name: str, block: Sequence[int]) -> Granularity:
+    """Return the granularity of this name; ``block`` is [rows, columns] of blocks, and [1, m] of n_of_m.
+
+    Raises:
+        UserError: there is none of this name, or it has no such block.
+    """
+    if name not in GRANULARITIES:
+        raise UserError(f"the granularity is {name!r}: it must be one of {', '.join(GRANULARITIES)}")
+    if len(block) != 2 or not all(isinstance(size, int) and size > 0 for size in block):
+        raise UserError(f"block is {list(block)}: it must be [rows, columns], both at least 1")
+    if name == "n_of_m":
+        if block[0] != 1 or block[1] < 2:
+            raise UserError(f"block is {list(block)}: granularity n_of_m needs [1, m], such as [1, 4] for 2:4")
+        return NOfM(block[1])
+    if name == "units":
+        return WholeUnits()
+    return Blocks(*block) if name == "blocks" else Blocks(1, 1)
+
+
+@dataclass(frozen=True)
+class PruningRule:
+    """How masks follow from weights.
+
+    Args:
+        sparsities: shares of the weights that each mask prunes, ascending.
+        granularity: what lives or dies together.
+        scope: "layer" prunes every layer to the same share; "global" compares groups of all layers, by their mean
+            importance.
+        layer_share: least and largest share of a layer that global scope keeps.
+    """
+
+    sparsities: tuple[float, ...]
+    granularity: Granularity = Blocks(8, 4)
+    scope: str = "layer"
+    layer_share: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self):
+        if self.scope not in SCOPES:
+            raise UserError(f"the scope of the pruning is {self.scope!r}: it must be layer or global")
+        low, high = self.layer_share
+        if not 0 <= low <= high <= 1:
+            raise UserError(f"layer_share is {list(self.layer_share)}: it must be [least, largest], within 0 and 1")
+        if self.scope == "global":
+            if not isinstance(self.granularity, Blocks):
+                raise UserError(f"a global scope is for blocks and unstructured weights, not for {self.granularity}")
+            for sparsity in self.sparsities:
+                if not low <= 1 - sparsity <= high:
+                    raise UserError(
+                        f"a sparsity of {sparsity:g} keeps {1 - sparsity:g} of all weights, outside the layer_share of "
+                        f"{low:g} to {high:g}"
+                    )
+        if isinstance(self.granularity, NOfM):
+            for sparsity in self.sparsities:
+                kept = (1 - sparsity) * self.granularity.m
+                if round(kept) < 1 or abs(kept - round(kept)) > 1e-6:
+                    raise UserError(
+                        f"a sparsity of {sparsity:g} keeps {kept:g} of {self.granularity.m} weights: it must be a "
+                        "whole number of at least 1"
+                    )
 
 
 @dataclass(frozen=True)
@@ -71,95 +138,84 @@ class PruningSchedule:
         return step > self.end and self.after > 0 and (step - self.end) % self.after == 0
 
 
-def check_block(shape: Sequence[int], block: Sequence[int], name: str) -> None:
-    """Raise UserError unless ``block`` (rows, columns) divides ``shape`` (out, in) of the layer ``name``."""
-    if len(block) != 2 or min(block) < 1 or shape[0] % block[0] or shape[1] % block[1]:
-        size = "x".join(map(str, block))
-        raise UserError(f"blocks of {size} do not divide layer {name} of {shape[0]}x{shape[1]} (outputs x inputs)")
+def check_prunable(module: nn.Module, rule: PruningRule) -> None:
+    """Raise UserError if a layer below ``module`` cannot be cut into the rule's groups; names it."""
+    for _ in rule.granularity.rankings(module):
+        pass
 
 
-def block_importance(weight: Tensor, block: Sequence[int]) -> Tensor:
-    """Return the mean magnitude of each block of ``weight`` (out, in) as (out / rows, in / columns)."""
-    rows, columns = block
-    out, inner = weight.shape
-    return weight.detach().abs().reshape(out // rows, rows, inner // columns, columns).mean(dim=(1, 3))
-
-
-def keep_best(importance: Tensor, sparsity: float) -> Tensor:
-    """Return a boolean tensor that keeps the ``round((1 - sparsity) * n)`` most important of n entries.
-
-    Ties go to the earlier entry, so that every machine finds the same mask.
-
-    >>> keep_best(torch.tensor([[4.0, 1.0], [2.0, 3.0]]), 0.5)
-    tensor([[ True, False],
-            [False,  True]])
-    """
-    flat = importance.flatten()
-    kept = round((1.0 - sparsity) * flat.numel())
-    order = torch.argsort(flat, descending=True, stable=True)
-    keep = torch.zeros_like(flat, dtype=torch.bool)
-    keep[order[:kept]] = True
-    return keep.reshape(importance.shape)
-
-
-def block_mask(weight: Tensor, sparsity: float, block: Sequence[int]) -> Tensor:
-    """Return the mask (out, in) that keeps the blocks of ``weight`` with the largest mean magnitude."""
-    keep = keep_best(block_importance(weight, block), sparsity)
-    return keep.repeat_interleave(block[0], dim=0).repeat_interleave(block[1], dim=1)
-
-
-def prunable(module: nn.Module) -> Iterator[tuple[str, MaskedLinear]]:
-    """Yield the name and layer of everything that can be pruned below ``module``, in a fixed order."""
-    for name, layer in module.named_modules():
-        if isinstance(layer, MaskedLinear):
-            yield name, layer
-
-
-def check_prunable(module: nn.Module, block: Sequence[int]) -> None:
-    """Raise UserError if ``block`` does not divide a layer below ``module``, which it names."""
-    for name, layer in prunable(module):
-        check_block(layer.weight.shape, block, name)
+def magnitudes(module: nn.Module) -> dict[str, Tensor]:
+    """Return the magnitude of every weight of every prunable layer below ``module``, by name."""
+    return {name: layer.weight.detach().abs() for name, layer in prunable(module)}
 
 
 @torch.no_grad()
-def estimate_masks(module: nn.Module, sparsities: Sequence[float], block: Sequence[int], fraction: float = 1.0) -> None:
+def estimate_masks(
+    module: nn.Module, rule: PruningRule, fraction: float = 1.0, importance: Importance | None = None
+) -> None:
     """Write new masks into every prunable layer below ``module``, from its present weights.
 
     Args:
-        module: holds :class:`MaskedLinear` layers with ``len(sparsities)`` masks each.
-        sparsities: the target of each mask, ascending.
-        block: rows (outputs) and columns (inputs) that live or die together.
+        module: holds :class:`MaskedLinear` layers with a mask for each of the rule's sparsities.
+        rule: what to keep.
         fraction: how far the schedule is, 1 for the full target.
+        importance: of every weight, by default its magnitude.
     """
-    for name, layer in prunable(module):
-        check_block(layer.weight.shape, block, name)
-        for level, sparsity in enumerate(sparsities):
-            layer.masks[level] = block_mask(layer.weight, sparsity * fraction, block)
+    importance = magnitudes(module) if importance is None else importance
+    rankings = list(rule.granularity.rankings(module))
+    scores = [ranking.scores(importance) for ranking in rankings]
+    for level, sparsity in enumerate(rule.sparsities):
+        keeps = _keep(rule, rankings, scores, sparsity * fraction)
+        for number, (ranking, keep) in enumerate(zip(rankings, keeps, strict=True)):
+            for name, mask in ranking.masks(keep).items():
+                ranking.layers[name].masks[level] = mask
+            if rule.scope == "global":  # bounds could otherwise bring back what a denser mask has pruned
+                scores[number] = scores[number].masked_fill(~keep, -torch.inf)
 
 
-def layer_report(module: nn.Module, level: int) -> list[dict]:
-    """Return, for every prunable layer below ``module``, its name, shape, kind and the share of weights kept."""
-    return [
-        {
-            "name": name,
-            "kind": name.split(".")[-2],
-            "shape": list(layer.weight.shape),
-            "kept_share": layer.masks[level - 1].float().mean().item(),
-        }
-        for name, layer in prunable(module)
-    ]
+def _keep(rule: PruningRule, rankings: Sequence[Ranking], scores: Sequence[Tensor], sparsity: float) -> list[Tensor]:
+    if rule.scope == "layer":
+        return [rule.granularity.keep(values, sparsity) for values in scores]
+    share, (low, high) = 1.0 - sparsity, rule.layer_share
+    # On the way to the target, a share above the largest is not the rule's business yet.
+    return keep_best_of_all(scores, [ranking.group_size for ranking in rankings], share, (low, max(high, share)))
 
 
-def check_masks(module: nn.Module, sparsities: Sequence[float], block: Sequence[int]) -> None:
-    """Raise UserError unless every mask below ``module`` is made of whole blocks and has its sparsity, to one block."""
-    size = block[0] * block[1]
-    for name, layer in prunable(module):
-        for mask, sparsity in zip(layer.masks, sparsities, strict=True):
-            kept, wanted = int(mask.sum()), (1.0 - sparsity) * mask.numel()
-            if abs(kept - wanted) > size:
+def check_masks(module: nn.Module, rule: PruningRule) -> None:
+    """Check what every mask below ``module`` claims to be.
+
+    Raises:
+        UserError: a mask has another sparsity, by more than a group, or cuts through a group, or keeps what a denser
+            mask prunes; names the layer.
+    """
+    rankings = list(rule.granularity.rankings(module))
+    for level, sparsity in enumerate(rule.sparsities):
+        masks = {name: layer.masks[level].float() for name, layer in prunable(module)}
+        kept, total = 0, 0
+        for ranking in rankings:
+            keep = ranking.scores(masks) > 0.5
+            for name, mask in ranking.masks(keep).items():
+                layer = ranking.layers[name]
+                if not torch.equal(mask, layer.masks[level]):
+                    raise UserError(f"the mask of layer {name} is not made of {rule.granularity}")
+                if level and (mask & ~layer.masks[level - 1]).any():
+                    raise UserError(
+                        f"the masks of layer {name} are not nested: a sparser one keeps what a denser prunes"
+                    )
+            wanted = rule.granularity.keep(keep.float(), sparsity)
+            if rule.scope == "layer" and abs(int(keep.sum()) - int(wanted.sum())) > 1:
+                raise _wrong_sparsity(f"layer {ranking.name}", keep.float().mean().item(), sparsity)
+            if isinstance(rule.granularity, NOfM) and not torch.equal(keep, wanted):
                 raise UserError(
-                    f"the mask of layer {name} keeps {kept} of {mask.numel()} weights, but a sparsity of {sparsity:g} "
-                    f"keeps {wanted:.0f}: the checkpoint was not pruned to that sparsity (see dualmode.bin.prune)"
+                    f"the mask of layer {ranking.name} has groups of {rule.granularity.m} that keep too many"
                 )
-            if not torch.equal(mask, block_mask(mask.float(), 1.0 - kept / mask.numel(), block)):
-                raise UserError(f"the mask of layer {name} is not made of whole blocks of {block[0]}x{block[1]}")
+            kept, total = kept + int(keep.sum()) * ranking.group_size, total + keep.numel() * ranking.group_size
+        if rule.scope == "global" and abs(kept - (1 - sparsity) * total) > max(r.group_size for r in rankings):
+            raise _wrong_sparsity("all layers", kept / total, sparsity)
+
+
+def _wrong_sparsity(where: str, share: float, sparsity: float) -> UserError:
+    return UserError(
+        f"the mask of {where} keeps {share:.3g} of what can be pruned, but a sparsity of {sparsity:g} keeps "
+        f"{1 - sparsity:.3g}: the checkpoint was not pruned to that sparsity (see dualmode.bin.prune)"
+    )

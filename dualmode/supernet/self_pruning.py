@@ -45,6 +45,5 @@ class SelfPruningModel(nn.Module):
         if not self.training:
             return
         if self.schedule.due(self.step):
-            config = self.encoder.config
-            estimate_masks(self.encoder, config.sparsities, config.block, self.schedule.fraction(self.step))
+            estimate_masks(self.encoder, self.encoder.config.pruning, self.schedule.fraction(self.step))
         self.step += 1

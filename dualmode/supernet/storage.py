@@ -19,7 +19,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from dualmode.errors import UserError
-from dualmode.supernet.pruning import prunable
+from dualmode.supernet.granularity import Blocks
+from dualmode.supernet.masked_linear import prunable
+from dualmode.supernet.pruning import PruningRule
 from dualmode.supernet.subnet_norm import SubnetNorm
 
 VALUES, BITMAP = ".values", ".bitmap"
@@ -53,10 +55,21 @@ def stored_tensors(model: nn.Module, level: int, block: Sequence[int]) -> dict[s
     return {name: tensor.contiguous() for name, tensor in tensors.items() if not name.endswith("_extra_state")}
 
 
+def stored_block(rule: PruningRule) -> tuple[int, int]:
+    """Return the blocks (rows, columns) that a sub-network of this rule is stored in."""
+    blocks = rule.granularity
+    return (blocks.rows, blocks.columns) if isinstance(blocks, Blocks) else (1, 1)
+
+
 def pack_subnet(model: nn.Module, level: int, sparsity: float, block: Sequence[int]) -> bytes:
     """Return the file of the sub-network; its length is the "bytes stored" of the results."""
     metadata = {"format": "dualmode-subnet-1", "sparsity": json.dumps(sparsity), "block": json.dumps(list(block))}
     return save(stored_tensors(model, level, block), metadata=metadata)
+
+
+def stored_bytes(model: nn.Module, level: int, rule: PruningRule) -> int:
+    """Return the length of the file that :func:`pack_subnet` makes of ``model`` at mask ``level`` (0: dense)."""
+    return len(pack_subnet(model, level, rule.sparsities[level - 1] if level else 0.0, stored_block(rule)))
 
 
 def unpack_subnet(path, shapes: dict[str, Sequence[int]]) -> dict[str, Tensor]:

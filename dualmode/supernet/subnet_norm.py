@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+EPSILON = 1e-5  # as in torch's layer_norm
+
 
 class SubnetNorm(nn.Module):
     """LayerNorm whose few parameters are not shared between the sub-networks.
@@ -27,6 +29,16 @@ class SubnetNorm(nn.Module):
         """Return which row ``level`` uses."""
         return level if len(self.weight) > 1 else 0
 
-    def forward(self, x: Tensor, level: int) -> Tensor:
-        """Normalise x (..., size) as ``level`` does."""
-        return F.layer_norm(x, x.shape[-1:], self.weight[self.row(level)], self.bias[self.row(level)])
+    def forward(self, x: Tensor, level: int, kept: Tensor | None = None) -> Tensor:
+        """Normalise x (..., size) as ``level`` does; with ``kept`` (size,) booleans, by the kept entries' statistics.
+
+        Entries that are not kept come out as their bias.
+        """
+        weight, bias = self.weight[self.row(level)], self.bias[self.row(level)]
+        if kept is None:
+            return F.layer_norm(x, x.shape[-1:], weight, bias)
+        share = kept / kept.sum()
+        x = x.float()
+        centred = (x - (x * share).sum(dim=-1, keepdim=True)) * kept
+        variance = (centred.square() * share).sum(dim=-1, keepdim=True)
+        return torch.addcmul(bias, centred * torch.rsqrt(variance + EPSILON), weight)

@@ -4,10 +4,16 @@
 #
 #   about, title, notes=()                a paragraph for --help, heading and remarks of RESULTS.md
 #   test_sets=()                          beside train and valid
+#   pool_sets=()                          those of them that have no text are for pre-training only; may be left out
+#   config_suffix                         of the configurations of stages 2 and 4: pretrain_base.yaml; may be left out
 #   token_type, vocab_size, speeds        defaults of the options of these names
 #   needed_gb                             disk space that a whole run takes, GB
 #   prepare_command=()                    command that writes data/<set>, asked for by the function prepare_data
+#   validation=(--read-audio)             whether stage 0 decodes all audio; may be left out
 #   own_options                           function that declares its options, for prepare_data to use
+#   own_checks                            function that looks at their values before any work; may set all of the above;
+#                                         may be left out
+#   own_notes                             function that adds remarks on the data to $notes, in stage 6; may be left out
 #   places=()                             those of its options that say where something is, not what: not in RESULTS.md
 set -euo pipefail
 
@@ -31,6 +37,9 @@ stage_names=(
   "results"
 )
 last_stage=$((${#stage_names[@]} - 1))
+pool_sets=() config_suffix='' validation=(--read-audio)
+own_checks() { :; }
+own_notes() { :; }
 
 common_options() {
   heading "What to run"
@@ -39,11 +48,12 @@ common_options() {
   flag force "do the stages asked for again, from the start, even if they are done; model folders are kept as *.old-DATE"
   option work-dir DIR "" "where data, dump and exp are written (default: the corpus's folder)"
   option tag NAME base "name of this experiment: exp/pretrain_NAME, exp/prune_NAME, exp/asr_NAME"
-  option init-tag NAME "" "stage 4 starts with what stages 2 and 3 of that experiment left (default: that of --tag)"
+  option pretrain-tag NAME "" "stage 3 prunes exp/pretrain_NAME, of another experiment (default: that of --tag)"
+  option prune-tag NAME "" "stage 4 starts with exp/prune_NAME, of another experiment (default: that of --tag)"
   heading "Configuration (files are looked for in the corpus's folder, then in yours, then in the repository's)"
-  option pretrain-config FILE conf/tuning/pretrain.yaml "YAML of stage 2"
+  option pretrain-config FILE "conf/tuning/pretrain$config_suffix.yaml" "YAML of stage 2"
   option prune-config FILE conf/tuning/prune.yaml "YAML of stage 3"
-  option asr-config FILE conf/tuning/asr.yaml "YAML of stage 4"
+  option asr-config FILE "conf/tuning/asr$config_suffix.yaml" "YAML of stage 4"
   option decode-configs FILES "conf/decode_dense.yaml conf/decode_sparse.yaml" \
     "YAMLs of stage 5, separated by spaces; decode_NAME.yaml decodes into exp/asr_*/decode_NAME_<set>"
   option pretrain-args WORDS "" "more options for ESPnet's trainer in stage 2, such as \"--max_epoch 20 --accum_grad 4\""
@@ -104,8 +114,8 @@ check_options() {
   ((stage <= last_stage)) || die "--stage is $stage: the stages are 0 to $last_stage"
   ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
   ((stage <= stop_stage)) || die "--stage $stage comes after --stop-stage $stop_stage"
-  init_tag=${init_tag:-$tag}
-  for name in tag init-tag; do
+  pretrain_tag=${pretrain_tag:-$tag} prune_tag=${prune_tag:-$tag}
+  for name in tag pretrain-tag prune-tag; do
     variable=${name//-/_}
     [[ ${!variable} =~ ^[A-Za-z0-9._-]+$ ]] ||
       die "--$name is '${!variable}': letters, digits, '.', '_' and '-' make a good folder name"
@@ -141,6 +151,7 @@ recipe() {
   # As it was typed: before files are looked for.
   how=$command$(changed_options stage stop-stage force work-dir jobs ngpu "${places[@]}")
   check_options
+  own_checks
   [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
   mkdir -p "${work_dir:-.}" || die "cannot make the folder $work_dir"
   # Paths in commands and results stay short where the work folder is the corpus's.
@@ -167,6 +178,12 @@ recipe() {
   if ((stop_stage == last_stage)); then show_results; fi
 }
 
+# unlabelled_sets: prints those of $pool_sets that have no text.
+unlabelled_sets() {
+  local set
+  for set in "${pool_sets[@]}"; do [[ ! -d $data/$set || -f $data/$set/text ]] || echo "$set"; done
+}
+
 stage_0() {
   local set
   prepare_data
@@ -176,7 +193,12 @@ stage_0() {
   for set in train valid "${test_sets[@]}"; do
     step "validate_$set" "validation of $set" --inputs "$data/$set"/{wav.scp,text,utt2spk} --after prepare \
       --outputs "$data/$set/rejected.tsv" --uncounted --jobs "$jobs" -- \
-      python -m dualmode.bin.validate_data "$data/$set" --read-audio --max-rejected "$max_rejected"
+      python -m dualmode.bin.validate_data "$data/$set" "${validation[@]}" --max-rejected "$max_rejected"
+  done
+  for set in $(unlabelled_sets); do
+    step "validate_$set" "validation of $set" --inputs "$data/$set"/{wav.scp,utt2spk} --after prepare \
+      --outputs "$data/$set/rejected.tsv" --uncounted --jobs "$jobs" -- \
+      python -m dualmode.bin.validate_data "$data/$set" --no-text "${validation[@]}" --max-rejected "$max_rejected"
   done
 }
 
@@ -197,29 +219,35 @@ stage_1() {
       --uncounted --jobs "$jobs" --max-rejected "$max_rejected" -- \
       python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" --tokens "$data/token_list" "${options[@]}"
   done
+  for set in $(unlabelled_sets); do
+    step "fbank_$set" "features of $set" --after prepare --inputs "$data/$set/rejected.tsv" \
+      --outputs "$dump/$set/feats.scp" --uncounted --jobs "$jobs" --max-rejected "$max_rejected" -- \
+      python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set"
+  done
   step cmvn "mean and variance" --after fbank_train --outputs "$data/cmvn.json" -- \
     python -m dualmode.bin.compute_cmvn --feats "$dump/train/feats.scp" --out "$data/cmvn.json"
 }
 
 stage_2() {
-  local more
+  local set more after=(fbank_train fbank_valid) pool=()
   read -ra more <<<"$pretrain_args"
-  step "pretrain_$tag" "pre-training" --after fbank_train fbank_valid --inputs "$pretrain_config" "$data/cmvn.json" \
+  for set in $(unlabelled_sets); do after+=("fbank_$set") pool+=(--train "$dump/$set"); done
+  step "pretrain_$tag" "pre-training" --after "${after[@]}" --inputs "$pretrain_config" "$data/cmvn.json" \
     --folder "$pretrained" --outputs "$pretrained/config.yaml" --uncounted --ngpu "$ngpu" -- \
-    python -m dualmode.bin.pretrain --config "$pretrain_config" --train "$dump/train" --valid "$dump/valid" \
-    --cmvn "$data/cmvn.json" --out "$pretrained" --seed "$seed" "${more[@]}"
+    python -m dualmode.bin.pretrain --config "$pretrain_config" --train "$dump/train" "${pool[@]}" \
+    --valid "$dump/valid" --cmvn "$data/cmvn.json" --out "$pretrained" --seed "$seed" "${more[@]}"
 }
 
 stage_3() {
-  step "prune_$tag" "pruning" --after "pretrain_$tag" --inputs "$prune_config" \
+  step "prune_$tag" "pruning" --after "pretrain_$pretrain_tag" --inputs "$prune_config" \
     --folder "$pruned" --outputs "$pruned"/{config.yaml,model.pth} -- \
-    python -m dualmode.bin.prune --config "$prune_config" --model "$pretrained" --out "$pruned"
+    python -m dualmode.bin.prune --config "$prune_config" --model "$exp/pretrain_$pretrain_tag" --out "$pruned"
 }
 
 stage_4() {
   local more after=(fbank_train fbank_valid) init=() labelled=$dump/train
   read -ra more <<<"$asr_args"
-  [[ $from_scratch == true ]] || { after+=("prune_$init_tag"); init=(--init "$exp/prune_$init_tag"); }
+  [[ $from_scratch == true ]] || { after+=("prune_$prune_tag"); init=(--init "$exp/prune_$prune_tag"); }
   # DIR:WEIGHT takes that share of a set.
   [[ $label_share == 100 ]] || labelled+=:$(awk -v share="$label_share" 'BEGIN {print share / 100}')
   step "asr_$tag" "fine-tuning" --after "${after[@]}" \
@@ -251,6 +279,7 @@ stage_5() {
 
 stage_6() {
   local set config note decodes=() options=()
+  own_notes
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do decodes+=("${tag}_$(decode_name "$config" "$set")"); done
   done

@@ -19,7 +19,7 @@ CONF = {
 def tiny(**conf):
     torch.manual_seed(0)
     model = build_recogniser({**CONF, **conf}, TOKENS)
-    estimate_masks(model, model.encoder.config.sparsities, model.encoder.config.block)
+    estimate_masks(model, model.encoder.config.pruning)
     return model
 
 

@@ -79,8 +79,12 @@ def test_int8_products_are_those_of_rounded_numbers(
     factors = np.divide(np.float32(127), peaks, where=peaks > 1e-30, out=np.zeros_like(peaks))
     rounded = np.rint(x * factors).astype(np.float64) * (peaks.astype(np.float64) / 127)
     expected = rounded @ (values.astype(np.float64) * scales[:, None]).T + bias
-    reach = np.abs(rounded) @ np.abs(values * scales[:, None]).T + np.abs(bias) + 1e-30
-    assert (np.abs(engine.multiply(x) - expected) <= 1e-5 * reach + 1e-6).all()
+    weights = np.abs(values * scales[:, None]).T
+    reach = np.abs(rounded) @ weights + np.abs(bias) + 1e-30
+    # Halfway between two whole numbers, fused arithmetic may round to the other one: a step of peak / 127.
+    halfway = np.abs(np.abs(x * factors % 1) - 0.5) < 1e-4
+    step = (halfway * (peaks / 127)) @ weights
+    assert (np.abs(engine.multiply(x) - expected) <= 1e-5 * reach + 1.001 * step + 1e-6).all()
 
 
 @pytest.mark.parametrize("kernels", KERNELS)

@@ -16,7 +16,7 @@ def encoder() -> DualModeEncoder:
             output_size=16, num_blocks=2, attention_heads=2, linear_units=32, kernel_size=5, subsampling_channels=4
         )
     )
-    estimate_masks(encoder, encoder.config.sparsities, encoder.config.block)
+    estimate_masks(encoder, encoder.config.pruning)
     return encoder.eval()
 
 

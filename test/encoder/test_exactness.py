@@ -30,7 +30,7 @@ def random_model(seed: int, heads: int, kernel: int, blocks: int, separate: bool
     )
     encoder.normalize.mean.fill_(-9.0)
     encoder.normalize.std.fill_(3.0)
-    estimate_masks(encoder, encoder.config.sparsities, encoder.config.block)
+    estimate_masks(encoder, encoder.config.pruning)
     head = torch.nn.Linear(16 * heads, 30)
     return encoder.eval(), lambda x: head(x).log_softmax(dim=-1)
 

@@ -33,7 +33,7 @@ def report(blocks):
         for b in range(blocks)
         for i, (kind, part) in enumerate(PARTS)
     ]
-    return {"layers": layers, "sparsity": 0.7, "block": [8, 4]}
+    return {"layers": layers, "sparsity": 0.7, "granularity": "blocks of 8x4"}
 
 
 def row(name, subnet, sparsity, wer):
@@ -148,7 +148,7 @@ def test_nothing_to_draw_is_said(tmp_path):
     with pytest.raises(UserError, match="no values"):
         plot_history({"train": {}, "valid": {}}, tmp_path / "x.png", "x")
     with pytest.raises(UserError, match="no layer"):
-        plot_layer_sparsity({"layers": [], "sparsity": 0.7, "block": [8, 4]}, tmp_path / "x.png")
+        plot_layer_sparsity({"layers": [], "sparsity": 0.7, "granularity": "blocks of 8x4"}, tmp_path / "x.png")
     with pytest.raises(UserError, match="no result"):
         plot_wer([], tmp_path / "x.png")
 

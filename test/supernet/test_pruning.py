@@ -5,21 +5,31 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dualmode.errors import UserError
+from dualmode.supernet.granularity import Blocks, NOfM
 from dualmode.supernet.masked_linear import MaskedLinear
-from dualmode.supernet.pruning import (
-    PruningSchedule,
-    block_mask,
-    check_masks,
-    estimate_masks,
-    layer_report,
-)
+from dualmode.supernet.pruning import PruningRule, PruningSchedule, check_masks, estimate_masks
+from dualmode.supernet.report import layer_report
 
 
-def test_block_mask_keeps_the_blocks_of_largest_mean_magnitude():
+def pruned(weight: torch.Tensor, *sparsities: float, granularity, **settings) -> torch.Tensor:
+    """Return the masks (sparsities, out, in) of a layer with this weight."""
+    layer = MaskedLinear(*reversed(weight.shape), levels=len(sparsities))
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+    module, rule = nn.ModuleDict({"a": layer}), PruningRule(sparsities, granularity, **settings)
+    estimate_masks(module, rule)
+    check_masks(module, rule)
+    return layer.masks
+
+
+def test_the_blocks_of_largest_mean_magnitude_are_kept():
     weight = torch.tensor([[1.0, -1.0, 0.0, 0.5], [3.0, 0.0, 0.0, -0.1]])
     # Mean magnitudes of the 2x2 blocks: left (1 + 1 + 3 + 0) / 4 = 1.25, right (0 + 0.5 + 0 + 0.1) / 4 = 0.15.
     expected = torch.tensor([[True, True, False, False], [True, True, False, False]])
-    assert torch.equal(block_mask(weight, 0.5, (2, 2)), expected)
+    assert torch.equal(pruned(weight, 0.5, granularity=Blocks(2, 2))[0], expected)
+
+
+SPARSITIES = st.lists(st.floats(0.01, 0.99), min_size=1, max_size=4, unique=True).map(sorted).map(tuple)
 
 
 @given(
@@ -27,26 +37,67 @@ def test_block_mask_keeps_the_blocks_of_largest_mean_magnitude():
     columns=st.integers(1, 4),
     down=st.integers(1, 6),
     across=st.integers(1, 6),
-    sparsity=st.floats(0.0, 0.99),
+    sparsities=SPARSITIES,
     seed=st.integers(0, 2**16),
+    equal=st.booleans(),
 )
-def test_any_mask_is_made_of_whole_blocks_and_has_its_sparsity(rows, columns, down, across, sparsity, seed):
+def test_masks_are_whole_blocks_of_their_sparsity_and_nested(rows, columns, down, across, sparsities, seed, equal):
     weight = torch.randn(rows * down, columns * across, generator=torch.Generator().manual_seed(seed))
-    mask = block_mask(weight, sparsity, (rows, columns))
-    blocks = mask.reshape(down, rows, across, columns).transpose(1, 2).reshape(down * across, -1)
-    assert torch.equal(blocks.any(dim=1), blocks.all(dim=1))
-    assert blocks.any(dim=1).sum() == round((1 - sparsity) * down * across)
+    masks = pruned(torch.ones_like(weight) if equal else weight, *sparsities, granularity=Blocks(rows, columns))
+    for sparsity, mask in zip(sparsities, masks, strict=True):
+        blocks = mask.reshape(down, rows, across, columns).transpose(1, 2).reshape(down * across, -1)
+        assert torch.equal(blocks.any(dim=1), blocks.all(dim=1))
+        assert blocks.any(dim=1).sum() == round((1 - sparsity) * down * across)
+    assert not (masks[1:] & ~masks[:-1]).any()
 
 
-@given(low=st.floats(0.0, 0.9), step=st.floats(0.0, 0.09), seed=st.integers(0, 2**16))
-def test_a_sparser_mask_keeps_a_subset(low, step, seed):
-    weight = torch.randn(8, 8, generator=torch.Generator().manual_seed(seed))
-    dense, sparse = block_mask(weight, low, (2, 2)), block_mask(weight, low + step, (2, 2))
-    assert not (sparse & ~dense).any()
+@given(m=st.sampled_from([2, 4, 8]), down=st.integers(1, 5), across=st.integers(1, 5), seed=st.integers(0, 2**16))
+def test_every_group_of_m_keeps_its_n_best(m, down, across, seed):
+    weight = torch.randn(down, m * across, generator=torch.Generator().manual_seed(seed))
+    for n, mask in zip(
+        range(m - 1, 0, -1), pruned(weight, *(k / m for k in range(1, m)), granularity=NOfM(m)), strict=True
+    ):
+        for group, kept in zip(weight.abs().reshape(-1, m), mask.reshape(-1, m), strict=True):
+            assert kept.sum() == n and group[kept].min() >= group[~kept].max()
+
+
+def test_two_of_four_cannot_be_seventy_percent():
+    with pytest.raises(UserError, match="a sparsity of 0.7 keeps 1.2 of 4 weights"):
+        PruningRule((0.7,), NOfM(4))
 
 
 def test_equal_weights_are_pruned_the_same_way_everywhere():
-    assert torch.equal(block_mask(torch.ones(2, 4), 0.5, (1, 1)), torch.tensor([[True] * 4, [False] * 4]))
+    masks = pruned(torch.ones(2, 4), 0.5, granularity=Blocks(1, 1))
+    assert torch.equal(masks[0], torch.tensor([[True] * 4, [False] * 4]))
+
+
+@given(sparsities=SPARSITIES, seed=st.integers(0, 2**16), low=st.floats(0.0, 1.0), high=st.floats(0.0, 1.0))
+def test_global_scope_keeps_its_share_within_the_bounds_of_each_layer(sparsities, seed, low, high):
+    least, most = low * (1 - sparsities[-1]), 1 - high * sparsities[0]
+    generator = torch.Generator().manual_seed(seed)
+    module = nn.ModuleDict({"a": MaskedLinear(8, 8, len(sparsities)), "b": MaskedLinear(16, 4, len(sparsities))})
+    with torch.no_grad():
+        for scale, layer in zip((1.0, 3.0), module.values(), strict=True):
+            layer.weight.copy_(scale * torch.randn(layer.weight.shape, generator=generator))
+    rule = PruningRule(sparsities, Blocks(2, 2), "global", (least, most))
+    estimate_masks(module, rule)
+    check_masks(module, rule)
+    for level, sparsity in enumerate(sparsities):
+        kept = [int(layer.masks[level].sum()) // 4 for layer in module.values()]
+        assert abs(sum(kept) - (1 - sparsity) * 32) <= 1
+        assert all(round(least * 16) <= count <= round(max(most, 1 - sparsity) * 16) for count in kept)
+
+
+def test_global_scope_prunes_the_layer_of_small_weights_more():
+    module = nn.ModuleDict({"a": MaskedLinear(2, 2), "b": MaskedLinear(2, 2)})
+    with torch.no_grad():
+        module["a"].weight.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        module["b"].weight.copy_(torch.tensor([[5.0, 6.0], [7.0, 8.0]]))
+    estimate_masks(module, PruningRule((0.5,), Blocks(1, 1), "global"))
+    assert not module["a"].masks.any() and module["b"].masks.all()
+    estimate_masks(module, PruningRule((0.5,), Blocks(1, 1), "global", (0.25, 1.0)))
+    assert module["a"].masks[0].tolist() == [[False, False], [False, True]]
+    assert module["b"].masks[0].tolist() == [[False, True], [True, True]]
 
 
 def test_cubic_ramp():
@@ -74,30 +125,35 @@ def two_layers() -> nn.Module:
 
 def test_masks_of_several_sparsities_and_their_report():
     module = two_layers()
-    estimate_masks(module, (0.5, 0.75), (2, 2))
-    check_masks(module, (0.5, 0.75), (2, 2))
+    rule = PruningRule((0.5, 0.75), Blocks(2, 2))
+    estimate_masks(module, rule)
+    check_masks(module, rule)
     assert [layer["kept_share"] for layer in layer_report(nn.ModuleDict({"ffn": module}), 2)] == [0.25, 0.25]
-    with pytest.raises(UserError, match="layer a .* was not pruned to that sparsity"):
-        check_masks(module, (0.5, 0.9), (2, 2))
+    with pytest.raises(UserError, match="mask of layer a keeps 0.25 .* was not pruned to that sparsity"):
+        check_masks(module, PruningRule((0.5, 0.99), Blocks(2, 2)))
     module["b"].masks[0, 0, 0] ^= True
-    with pytest.raises(UserError, match="layer b is not made of whole blocks"):
-        check_masks(module, (0.5, 0.75), (2, 2))
+    with pytest.raises(UserError, match="layer b is not made of blocks of 2x2"):
+        check_masks(module, rule)
+    estimate_masks(module, rule)
+    module["b"].masks[1] = ~module["b"].masks[0]
+    with pytest.raises(UserError, match="layer b are not nested"):
+        check_masks(module, rule)
 
 
 def test_a_block_that_does_not_divide_a_layer_is_named():
     with pytest.raises(UserError, match="blocks of 3x2 do not divide layer a of 4x8"):
-        estimate_masks(two_layers(), (0.5, 0.75), (3, 2))
+        estimate_masks(two_layers(), PruningRule((0.5, 0.75), Blocks(3, 2)))
 
 
 def test_a_new_estimate_can_bring_a_weight_back():
     layer = nn.ModuleDict({"a": MaskedLinear(2, 1, levels=1)})
     with torch.no_grad():
         layer["a"].weight.copy_(torch.tensor([[1.0, 2.0]]))
-    estimate_masks(layer, (0.5,), (1, 1))
+    estimate_masks(layer, PruningRule((0.5,), Blocks(1, 1)))
     assert layer["a"].masks[0].tolist() == [[False, True]]
     with torch.no_grad():
         layer["a"].weight.copy_(torch.tensor([[3.0, 2.0]]))
-    estimate_masks(layer, (0.5,), (1, 1))
+    estimate_masks(layer, PruningRule((0.5,), Blocks(1, 1)))
     assert layer["a"].masks[0].tolist() == [[True, False]]
 
 

@@ -15,7 +15,7 @@ def train(kind: str, root: Path, out: Path, kill_at: int | None, more: Sequence[
     Writes a digest of the masks that each batch ran with to ``out``/masks_PROCESS.
     """
     from dualmode.bin import asr_train, pretrain
-    from dualmode.supernet.pruning import prunable
+    from dualmode.supernet.masked_linear import prunable
     from dualmode.supernet.self_pruning import SelfPruningModel
 
     torch.set_num_threads(1)

@@ -28,7 +28,7 @@ for seed in "${seeds[@]}"; do
   for name in supernet dense sparse pruned; do
     first=4
     [[ $name != supernet ]] || first=0
-    ./run.sh --work-dir "${exp%/exp}" --seed "$seed" --stage "$first" --tag "${name}_$seed" --init-tag "supernet_$seed" \
+    ./run.sh --work-dir "${exp%/exp}" --seed "$seed" --stage "$first" --tag "${name}_$seed" --prune-tag "supernet_$seed" \
       --asr-args "--max_epoch 4 --model_conf distill_after=400 ${arguments[$name]}" --decode-configs "${decoders[$name]}" "$@"
     folders[$name]+=,$exp/asr_${name}_$seed
   done

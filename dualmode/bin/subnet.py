@@ -1,0 +1,34 @@
+"""Take one sub-network out of a supernet, into a folder of its own that dualmode.bin.asr_inference decodes with.
+
+Pruned blocks are not stored; a model pruned in whole units becomes a smaller one. Outputs are those of the supernet.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import existing_dir, make_parser, run
+
+
+def get_parser():
+    parser = make_parser(__doc__, "subnet")
+    parser.add_argument("model", type=existing_dir, metavar="MODEL_DIR", help="model folder of dualmode.bin.asr_train")
+    parser.add_argument("--checkpoint", help="file in it; by default the best one")
+    parser.add_argument("--sparsity", type=float, required=True, metavar="S", help="of the sub-network; 0: dense")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; must not exist")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    from dualmode.decoding.load import load_supernet
+    from dualmode.decoding.standalone import save_standalone
+    from dualmode.supernet.storage import stored_bytes
+
+    model, _, checkpoint, config = load_supernet(args.model, args.checkpoint)
+    dense = stored_bytes(model, 0, model.encoder.config.pruning)
+    size = save_standalone(model, args.sparsity, config, args.model / "tokens", args.out)
+    print(f"{args.out}: {size / 1e6:.2f} MB, where the dense sub-network takes {dense / 1e6:.2f} MB, from {checkpoint}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,105 @@
+"""One sub-network in a folder of its own, without the rest of the supernet.
+
+subnet.safetensors   kept values and a bitmap for each pruned layer (see dualmode/supernet/storage.py); masks of whole
+                     units leave a smaller model, stored as it is
+subnet.json          {"format": ..., "sparsity": ..., "granularity": ..., "config": {...}, ...}
+tokens/              the vocabulary
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from dualmode.asr.build import build_recogniser
+from dualmode.asr.model import Recogniser
+from dualmode.checkpoint import load_into
+from dualmode.data.tokens import Tokenizer
+from dualmode.encoder.slicing import without_pruned_units
+from dualmode.errors import UserError
+from dualmode.files import atomic_path, write_json
+from dualmode.supernet.masked_linear import prunable
+from dualmode.supernet.storage import kept_parameters, own_norms, pack_subnet, stored_block, unpack_subnet
+
+FORMAT = "dualmode-subnet-1"
+WEIGHTS, ABOUT = "subnet.safetensors", "subnet.json"
+# What a recogniser is built from; the rest of a training's configuration is about the training.
+KEPT = ("model_conf", "pruning_conf", "branch_conf", "seed")
+
+
+def is_standalone(folder: Path) -> bool:
+    return (folder / ABOUT).is_file()
+
+
+def save_standalone(model: Recogniser, sparsity: float, config: Mapping, tokens: Path, out: Path) -> int:
+    """Write the sub-network of ``sparsity`` (0: dense) of a supernet.
+
+    Args:
+        model: the supernet; a model whose encoder is sliced is not of use afterwards.
+        sparsity: one of its own.
+        config: the training's.
+        tokens: folder of the vocabulary.
+        out: folder to write; must not exist.
+
+    Returns:
+        bytes of the weights' file.
+
+    Raises:
+        UserError: ``out`` exists, or the supernet has no such sub-network.
+    """
+    if out.exists():
+        raise UserError(f"{out} is there already: choose another folder, or remove it")
+    rule, total = model.encoder.config.pruning, kept_parameters(model, 0)
+    model.encoder, level = without_pruned_units(model.encoder, model.encoder.config.level(sparsity))
+    packed = pack_subnet(model, level, sparsity, stored_block(rule))
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    with atomic_path(partial / WEIGHTS) as path:
+        path.write_bytes(packed)
+    about = {"format": FORMAT, "sparsity": sparsity, "granularity": str(rule.granularity)}
+    about |= {"parameters_total": total, "parameters_kept": kept_parameters(model, level)}
+    about["config"] = {key: config[key] for key in KEPT if key in config}
+    about["config"]["encoder_conf"] = model.encoder.config.to_dict()
+    write_json(partial / ABOUT, about)
+    shutil.copytree(tokens, partial / "tokens")
+    partial.rename(out)
+    return len(packed)
+
+
+def read_about(folder: Path) -> dict:
+    """Return what subnet.json says, checked; a damaged one is a UserError."""
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        about["config"]["encoder_conf"], float(about["sparsity"])
+        int(about["parameters_total"]), int(about["parameters_kept"])
+        known = about["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / ABOUT} is not a file of dualmode.bin.subnet: {error}") from error
+    if known != FORMAT:
+        raise UserError(f"{folder / ABOUT} has the format {known!r}; this version reads {FORMAT}")
+    return about
+
+
+def load_standalone(folder: Path) -> tuple[Recogniser, Tokenizer, dict]:
+    """Read a folder of :func:`save_standalone`.
+
+    Returns:
+        the model in evaluation mode, to be run at sparsity 0; its vocabulary; and what subnet.json says.
+
+    Raises:
+        UserError: something is missing or damaged, or does not fit together.
+    """
+    about = read_about(folder)
+    tokenizer = Tokenizer.load(folder / "tokens")
+    model = build_recogniser(about["config"], tokenizer.tokens)
+    shapes = {f"{name}.weight": layer.weight.shape for name, layer in prunable(model)}
+    tensors = unpack_subnet(folder / WEIGHTS, shapes)
+    own = model.state_dict()
+    for name, norm in own_norms(model):  # the file has the sub-network's own row
+        for part in (f"{name}.weight", f"{name}.bias"):
+            if part in tensors and tensors[part].shape == norm.weight.shape[1:]:
+                tensors[part] = tensors[part].expand_as(own[part])
+    not_stored = (name for name in own if name.endswith((".masks", "_extra_state")))
+    load_into(model, tensors | {name: own[name] for name in not_stored}, folder / WEIGHTS)
+    return model.eval(), tokenizer, about

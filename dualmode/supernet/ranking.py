@@ -1,0 +1,68 @@
+"""The best of many scores, the same on every machine."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def keep_best(scores: Tensor, count: int) -> Tensor:
+    """Return a boolean tensor that keeps the ``count`` largest of ``scores``; ties go to the earlier entry.
+
+    >>> keep_best(torch.tensor([[4.0, 1.0], [2.0, 2.0]]), 2)
+    tensor([[ True, False],
+            [ True, False]])
+    """
+    if count <= 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    flat = scores.flatten()
+    # Selection is linear in time; a sort of 100 million weights takes tens of seconds.
+    threshold = flat.kthvalue(flat.numel() - count + 1).values
+    keep = flat >= threshold
+    surplus = int(keep.sum()) - count
+    if surplus:
+        ties = (flat == threshold).nonzero().flatten()
+        keep[ties[len(ties) - surplus :]] = False
+    return keep.reshape(scores.shape)
+
+
+def keep_best_of_all(
+    scores: Sequence[Tensor], sizes: Sequence[int], share: float, bounds: tuple[float, float]
+) -> list[Tensor]:
+    """Keep the best groups of several layers together.
+
+    Each layer keeps at least ``bounds[0]`` and at most ``bounds[1]`` of its groups; what it must keep, and what it may,
+    are its own best.  The rest of the budget goes to the best of all that may be kept::
+
+        layer A  |mandatory|.....candidates.....|never|        scores fall from left to right
+        layer B  |mandatory|.....candidates.....|never|
+
+    Args:
+        scores: of the groups of each layer; -inf for what is not to be kept.
+        sizes: weights in a group of each layer.
+        share: of all weights, to keep.
+        bounds: shares of a layer; the budget lies between them.
+
+    Returns:
+        booleans, shaped as each of the scores.  The weights kept differ from the share by less than one group of the
+        largest size.
+    """
+    kept, candidates, owners = [], [], []
+    for number, values in enumerate(scores):
+        groups = values.numel()
+        must = min(round(bounds[0] * groups), int(values.isfinite().sum()))
+        may = min(round(bounds[1] * groups), int(values.isfinite().sum()))
+        mandatory = keep_best(values, must)
+        kept.append(mandatory)
+        places = (keep_best(values, may) & ~mandatory).flatten().nonzero().flatten()
+        candidates.append(values.flatten()[places])
+        owners.append(torch.stack([torch.full_like(places, number), places]))
+    budget = share * sum(v.numel() * size for v, size in zip(scores, sizes, strict=True))
+    budget -= sum(int(k.sum()) * size for k, size in zip(kept, sizes, strict=True))
+    order = torch.cat(candidates).argsort(descending=True, stable=True)
+    layer, place = torch.cat(owners, dim=1)[:, order]
+    spent = torch.tensor(sizes, device=layer.device)[layer].cumsum(0)
+    count = int((spent <= budget + 1e-6).sum())
+    for number, mask in enumerate(kept):
+        mask.view(-1)[place[:count][layer[:count] == number]] = True
+    return kept

@@ -1,0 +1,75 @@
+"""A sub-network on its own computes what the supernet does as that sub-network, bit by bit."""
+
+import json
+
+import pytest
+import torch
+import yaml
+
+from dualmode.asr.build import build_recogniser
+from dualmode.bin.subnet import main
+from dualmode.decoding.load import load_recogniser
+from dualmode.errors import UserError
+from dualmode.supernet.pruning import estimate_masks
+from dualmode.supernet.subnet import Context, Subnet
+
+SPARSE = Subnet(0.7, Context(4, 8))
+ENCODER = {
+    "output_size": 32, "num_blocks": 2, "attention_heads": 4, "linear_units": 48, "kernel_size": 5,
+    "subsampling_channels": 4, "sparsities": [0.5, 0.7], "chunk_ms": [160], "left_ms": [320],
+}  # fmt: skip
+
+
+@pytest.fixture(params=["blocks", "unstructured", "units"])
+def trained(request, tmp_path):
+    torch.manual_seed(0)
+    conf = {"encoder_conf": {**ENCODER, "granularity": request.param}, "seed": 3, "model_conf": {}}
+    tokens = ["<blank>", "<unk>", "<space>", *"abcdef"]
+    model = build_recogniser(conf, tokens)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    estimate_masks(model, model.encoder.config.pruning)
+    folder = tmp_path / "model"
+    (folder / "tokens").mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(conf))
+    (folder / "tokens/tokens.txt").write_text("\n".join(tokens) + "\n")
+    (folder / "tokens/tokens.json").write_text('{"type": "char"}')
+    torch.save(model.state_dict(), folder / "latest.pth")
+    return folder
+
+
+@pytest.mark.parametrize("subnet", [SPARSE, Subnet()])
+def test_alone_is_as_in_the_supernet(trained, tmp_path, subnet, capsys):
+    main([str(trained), "--sparsity", str(subnet.sparsity), "--out", str(tmp_path / "alone")])
+    assert "MB, where the dense" in capsys.readouterr().out
+    inside, alone = load_recogniser(trained, subnet), load_recogniser(tmp_path / "alone", subnet)
+    assert (inside.parameters_total, inside.parameters_kept) == (alone.parameters_total, alone.parameters_kept)
+    assert inside.stored_bytes == alone.stored_bytes == (tmp_path / "alone/subnet.safetensors").stat().st_size
+    assert subnet.sparsity == 0 or alone.parameters_kept < 0.6 * alone.parameters_total
+    features, lengths = torch.randn(2, 61, 80), torch.tensor([61, 40])
+    with torch.inference_mode():
+        one, other = (
+            loaded.model.posteriors(loaded.model.encoder(features, lengths, Subnet(0.0, subnet.context))[0])
+            for loaded in (inside, alone)
+        )
+    assert torch.equal(one, other)
+
+
+def test_refusals(trained, tmp_path):
+    out = tmp_path / "alone"
+    main([str(trained), "--sparsity", "0.7", "--out", str(out)])
+    with pytest.raises(UserError, match="is there already"):
+        main([str(trained), "--sparsity", "0.7", "--out", str(out)])
+    with pytest.raises(UserError, match="no sub-network of sparsity 0.6"):
+        main([str(trained), "--sparsity", "0.6", "--out", str(tmp_path / "other")])
+    with pytest.raises(UserError, match="of sparsity 0.7 alone, not that of 0"):
+        load_recogniser(out, Subnet())
+    with pytest.raises(UserError, match="not trained to run as"):
+        load_recogniser(out, Subnet(0.7, Context(5, 8)))
+    about = json.loads((out / "subnet.json").read_text())
+    (out / "subnet.json").write_text(json.dumps(about | {"format": "other"}))
+    with pytest.raises(UserError, match="has the format 'other'"):
+        load_recogniser(out, SPARSE)
+    (out / "subnet.json").write_text("{}")
+    with pytest.raises(UserError, match="not a file of dualmode.bin.subnet"):
+        load_recogniser(out, SPARSE)

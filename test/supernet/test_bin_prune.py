@@ -1,0 +1,107 @@
+"""dualmode.bin.prune on a small trained model."""
+
+import json
+
+import kaldiio
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from dualmode.asr.build import build_recogniser
+from dualmode.bin.prune import main, nearest_rows
+from dualmode.decoding.load import load_recogniser
+from dualmode.errors import UserError
+from dualmode.supernet.pruning import estimate_masks
+from dualmode.supernet.subnet import Context, Subnet
+
+ENCODER = {
+    "output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "kernel_size": 3,
+    "subsampling_channels": 2, "sparsities": [0.7], "chunk_ms": [160], "left_ms": [320],
+}  # fmt: skip
+
+
+@pytest.fixture
+def trained(tmp_path):
+    torch.manual_seed(0)
+    conf, tokens = {"encoder_conf": ENCODER, "model_conf": {}}, ["<blank>", "<unk>", "a"]
+    model = build_recogniser(conf, tokens)
+    estimate_masks(model, model.encoder.config.pruning)
+    folder = tmp_path / "model"
+    (folder / "tokens").mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(conf))
+    (folder / "tokens/tokens.txt").write_text("\n".join(tokens) + "\n")
+    (folder / "tokens/tokens.json").write_text('{"type": "char"}')
+    torch.save(model.state_dict(), folder / "latest.pth")
+    return folder
+
+
+def prune(trained, *more, **settings):
+    config = trained.parent / "prune.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    out = trained.parent / "pruned"
+    main(["--config", str(config), "--model", str(trained), "--out", str(out), *more])
+    return out, json.loads((out / "report.json").read_text())
+
+
+def test_a_finished_model_gets_other_masks_and_decodes(trained, capsys):
+    out, report = prune(trained, sparsities=[0.5, 0.75], granularity="n_of_m", block=[1, 4])
+    assert report["granularity"] == "n of 4" and report["importance"] == "magnitude"
+    for subnet, share in zip(report["subnets"], (0.5, 0.25), strict=True):
+        assert set(subnet["kept_by_kind"].values()) == {share} and subnet["changed_share"] is None
+    histogram = report["importance_histogram"]
+    assert sum(histogram["kept"]["0.75"]) == sum(histogram["groups"]) / 4
+    assert (out / "importance.png").is_file() and (out / "report_75.png").is_file()
+    loaded = load_recogniser(out, Subnet(0.75, Context(4, 8)))
+    assert loaded.parameters_kept == report["subnets"][1]["kept_parameters"] + 16 * 3 + 3  # and the CTC head
+    assert "sparsity 75 %:" in capsys.readouterr().out
+
+
+def test_whole_units_are_counted_as_they_are_stored(trained):
+    _, report = prune(trained, sparsities=[0.5], granularity="units")
+    # Half of 32 hidden units twice, of 2 heads of 8, of 16 channels; a unit has rows, biases and columns.
+    gone = 2 * 16 * (16 + 1 + 16) + 8 * (3 * (16 + 1) + 16) + 8 * (2 * (16 + 1) + 16 + 3 + 1 + 2)
+    assert report["encoder_parameters"] - report["subnets"][0]["kept_parameters"] == gone
+
+
+def test_what_changed_is_counted(trained):
+    assert prune(trained, sparsities=[0.7])[1]["subnets"][0]["changed_share"] == 0
+    assert 0 < prune(trained, sparsities=[0.5])[1]["subnets"][0]["changed_share"] <= 0.3
+
+
+def test_importance_of_loud_inputs(trained):
+    """Of equal weights, those stay whose inputs are loud: Wanda with inputs that are known."""
+    from torch import nn
+
+    from dualmode.supernet.activations import weights_times_activations
+    from dualmode.supernet.masked_linear import MaskedLinear
+
+    module = nn.ModuleDict({"a": MaskedLinear(2, 1)})
+    nn.init.constant_(module["a"].weight, -0.5)
+    inputs = torch.tensor([[[3.0, 0.0], [4.0, 1.0]]])
+    importance = weights_times_activations(module, lambda: module["a"](inputs, 0))
+    assert torch.allclose(importance["a"], torch.tensor([[2.5, 0.5]]))  # 0.5 * (sqrt(9 + 16), 1)
+
+    data = trained.parent / "data"
+    data.mkdir()
+    random = np.random.default_rng(0)
+    matrices = {f"u{i}": random.normal(size=(40, 80)).astype(np.float32) for i in range(5)}
+    kaldiio.save_ark(str(data / "feats.ark"), matrices, scp=str(data / "feats.scp"))
+    _, report = prune(trained, "--calibrate", str(data), "--utterances", "2", sparsities=[0.7])
+    assert report["importance"] == "magnitude times activations" and report["subnets"][0]["changed_share"] > 0
+
+
+def test_mistakes_are_one_sentence(trained):
+    with pytest.raises(UserError, match="has the key 'blocks'; it may hold sparsities"):
+        prune(trained, blocks=[8, 4])
+    with pytest.raises(UserError, match="the granularity is 'rows'"):
+        prune(trained, granularity="rows")
+    with pytest.raises(UserError, match="there is no .*feats.scp"):
+        prune(trained, "--calibrate", str(trained))
+    (trained / "config.yaml").write_text("seed: 0\n")
+    with pytest.raises(UserError, match="has no encoder_conf"):
+        prune(trained)
+
+
+def test_norms_start_as_those_of_the_nearest_sparsity():
+    assert nearest_rows([0.5, 0.9], [0.4, 0.6, 0.8, 0.95]) == [0, 1, 1, 2, 2]
