@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dualmode.results.decodes import Decode
+from dualmode.results.delay_table import markdown_section
 from dualmode.results.table import LEGEND, markdown_table
 
 MEASURES = """\
@@ -33,10 +34,12 @@ def results_page(
     for note in notes:
         yield from ("", f"> {note}")
     yield ""
-    yield from markdown_table(decode.row() for decode in decodes)
+    rows = [decode.row() for decode in decodes]
+    yield from markdown_table(rows)
     yield from ("", LEGEND[0].upper() + LEGEND[1:] + ".")
     for figure in figures:
         yield from ("", f"![{figure}]({figure})")
+    yield from markdown_section(rows)
     yield from ("", "## How it was measured", "", MEASURES, "")
     yield from _measurements(decodes)
     yield from ("", "## Where it comes from", "")
