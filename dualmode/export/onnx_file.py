@@ -1,6 +1,7 @@
 """Modules as ONNX files: batch of any size, metadata, and matrix products in int8."""
 
 import contextlib
+import importlib.util
 import io
 import logging
 import warnings
@@ -15,15 +16,12 @@ from dualmode.errors import UserError
 
 def check_installed() -> None:
     """Raise UserError unless the packages that write ONNX files are there."""
-    try:
-        import onnx
-        import onnxruntime.quantization
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            f"the export needs the package {error.name}: run tools/setup.sh --with-device, or pip install "
-            "'dualmode[device]'"
-        ) from None
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(name) is None:
+            raise UserError(
+                f"the export needs the package {name}: run tools/setup.sh --with-device, or pip install "
+                "'dualmode[device]'"
+            )
 
 
 @torch.inference_mode()

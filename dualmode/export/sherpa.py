@@ -1,7 +1,7 @@
 """A folder that sherpa-onnx runs: ONNX files, tokens.txt, and export.json, which says what they are.
 
-    CTC      model.onnx, model.int8.onnx
-    RNN-T    encoder.onnx, encoder.int8.onnx, decoder.onnx (the predictor), joiner.onnx, joiner.int8.onnx
+CTC      model.onnx, model.int8.onnx
+RNN-T    encoder.onnx, encoder.int8.onnx, decoder.onnx (the predictor), joiner.onnx, joiner.int8.onnx
 """
 
 from dataclasses import dataclass
