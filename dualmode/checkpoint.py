@@ -7,9 +7,15 @@ from pathlib import Path
 
 import torch
 import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dualmode.errors import UserError
+
+PACKED = "model.safetensors"
+# Of a packed model, of stage 3, the mean of a training's best epochs, its best epoch, its latest.
+CHECKPOINTS = (PACKED, "model.pth", "valid.ter.ave.pth", "valid.ter.best.pth", "valid.loss.best.pth", "latest.pth")
 
 
 def read_yaml(path: Path) -> dict:
@@ -26,7 +32,7 @@ def read_yaml(path: Path) -> dict:
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict; ``weights_only`` keeps a stranger's file from running code.
+    """Read a state dict from safetensors, or from a training's pickle, whose code ``weights_only`` does not run.
 
     Raises:
         UserError: the file is missing, truncated, or holds more than weights.
@@ -34,8 +40,10 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}: train the model first, or name another one")
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+    except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
         reason = next(iter(str(error).splitlines()), "it is empty")
         raise UserError(f"{path} is not a readable checkpoint: {reason}") from error
 
@@ -67,12 +75,12 @@ def encoder_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def find_checkpoint(folder: Path, name: str | None = None) -> Path:
-    """Return the checkpoint of a model folder: ``name``, or ``model.pth``, or what training found best, or the latest.
+    """Return the checkpoint of a model folder: ``name``, or the first of :data:`CHECKPOINTS` that is there.
 
     Raises:
         UserError: there is none.
     """
-    names = [name] if name else ["model.pth", "valid.ter.best.pth", "valid.loss.best.pth", "latest.pth"]
+    names = [name] if name else list(CHECKPOINTS)
     for candidate in names:
         if (folder / candidate).is_file():
             return folder / candidate

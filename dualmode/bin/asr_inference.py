@@ -1,6 +1,7 @@
 """Stage 5: decode a set with one sub-network; a chunked one really runs chunk by chunk, with caches.
 
-Writes Kaldi's ``text`` and ``decode.json`` (what was run, its size, its speed).
+Reads features (feats.scp) or audio files (wav.scp).  Writes Kaldi's text, n-best lists with tokens, their times and
+scores (1best_recog/, 2best_recog/ ...), and decode.json (what was run, its size, its speed).
 """
 
 import shlex
@@ -11,10 +12,11 @@ from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.errors import UserError
-from dualmode.files import atomic_write, write_json
+from dualmode.files import write_json
 from dualmode.progress import progress
 
 DEFAULTS = {"sparsity": 0.0, "chunk_ms": None, "left_ms": None, "right_ms": 0, "batch_size": 1, "threads": 0}
+SEARCH = ("beam_size", "nbest", "lm", "lm_weight", "hotwords", "hotword_boost")
 
 
 def get_parser():
@@ -24,11 +26,14 @@ def get_parser():
         type=existing_file,
         required=True,
         help="YAML: sparsity (0: dense), chunk_ms and left_ms (null: full context), right_ms (look-ahead), "
-        "batch_size (utterances), threads (0: all cores)",
+        "batch_size (utterances, or streams side by side), threads (0: all cores), beam_size (1: greedy), nbest, "
+        "lm (ARPA file) and lm_weight, hotwords (list) and hotword_boost",
     )
     parser.add_argument("--model", type=existing_dir, required=True, help="model folder of dualmode.bin.asr_train")
     parser.add_argument("--checkpoint", help="file in it; by default the best one")
-    parser.add_argument("--data", type=existing_dir, required=True, help="features of stage 1 to decode")
+    parser.add_argument(
+        "--data", type=existing_dir, required=True, help="folder with feats.scp, or with wav.scp of 16 kHz mono files"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--force", action="store_true", help="run the model as a sub-network it was not trained as")
     return parser
@@ -39,59 +44,66 @@ def read_settings(path: Path) -> dict:
     from dualmode.checkpoint import read_yaml
 
     settings = read_yaml(path)
-    unknown = sorted(set(settings) - set(DEFAULTS))
+    unknown = sorted(set(settings) - {*DEFAULTS, *SEARCH})
     if unknown:
-        raise UserError(f"{path} has the key {unknown[0]!r}; it may hold {', '.join(DEFAULTS)}")
+        raise UserError(f"{path} has the key {unknown[0]!r}; it may hold {', '.join([*DEFAULTS, *SEARCH])}")
     settings = {**DEFAULTS, **settings}
     for key, lowest in (("batch_size", 1), ("threads", 0)):
-        if not isinstance(settings[key], int) or settings[key] < lowest:
-            raise UserError(f"{path}: {key} is {settings[key]!r}: it must be a whole number of at least {lowest}")
-    if settings["chunk_ms"] is not None and settings["batch_size"] != 1:
-        raise UserError(f"{path}: chunks are decoded one stream at a time, so batch_size must be 1")
+        value = settings[key]
+        if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+            raise UserError(f"{path}: {key} is {value!r}: it must be a whole number of at least {lowest}")
+    for key in ("sparsity", "chunk_ms", "left_ms", "right_ms"):
+        value, optional = settings[key], key in ("chunk_ms", "left_ms")
+        if not (isinstance(value, (int, float)) and not isinstance(value, bool)) and not (optional and value is None):
+            raise UserError(f"{path}: {key} is {value!r}: it must be a number" + (" or null" if optional else ""))
     return settings
+
+
+def make_batches(utterances, size: int) -> list[list[str]]:
+    """Return the utterances' names in batches of ``size``; those of similar length go together, for little padding."""
+    keys = sorted(utterances) if size == 1 else sorted(utterances, key=lambda key: (utterances.frames(key), key))
+    return [keys[start : start + size] for start in range(0, len(keys), size)]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = get_parser().parse_args(arguments)
     settings = read_settings(args.config)
-    import kaldiio
     import torch
 
-    from dualmode.decoding.greedy import decode_offline, decode_stream
+    from dualmode.decoding.inputs import open_inputs
     from dualmode.decoding.load import load_recogniser
+    from dualmode.decoding.offline import decode_offline
+    from dualmode.decoding.output import write_nbest
+    from dualmode.decoding.searcher import SearchConfig, make_searcher
+    from dualmode.decoding.stream import decode_streams
     from dualmode.supernet.subnet import Context, Subnet
 
+    search = SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
+    context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["right_ms"])
+    subnet = Subnet(float(settings["sparsity"]), context)
     if settings["threads"]:
         torch.set_num_threads(settings["threads"])
-    try:
-        features = kaldiio.load_scp(str(args.data / "feats.scp"))
-    except FileNotFoundError:
-        raise UserError(f"there is no {args.data / 'feats.scp'}: run stage 1, or dualmode.bin.make_fbank") from None
-    subnet = Subnet(
-        float(settings["sparsity"]), Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["right_ms"])
-    )
+    utterances = open_inputs(args.data)
     loaded = load_recogniser(args.model, subnet, args.checkpoint, args.force)
-    as_dense = Subnet(0.0, subnet.context)  # its masks are multiplied in already
+    searcher = make_searcher(loaded.model, loaded.tokenizer, search)
+    decode = decode_offline if context.chunk is None else decode_streams
+    as_dense = Subnet(0.0, context)  # its masks are multiplied in already
 
     seconds = frames = 0
-    texts = {}
-    keys = sorted(features)
-    batches = [keys[start : start + settings["batch_size"]] for start in range(0, len(keys), settings["batch_size"])]
+    nbest = {}
+    batches = make_batches(utterances, settings["batch_size"])
     for batch in progress(batches, f"decoding {args.data.name} ({subnet})"):
-        utterances = [features[key] for key in batch]
+        features = [utterances[key] for key in batch]
         start = time.perf_counter()
-        if subnet.context.chunk is None:
-            decoded = decode_offline(loaded.model, utterances, as_dense)
-        else:
-            decoded = [decode_stream(loaded.model, utterances[0], as_dense)]
+        searches = decode(loaded.model, features, as_dense, searcher)
+        found = [one.best(search.nbest, final=True) for one in searches]
         seconds += time.perf_counter() - start
-        frames += sum(map(len, utterances))
-        texts |= {key: loaded.tokenizer.decode(tokens) for key, tokens in zip(batch, decoded, strict=True)}
+        frames += sum(map(len, features))
+        nbest |= dict(zip(batch, found, strict=True))
 
     audio = frames / 100
-    with atomic_write(args.out / "text") as out:
-        out.writelines(f"{key} {texts[key]}".rstrip() + "\n" for key in keys)
+    write_nbest(args.out, nbest, loaded.tokenizer)
     write_json(
         args.out / "decode.json",
         {
@@ -104,18 +116,19 @@ def main(argv: Sequence[str] | None = None) -> None:
             "params_total": loaded.parameters_total,
             "params_kept": loaded.parameters_kept,
             "bytes": loaded.stored_bytes,
-            "rtf": seconds / audio,
+            "rtf": seconds / audio if audio else 0.0,
             "audio_s": audio,
             "decode_s": seconds,
-            "utterances": len(keys),
+            "utterances": len(nbest),
             "threads": torch.get_num_threads(),
             "batch_size": settings["batch_size"],
+            "beam_size": search.beam_size,
             "checkpoint": str(loaded.checkpoint),
             "seed": loaded.config.get("seed"),
             "command": shlex.join(["python", "-m", "dualmode.bin.asr_inference", *arguments]),
         },
     )
-    print(f"decoded {len(keys)} utterances of {audio:.0f} s in {seconds:.1f} s as {subnet}: {args.out / 'text'}")
+    print(f"decoded {len(nbest)} utterances of {audio:.0f} s in {seconds:.1f} s as {subnet}: {args.out / 'text'}")
 
 
 if __name__ == "__main__":

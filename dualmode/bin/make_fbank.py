@@ -11,8 +11,11 @@ DESCRIPTION = """
 Make the features of a data set: log-mel filter banks, 80 bins, 25 ms every 10 ms, as the device's runtime has them.
 
 Reads 16 kHz mono audio from a Kaldi folder, leaves out the utterances of DATA/rejected.tsv (see validate_data), and
-writes feats.ark, feats.scp, text, utt2spk, spk2utt, utt2num_frames, speech_shape, rejected.tsv and warned.tsv.  A
-folder without a text file is unlabelled speech.
+writes feats.scp, text, utt2spk, spk2utt, utt2num_frames, speech_shape, rejected.tsv, warned.tsv and archives of 200
+utterances each in shards/.  A folder without a text file is unlabelled speech.  A killed run goes on where it was.
+
+Several machines share the work with --part 1/8, --part 2/8 ...; the command without --part then makes what is missing
+and joins all.
 
 With --tokens, utterances whose transcript has characters outside the token list, or which are too short for their
 transcript, are found.  --unseen reject (training sets) leaves them out and lists them in rejected.tsv; --unseen warn
@@ -35,14 +38,15 @@ def get_parser() -> argparse.ArgumentParser:
         help="what to do with transcripts that the token list or the utterance's length cannot spell",
     )
     add_max_rejected(parser)
+    parser.add_argument("--part", metavar="I/N", help="make every N-th shard only, from the I-th on, and join nothing")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
-    from dualmode.data.kaldi_dir import read_kaldi_dir
-    from dualmode.data.make_fbank import Checks, make_fbank
+    from dualmode.data.kaldi_dir import open_kaldi_dir
+    from dualmode.data.make_fbank import Checks, FeatureSet, Part, make_fbank, make_part
     from dualmode.data.rejection import read_rejections, summarise
     from dualmode.data.speed import parse_speeds
     from dualmode.data.tokens import Tokenizer
@@ -52,13 +56,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"--out {args.out} is the data folder itself: it would be replaced")
     listed = args.data / "rejected.tsv"
     skip = frozenset(rejection.utt for rejection in read_rejections(listed)) if listed.is_file() else frozenset()
-    folder = read_kaldi_dir(args.data, with_text=(args.data / "text").is_file())
+    folder = open_kaldi_dir(args.data, with_text=(args.data / "text").is_file())
     tokenizer = Tokenizer.load(args.tokens) if args.tokens else None
-    if tokenizer and folder.text is None:
+    if tokenizer and not folder.with_text:
         raise UserError(f"--tokens was given, but {args.data} has no text file to check")
-    speeds = parse_speeds(args.speeds)
     checks = Checks(tokenizer, args.unseen == "warn", args.max_rejected)
-    result = make_fbank(folder, args.out, speeds, checks, skip, args.jobs)
+    features = FeatureSet(folder, args.out, parse_speeds(args.speeds), checks, skip)
+    if args.part:
+        made = make_part(features, Part.parse(args.part), args.jobs)
+        print(f"{args.out}: part {args.part}: {made} shards made")
+        return
+    result = make_fbank(features, args.jobs)
     kept = result.total - len(result.rejected)
     print(f"{args.out}: features of {kept} utterances, {result.frames / 360000:.2f} h")
     if skip:

@@ -33,19 +33,18 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     # After the options, so that --help needs no numpy or soundfile.
-    from dualmode.data.kaldi_dir import read_kaldi_dir
+    from dualmode.data.kaldi_dir import open_kaldi_dir
     from dualmode.data.rejection import stop_if_too_many, summarise, write_rejections
     from dualmode.data.validate import Limits, validate
 
     check_max_rejected(args.max_rejected)
-    folder = read_kaldi_dir(args.dir, with_text=not args.no_text)
+    folder = open_kaldi_dir(args.dir, with_text=not args.no_text)
     report = validate(folder, Limits(args.sample_rate, args.min_ms, args.max_ms), args.read_audio, args.jobs)
     listed_in = args.dir / "rejected.tsv"
     write_rejections(listed_in, report.rejections)
     stop_if_too_many(report.rejections, report.total, args.max_rejected, listed_in)
     kept = report.total - len(report.rejections)
-    speakers = len({spk for spk in folder.utt2spk.values() if spk})
-    print(f"{args.dir}: {kept} utterances, {report.seconds / 3600:.2f} h, {speakers} speakers are good")
+    print(f"{args.dir}: {kept} utterances, {report.seconds / 3600:.2f} h, {report.speakers} speakers are good")
     if report.rejections:
         counts = f"{len(report.rejections)} of {report.total} rejected ({summarise(report.rejections)})"
         print(f"{args.dir}: {counts}, see {listed_in}")

@@ -10,11 +10,19 @@ Of Kaldi's format two things are refused with a sentence: commands in wav.scp (d
 ``segments`` files.
 """
 
+import contextlib
+import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from typing import TextIO
 
 from dualmode.errors import UserError
 from dualmode.files import atomic_write
@@ -33,26 +41,27 @@ def c_order(name: str) -> bytes:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its end)."""
-    data = path.read_bytes()
-    if data and not data.endswith(b"\n"):
-        raise UserError(f"{path}: the last line has no end, the file may be cut off: complete it or add a newline")
-    for number, raw in enumerate(data.split(b"\n")[:-1], start=1):
-        if raw.endswith(b"\r"):
-            raise UserError(f"{path}:{number}: Windows line end (CR LF): convert the file with dos2unix")
-        try:
-            yield number, raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{path}:{number}: byte 0x{raw[error.start]:02x} at column {error.start + 1} is not UTF-8: "
-                "convert the file, for example with iconv -t UTF-8"
-            ) from None
+    with open(path, "rb") as file:
+        for number, raw in enumerate(file, start=1):
+            if not raw.endswith(b"\n"):
+                raise UserError(
+                    f"{path}: the last line has no end, the file may be cut off: complete it or add a newline"
+                )
+            if raw.endswith(b"\r\n"):
+                raise UserError(f"{path}:{number}: Windows line end (CR LF): convert the file with dos2unix")
+            try:
+                yield number, raw[:-1].decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{path}:{number}: byte 0x{raw[error.start]:02x} at column {error.start + 1} is not UTF-8: "
+                    "convert the file, for example with iconv -t UTF-8"
+                ) from None
 
 
-def read_table(path: str | os.PathLike) -> dict[str, str]:
-    """Read ``key value...`` lines; a key alone has the value "".
+def iterate_table(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
+    """Yield (key, value) of ``key value...`` lines, in the file's (C) order; a key alone has the value "".
 
-    Returns:
-        key to the rest of its line, without blanks around it, in the file's (C) order.
+    The value is the rest of the line without blanks around it.  Only one line is in memory at a time.
 
     Raises:
         UserError: the file is missing; a line is empty, not UTF-8 or has no key; a key comes twice; keys are unsorted.
@@ -60,19 +69,40 @@ def read_table(path: str | os.PathLike) -> dict[str, str]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"there is no file {path}")
-    table: dict[str, str] = {}
     last = ""
     for number, line in _lines(path):
         key, *rest = _BLANK.split(line.rstrip(" \t"), maxsplit=1)
         if not key:
             raise UserError(f"{path}:{number}: the line is empty or starts with a blank: expected an id and its value")
-        if key in table:
+        if key == last:
             raise UserError(f"{path}:{number}: the id {key} comes twice: ids must be unique")
-        if table and c_order(key) < c_order(last):
+        if c_order(key) < c_order(last):
             raise UserError(f"{path}:{number}: {key} comes after {last}: sort the file with LC_ALL=C sort")
-        table[key] = rest[0] if rest else ""
+        yield key, rest[0] if rest else ""
         last = key
-    return table
+
+
+def read_table(path: str | os.PathLike) -> dict[str, str]:
+    """Read a whole table into memory, see :func:`iterate_table`."""
+    return dict(iterate_table(path))
+
+
+def joined(tables: Sequence[Iterable[tuple[str, str]]]) -> Iterator[tuple[str, list[str | None]]]:
+    """Yield each key that any of the tables has, in C order, with its value in each of them.
+
+    >>> list(joined([[("a", "1"), ("b", "2")], [("b", "3")]]))
+    [('a', ['1', None]), ('b', ['2', '3'])]
+    """
+    ordered = [map(partial(_numbered, index), table) for index, table in enumerate(tables)]
+    for key, rows in groupby(merge(*ordered), key=itemgetter(0)):
+        values: list[str | None] = [None] * len(tables)
+        for _, index, value in rows:
+            values[index] = value
+        yield key.decode("utf-8"), values
+
+
+def _numbered(index: int, row: tuple[str, str]) -> tuple[bytes, int, str]:
+    return c_order(row[0]), index, row[1]
 
 
 def write_table(path: str | os.PathLike, table: Mapping[str, object]) -> None:
@@ -80,6 +110,13 @@ def write_table(path: str | os.PathLike, table: Mapping[str, object]) -> None:
     with atomic_write(path) as out:
         for key in sorted(table, key=c_order):
             out.write(f"{key} {table[key]}".rstrip(" ") + "\n")
+
+
+@contextlib.contextmanager
+def table_writers(folder: str | os.PathLike, names: Iterable[str]) -> Iterator[dict[str, TextIO]]:
+    """Yield open files of these names in ``folder``, to be written line by line in C order; they appear at the end."""
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(atomic_write(Path(folder) / name)) for name in names}
 
 
 def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
@@ -95,28 +132,67 @@ def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
+class Utterance:
+    """What a folder says about one utterance; None where a file does not name it.
+
+    Attributes:
+        utt: its id.
+        audio: path of its audio file.
+        speaker: id of who speaks.
+        text: transcript; always None for unlabelled speech.
+        seconds: stated duration.
+    """
+
+    utt: str
+    audio: str | None
+    speaker: str | None
+    text: str | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
 class KaldiDir:
-    """The tables of one folder, each from utterance to value, in C order; a file that is not there is None."""
+    """A folder whose single files are there; :meth:`utterances` reads them, side by side, each time it is called.
+
+    Nothing is kept in memory, so a folder may have any number of utterances.
+
+    Attributes:
+        path: the folder.
+        with_text: False for unlabelled speech.
+    """
 
     path: Path
-    wav_scp: dict[str, str]
-    utt2spk: dict[str, str]
-    text: dict[str, str] | None = None
-    utt2dur: dict[str, str] | None = None
+    with_text: bool
 
-    def utterances(self) -> list[str]:
-        """Every utterance that any of wav.scp, text and utt2spk names, in C order."""
-        return sorted({*self.wav_scp, *(self.text or ()), *self.utt2spk}, key=c_order)
+    def size(self) -> int:
+        """Return the number of lines of utt2spk: of utterances, where no file lacks one."""
+        with open(self.path / "utt2spk", "rb") as file:
+            return sum(1 for _ in file)
+
+    def utterances(self) -> Iterator[Utterance]:
+        """Yield every utterance that any of wav.scp, text and utt2spk names, in C order.
+
+        Single utterances that lack something are not this function's business (see :mod:`dualmode.data.validate`).
+
+        Raises:
+            UserError: a file is malformed, or files contradict each other.
+        """
+        text, utt2dur = self.path / "text", self.path / "utt2dur"
+        tables = [
+            iterate_wav_scp(self.path / "wav.scp"),
+            _iterate_utt2spk(self.path / "utt2spk"),
+            iterate_table(text) if self.with_text else (),
+            iterate_table(utt2dur) if utt2dur.is_file() else (),
+        ]
+        for utt, (audio, speaker, words, stated) in joined(tables):
+            if audio is speaker is words is None:
+                raise UserError(f"{utt2dur} names the utterance {utt}, which no other file of the folder has")
+            yield Utterance(utt, audio, speaker, words, None if stated is None else _seconds(utt2dur, utt, stated))
 
 
-def read_wav_scp(path: str | os.PathLike) -> dict[str, str]:
-    """Read wav.scp; commands (``sox ... |``) are refused, since no shell is ever built from data.
-
-    Raises:
-        UserError: see :func:`read_table`; a value is a command or missing.
-    """
-    table = read_table(path)
-    for number, (utt, value) in enumerate(table.items(), start=1):
+def iterate_wav_scp(path: Path) -> Iterator[tuple[str, str]]:
+    """Read wav.scp; commands (``sox ... |``) are refused, since no shell is ever built from data."""
+    for number, (utt, value) in enumerate(iterate_table(path), start=1):
         if not value:
             raise UserError(f"{path}:{number}: {utt} has no path")
         if value.endswith("|") or value.startswith("|"):
@@ -124,19 +200,41 @@ def read_wav_scp(path: str | os.PathLike) -> dict[str, str]:
                 f"{path}:{number}: {utt} is a command, not a file; commands in data are never run: "
                 "convert the audio to WAV or FLAC files first and list their paths"
             )
-    return table
+        yield utt, value
 
 
-def read_kaldi_dir(path: str | os.PathLike, with_text: bool = True) -> KaldiDir:
-    """Read a folder and check that its files agree with each other.
+def _iterate_utt2spk(path: Path) -> Iterator[tuple[str, str]]:
+    for utt, speaker in iterate_table(path):
+        if _BLANK.search(speaker):
+            raise UserError(f"{path}: {utt} has more than one speaker: {speaker}")
+        yield utt, speaker
 
-    Single utterances that lack something are not this function's business (see :mod:`dualmode.data.validate`).
+
+def _iterate_spk2utt(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (utterance, speaker)."""
+    for speaker, utts in iterate_table(path):
+        for utt in _BLANK.split(utts) if utts else ():
+            yield utt, speaker
+
+
+def _seconds(path: Path, utt: str, value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UserError(f"{path}: {utt} has the duration {value!r}: expected seconds, above 0")
+    return seconds
+
+
+def open_kaldi_dir(path: str | os.PathLike, with_text: bool = True) -> KaldiDir:
+    """Look at what files a folder has; their content is checked as it is read.
 
     Args:
         with_text: False for unlabelled speech, whose folder has no ``text`` (and if it has one, it is not read).
 
     Raises:
-        UserError: a file is missing or malformed, files contradict each other, or there is a ``segments`` file.
+        UserError: a file is missing, there is a ``segments`` file, or spk2utt contradicts utt2spk.
     """
     path = Path(path)
     if not path.is_dir():
@@ -146,56 +244,42 @@ def read_kaldi_dir(path: str | os.PathLike, with_text: bool = True) -> KaldiDir:
             f"{path}/segments is not supported: cut the recordings into one audio file per utterance "
             "and list these in wav.scp"
         )
+    for name in ("wav.scp", "utt2spk"):
+        if not (path / name).is_file():
+            raise UserError(f"there is no file {path / name}")
     if with_text and not (path / "text").is_file():
         raise UserError(f"there is no file {path}/text: write the transcripts, or say that there are none (--no-text)")
-    folder = KaldiDir(
-        path=path,
-        wav_scp=read_wav_scp(path / "wav.scp"),
-        utt2spk=read_table(path / "utt2spk"),
-        text=read_table(path / "text") if with_text else None,
-        utt2dur=read_table(path / "utt2dur") if (path / "utt2dur").is_file() else None,
-    )
-    _check_utt2spk(folder)
-    _check_spk2utt(folder)
-    _check_utt2dur(folder)
-    return folder
+    _check_spk2utt(path)
+    return KaldiDir(path, with_text)
 
 
-def _check_utt2spk(folder: KaldiDir) -> None:
-    for utt, spk in folder.utt2spk.items():
-        if _BLANK.search(spk):
-            raise UserError(f"{folder.path}/utt2spk: {utt} has more than one speaker: {spk}")
-
-
-def _check_spk2utt(folder: KaldiDir) -> None:
-    path = folder.path / "spk2utt"
-    if not path.is_file():
+def _check_spk2utt(folder: Path) -> None:
+    """Compare spk2utt with utt2spk by the sum of a hash of each (utterance, speaker): their orders differ."""
+    if not (folder / "spk2utt").is_file():
         return
+    here = sum(_pair_hash(utt, spk) for utt, spk in _iterate_spk2utt(folder / "spk2utt"))
+    there = sum(_pair_hash(utt, spk) for utt, spk in _iterate_utt2spk(folder / "utt2spk") if spk)
+    if here != there:
+        _name_disagreement(folder)
+
+
+def _pair_hash(utt: str, spk: str) -> int:
+    return int.from_bytes(blake2b(f"{utt} {spk}".encode(), digest_size=16).digest(), "big")
+
+
+def _name_disagreement(folder: Path) -> None:
+    path = folder / "spk2utt"
     repair = "write it anew from utt2spk (or remove it: it is optional)"
     listed: dict[str, str] = {}
-    for spk, utts in read_table(path).items():
-        for utt in _BLANK.split(utts) if utts else ():
-            if utt in listed:
-                raise UserError(f"{path}: the utterance {utt} is listed twice: {repair}")
-            listed[utt] = spk
-    known = {utt: spk for utt, spk in folder.utt2spk.items() if spk}
+    for utt, spk in _iterate_spk2utt(path):
+        if utt in listed:
+            raise UserError(f"{path}: the utterance {utt} is listed twice: {repair}")
+        listed[utt] = spk
+    known = {utt: spk for utt, spk in iterate_table(folder / "utt2spk") if spk}
     for utt in sorted({*listed, *known}, key=c_order):
         if listed.get(utt) != known.get(utt):
             here, there = listed.get(utt, "no speaker"), known.get(utt, "no speaker")
             raise UserError(f"{path} gives the utterance {utt} {here}, utt2spk gives it {there}: {repair}")
-
-
-def _check_utt2dur(folder: KaldiDir) -> None:
-    known = set(folder.utterances())
-    for utt, value in (folder.utt2dur or {}).items():
-        if utt not in known:
-            raise UserError(f"{folder.path}/utt2dur names the utterance {utt}, which no other file of the folder has")
-        try:
-            good = float(value) > 0
-        except ValueError:
-            good = False
-        if not good:
-            raise UserError(f"{folder.path}/utt2dur: {utt} has the duration {value!r}: expected seconds, above 0")
 
 
 def write_kaldi_dir(

@@ -1,55 +1,42 @@
 """From a validated Kaldi folder to a folder of features that training and decoding read.
 
-dump/train/feats.ark, feats.scp      (frames, 80) float32 matrices of kaldiio, not compressed
+dump/train/shards/00001.ark ...      (frames, 80) float32 matrices of kaldiio, see :mod:`dualmode.data.feature_shard`
+dump/train/shards.sha256             their checksums, for sha256sum -c in dump/train
+dump/train/feats.scp                 where each utterance's matrix is
 dump/train/text, utt2spk, spk2utt    as in the data folder, with the speed-perturbed copies
 dump/train/utt2num_frames            frames of 10 ms
 dump/train/speech_shape              "utt frames,80", for ESPnet's batch samplers
 dump/train/rejected.tsv              utterances left out here, with the reason
 dump/train/warned.tsv                utterances kept although the recogniser cannot get them right (test sets)
+
+Shards are made in dump/.train.incomplete, by any number of processes or machines, and stay there when the work is
+killed; the next run makes only what is missing.  Once all are there they are joined and the folder is renamed::
+
+    utterances -> 00001 00002 00003 00004 00005 -> join -> dump/train
+                  \\____ a part of the shards ___/
 """
 
-import os
 import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from heapq import merge
 from pathlib import Path
 
-import kaldiio
-
-from dualmode.data.audio import AudioFault, read_audio
-from dualmode.data.fbank import BINS, SAMPLE_RATE, fbank
-from dualmode.data.folder import atomic_folder
-from dualmode.data.kaldi_dir import KaldiDir, c_order, invert, write_table
+from dualmode.data.fbank import BINS, FRAME_MS
+from dualmode.data.feature_shard import Entry, Shard, Task, archive, make_shard, read_list
+from dualmode.data.kaldi_dir import KaldiDir, Utterance, c_order, table_writers, write_table
 from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.data.rejection import Reason, Rejection, stop_if_too_many, write_rejections
-from dualmode.data.speed import change_speed, prefix
+from dualmode.data.speed import prefix
 from dualmode.data.tokens import Tokenizer
 from dualmode.data.transcript_length import frames_needed
-from dualmode.encoder.frames import subsampled
 from dualmode.errors import UserError
+from dualmode.files import atomic_write
 
-_BLOCK = 100  # utterances a process works on at a time; the result does not depend on it
-
-
-@dataclass(frozen=True)
-class Task:
-    """One utterance to make features of; ``needed`` is the number of encoder frames its transcript needs."""
-
-    utt: str
-    path: str
-    speed: float
-    needed: int = 1
-
-
-@dataclass(frozen=True)
-class Part:
-    """What a block of tasks became: matrices in ``ark``, (utt, byte offset of the matrix, frames) for each."""
-
-    ark: Path
-    entries: tuple[tuple[str, int, int], ...]
-    rejected: tuple[Rejection, ...]
+# Utterances of a shard: some 40 minutes, 80 MB and half a minute of work for LibriSpeech.
+_SHARD = 200
+_BYTES = 4  # float32
 
 
 @dataclass(frozen=True)
@@ -78,154 +65,232 @@ class Checks:
     max_rejected: float = 100.0
 
 
-def make_fbank(
-    folder: KaldiDir,
-    out: str | os.PathLike,
-    speeds: Sequence[float] = (1.0,),
-    checks: Checks | None = None,
-    skip: frozenset[str] = frozenset(),
-    jobs: int = 1,
-) -> Result:
-    """Write the feature folder ``out``; its bytes do not depend on ``jobs``.
+@dataclass(frozen=True)
+class Part:
+    """The shards ``index``, ``index + count``, ``index + 2 * count`` ...; ``index`` counts from 1."""
 
-    Args:
-        folder: the data; ``text`` may be None (unlabelled speech).
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """Read ``INDEX/COUNT``.
+
+        >>> Part.parse("2/8")
+        Part(index=2, count=8)
+
+        Raises:
+            UserError: it is no such thing.
+        """
+        index, _, count = text.partition("/")
+        if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+            raise UserError(f"--part {text}: expected INDEX/COUNT such as 2/8, INDEX from 1 to COUNT")
+        return cls(int(index), int(count))
+
+    def has(self, shard: Shard) -> bool:
+        return shard.number % self.count == self.index % self.count
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """A feature folder to make.
+
+    Attributes:
+        folder: the data; unlabelled speech has no text.
+        out: what is written.
         speeds: a copy of the set for each factor.
+        checks: of transcripts.
         skip: utterances that validation rejected.
+    """
+
+    folder: KaldiDir
+    out: Path
+    speeds: tuple[float, ...] = (1.0,)
+    checks: Checks = Checks()
+    skip: frozenset[str] = frozenset()
+
+    @property
+    def incomplete(self) -> Path:
+        """Where the shards are made."""
+        return self.out.with_name(f".{self.out.name}.incomplete")
+
+    def utterances(self) -> Iterator[Utterance]:
+        """Yield the utterances that are not skipped.
+
+        Raises:
+            UserError: one lacks audio, text or speaker.
+        """
+        for utterance in self.folder.utterances():
+            if utterance.utt not in self.skip:
+                _check_complete(utterance, self.folder)
+                yield utterance
+
+
+def make_fbank(features: FeatureSet, jobs: int = 1) -> Result:
+    """Make all shards that are not done, and join them; the bytes do not depend on ``jobs``.
 
     Raises:
         UserError: an utterance outside ``skip`` lacks audio, text or speaker, or too many are rejected; then ``out`` is
             left as it was and the list of the rejected is OUT.rejected.tsv beside it.
     """
-    out, checks = Path(out), checks or Checks()
-    utterances = [utt for utt in folder.utterances() if utt not in skip]
-    _check_complete(folder, utterances)
-    copies = {prefix(speed) + utt: (utt, speed) for speed in speeds for utt in utterances}
-    copies = dict(sorted(copies.items(), key=lambda item: c_order(item[0])))
-    unseen = _spread(_unseen(folder, utterances, checks.tokenizer), copies)
-    needed = _frames_needed(folder, utterances, checks.tokenizer)
-    left_out = {} if checks.keep else unseen
-    _stop_if_too_many(list(left_out.values()), len(copies), checks, out)  # before hours of work, not after
-    tasks = [
-        Task(name, folder.wav_scp[utt], speed, 1 if checks.keep else needed[utt])
-        for name, (utt, speed) in copies.items()
-        if name not in left_out
-    ]
-    with atomic_folder(out) as tmp:
-        offsets, failed = _write_features(tasks, tmp, jobs, f"features of {folder.path}")
-        rejections = [*left_out.values(), *failed]
-        rejections.sort(key=lambda rejection: c_order(rejection.utt))
-        _stop_if_too_many(rejections, len(copies), checks, out)
-        frames = {utt: count for utt, (_, count) in offsets.items()}
-        warned = _warnings(frames, unseen, {utt: needed[copies[utt][0]] for utt in frames}) if checks.keep else []
-        ark = out.resolve() / "feats.ark"
-        write_table(tmp / "feats.scp", {utt: f"{ark}:{offset}" for utt, (offset, _) in offsets.items()})
-        write_table(tmp / "utt2num_frames", frames)
-        write_table(tmp / "speech_shape", {utt: f"{count},{BINS}" for utt, count in frames.items()})
-        utt2spk = {utt: prefix(copies[utt][1]) + folder.utt2spk[copies[utt][0]] for utt in frames}
-        write_table(tmp / "utt2spk", utt2spk)
-        write_table(tmp / "spk2utt", invert(utt2spk))
-        if folder.text is not None:
-            write_table(tmp / "text", {utt: folder.text[copies[utt][0]] for utt in frames})
-        write_rejections(tmp / "rejected.tsv", rejections)
-        write_rejections(tmp / "warned.tsv", warned)
+    total, left_out = _look_ahead(features)
+    make_shards(features, left_out, jobs)
+    return _join(features, total, left_out)
+
+
+def make_part(features: FeatureSet, part: Part, jobs: int = 1) -> int:
+    """Make the shards of one part that are not done, for :func:`make_fbank` to join; return how many were made.
+
+    Parts may be made at the same time, on several machines.
+
+    Raises:
+        UserError: as :func:`make_fbank`.
+    """
+    _, left_out = _look_ahead(features)
+    return make_shards(features, left_out, jobs, part)
+
+
+def make_shards(features: FeatureSet, left_out: Iterable[Rejection], jobs: int, part: Part = Part(1, 1)) -> int:
+    """Make the shards that are not done; return how many were made."""
+    folder = features.incomplete / "shards"
+    work = (shard for shard in _shards(features, left_out) if part.has(shard))
+    label = f"features of {features.folder.path}"
+    return sum(parallel_blocks(partial(make_shard, folder=folder), work, jobs, label, features.folder.size()))
+
+
+def _look_ahead(features: FeatureSet) -> tuple[int, list[Rejection]]:
+    """Return the number of utterances and those whose transcripts rule them out: before hours of work, not after."""
+    total, seconds, left_out = 0, 0.0, []
+    for total, utterance in enumerate(features.utterances(), start=1):  # noqa: B007
+        seconds += utterance.seconds or 0.0
+        unseen = "" if features.checks.keep else _unseen(utterance, features.checks.tokenizer)
+        if unseen:
+            left_out.append(Rejection(utterance.utt, Reason.UNSEEN_TOKEN, unseen))
+    _stop_if_too_many(left_out, total, features)
+    _check_space(features, seconds)
+    return total, left_out
+
+
+def _check_space(features: FeatureSet, seconds: float) -> None:
+    """Raise UserError if the disk has no room for the features of so many seconds, as far as they are not there yet."""
+    shards = features.incomplete / "shards"
+    shards.mkdir(parents=True, exist_ok=True)
+    there = sum(path.stat().st_size for path in shards.glob("*.ark"))
+    needed = sum(seconds / speed for speed in features.speeds) * 1000 / FRAME_MS * BINS * _BYTES - there
+    free = shutil.disk_usage(shards).free
+    if free < needed:
+        raise UserError(
+            f"{features.out} needs {needed / 1e9:.1f} GB of disk space, there are {free / 1e9:.1f} GB: free some, use "
+            "another folder, or fewer --speeds"
+        )
+
+
+def _shards(features: FeatureSet, left_out: Iterable[Rejection]) -> Iterator[Shard]:
+    names = {rejection.utt for rejection in left_out}
+    tasks = (_task(utterance, features.checks) for utterance in features.utterances() if utterance.utt not in names)
+    for number, block in enumerate(blocks(tasks, _SHARD), start=1):
+        yield Shard(number, tuple(block), features.speeds, features.checks.keep)
+
+
+def _task(utterance: Utterance, checks: Checks) -> Task:
+    needed = 1
+    if checks.tokenizer and utterance.text:
+        needed = max(frames_needed(checks.tokenizer.encode(utterance.text)), 1)
+    unseen = _unseen(utterance, checks.tokenizer)
+    return Task(utterance.utt, utterance.audio, utterance.speaker, utterance.text or "", needed, unseen)
+
+
+def _join(features: FeatureSet, total: int, left_out: Sequence[Rejection]) -> Result:
+    """Write the lists of all shards and give the folder its name."""
+    folder, out = features.incomplete, features.out
+    count = -(-(total - len(left_out)) // _SHARD)
+    rejected = [Rejection(prefix(s) + r.utt, r.reason, r.detail) for s in features.speeds for r in left_out]
+    warned: list[Rejection] = []
+    with atomic_write(folder / "shards.sha256") as sums:
+        for number in range(1, count + 1):
+            shard = read_list(folder / "shards", number)
+            rejected += shard.rejected
+            warned += shard.warned
+            sums.write(f"{shard.sha256}  shards/{archive(folder, number).name}\n")
+    for found in (rejected, warned):
+        found.sort(key=lambda rejection: c_order(rejection.utt))
+    _stop_if_too_many(rejected, total * len(features.speeds), features)
+    frames = _write_lists(features, count)
+    write_rejections(folder / "rejected.tsv", rejected)
+    write_rejections(folder / "warned.tsv", warned)
+    _remove_strangers(folder / "shards", count)
+    if out.exists():
+        shutil.rmtree(out)
+    folder.rename(out)
     _list_beside(out).unlink(missing_ok=True)
-    return Result(len(copies), sum(frames.values()), tuple(rejections), tuple(warned))
+    return Result(total * len(features.speeds), frames, tuple(rejected), tuple(warned))
+
+
+def _write_lists(features: FeatureSet, count: int) -> int:
+    """Write all tables, row by row; return the number of frames."""
+    folder, out, frames = features.incomplete, features.out.resolve(), 0
+    names = ["feats.scp", "utt2num_frames", "speech_shape", "utt2spk", *(["text"] if features.folder.with_text else [])]
+    speakers: dict[str, list[str]] = {}
+    # The copies of one speed are in order already.
+    rows = merge(*(_entries(features, speed, count) for speed in features.speeds), key=lambda row: c_order(row[1].utt))
+    with table_writers(folder, names) as tables:
+        for number, entry in rows:
+            frames += entry.frames
+            speakers.setdefault(entry.speaker, []).append(entry.utt)
+            values = {
+                "feats.scp": f"{archive(out / 'shards', number)}:{entry.offset}",
+                "utt2num_frames": entry.frames,
+                "speech_shape": f"{entry.frames},{BINS}",
+                "utt2spk": entry.speaker,
+                "text": entry.text,
+            }
+            for name, table in tables.items():
+                table.write(f"{entry.utt} {values[name]}\n")
+    write_table(folder / "spk2utt", {speaker: " ".join(utts) for speaker, utts in speakers.items()})
+    return frames
+
+
+def _entries(features: FeatureSet, speed: float, count: int) -> Iterator[tuple[int, Entry]]:
+    """Yield (shard, entry) of every copy of one speed."""
+    for number in range(1, count + 1):
+        for entry in read_list(features.incomplete / "shards", number).entries:
+            if entry.speed == speed:
+                yield number, entry
+
+
+def _remove_strangers(folder: Path, count: int) -> None:
+    """Remove shards of a longer list, and what killed processes left."""
+    ours = {archive(folder, number).stem for number in range(1, count + 1)}
+    for path in folder.iterdir():
+        if path.stem not in ours:
+            path.unlink()
 
 
 def _list_beside(out: Path) -> Path:
     return out.with_name(f"{out.name}.rejected.tsv")
 
 
-def _stop_if_too_many(rejections: Sequence[Rejection], total: int, checks: Checks, out: Path) -> None:
+def _stop_if_too_many(rejections: Sequence[Rejection], total: int, features: FeatureSet) -> None:
+    beside = _list_beside(features.out)
     try:
-        stop_if_too_many(rejections, total, checks.max_rejected, _list_beside(out))
+        stop_if_too_many(rejections, total, features.checks.max_rejected, beside)
     except UserError:
-        write_rejections(_list_beside(out), rejections)
+        write_rejections(beside, rejections)
         raise
 
 
-def _spread(found: Sequence[Rejection], copies: Mapping[str, tuple[str, float]]) -> dict[str, Rejection]:
-    """Return what was found for utterances, for each of their copies."""
-    by_utt = {rejection.utt: rejection for rejection in found}
-    return {name: replace(by_utt[utt], utt=name) for name, (utt, _) in copies.items() if utt in by_utt}
+def _check_complete(utterance: Utterance, folder: KaldiDir) -> None:
+    wanted = {"wav.scp": utterance.audio, "utt2spk": utterance.speaker}
+    if folder.with_text:
+        wanted["text"] = utterance.text
+    for name, value in wanted.items():
+        if not value:
+            raise UserError(
+                f"the utterance {utterance.utt} has no entry in {folder.path}/{name}: "
+                f"run python -m dualmode.bin.validate_data {folder.path} first"
+            )
 
 
-def _warnings(frames: Mapping[str, int], unseen: Mapping[str, Rejection], needed: Mapping[str, int]) -> list[Rejection]:
-    """Return a warning for each kept utterance whose transcript cannot be spelt, in the order of ``frames``."""
-    warned = []
-    for utt, count in frames.items():
-        if utt in unseen:
-            warned.append(unseen[utt])
-        elif subsampled(count) < needed[utt]:
-            warned.append(Rejection(utt, Reason.SHORT_FOR_TEXT, _short_detail(count, needed[utt])))
-    return warned
-
-
-def _check_complete(folder: KaldiDir, utterances: Sequence[str]) -> None:
-    tables = {"wav.scp": folder.wav_scp, "utt2spk": folder.utt2spk}
-    if folder.text is not None:
-        tables["text"] = folder.text
-    for utt in utterances:
-        for name, table in tables.items():
-            if not table.get(utt):
-                raise UserError(
-                    f"the utterance {utt} has no entry in {folder.path}/{name}: "
-                    f"run python -m dualmode.bin.validate_data {folder.path} first"
-                )
-
-
-def _unseen(folder: KaldiDir, utterances: Sequence[str], tokenizer: Tokenizer | None) -> list[Rejection]:
-    if tokenizer is None or folder.text is None:
-        return []
-    found = ((utt, tokenizer.unseen(folder.text[utt])) for utt in utterances)
-    return [Rejection(utt, Reason.UNSEEN_TOKEN, " ".join(unseen)) for utt, unseen in found if unseen]
-
-
-def _frames_needed(folder: KaldiDir, utterances: Sequence[str], tokenizer: Tokenizer | None) -> dict[str, int]:
-    if tokenizer is None or folder.text is None:
-        return dict.fromkeys(utterances, 1)
-    return {utt: max(frames_needed(tokenizer.encode(folder.text[utt])), 1) for utt in utterances}
-
-
-def _short_detail(frames: int, needed: int) -> str:
-    return f"{subsampled(frames)} encoder frames of 40 ms, the transcript needs {needed}"
-
-
-def _write_features(
-    tasks: Sequence[Task], folder: Path, jobs: int, label: str
-) -> tuple[dict[str, tuple[int, int]], list[Rejection]]:
-    """Write feats.ark; return utterance to (byte offset, frames), and what was rejected."""
-    offsets: dict[str, tuple[int, int]] = {}
-    rejections: list[Rejection] = []
-    work = blocks(tasks, _BLOCK)
-    with open(folder / "feats.ark", "wb") as ark:
-        for part in parallel_blocks(partial(_make_part, folder=folder), work, jobs, label):
-            start = ark.tell()
-            with open(part.ark, "rb") as source:
-                shutil.copyfileobj(source, ark, 1 << 20)
-            part.ark.unlink()
-            offsets.update((utt, (start + offset, frames)) for utt, offset, frames in part.entries)
-            rejections += part.rejected
-    return offsets, rejections
-
-
-def _make_part(tasks: Sequence[Task], folder: Path) -> Part:
-    entries, rejected = [], []
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as ark:
-        for task in tasks:
-            try:
-                samples = read_audio(task.path, SAMPLE_RATE)
-            except AudioFault as fault:
-                rejected.append(Rejection(task.utt, fault.reason, fault.detail))
-                continue
-            features = fbank(change_speed(samples, task.speed, SAMPLE_RATE))
-            if subsampled(len(features)) < task.needed:
-                detail = _short_detail(len(features), task.needed)
-                rejected.append(Rejection(task.utt, Reason.SHORT_FOR_TEXT, detail))
-                continue
-            # A matrix of an ark is found by the position after its id and the space that follows it.
-            offset = ark.tell() + len(task.utt.encode("utf-8")) + 1
-            kaldiio.save_ark(ark, {task.utt: features})
-            entries.append((task.utt, offset, len(features)))
-    return Part(Path(ark.name), tuple(entries), tuple(rejected))
+def _unseen(utterance: Utterance, tokenizer: Tokenizer | None) -> str:
+    """Return the characters of the transcript that the token list lacks, with spaces between them."""
+    return " ".join(tokenizer.unseen(utterance.text)) if tokenizer and utterance.text else ""

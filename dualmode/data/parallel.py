@@ -1,9 +1,11 @@
 """Work spread over processes whose result does not depend on how many there are."""
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from typing import TypeVar
 
 from dualmode.errors import UserError
@@ -12,44 +14,61 @@ from dualmode.progress import Progress
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# Blocks handed out for each process: enough that none waits, few enough that work without end fits the memory.
+_AHEAD = 3
 
-def blocks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+
+def blocks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """Cut ``items`` into runs of ``size``; the last may be shorter.
 
-    >>> blocks("abcde", 2)
-    ['ab', 'cd', 'e']
+    >>> list(blocks("abcde", 2))
+    [['a', 'b'], ['c', 'd'], ['e']]
     """
-    return [items[start : start + size] for start in range(0, len(items), size)]
+    remaining = iter(items)
+    while block := list(islice(remaining, size)):
+        yield block
 
 
 def parallel_blocks(
-    function: Callable[[Sequence[Item]], Result], work: Sequence[Sequence[Item]], jobs: int, label: str
+    function: Callable[[Sequence[Item]], Result],
+    work: Iterable[Sequence[Item]],
+    jobs: int,
+    label: str,
+    total: int | None = None,
 ) -> Iterator[Result]:
     """Yield ``function(block)`` for every block of ``work``, in order, computed by ``jobs`` processes.
 
-    ``function`` must be importable (a module's function or a partial of one).  Progress counts the items in the blocks.
+    ``work`` is read only a few blocks ahead of what is done, so it may be longer than the memory.
+
+    Args:
+        function: importable (a module's function or a partial of one).
+        total: items in all blocks together, for the progress; None where nobody knows.
 
     Raises:
         UserError: ``jobs`` is below 1, a process was killed, or ``function`` raised one.
     """
     if jobs < 1:
         raise UserError(f"--jobs {jobs}: expected at least 1 process")
-    state = Progress(sum(len(block) for block in work), label)
+    state = Progress(total, label)
     if jobs == 1:
-        results = map(function, work)
-        yield from _count(results, work, state)
+        for block in work:
+            yield function(block)
+            state.advance(len(block))
+        state.finish()
         return
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            yield from _count(pool.map(function, work), work, state)
+            remaining, running = iter(work), deque()
+            while True:
+                for block in islice(remaining, _AHEAD * jobs - len(running)):
+                    running.append((len(block), pool.submit(function, block)))
+                if not running:
+                    break
+                items, result = running.popleft()
+                yield result.result()
+                state.advance(items)
         except BrokenProcessPool:
             raise UserError(f"{label}: a process was killed, perhaps for lack of memory: try fewer --jobs") from None
         finally:
             pool.shutdown(cancel_futures=True)  # on an error nobody waits for the rest
-
-
-def _count(results: Iterator[Result], work: Sequence[Sequence[Item]], state: Progress) -> Iterator[Result]:
-    for block, result in zip(work, results, strict=True):
-        yield result
-        state.advance(len(block))
     state.finish()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dualmode.data.audio import AudioFault, read_audio, read_header
-from dualmode.data.kaldi_dir import KaldiDir
+from dualmode.data.kaldi_dir import KaldiDir, Utterance
 from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.data.rejection import Reason, Rejection
 
@@ -25,79 +25,82 @@ class Limits:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found: ``seconds`` of audio in the utterances that are not rejected."""
+    """What was found: ``seconds`` of audio and ``speakers`` of the utterances that are not rejected."""
 
     total: int
     seconds: float
+    speakers: int
     rejections: tuple[Rejection, ...]
 
 
 @dataclass(frozen=True)
-class _Audio:
-    utt: str
-    path: str
-    stated_s: float | None
+class _Part:
+    """What was found in a block of utterances."""
+
+    utterances: int
+    seconds: float
+    speakers: frozenset[str]
+    rejections: tuple[Rejection, ...]
 
 
 def validate(folder: KaldiDir, limits: Limits, read_samples: bool = False, jobs: int = 1) -> Report:
     """Check every utterance; the first fault found is its reason.
 
+    Utterances pass through block by block: memory grows with the faults and the speakers only.
+
     Args:
         read_samples: decode all audio (finds NaN samples and files cut off in the middle) instead of the headers only.
+
+    Raises:
+        UserError: the folder itself is at fault, see :meth:`KaldiDir.utterances`.
     """
-    faults: dict[str, Rejection] = {}
-    audio = []
-    utterances = folder.utterances()
-    for utt in utterances:
-        fault = _listing_fault(folder, utt)
-        if fault:
-            faults[utt] = fault
-        else:
-            stated = folder.utt2dur.get(utt) if folder.utt2dur else None
-            audio.append(_Audio(utt, folder.wav_scp[utt], float(stated) if stated else None))
-    check = partial(_check_block, limits=limits, read_samples=read_samples)
-    seconds = 0.0
-    for block_seconds, block_faults in parallel_blocks(check, blocks(audio, _BLOCK), jobs, f"checking {folder.path}"):
-        seconds += block_seconds
-        faults.update((fault.utt, fault) for fault in block_faults)
-    return Report(len(utterances), seconds, tuple(faults[utt] for utt in utterances if utt in faults))
+    check = partial(_check_block, folder=folder, limits=limits, read_samples=read_samples)
+    total, seconds, speakers, rejections = 0, 0.0, set(), []
+    work = blocks(folder.utterances(), _BLOCK)
+    for part in parallel_blocks(check, work, jobs, f"checking {folder.path}", folder.size()):
+        total += part.utterances
+        seconds += part.seconds
+        speakers |= part.speakers
+        rejections += part.rejections
+    return Report(total, seconds, len(speakers), tuple(rejections))
 
 
-def _listing_fault(folder: KaldiDir, utt: str) -> Rejection | None:
-    if utt not in folder.wav_scp:
-        return Rejection(utt, Reason.NO_AUDIO, f"not in {folder.path}/wav.scp")
-    if folder.text is not None and not folder.text.get(utt):
-        found = "empty" if utt in folder.text else "not"
-        return Rejection(utt, Reason.NO_TEXT, f"{found} in {folder.path}/text")
-    if not folder.utt2spk.get(utt):
-        found = "empty" if utt in folder.utt2spk else "not"
-        return Rejection(utt, Reason.NO_SPEAKER, f"{found} in {folder.path}/utt2spk")
-    return None
-
-
-def _check_block(block: Sequence[_Audio], limits: Limits, read_samples: bool) -> tuple[float, list[Rejection]]:
-    seconds, faults = 0.0, []
-    for audio in block:
+def _check_block(block: Sequence[Utterance], folder: KaldiDir, limits: Limits, read_samples: bool) -> _Part:
+    seconds, speakers, faults = 0.0, set(), []
+    for utterance in block:
         try:
-            seconds += _check_audio(audio, limits, read_samples)
+            _check_listing(utterance, folder)
+            seconds += _check_audio(utterance, limits, read_samples)
+            speakers.add(utterance.speaker)
         except AudioFault as fault:
-            faults.append(Rejection(audio.utt, fault.reason, fault.detail))
-    return seconds, faults
+            faults.append(Rejection(utterance.utt, fault.reason, fault.detail))
+    return _Part(len(block), seconds, frozenset(speakers), tuple(faults))
 
 
-def _check_audio(audio: _Audio, limits: Limits, read_samples: bool) -> float:
+def _check_listing(utterance: Utterance, folder: KaldiDir) -> None:
+    """Raise AudioFault if one of the lists lacks the utterance."""
+    wanted = [("wav.scp", utterance.audio, Reason.NO_AUDIO), ("utt2spk", utterance.speaker, Reason.NO_SPEAKER)]
+    if folder.with_text:
+        wanted.insert(1, ("text", utterance.text, Reason.NO_TEXT))
+    for name, value, reason in wanted:
+        if not value:
+            raise AudioFault(reason, f"{'not' if value is None else 'empty'} in {folder.path}/{name}")
+
+
+def _check_audio(utterance: Utterance, limits: Limits, read_samples: bool) -> float:
     """Return the duration in seconds, or raise AudioFault."""
+    path = utterance.audio
     if read_samples:
-        samples = len(read_audio(audio.path, limits.sample_rate))
+        samples = len(read_audio(path, limits.sample_rate))
     else:
-        samples = read_header(audio.path, limits.sample_rate)
+        samples = read_header(path, limits.sample_rate)
     seconds = samples / limits.sample_rate
     ms = 1000 * seconds
     if ms < limits.min_ms:
-        raise AudioFault(Reason.TOO_SHORT, f"{audio.path} lasts {ms:.0f} ms, less than {limits.min_ms:g} ms")
+        raise AudioFault(Reason.TOO_SHORT, f"{path} lasts {ms:.0f} ms, less than {limits.min_ms:g} ms")
     if ms > limits.max_ms:
-        raise AudioFault(Reason.TOO_LONG, f"{audio.path} lasts {ms:.0f} ms, more than {limits.max_ms:g} ms")
-    if audio.stated_s is not None and abs(audio.stated_s - seconds) > DURATION_TOLERANCE_S:
-        detail = f"{audio.path} lasts {seconds:.3f} s, utt2dur says {audio.stated_s:g} s"
+        raise AudioFault(Reason.TOO_LONG, f"{path} lasts {ms:.0f} ms, more than {limits.max_ms:g} ms")
+    if utterance.seconds is not None and abs(utterance.seconds - seconds) > DURATION_TOLERANCE_S:
+        detail = f"{path} lasts {seconds:.3f} s, utt2dur says {utterance.seconds:g} s"
         raise AudioFault(Reason.WRONG_DURATION, detail)
     return seconds

@@ -67,6 +67,20 @@ def save_standalone(model: Recogniser, sparsity: float, config: Mapping, tokens:
     return len(packed)
 
 
+def read_about(folder: Path) -> dict:
+    """Return what subnet.json says, checked; a damaged one is a UserError."""
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        about["config"]["encoder_conf"], float(about["sparsity"])
+        int(about["parameters_total"]), int(about["parameters_kept"])
+        known = about["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / ABOUT} is not a file of dualmode.bin.subnet: {error}") from error
+    if known != FORMAT:
+        raise UserError(f"{folder / ABOUT} has the format {known!r}; this version reads {FORMAT}")
+    return about
+
+
 def load_standalone(folder: Path) -> tuple[Recogniser, Tokenizer, dict]:
     """Read a folder of :func:`save_standalone`.
 
@@ -76,16 +90,9 @@ def load_standalone(folder: Path) -> tuple[Recogniser, Tokenizer, dict]:
     Raises:
         UserError: something is missing or damaged, or does not fit together.
     """
-    try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        config, known = about["config"], about["format"]
-        float(about["sparsity"]), int(about["parameters_total"]), int(about["parameters_kept"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / ABOUT} is not a file of dualmode.bin.subnet: {error}") from error
-    if known != FORMAT:
-        raise UserError(f"{folder / ABOUT} has the format {known!r}; this version reads {FORMAT}")
+    about = read_about(folder)
     tokenizer = Tokenizer.load(folder / "tokens")
-    model = build_recogniser(config, tokenizer.tokens)
+    model = build_recogniser(about["config"], tokenizer.tokens)
     shapes = {f"{name}.weight": layer.weight.shape for name, layer in prunable(model)}
     tensors = unpack_subnet(folder / WEIGHTS, shapes)
     own = model.state_dict()

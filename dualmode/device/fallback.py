@@ -13,7 +13,8 @@ from dualmode.asr.build import build_recogniser
 from dualmode.asr.model import Recogniser
 from dualmode.data.fbank import BINS, OnlineFbank
 from dualmode.data.tokens import Tokenizer
-from dualmode.decoding.greedy import StreamDecoder
+from dualmode.decoding.searcher import greedy_searcher
+from dualmode.decoding.stream import StreamDecoder
 from dualmode.device.container import TOKEN_TYPES, DeviceConfig, read
 from dualmode.device.engine import Device, EngineMissing
 from dualmode.errors import UserError
@@ -94,7 +95,8 @@ class TorchDevice:
     def reset(self) -> None:
         """Begin a new utterance."""
         context = Context(self._config.chunk, self._config.left)
-        self._decoder, self._fbank = StreamDecoder(self._model, Subnet(0.0, context)), OnlineFbank()
+        self._decoder = StreamDecoder(self._model, Subnet(0.0, context), greedy_searcher(self._model))
+        self._fbank = OnlineFbank()
         self.tokens: list[int] = []
 
     def accept_samples(self, samples: np.ndarray) -> None:
@@ -106,15 +108,17 @@ class TorchDevice:
 
     def accept_features(self, features: np.ndarray) -> None:
         """Take more features (frames of 10 ms, bins)."""
-        self.tokens += self._decoder.accept(features)
+        self._decode(features)
 
     def finish(self) -> None:
         """Decode what is left at the utterance's end."""
         self._fbank.input_finished()
         rest = self._fbank.take()
-        if len(rest):
-            self.accept_features(rest)
-        self.tokens += self._decoder.accept(np.zeros((0, self._config.bins), np.float32), final=True)
+        self._decode(rest if len(rest) else None, final=True)
+
+    def _decode(self, features: np.ndarray | None, final: bool = False) -> None:
+        self._decoder.accept([features], [final])
+        self.tokens += self._decoder.searches[0].take()[0]
 
     @property
     def text(self) -> str:

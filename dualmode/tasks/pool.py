@@ -77,7 +77,7 @@ def pool(sources: Sequence[Source], out: Path, names: Sequence[str], max_ms: int
     Ids get a prefix with the number of the source and of the copy where there are several, and a suffix with the
     centiseconds of a piece, as Kaldi's segments have it; a piece is a range of rows in feats.scp::
 
-        0-0-anna-01-0000000-0001500 dump/a/feats.ark:8[0:1499]
+        0-0-anna-01-0000000-0001500 dump/a/shards/00001.ark:8[0:1499]
 
     A piece is read by reading the whole recording, so recordings of hours are better cut before stage 1.
 

@@ -4,10 +4,16 @@
 #
 #   about, title, notes=()                a paragraph for --help, heading and remarks of RESULTS.md
 #   test_sets=()                          beside train and valid
+#   pool_sets=()                          those of them that have no text are for pre-training only; may be left out
+#   config_suffix                         of the configurations of stages 2 and 4: pretrain_base.yaml; may be left out
 #   token_type, vocab_size, speeds        defaults of the options of these names
 #   needed_gb                             disk space that a whole run takes, GB
 #   prepare_command=()                    command that writes data/<set>, asked for by the function prepare_data
+#   validation=(--read-audio)             whether stage 0 decodes all audio; may be left out
 #   own_options                           function that declares its options, for prepare_data to use
+#   own_checks                            function that looks at their values before any work; may set all of the above;
+#                                         may be left out
+#   own_notes                             function that adds remarks on the data to $notes, in stage 6; may be left out
 #   places=()                             those of its options that say where something is, not what: not in RESULTS.md
 set -euo pipefail
 
@@ -31,6 +37,9 @@ stage_names=(
   "results"
 )
 last_stage=$((${#stage_names[@]} - 1))
+pool_sets=() config_suffix='' validation=(--read-audio)
+own_checks() { :; }
+own_notes() { :; }
 
 common_options() {
   heading "What to run"
@@ -42,9 +51,9 @@ common_options() {
   option pretrain-tag NAME "" "stage 3 prunes exp/pretrain_NAME, of another experiment (default: that of --tag)"
   option prune-tag NAME "" "stage 4 starts with exp/prune_NAME, of another experiment (default: that of --tag)"
   heading "Configuration (files are looked for in the corpus's folder, then in yours, then in the repository's)"
-  option pretrain-config FILE conf/tuning/pretrain.yaml "YAML of stage 2"
+  option pretrain-config FILE "conf/tuning/pretrain$config_suffix.yaml" "YAML of stage 2"
   option prune-config FILE conf/tuning/prune.yaml "YAML of stage 3"
-  option asr-config FILE conf/tuning/asr.yaml "YAML of stage 4"
+  option asr-config FILE "conf/tuning/asr$config_suffix.yaml" "YAML of stage 4"
   option decode-configs FILES "conf/decode_dense.yaml conf/decode_sparse.yaml" \
     "YAMLs of stage 5, separated by spaces; decode_NAME.yaml decodes into exp/asr_*/decode_NAME_<set>"
   option pretrain-args WORDS "" "more options for ESPnet's trainer in stage 2, such as \"--max_epoch 20 --accum_grad 4\""
@@ -142,6 +151,7 @@ recipe() {
   # As it was typed: before files are looked for.
   how=$command$(changed_options stage stop-stage force work-dir jobs ngpu "${places[@]}")
   check_options
+  own_checks
   [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
   mkdir -p "${work_dir:-.}" || die "cannot make the folder $work_dir"
   # Paths in commands and results stay short where the work folder is the corpus's.
@@ -168,6 +178,12 @@ recipe() {
   if ((stop_stage == last_stage)); then show_results; fi
 }
 
+# unlabelled_sets: prints those of $pool_sets that have no text.
+unlabelled_sets() {
+  local set
+  for set in "${pool_sets[@]}"; do [[ ! -d $data/$set || -f $data/$set/text ]] || echo "$set"; done
+}
+
 stage_0() {
   local set
   prepare_data
@@ -177,7 +193,12 @@ stage_0() {
   for set in train valid "${test_sets[@]}"; do
     step "validate_$set" "validation of $set" --inputs "$data/$set"/{wav.scp,text,utt2spk} --after prepare \
       --outputs "$data/$set/rejected.tsv" --uncounted --jobs "$jobs" -- \
-      python -m dualmode.bin.validate_data "$data/$set" --read-audio --max-rejected "$max_rejected"
+      python -m dualmode.bin.validate_data "$data/$set" "${validation[@]}" --max-rejected "$max_rejected"
+  done
+  for set in $(unlabelled_sets); do
+    step "validate_$set" "validation of $set" --inputs "$data/$set"/{wav.scp,utt2spk} --after prepare \
+      --outputs "$data/$set/rejected.tsv" --uncounted --jobs "$jobs" -- \
+      python -m dualmode.bin.validate_data "$data/$set" --no-text "${validation[@]}" --max-rejected "$max_rejected"
   done
 }
 
@@ -198,17 +219,23 @@ stage_1() {
       --uncounted --jobs "$jobs" --max-rejected "$max_rejected" -- \
       python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" --tokens "$data/token_list" "${options[@]}"
   done
+  for set in $(unlabelled_sets); do
+    step "fbank_$set" "features of $set" --after prepare --inputs "$data/$set/rejected.tsv" \
+      --outputs "$dump/$set/feats.scp" --uncounted --jobs "$jobs" --max-rejected "$max_rejected" -- \
+      python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set"
+  done
   step cmvn "mean and variance" --after fbank_train --outputs "$data/cmvn.json" -- \
     python -m dualmode.bin.compute_cmvn --feats "$dump/train/feats.scp" --out "$data/cmvn.json"
 }
 
 stage_2() {
-  local more
+  local set more after=(fbank_train fbank_valid) pool=()
   read -ra more <<<"$pretrain_args"
-  step "pretrain_$tag" "pre-training" --after fbank_train fbank_valid --inputs "$pretrain_config" "$data/cmvn.json" \
+  for set in $(unlabelled_sets); do after+=("fbank_$set") pool+=(--train "$dump/$set"); done
+  step "pretrain_$tag" "pre-training" --after "${after[@]}" --inputs "$pretrain_config" "$data/cmvn.json" \
     --folder "$pretrained" --outputs "$pretrained/config.yaml" --uncounted --ngpu "$ngpu" -- \
-    python -m dualmode.bin.pretrain --config "$pretrain_config" --train "$dump/train" --valid "$dump/valid" \
-    --cmvn "$data/cmvn.json" --out "$pretrained" --seed "$seed" "${more[@]}"
+    python -m dualmode.bin.pretrain --config "$pretrain_config" --train "$dump/train" "${pool[@]}" \
+    --valid "$dump/valid" --cmvn "$data/cmvn.json" --out "$pretrained" --seed "$seed" "${more[@]}"
 }
 
 stage_3() {
@@ -252,6 +279,7 @@ stage_5() {
 
 stage_6() {
   local set config note decodes=() options=()
+  own_notes
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do decodes+=("${tag}_$(decode_name "$config" "$set")"); done
   done

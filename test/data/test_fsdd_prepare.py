@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from dualmode.bin import validate_data
-from dualmode.data.kaldi_dir import read_kaldi_dir, read_table
+from dualmode.data.kaldi_dir import open_kaldi_dir, read_table
 from dualmode.errors import UserError
 
 PREPARE = Path(__file__).parents[2] / "egs" / "fsdd" / "local" / "prepare.py"
@@ -69,14 +69,14 @@ def test_no_recording_is_in_two_sets_and_the_held_out_speaker_in_one(prepare, fa
 
 
 def test_text_and_length_follow_from_the_recordings(prepare, made):
-    folder = read_kaldi_dir(made / "data" / "test")
-    for utt, text in folder.text.items():
-        digits = [prepare.WORDS.index(word) for word in text.split()]
+    utterances = list(open_kaldi_dir(made / "data" / "test").utterances())
+    for utterance in utterances:
+        digits = [prepare.WORDS.index(word) for word in utterance.text.split()]
         assert 3 <= len(digits) <= 7
         spoken = sum(0.1 + 0.01 * digit for digit in digits)
-        gaps = float(folder.utt2dur[utt]) - spoken
+        gaps = utterance.seconds - spoken
         assert 0.05 * (len(digits) + 1) - 0.001 <= gaps <= 0.4 * (len(digits) + 1) + 0.001
-    assert set(folder.utt2spk.values()) == {"anna"}
+    assert {utterance.speaker for utterance in utterances} == {"anna"}
 
 
 def test_same_seed_same_bytes_for_any_number_of_jobs(fake, made, tmp_path):

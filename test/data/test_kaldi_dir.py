@@ -1,6 +1,8 @@
+import tracemalloc
+
 import pytest
 
-from dualmode.data.kaldi_dir import read_kaldi_dir, read_table, write_kaldi_dir
+from dualmode.data.kaldi_dir import Utterance, open_kaldi_dir, read_table, write_kaldi_dir
 from dualmode.errors import UserError
 
 
@@ -9,9 +11,9 @@ def test_written_folder_reads_back_sorted_in_c_order(tmp_path):
     write_kaldi_dir(tmp_path, {utt: f"/x/{utt}.wav" for utt in utt2spk}, utt2spk, dict.fromkeys(utt2spk, "hi"))
     assert (tmp_path / "utt2spk").read_text() == "B-1 B\na-1 a\na_1 a\nb-1 b\n"
     assert (tmp_path / "spk2utt").read_text() == "B B-1\na a-1 a_1\nb b-1\n"
-    folder = read_kaldi_dir(tmp_path)
-    assert folder.utterances() == ["B-1", "a-1", "a_1", "b-1"]
-    assert folder.wav_scp["a_1"] == "/x/a_1.wav"
+    read = list(open_kaldi_dir(tmp_path).utterances())
+    assert [utterance.utt for utterance in read] == ["B-1", "a-1", "a_1", "b-1"]
+    assert read[2] == Utterance("a_1", "/x/a_1.wav", "a", "hi", None)
 
 
 @pytest.mark.parametrize(
@@ -45,20 +47,21 @@ def test_only_blanks_and_tabs_part_id_and_value(tmp_path):
 def test_commands_in_wav_scp_are_refused(good_dir, command):
     (good_dir / "wav.scp").write_text(f"a-0 {command}\n")
     with pytest.raises(UserError, match="wav.scp:1: a-0 is a command"):
-        read_kaldi_dir(good_dir)
+        list(open_kaldi_dir(good_dir).utterances())
 
 
 def test_segments_are_refused(good_dir):
     (good_dir / "segments").write_text("a-0 rec 0.0 1.0\n")
     with pytest.raises(UserError, match="segments is not supported"):
-        read_kaldi_dir(good_dir)
+        list(open_kaldi_dir(good_dir).utterances())
 
 
 def test_missing_text_is_refused_unless_none_is_expected(good_dir):
     (good_dir / "text").unlink()
     with pytest.raises(UserError, match="--no-text"):
-        read_kaldi_dir(good_dir)
-    assert read_kaldi_dir(good_dir, with_text=False).text is None
+        open_kaldi_dir(good_dir)
+    unlabelled = open_kaldi_dir(good_dir, with_text=False).utterances()
+    assert {utterance.text for utterance in unlabelled} == {None}
 
 
 @pytest.mark.parametrize(
@@ -76,5 +79,18 @@ def test_missing_text_is_refused_unless_none_is_expected(good_dir):
 def test_files_that_disagree_are_an_error(good_dir, name, content, says):
     (good_dir / name).write_text(content)
     with pytest.raises(UserError) as error:
-        read_kaldi_dir(good_dir)
+        list(open_kaldi_dir(good_dir).utterances())
     assert says in str(error.value)
+
+
+def test_a_folder_of_any_size_is_read_in_the_same_memory(tmp_path):
+    utts = [f"reader-{number:06d}" for number in range(20_000)]
+    write_kaldi_dir(
+        tmp_path, {utt: f"/x/{utt}.flac" for utt in utts}, dict.fromkeys(utts, "reader"), dict.fromkeys(utts, "HI")
+    )
+    (tmp_path / "spk2utt").unlink()  # all its utterances are one line
+    tracemalloc.start()
+    assert sum(1 for _ in open_kaldi_dir(tmp_path).utterances()) == 20_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000  # the lists are 1.8 MB as files, and many times that as dictionaries

@@ -1,3 +1,6 @@
+import subprocess
+from types import SimpleNamespace
+
 import kaldiio
 import numpy as np
 import pytest
@@ -18,6 +21,12 @@ def command(good_dir, *options, out="dump"):
     out = good_dir.parent / out
     make_fbank.main(["--data", str(good_dir), "--out", str(out), *options])
     return out
+
+
+def contents(folder) -> dict[str, bytes]:
+    """Every file of a feature folder but the shards' lists, which say when the audio was written."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def reasons(path) -> dict[str, Reason]:
@@ -57,12 +66,60 @@ def test_slower_speech_is_lower(good_dir):
 
 
 def test_bytes_do_not_depend_on_jobs(good_dir, monkeypatch):
-    monkeypatch.setattr("dualmode.data.make_fbank._BLOCK", 3)
+    monkeypatch.setattr("dualmode.data.make_fbank._SHARD", 3)
     one = command(good_dir, "--speeds", "0.9,1.0", out="one")
     two = command(good_dir, "--speeds", "0.9,1.0", "--jobs", "2", out="two")
-    assert (one / "feats.ark").read_bytes() == (two / "feats.ark").read_bytes()
-    assert (one / "feats.scp").read_text() == (two / "feats.scp").read_text().replace("/two/", "/one/")
-    assert sorted(path.name for path in one.iterdir()) == sorted(path.name for path in two.iterdir())
+    assert contents(one) == {
+        name: data.replace(b"/two/", b"/one/") if name == "feats.scp" else data for name, data in contents(two).items()
+    }
+    assert {"shards/00001.ark", "shards/00002.ark"} < set(contents(one))
+
+
+def test_parts_made_in_any_order_are_joined_to_the_same_bytes(good_dir, monkeypatch, capsys):
+    monkeypatch.setattr("dualmode.data.make_fbank._SHARD", 1)
+    whole = command(good_dir, "--speeds", "0.9,1.0", out="whole")
+    for part in ("2/3", "3/3", "1/3"):
+        parts = command(good_dir, "--speeds", "0.9,1.0", "--part", part, out="parts")
+        assert not parts.exists()
+    assert "part 1/3: 2 shards made" in capsys.readouterr().out  # 1 and 4 of the four
+    monkeypatch.setattr("dualmode.data.feature_shard.fbank", None)  # nothing is left to compute
+    command(good_dir, "--speeds", "0.9,1.0", out="parts")
+    assert {name: data.replace(b"/parts/", b"/whole/") for name, data in contents(parts).items()} == contents(whole)
+
+
+@pytest.mark.parametrize("part", ["0/3", "4/3", "1", "x/y", "-1/3"])
+def test_an_impossible_part(good_dir, part):
+    with pytest.raises(UserError, match="--part .*: expected INDEX/COUNT"):
+        command(good_dir, f"--part={part}")
+
+
+def test_only_what_is_missing_cut_off_or_changed_is_made_again(good_dir, monkeypatch):
+    monkeypatch.setattr("dualmode.data.make_fbank._SHARD", 1)
+    command(good_dir, "--part", "1/1")
+    shards = good_dir.parent / ".dump.incomplete" / "shards"
+    (shards / "00001.ark").unlink()
+    (shards / "00002.ark").write_bytes((shards / "00002.ark").read_bytes()[:-7])
+    soundfile.write(good_dir.parent / "a-2.wav", np.zeros(16000), 16000)
+    (shards / "00009.ark").write_bytes(b"of a longer list")
+    kept = (shards / "00004.ark").stat().st_mtime_ns
+    out = command(good_dir)
+    assert contents(out).keys() == contents(command(good_dir, out="anew")).keys()
+    stored = dict(kaldiio.load_scp(str(out / "feats.scp")))
+    assert {utt: len(matrix) for utt, matrix in stored.items()} == {"a-0": 50, "a-1": 50, "a-2": 100, "a-3": 50}
+    assert (out / "shards" / "00004.ark").stat().st_mtime_ns == kept
+
+
+def test_a_disk_that_is_too_small_is_said_before_any_work(good_dir, monkeypatch):
+    # 4 times 0.5 s, and 0.25 s at the double speed: 300 frames of 80 float32 are 96 kB.
+    monkeypatch.setattr("dualmode.data.make_fbank.shutil.disk_usage", lambda _: SimpleNamespace(free=95_999))
+    with pytest.raises(UserError, match="dump needs 0.0 GB of disk space, there are 0.0 GB: free some"):
+        command(good_dir, "--speeds", "1.0,2.0")
+    monkeypatch.setattr("dualmode.data.make_fbank.shutil.disk_usage", lambda _: SimpleNamespace(free=96_000))
+    command(good_dir, "--speeds", "1.0,2.0")
+
+
+def test_checksums_are_those_of_sha256sum(good_dir):
+    subprocess.run(["sha256sum", "--quiet", "-c", "shards.sha256"], cwd=command(good_dir), check=True)
 
 
 def test_utterances_that_validation_rejected_are_left_out(good_dir, capsys):
@@ -130,12 +187,11 @@ def test_audio_that_went_bad_after_validation(good_dir):
 
 def test_failure_leaves_the_features_that_were_there(good_dir):
     out = command(good_dir)
-    before = (out / "feats.ark").read_bytes()
+    before = contents(out)
     (good_dir.parent / "a-1.wav").unlink()
     with pytest.raises(UserError, match="missing-file"):
         command(good_dir)
-    assert (out / "feats.ark").read_bytes() == before
-    assert not list(out.parent.glob(".dump*"))
+    assert contents(out) == before
 
 
 def test_folder_that_was_never_validated(good_dir):

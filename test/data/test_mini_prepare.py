@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dualmode.bin import validate_data
-from dualmode.data.kaldi_dir import read_kaldi_dir
+from dualmode.data.kaldi_dir import read_table
 from dualmode.errors import UserError
 
 PREPARE = Path(__file__).parents[2] / "egs" / "mini" / "local" / "prepare.py"
@@ -44,12 +44,12 @@ def test_same_bytes_for_any_number_of_jobs(made, tmp_path):
 
 
 def test_no_two_sets_share_a_sentence(made):
-    texts = [set(read_kaldi_dir(made / "data" / name).text.values()) for name in SETS]
+    texts = [set(read_table(made / "data" / name / "text").values()) for name in SETS]
     assert sum(map(len, texts)) == len(set().union(*texts))
 
 
 def test_unseen_voices_are_unseen(made):
-    speakers = {name: set(read_kaldi_dir(made / "data" / name).utt2spk.values()) for name in SETS}
+    speakers = {name: set(read_table(made / "data" / name / "utt2spk").values()) for name in SETS}
     variants = {name: {speaker.rpartition("-")[2] for speaker in speakers[name]} for name in SETS}
     assert not variants["test_unseen_voices"] & (variants["train"] | variants["valid"] | variants["test"])
 

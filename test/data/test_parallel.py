@@ -1,5 +1,6 @@
 import os
 import signal
+from itertools import count
 
 import pytest
 
@@ -18,6 +19,21 @@ def refuse(block):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_results_come_in_order(jobs):
     assert list(parallel_blocks(sum, blocks(range(10), 4), jobs, "adding")) == [6, 22, 17]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_work_without_end_is_read_only_a_little_ahead(jobs):
+    read = []
+
+    def endless():
+        for number in count():
+            read.append(number)
+            yield [number]
+
+    results = parallel_blocks(sum, endless(), jobs, "adding")
+    assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
+    results.close()
+    assert len(read) < 20
 
 
 def test_no_work_is_fine():

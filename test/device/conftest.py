@@ -11,6 +11,8 @@ import torch
 
 from dualmode.asr.build import build_recogniser
 from dualmode.asr.model import Recogniser
+from dualmode.decoding.searcher import greedy_searcher
+from dualmode.decoding.stream import decode_streams
 from dualmode.device.build import LIBRARY, PROGRAM, NoCompiler, compile_engine
 from dualmode.device.engine import load_library
 from dualmode.supernet.pruning import estimate_masks
@@ -86,3 +88,9 @@ def features() -> Callable[..., np.ndarray]:
 def model() -> Callable[..., tuple[Recogniser, Subnet]]:
     """Makes a tiny recogniser: ``model(sparsity, block, **sizes)``; do not change it."""
     return lambda sparsity=0.7, block=(8, 4), **sizes: tiny(sparsity, block, tuple(sorted(sizes.items())))
+
+
+@pytest.fixture(scope="session")
+def streamed_tokens() -> Callable[[Recogniser, np.ndarray, Subnet], list[int]]:
+    """Decodes features (frames, bins) greedily, chunk by chunk, in PyTorch."""
+    return lambda model, x, subnet: decode_streams(model, [x], subnet, greedy_searcher(model))[0].settled

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualmode.decoding.greedy import decode_stream
 from dualmode.device.engine import Device
 from dualmode.device.pack import pack_model
 from dualmode.errors import UserError
@@ -79,7 +78,7 @@ def test_int8_engine_is_close_and_the_same_on_all_kernels(model, library, featur
 
 @settings(deadline=None, max_examples=40)
 @given(frames=st.integers(0, 260), pieces=st.lists(st.integers(0, 100), max_size=20))
-def test_tokens_are_those_of_torch_for_any_pieces(model, library, features, frames, pieces):
+def test_tokens_are_those_of_torch_for_any_pieces(model, library, features, streamed_tokens, frames, pieces):
     recogniser, subnet = model()
     device = Device.open(pack_model(recogniser, "char", subnet, "fp32"), library=library)
     x, start = features(frames), 0
@@ -87,7 +86,7 @@ def test_tokens_are_those_of_torch_for_any_pieces(model, library, features, fram
         device.accept_features(x[start : start + piece])
         start += piece
     device.finish()
-    assert device.tokens == decode_stream(recogniser, x, Subnet(0.0, subnet.context))
+    assert device.tokens == streamed_tokens(recogniser, x, Subnet(0.0, subnet.context))
 
 
 def test_a_stream_may_be_long_and_reset_forgets_it(model, library, features):

@@ -7,7 +7,6 @@ import zlib
 import numpy as np
 import pytest
 
-from dualmode.decoding.greedy import decode_stream
 from dualmode.device import engine, fallback
 from dualmode.device.build import LIBRARY, STAMP, NoCompiler, compile_engine, main
 from dualmode.device.engine import Device
@@ -24,7 +23,7 @@ def no_engine(monkeypatch):
     monkeypatch.setattr(engine, "load_library", missing)
 
 
-def test_pytorch_runs_the_file_and_says_so(model, features, tmp_path, no_engine, capsys):
+def test_pytorch_runs_the_file_and_says_so(model, features, streamed_tokens, tmp_path, no_engine, capsys):
     recogniser, subnet = model()
     path = tmp_path / "model.dmdl"
     path.write_bytes(pack_model(recogniser, "char", subnet, "fp32"))
@@ -36,7 +35,7 @@ def test_pytorch_runs_the_file_and_says_so(model, features, tmp_path, no_engine,
         device.accept_features(features(103, seed + 9))
         device.finish()
         x = np.concatenate([features(100, seed), features(103, seed + 9)])
-        assert device.tokens == decode_stream(recogniser, x, Subnet(0.0, subnet.context)) and device.tokens
+        assert device.tokens == streamed_tokens(recogniser, x, Subnet(0.0, subnet.context)) and device.tokens
         assert device.text
 
 

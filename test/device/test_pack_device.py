@@ -8,7 +8,6 @@ import yaml
 
 from dualmode.asr.build import build_recogniser
 from dualmode.bin.pack_device import main
-from dualmode.decoding.greedy import decode_stream
 from dualmode.device.engine import Device
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
@@ -33,7 +32,7 @@ def folder(tmp_path):
     return tmp_path, model
 
 
-def test_a_model_folder_becomes_a_file_that_runs(folder, library, features, capsys):
+def test_a_model_folder_becomes_a_file_that_runs(folder, library, features, streamed_tokens, capsys):
     path, model = folder
     out = path / "out" / "model.dmdl"
     options = ["--model", str(path), "--sparsity", "0.7", "--chunk-ms", "320", "--left-ms", "640", "--out", str(out)]
@@ -44,7 +43,7 @@ def test_a_model_folder_becomes_a_file_that_runs(folder, library, features, caps
     ) and (device.info.chunk, device.info.left, round(device.info.sparsity, 6)) == (8, 16, 0.7)
     device.accept_features(features(300))
     device.finish()
-    assert device.tokens == decode_stream(model, features(300), Subnet(0.7, Context(8, 16)))
+    assert device.tokens == streamed_tokens(model, features(300), Subnet(0.7, Context(8, 16)))
     main(options)
     assert Device.open(out, library=library).info.int8
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Stands in for Python in the tests of the recipe's shell: writes what each command of the package leaves, and nothing
 # more.  $CALLS gets a line for each call.  $STUB_HANG names a module that starts and never ends, $STUB_FAIL one that
-# ends with status 3.
+# ends with status 3, $STUB_UNLABELLED sets without text.
 set -euo pipefail
 echo "$*" >>"$CALLS"
 if [[ $1 == -m ]]; then module=${2##*.} where=$3; shift 2; else module=prepare where=''; shift; fi
@@ -20,6 +20,10 @@ case $module in
     for set in train valid test; do
       mkdir -p "$out/data/$set"
       for file in wav.scp text utt2spk; do echo "utt $file" >"$out/data/$set/$file"; done
+    done
+    for set in ${STUB_UNLABELLED:-}; do
+      mkdir -p "$out/data/$set"
+      for file in wav.scp utt2spk; do echo "utt $file" >"$out/data/$set/$file"; done
     done
     ;;
   validate_data) echo utt reason detail >"$where/rejected.tsv" ;;

@@ -106,7 +106,7 @@ def test_help_explains_every_option_without_an_environment(corpus):
     assert not (corpus.folder / "exp").exists()
 
 
-@pytest.mark.parametrize("recipe", ["run.sh", "egs/mini/run.sh", "egs/fsdd/run.sh"])
+@pytest.mark.parametrize("recipe", ["run.sh", "egs/mini/run.sh", "egs/fsdd/run.sh", "egs/librispeech/run.sh"])
 def test_help_of_the_real_recipes(recipe):
     done = subprocess.run([ROOT / recipe, "--help"], capture_output=True, text=True, check=True)
     assert "--stop-stage N" in done.stdout and done.stderr == ""
@@ -254,6 +254,30 @@ def test_replay_of_a_training(corpus):
     subprocess.run([corpus.folder / "exp/pretrain_base/run.sh", "--more"], check=True, env=corpus.environment)
     first, replay = [line for line in corpus.calls_file.read_text().splitlines() if "bin.pretrain" in line]
     assert replay == f"{first} --more"
+
+
+def test_sets_without_text_are_for_pretraining_only(corpus):
+    script = corpus.folder / "run.sh"
+    script.write_text(script.read_text().replace("test_sets=(test)", "test_sets=(test) pool_sets=(train more)"))
+    corpus.run(STUB_UNLABELLED="more")
+    calls = corpus.calls_file.read_text()
+    assert "validate_data data/more --no-text --read-audio --max-rejected 1" in calls
+    assert "make_fbank --data data/more --out dump/more --jobs" in calls
+    assert "bin.pretrain --config conf/tuning/pretrain.yaml --train dump/train --train dump/more --valid" in calls
+    assert calls.count("dump/more") == 2
+    assert "pre-training: done already" in corpus.run()
+
+
+def test_a_corpus_looks_at_its_options_and_adds_remarks(corpus):
+    script = corpus.folder / "run.sh"
+    own = "own_checks() { ((size < 9)) || die 'too much'; test_sets=(valid); }\nown_notes() { notes+=(small); }\nrecipe"
+    script.write_text(script.read_text().replace('recipe "$@"', f'{own} "$@"'))
+    assert corpus.run("--size", "10", status=2) == "error: too much\n"
+    assert corpus.new_calls() == []
+    corpus.run()
+    calls = corpus.calls_file.read_text()
+    assert "--data dump/valid --out exp/asr_base/decode_dense_valid" in calls
+    assert "--note Nothing was recognised. --note small" in calls
 
 
 # --- failures and interruptions -------------------------------------------------------------------

@@ -1,0 +1,122 @@
+"""Print the growing transcript of audio while it is heard."""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from dualmode.cli import existing_dir, make_parser, run
+from dualmode.errors import UserError
+
+DESCRIPTION = """
+Print the growing transcript of a file, of raw PCM on standard input, or of a microphone, chunk by chunk.
+
+  python -m dualmode.bin.asr_stream exp/asr_base speech.wav
+  arecord -q -t raw -f S16_LE -r 16000 | python -m dualmode.bin.asr_stream exp/asr_base - --rate 16000
+
+On a terminal the transcript grows in its line; elsewhere every change is a line, "1.34 s ... zero one", and a finished
+utterance is "0.00-2.56 s: zero one two". Utterances end with silence; interrupt the program to end a microphone.
+"""
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = make_parser(DESCRIPTION, "asr_stream")
+    parser.add_argument("model", type=existing_dir, metavar="MODEL_DIR", help="model folder of dualmode.bin.asr_train")
+    parser.add_argument("audio", nargs="?", metavar="FILE", help="mono audio file, or - for 16-bit PCM")
+    parser.add_argument("--microphone", action="store_true", help="listen to the default microphone instead")
+    parser.add_argument("--rate", type=int, default=16000, metavar="HZ", help="sample rate of PCM and microphone")
+    parser.add_argument("--subnet", default="sparse", help="dense, sparse, or one sparsity such as sparse_0.7")
+    parser.add_argument("--chunk-ms", type=float, metavar="MS", help="chunk (default: that of validation)")
+    parser.add_argument("--left-ms", type=float, metavar="MS", help="left context (default: that of validation)")
+    parser.add_argument("--right-ms", type=float, metavar="MS", help="look-ahead (default: that of validation)")
+    parser.add_argument("--second-pass", action="store_true", help="the dense sub-network hears each utterance again")
+    parser.add_argument("--beam-size", type=int, default=1, metavar="N", help="hypotheses kept; 1 is greedy")
+    parser.add_argument("--silence-ms", type=float, default=1000, metavar="MS", help="silence that ends an utterance")
+    parser.add_argument("--max-utterance-ms", type=float, default=30000, metavar="MS", help="longest utterance")
+    parser.add_argument("--words", action="store_true", help="print when each word began and when it was stable")
+    parser.add_argument("--checkpoint", help="file in the model folder; by default the best one")
+    parser.add_argument("--force", action="store_true", help="run the model as a sub-network it was not trained as")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    if (args.audio is None) != args.microphone:
+        raise UserError("give either an audio file, - for standard input, or --microphone")
+    if args.rate < 1:
+        raise UserError(f"--rate {args.rate}: it must be a sample rate in Hz, such as 16000")
+    from dualmode.decoding.endpoint import Endpointing
+    from dualmode.decoding.live import file_pieces, microphone_pieces, pcm_pieces
+    from dualmode.decoding.searcher import SearchConfig
+    from dualmode.recognizer import Recognizer
+
+    recognizer = Recognizer.from_pretrained(
+        args.model,
+        args.subnet,
+        args.chunk_ms,
+        args.left_ms,
+        args.right_ms,
+        second_pass=args.second_pass,
+        search=SearchConfig(beam_size=args.beam_size),
+        endpointing=Endpointing(silence_ms=args.silence_ms, max_utterance_ms=args.max_utterance_ms),
+        checkpoint=args.checkpoint,
+        force=args.force,
+    )
+    if args.microphone:
+        rate, pieces = args.rate, microphone_pieces(args.rate)
+    elif args.audio == "-":
+        rate, pieces = args.rate, pcm_pieces(sys.stdin.buffer, args.rate)
+    else:
+        rate, pieces = file_pieces(Path(args.audio))
+    printer = Printer(sys.stdout, args.words)
+    heard = 0
+    try:
+        for piece in pieces:
+            heard += len(piece)
+            for result in recognizer.accept_waveform(piece, rate):
+                printer.finished(result)
+            printer.partial(recognizer.partial().text, heard / rate)
+    except KeyboardInterrupt:
+        pass  # the way to end a microphone: what was heard is still to be said
+    printer.finished(recognizer.result())
+
+
+class Printer:
+    """Prints transcripts, on a terminal into one growing line."""
+
+    def __init__(self, out: TextIO, words: bool):
+        self._out, self._words, self._in_place, self._shown = out, words, out.isatty(), ""
+
+    def partial(self, text: str, seconds: float) -> None:
+        """Show the words so far, if they changed."""
+        if text == self._shown:
+            return
+        self._shown = text
+        if self._in_place:
+            self._print(f"\r{text[1 - shutil.get_terminal_size().columns :]}\x1b[K", end="")
+        else:
+            self._print(f"{seconds:.2f} s ... {text}")
+
+    def finished(self, result) -> None:
+        """Print an utterance that has ended."""
+        if self._in_place:
+            self._print("\r\x1b[K", end="")
+        self._shown = ""
+        first, second = result.first_pass, result.second_pass
+        times = f"{result.start_ms / 1000:.2f}-{result.end_ms / 1000:.2f} s"
+        if second is None:
+            self._print(f"{times}: {first.text}")
+        else:
+            self._print(f"{times}, first pass after {first.latency_ms:.0f} ms: {first.text}")
+            self._print(f"{times}, second pass after {second.latency_ms:.0f} ms: {second.text}")
+        for word in first.words if self._words else ():
+            self._print(f"  {word.text}: begins at {word.start_ms:.0f} ms, stable at {word.stable_ms:.0f} ms")
+
+    def _print(self, text: str, end: str = "\n") -> None:
+        print(text, end=end, file=self._out, flush=True)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,62 @@
+"""Put a trained recogniser, with all its sub-networks, into one folder to give away.
+
+Writes model.safetensors, config.yaml, tokens/, cmvn.json and README.md (the model card, with the table of results).
+Nothing in the folder runs code when it is opened, and no path of this machine is in it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import existing_dir, make_parser, run
+from dualmode.errors import UserError
+
+# What a model is built from; the rest of a training's configuration is about the training and its machine.
+KEPT = ("encoder_conf", "model_conf", "pruning_conf", "branch_conf", "seed")
+
+
+def get_parser():
+    parser = make_parser(__doc__, "pack")
+    parser.add_argument("model", type=existing_dir, metavar="MODEL_DIR", help="model folder of dualmode.bin.asr_train")
+    parser.add_argument("--checkpoint", help="file in it; by default the best one")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; must not exist")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    if args.out.exists():
+        raise UserError(f"{args.out} is there already: choose another --out, or remove it")
+    import shutil
+
+    import yaml
+    from safetensors.torch import save_file
+
+    from dualmode.checkpoint import PACKED
+    from dualmode.data.folder import atomic_folder
+    from dualmode.decoding.load import load_supernet
+    from dualmode.files import atomic_write, write_json
+    from dualmode.model_card import model_card
+
+    model, _, checkpoint, config = load_supernet(args.model, args.checkpoint)
+    page = args.model / "RESULTS.md"
+    results = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if f"/{checkpoint.name}`" not in results:  # measured with other weights, or not at all
+        results = None
+    norm = model.encoder.normalize
+    with atomic_folder(args.out) as folder:
+        tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+        save_file(tensors, folder / PACKED, metadata={"format": "dualmode-model-1"})
+        with atomic_write(folder / "config.yaml") as out:
+            yaml.safe_dump({key: config[key] for key in KEPT if key in config}, out, sort_keys=False)
+        shutil.copytree(args.model / "tokens", folder / "tokens")
+        write_json(folder / "cmvn.json", {"mean": norm.mean.tolist(), "std": norm.std.tolist()})
+        with atomic_write(folder / "README.md") as out:
+            card = model_card(args.out.name, model, config.get("seed"), checkpoint.name, results)
+            out.writelines(f"{line}\n" for line in card)
+        load_supernet(folder)  # what cannot be opened is not given away
+    size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
+    print(f"{args.out}: {size / 1e6:.1f} MB from {checkpoint}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,89 @@
+"""The utterances of a folder to decode: features of stage 1 (``feats.scp``), or audio files (``wav.scp``)."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dualmode.data.audio import AudioFault, read_audio, read_header
+from dualmode.data.fbank import FRAME_MS, SAMPLE_RATE, fbank
+from dualmode.data.kaldi_dir import iterate_wav_scp, read_table
+from dualmode.errors import UserError
+
+
+class Features(Mapping[str, np.ndarray]):
+    """Features (frames of 10 ms, bins) of each utterance of a feature folder, read when asked for.
+
+    Raises:
+        UserError: an archive cannot be read; its utterance is named.
+    """
+
+    def __init__(self, folder: Path):
+        import kaldiio
+
+        self._features = kaldiio.load_scp(str(folder / "feats.scp"))
+        lengths = folder / "utt2num_frames"
+        self._lengths = read_table(lengths) if lengths.is_file() else {}
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        try:
+            return self._features[key]
+        except (OSError, ValueError) as error:
+            raise UserError(f"the features of the utterance {key} cannot be read: {error}") from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._features)
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def frames(self, key: str) -> int:
+        """Return the length of an utterance in frames of 10 ms, if possible without reading it."""
+        return int(self._lengths[key]) if key in self._lengths else len(self[key])
+
+
+class Recordings(Mapping[str, np.ndarray]):
+    """The same for a Kaldi folder of 16 kHz mono files, whose features are computed when asked for.
+
+    Raises:
+        UserError: an audio file cannot be used; its utterance is named.
+    """
+
+    def __init__(self, folder: Path):
+        self._paths = dict(iterate_wav_scp(folder / "wav.scp"))
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        return fbank(self._read(read_audio, key))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def frames(self, key: str) -> int:
+        """Return the length of an utterance in frames of 10 ms, about."""
+        return self._read(read_header, key) * 1000 // (FRAME_MS * SAMPLE_RATE)
+
+    def _read(self, reader, key: str):
+        try:
+            return reader(self._paths[key], SAMPLE_RATE)
+        except AudioFault as fault:
+            raise UserError(f"the utterance {key} cannot be decoded: {fault}") from fault
+
+
+def open_inputs(folder: Path) -> Features | Recordings:
+    """Return the utterances of a folder.
+
+    Raises:
+        UserError: it holds neither feats.scp nor wav.scp, or nothing in it.
+    """
+    if (folder / "feats.scp").is_file():
+        utterances = Features(folder)
+    elif (folder / "wav.scp").is_file():
+        utterances = Recordings(folder)
+    else:
+        raise UserError(f"{folder} has neither feats.scp (features, dualmode.bin.make_fbank) nor wav.scp (audio files)")
+    if not utterances:
+        raise UserError(f"{folder} lists no utterances")
+    return utterances

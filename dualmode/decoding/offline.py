@@ -1,0 +1,39 @@
+"""Whole utterances, decoded in one batch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dualmode.asr.model import Recogniser
+from dualmode.decoding.search import Search
+from dualmode.decoding.searcher import Searcher
+from dualmode.supernet.subnet import Subnet
+
+
+def pad(utterances: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Stack features (frames, bins) of several utterances into (batch, frames, bins), with their lengths (batch,)."""
+    tensors = [torch.tensor(features) for features in utterances]  # a copy: archives are read-only
+    lengths = torch.tensor([len(features) for features in tensors])
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True), lengths
+
+
+@torch.inference_mode()
+def decode_offline(
+    model: Recogniser, utterances: Sequence[np.ndarray], subnet: Subnet, searcher: Searcher
+) -> list[Search]:
+    """Return the finished search of each utterance.
+
+    Args:
+        model: in evaluation mode.
+        utterances: features of each, (frames of 10 ms, bins).
+        subnet: which weights and context; chunks are run by the masked parallel pass.
+        searcher: greedy or beam.
+    """
+    encoded, frames = model.encoder(*pad(utterances), subnet)
+    inputs = searcher.inputs(encoded)
+    searches = [searcher.start() for _ in utterances]
+    for search, row, count in zip(searches, inputs, frames.tolist(), strict=True):
+        search.accept(row[:count])
+    return searches

@@ -1,0 +1,33 @@
+"""What decoding writes, in Kaldi's way: one line an utterance, beside each other in a folder for each rank.
+
+text                  utt go on               the best transcripts
+1best_recog/text      utt go on               the same
+1best_recog/token     utt g o <space> o n
+1best_recog/token_ms  utt 400 440 520 600 680 beginning of the 40 ms frame in which each token was put out
+1best_recog/score     utt -12.345678          natural logarithm, with language model and hotwords
+2best_recog/...       the second best, where there is one
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dualmode.data.kaldi_dir import write_table
+from dualmode.data.tokens import Tokenizer
+from dualmode.decoding.hypothesis import Hypothesis
+from dualmode.supernet.subnet import FRAME_MS
+
+
+def write_nbest(folder: Path, nbest: Mapping[str, Sequence[Hypothesis]], tokenizer: Tokenizer) -> None:
+    """Write the n-best list of each utterance; all files are sorted in C order."""
+    for rank in range(max(map(len, nbest.values()))):
+        ranked = {key: hypotheses[rank] for key, hypotheses in nbest.items() if rank < len(hypotheses)}
+        tables = {
+            "text": {key: tokenizer.decode(h.tokens) for key, h in ranked.items()},
+            "token": {key: " ".join(tokenizer.tokens[token] for token in h.tokens) for key, h in ranked.items()},
+            "token_ms": {key: " ".join(str(FRAME_MS * frame) for frame in h.frames) for key, h in ranked.items()},
+            "score": {key: f"{h.score:.6f}" for key, h in ranked.items()},
+        }
+        for name, table in tables.items():
+            write_table(folder / f"{rank + 1}best_recog" / name, table)
+        if rank == 0:
+            write_table(folder / "text", tables["text"])

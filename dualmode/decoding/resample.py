@@ -1,0 +1,55 @@
+"""Audio in the sample rate and scale of the features, from pieces as programs deliver them."""
+
+import sys
+
+import numpy as np
+import soxr
+
+from dualmode.data.audio import MAX_PEAK
+from dualmode.data.fbank import SAMPLE_RATE
+from dualmode.errors import UserError
+
+
+def to_float(samples: np.ndarray) -> np.ndarray:
+    """Return (samples,) float32 in [-1, 1]; 16-bit integers are scaled.
+
+    Raises:
+        UserError: another shape or type, NaN or infinite samples, or floats on the scale of integers.
+    """
+    samples = np.asarray(samples)
+    if samples.ndim != 1:
+        raise UserError(f"expected one channel of shape (samples,), got {samples.shape}")
+    if samples.dtype == np.int16:
+        return samples.astype(np.float32) / 32768
+    if samples.dtype.kind != "f":
+        raise UserError(f"expected float samples in -1 to 1 or 16-bit integers, got {samples.dtype}")
+    samples = samples.astype(np.float32)
+    if not np.isfinite(samples).all():
+        raise UserError("the audio has NaN or infinite samples")
+    if len(samples) and np.abs(samples).max() > MAX_PEAK:
+        raise UserError(f"the audio has samples up to {np.abs(samples).max():g}, expected the range -1 to 1")
+    return samples
+
+
+class Resampler:
+    """Brings one recording, piece by piece, to 16 kHz; the pieces change nothing.
+
+    Args:
+        rate: of the recording, Hz; any other than 16 kHz is announced on standard error.
+
+    Raises:
+        UserError: the rate is impossible.
+    """
+
+    def __init__(self, rate: int):
+        if not isinstance(rate, (int, np.integer)) or isinstance(rate, bool) or rate < 1:
+            raise UserError(f"the sample rate is {rate!r}: it must be a whole number of Hz, such as 16000")
+        self.rate = rate
+        self._stream = None
+        if rate != SAMPLE_RATE:
+            print(f"audio of {rate} Hz is resampled to {SAMPLE_RATE} Hz", file=sys.stderr)
+            self._stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
+
+    def accept(self, samples: np.ndarray, final: bool = False) -> np.ndarray:
+        """Return what is ready at 16 kHz (samples,) after more ``samples`` (samples,); ``final`` is the end."""
+        return samples if self._stream is None else self._stream.resample_chunk(samples, last=final)

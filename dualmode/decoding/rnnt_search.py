@@ -1,0 +1,174 @@
+"""RNN-T searches (Graves 2012) in step with the frames: greedy, and a beam whose hypotheses run in one batch.
+
+Within a frame every hypothesis puts out the blank, or a token and stays, up to ``max_per_frame`` tokens::
+
+    start of frame --blank--------------------------> end of frame
+          +--token--> ----blank----------------------> end of frame      those with the same tokens are summed
+                 +--token--> ...
+
+Of all of them the ``beam_size`` best stay after each step, so that a beam of one is the greedy search.  The frames are
+those of the encoder, (frames, d).
+"""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from dualmode.asr.ctc import BLANK
+from dualmode.asr.transducer.joiner import Joiner
+from dualmode.asr.transducer.predictor import Predictor, PredictorState
+from dualmode.decoding.hypothesis import log_add
+from dualmode.decoding.scorer import Sum
+from dualmode.decoding.search import BeamSearch, GreedySearch, best_first
+
+MAX_PER_FRAME = 3  # as in dualmode.asr.transducer.greedy
+AHEAD = 16  # frames that greedy search looks at in one call of the joiner: most are blank
+
+
+class RnntGreedy(GreedySearch):
+    """At every node the best token, until it is the blank.
+
+    Args:
+        predictor, joiner: of the recogniser.
+        max_per_frame: most tokens in a frame of 40 ms.
+    """
+
+    def __init__(self, predictor: Predictor, joiner: Joiner, max_per_frame: int = MAX_PER_FRAME):
+        super().__init__()
+        self.predictor, self.joiner, self.max_per_frame = predictor, joiner, max_per_frame
+        with torch.inference_mode():
+            self._output, self._state = predictor.start(1)
+
+    @torch.inference_mode()
+    def accept(self, inputs: Tensor) -> None:
+        start = in_frame = 0
+        while start < len(inputs):
+            scores = self.joiner(inputs[start : start + AHEAD], self._output).double().log_softmax(dim=-1)
+            if in_frame == self.max_per_frame:
+                scores[0, :BLANK] = scores[0, BLANK + 1 :] = -torch.inf
+            values, tokens = scores.max(dim=-1)
+            tokens = tokens.tolist()
+            blanks = next((index for index, token in enumerate(tokens) if token != BLANK), len(tokens))
+            self.score += float(values[:blanks].sum())
+            self.frame, start = self.frame + blanks, start + blanks
+            in_frame = 0 if blanks else in_frame
+            if blanks < len(tokens):
+                self._put(tokens[blanks], float(values[blanks]))
+                in_frame += 1
+
+    def _put(self, token: int, value: float) -> None:
+        self.score += value
+        self.settled.append(token)
+        self.settled_frames.append(self.frame)
+        last = torch.tensor([token], device=self._output.device)
+        self._output, self._state = self.predictor.step(last, self._state)
+
+
+@dataclass(frozen=True)
+class Path:
+    """A hypothesis after the settled tokens.
+
+    Attributes:
+        tokens, frames, state: see :class:`dualmode.decoding.search.Entry`.
+        log_prob: sum over its alignments.
+        added: by the scorer.
+        row: where the predictor's outputs and states hold it.
+    """
+
+    tokens: tuple[int, ...]
+    frames: tuple[int, ...]
+    log_prob: float
+    added: float
+    state: tuple
+    row: int
+
+    @property
+    def score(self) -> float:
+        return self.log_prob + self.added
+
+
+class RnntBeamSearch(BeamSearch):
+    """Beam search.
+
+    Args:
+        predictor, joiner: of the recogniser.
+        beam_size: hypotheses kept.
+        scorer: language model and hotwords.
+        max_per_frame: most tokens in a frame of 40 ms.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        joiner: Joiner,
+        beam_size: int = 1,
+        scorer: Sum | None = None,
+        max_per_frame: int = MAX_PER_FRAME,
+    ):
+        scorer = scorer or Sum()
+        super().__init__(beam_size, scorer, Path((), (), 0.0, 0.0, scorer.start(), 0))
+        self.predictor, self.joiner, self.max_per_frame = predictor, joiner, max_per_frame
+        with torch.inference_mode():
+            self._output, self._state = predictor.start(1)
+
+    @torch.inference_mode()
+    def accept(self, inputs: Tensor) -> None:
+        for frame in inputs:
+            self._step(frame)
+            self.frame += 1
+            self._settle()
+
+    def _step(self, frame: Tensor) -> None:
+        done: dict[tuple[int, ...], Path] = {}
+        active = self._beam
+        for step in range(self.max_per_frame + 1):
+            scores = self.joiner(frame, self._output[self._rows(active)]).double().log_softmax(dim=-1)
+            for path, blank in zip(active, scores[:, BLANK].tolist(), strict=True):
+                end(done, replace(path, log_prob=path.log_prob + blank))
+            longer = self._extend(active, scores) if step < self.max_per_frame else []
+            kept = best_first([*done.values(), *longer])[: self.beam_size]
+            finished = {id(path) for path in done.values()}
+            done = {path.tokens: path for path in kept if id(path) in finished}
+            active = self._predict([path for path in kept if id(path) not in finished])
+            if not active:
+                break
+        self._beam = list(best_first(done.values()))
+        rows = self._rows(self._beam)
+        self._output, self._state = self._output[rows], self._state.select(rows)
+        self._beam = [replace(path, row=row) for row, path in enumerate(self._beam)]
+
+    def _rows(self, paths: list[Path]) -> Tensor:
+        return torch.tensor([path.row for path in paths], device=self._output.device)
+
+    def _extend(self, active: list[Path], scores: Tensor) -> list[Path]:
+        count = min(scores.shape[1], 2 * self.beam_size + 8)
+        longer = []
+        for path, values, tokens in zip(active, *(x.tolist() for x in scores.topk(count, dim=-1)), strict=True):
+            for value, token in zip(values, tokens, strict=True):
+                if token != BLANK:
+                    added, state = self.scorer.step(path.state, token)
+                    tokens_now, frames = (*path.tokens, token), (*path.frames, self.frame)
+                    longer.append(Path(tokens_now, frames, path.log_prob + value, path.added + added, state, path.row))
+        return longer
+
+    def _predict(self, paths: list[Path]) -> list[Path]:
+        """Run the predictor on the last token of each path; return the paths with their new rows."""
+        if not paths:
+            return []
+        tokens = torch.tensor([path.tokens[-1] for path in paths], device=self._output.device)
+        output, state = self.predictor.step(tokens, self._state.select(self._rows(paths)))
+        first = len(self._output)
+        self._output, self._state = torch.cat([self._output, output]), join(self._state, state)
+        return [replace(path, row=first + index) for index, path in enumerate(paths)]
+
+
+def end(done: dict[tuple[int, ...], Path], path: Path) -> None:
+    """Add a path that ends the frame to the one with the same tokens; the earlier frames stay."""
+    old = done.get(path.tokens)
+    done[path.tokens] = path if old is None else replace(old, log_prob=log_add(old.log_prob, path.log_prob))
+
+
+def join(a: PredictorState, b: PredictorState) -> PredictorState:
+    """Return the rows of both states."""
+    return type(a)(*(torch.cat([getattr(a, field.name), getattr(b, field.name)]) for field in fields(a)))

@@ -1,0 +1,119 @@
+"""What all searches share: they hear one utterance piece by piece, and know at any time which tokens are settled.
+
+    tokens      t h e _ c a t _ s | a        |: every hypothesis begins with what is left of it
+                      settled     | open
+
+Settling happens after each frame, so the pieces in which an utterance comes change nothing.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from dualmode.decoding.hypothesis import Hypothesis, common_prefix
+from dualmode.decoding.scorer import Sum
+
+MAX_OPEN = 100  # open tokens, beyond which the best hypothesis decides about the first one: memory stays bounded
+
+
+class Search:
+    """The search of one utterance.
+
+    Attributes:
+        frame: encoder frames of 40 ms heard so far.
+        settled, settled_frames: tokens that cannot change any more, and the frame of each.
+    """
+
+    def __init__(self):
+        self.frame = 0
+        self.settled: list[int] = []
+        self.settled_frames: list[int] = []
+
+    def accept(self, inputs: Tensor) -> None:
+        """Hear more frames (frames, n), of any number; see :class:`dualmode.decoding.searcher.Searcher`."""
+        raise NotImplementedError
+
+    def best(self, count: int = 1, final: bool = False) -> list[Hypothesis]:
+        """Return the n-best list, best first; ``final`` adds what the scorer adds at the end of the utterance."""
+        raise NotImplementedError
+
+    def take(self) -> tuple[list[int], list[int]]:
+        """Return the settled tokens and their frames and forget them: later hypotheses begin after them.
+
+        So an endless stream needs no endless memory.
+        """
+        taken = self.settled, self.settled_frames
+        self.settled, self.settled_frames = [], []
+        return taken
+
+
+class GreedySearch(Search):
+    """A search with one hypothesis, in which every token is settled at once.
+
+    Attributes:
+        score: logarithm of the probability of the one alignment that it follows.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.score = 0.0
+
+    def best(self, count: int = 1, final: bool = False) -> list[Hypothesis]:
+        return [Hypothesis(tuple(self.settled), tuple(self.settled_frames), self.score)]
+
+
+class Entry(Protocol):
+    """A hypothesis in a beam: a frozen dataclass with at least this.
+
+    Attributes:
+        tokens, frames: see :class:`Hypothesis`; the open ones.
+        score: as of the open and the settled ones together.
+        state: of the scorer.
+    """
+
+    tokens: tuple[int, ...]
+    frames: tuple[int, ...]
+    state: Hashable
+
+    @property
+    def score(self) -> float: ...
+
+
+class BeamSearch(Search):
+    """A search with several hypotheses.
+
+    Args:
+        beam_size: hypotheses kept after each frame.
+        scorer: language model and hotwords.
+        first: the hypothesis without tokens.
+    """
+
+    def __init__(self, beam_size: int, scorer: Sum, first: Entry):
+        super().__init__()
+        self.beam_size, self.scorer = beam_size, scorer
+        self._beam: list[Any] = [first]
+
+    def best(self, count: int = 1, final: bool = False) -> list[Hypothesis]:
+        scored = [(e.score + (self.scorer.finish(e.state) if final else 0.0), e.tokens, e.frames) for e in self._beam]
+        scored.sort(key=lambda entry: (-entry[0], entry[1]))
+        tokens, frames = tuple(self.settled), tuple(self.settled_frames)
+        return [Hypothesis(tokens + t, frames + f, score) for score, t, f in scored[:count]]
+
+    def _settle(self) -> None:
+        """Move the tokens that the whole beam begins with to the settled ones."""
+        while True:
+            if count := common_prefix([entry.tokens for entry in self._beam]):
+                self.settled += self._beam[0].tokens[:count]
+                self.settled_frames += self._beam[0].frames[:count]
+                self._beam = [replace(e, tokens=e.tokens[count:], frames=e.frames[count:]) for e in self._beam]
+            if max(len(entry.tokens) for entry in self._beam) <= MAX_OPEN:
+                return
+            first = self._beam[0].tokens[:1]
+            self._beam = [entry for entry in self._beam if entry.tokens[:1] == first]
+
+
+def best_first(entries: Iterable[Entry]) -> Sequence[Entry]:
+    """Return the entries by score; equal scores by tokens, so that results are reproducible."""
+    return sorted(entries, key=lambda entry: (-entry.score, entry.tokens))

@@ -1,0 +1,114 @@
+"""The search that a decoding YAML asks for."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from dualmode.asr.model import Recogniser
+from dualmode.data.tokens import Tokenizer
+from dualmode.decoding.arpa import read_arpa
+from dualmode.decoding.ctc_search import CtcBeamSearch, CtcGreedy
+from dualmode.decoding.fusion import WordFusion
+from dualmode.decoding.hotwords import Hotwords
+from dualmode.decoding.rnnt_search import RnntBeamSearch, RnntGreedy
+from dualmode.decoding.scorer import Sum
+from dualmode.decoding.search import Search
+from dualmode.errors import UserError
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How to search.
+
+    Args:
+        beam_size: hypotheses kept; 1 is the greedy search, which for CTC is the best path.
+        nbest: hypotheses put out.
+        lm, lm_weight: ARPA file of an n-gram of words, and its weight.
+        hotwords, hotword_boost: phrases, and what each of their tokens adds to the score (natural logarithm).
+
+    Raises:
+        UserError: a value is impossible, or has no effect with this beam.
+    """
+
+    beam_size: int = 1
+    nbest: int = 1
+    lm: str | None = None
+    lm_weight: float = 0.3
+    hotwords: Sequence[str] = ()
+    hotword_boost: float = 1.5
+
+    def __post_init__(self):
+        for key in ("beam_size", "nbest"):
+            value = getattr(self, key)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise UserError(f"{key} is {value!r}: it must be a whole number of at least 1")
+        for key in ("lm_weight", "hotword_boost"):
+            value = getattr(self, key)
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
+                raise UserError(f"{key} is {value!r}: it must be a number of at least 0")
+        if self.lm is not None and not isinstance(self.lm, str):
+            raise UserError(f"lm is {self.lm!r}: it must be the path of an ARPA file")
+        phrases = self.hotwords
+        if not isinstance(phrases, (list, tuple)) or not all(isinstance(p, str) and p.split() for p in phrases):
+            raise UserError(f"hotwords is {phrases!r}: it must be a list of phrases")
+        if self.nbest > self.beam_size:
+            raise UserError(f"nbest is {self.nbest}: it must not exceed beam_size, which is {self.beam_size}")
+        if self.beam_size == 1 and (self.lm or self.hotwords):
+            raise UserError("beam_size is 1, the greedy search: lm and hotwords need a larger one, such as 8")
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """Makes the search of an utterance, and what it hears.
+
+    Args:
+        inputs: maps encoder frames (..., d) to the search's inputs (..., n).
+        start: returns the search of a new utterance.
+    """
+
+    inputs: Callable[[Tensor], Tensor]
+    start: Callable[[], Search]
+
+
+def make_searcher(model: Recogniser, tokenizer: Tokenizer, config: SearchConfig) -> Searcher:
+    """Return what ``config`` asks for; the language model is read once, here.
+
+    Raises:
+        UserError: the language model cannot be read, or a hotword has characters without a token.
+    """
+    if config.beam_size == 1:
+        return greedy_searcher(model)
+    scorer, beam_size = make_scorer(tokenizer, config), config.beam_size
+    if model.kind == "rnnt":
+        return Searcher(
+            lambda encoded: encoded, lambda: RnntBeamSearch(model.predictor, model.joiner, beam_size, scorer)
+        )
+    return Searcher(model.posteriors, lambda: CtcBeamSearch(beam_size, scorer))
+
+
+def greedy_searcher(model: Recogniser) -> Searcher:
+    """Return the greedy search of ``model``."""
+    if model.kind == "rnnt":
+        return Searcher(as_it_is, lambda: RnntGreedy(model.predictor, model.joiner))
+    return Searcher(model.posteriors, CtcGreedy)
+
+
+def as_it_is(encoded: Tensor) -> Tensor:
+    """Return what an RNN-T's search hears: the encoder frames."""
+    return encoded
+
+
+def make_scorer(tokenizer: Tokenizer, config: SearchConfig) -> Sum:
+    """Return what language model and hotwords add; see :func:`make_searcher`."""
+    scorers = []
+    if config.lm:
+        scorers.append(WordFusion(read_arpa(Path(config.lm)), tokenizer.tokens, tokenizer.kind, config.lm_weight))
+    for phrase in config.hotwords:
+        if missing := tokenizer.unseen(phrase):
+            raise UserError(f"the hotword {phrase!r} has what the token list does not cover: {missing[0]!r}")
+    if config.hotwords:
+        scorers.append(Hotwords([tokenizer.encode(phrase) for phrase in config.hotwords], config.hotword_boost))
+    return Sum(scorers)

@@ -1,0 +1,94 @@
+"""From tokens to words with their times."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dualmode.data.tokens import SPACE, WORD_START, Tokenizer
+from dualmode.supernet.subnet import FRAME_MS
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a transcript.
+
+    Attributes:
+        text: as written.
+        start_ms: beginning of the 40 ms frame in which its first token was put out, from the audio's beginning on.
+        stable_ms: how much audio had been heard when the word could not change any more; None while it still can.
+    """
+
+    text: str
+    start_ms: float
+    stable_ms: float | None = None
+
+
+def word_spans(tokens: Sequence[str], kind: str) -> list[tuple[int, int]]:
+    """Return the (first, last + 1) tokens of each word.
+
+    Args:
+        tokens: as text.
+        kind: "char", "word" or "bpe"; see :mod:`dualmode.data.tokens`.
+
+    >>> word_spans(["g", "o", "<space>", "o", "n"], "char"), word_spans(["▁go", "▁o", "n"], "bpe")
+    ([(0, 2), (3, 5)], [(0, 1), (1, 3)])
+    """
+    if kind == "word":
+        return [(index, index + 1) for index in range(len(tokens))]
+    starts = [0] + [index for index, token in enumerate(tokens) if token.startswith(_mark(kind))]
+    spans = []
+    for first, last in zip(starts, [*starts[1:], len(tokens)], strict=True):
+        first += kind == "char" and first < last and tokens[first] == SPACE
+        if any(token != _mark(kind) for token in tokens[first:last]):
+            spans.append((first, last))
+    return spans
+
+
+def _mark(kind: str) -> str:
+    return SPACE if kind == "char" else WORD_START
+
+
+def closed_tokens(tokens: Sequence[str], kind: str) -> int:
+    """Return how many of the first ``tokens`` make up words to which nothing can be added.
+
+    >>> closed_tokens(["g", "o", "<space>", "o"], "char"), closed_tokens(["▁go", "▁o"], "bpe")
+    (2, 1)
+    """
+    if kind == "word":
+        return len(tokens)
+    return max((index for index, token in enumerate(tokens) if token.startswith(_mark(kind))), default=0)
+
+
+class StableWords:
+    """Collects the words of one utterance while it is searched; what cannot change any more is kept as words.
+
+    Args:
+        tokenizer: of the vocabulary.
+        start_ms: where in the audio the utterance begins.
+
+    Attributes:
+        words: the stable ones.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, start_ms: float = 0.0):
+        self.tokenizer, self.start_ms = tokenizer, start_ms
+        self.words: list[Word] = []
+        self._tokens: list[int] = []  # settled, but of a word that may grow
+        self._frames: list[int] = []
+
+    def settle(self, tokens: Sequence[int], frames: Sequence[int], heard_ms: float) -> None:
+        """Add tokens that cannot change any more, and the encoder frame of each."""
+        self._tokens += tokens
+        self._frames += frames
+        count = closed_tokens([self.tokenizer.tokens[token] for token in self._tokens], self.tokenizer.kind)
+        self.words += self._words(self._tokens[:count], self._frames[:count], heard_ms)
+        del self._tokens[:count], self._frames[:count]
+
+    def all_words(self, tokens: Sequence[int], frames: Sequence[int], stable_ms: float | None = None) -> list[Word]:
+        """Return the stable words and those of a hypothesis's open tokens; these are stable since ``stable_ms``."""
+        return self.words + self._words([*self._tokens, *tokens], [*self._frames, *frames], stable_ms)
+
+    def _words(self, tokens: Sequence[int], frames: Sequence[int], stable_ms: float | None) -> list[Word]:
+        spans = word_spans([self.tokenizer.tokens[token] for token in tokens], self.tokenizer.kind)
+        return [
+            Word(self.tokenizer.decode(tokens[a:b]), self.start_ms + FRAME_MS * frames[a], stable_ms) for a, b in spans
+        ]

@@ -1,0 +1,63 @@
+"""The README of a model that is given away: what it is, how it is run, what was measured."""
+
+from collections.abc import Iterator
+
+from dualmode.asr.model import Recogniser
+from dualmode.supernet.storage import kept_parameters
+from dualmode.supernet.subnet import Subnet
+
+NOT_RUN = "not run with these weights: stages 5 and 6 of the recipe measure error rates before a model is packed"
+
+
+def model_card(name: str, model: Recogniser, seed: object, checkpoint: str, results: str | None) -> Iterator[str]:
+    """Yield the lines of the README.
+
+    Args:
+        name: of the model.
+        model: the supernet.
+        seed: of its training.
+        checkpoint: file name of the weights in the training's folder.
+        results: the RESULTS.md of the same weights; None if there is none.
+    """
+    encoder = model.encoder.config
+    kind = "RNN-T" if model.kind == "rnnt" else "CTC"
+    yield f"# {name}"
+    yield ""
+    yield (
+        f"A supernet for speech recognition ({kind}): one set of weights, trained once, run as any of these "
+        "sub-networks. It hears 16 kHz audio as 80 log-mel filter banks of 25 ms every 10 ms."
+    )
+    yield from ("", "| weights | context | parameters |", "| :-- | :-- | --: |")
+    for subnet in [Subnet()] + [Subnet(s, context) for s in encoder.sparsities for context in encoder.contexts]:
+        weights, _, context = str(subnet).partition(", ")
+        yield f"| {weights} | {context} | {kept_parameters(model, encoder.level(subnet.sparsity)) / 1e6:.2f} M |"
+    yield from ("", "## Use", "")
+    yield "Nothing in this folder runs code when it is opened. With the package `dualmode`:"
+    yield from ("", "```python", "from pathlib import Path", "", "from dualmode.decoding.load import load_recogniser")
+    yield from ("from dualmode.supernet.subnet import Context, Subnet", "")
+    sparse = encoder.default_subnet()
+    chunk = f"Context.from_ms({sparse.context.chunk_ms:g}, {sparse.context.left_ms:g}, {sparse.context.right_ms:g})"
+    yield f'recogniser = load_recogniser(Path("{name}"), Subnet({sparse.sparsity:g}, {chunk}))'
+    yield from ("```", "", "or as `--model` of any command, such as `python -m dualmode.bin.asr_inference`.", "")
+    yield from ("| file | what |", "| :-- | :-- |")
+    yield "| `model.safetensors` | weights, masks, mean and standard deviation of the features |"
+    yield "| `config.yaml` | sizes, sub-networks, settings of the losses |"
+    yield "| `tokens/` | the vocabulary |"
+    yield "| `cmvn.json` | mean and standard deviation of each filter bank, for other runtimes |"
+    yield from ("", "## Results", "")
+    yield from results_head(results) if results is not None else [NOT_RUN + "."]
+    yield from ("", "## Training", "", f"Seed {seed}; weights of `{checkpoint}`; settings in `config.yaml`.")
+
+
+def results_head(page: str) -> Iterator[str]:
+    """Yield what a RESULTS.md says up to its figures and details: remarks, table, legend.
+
+    >>> list(results_head("# mini\\n\\n> synthetic\\n\\n| set |\\n\\nLegend.\\n\\n![x](x)\\n"))
+    ['> synthetic', '', '| set |', '', 'Legend.']
+    """
+    lines = []
+    for line in page.splitlines()[1:]:
+        if line.startswith(("## ", "![")):
+            break
+        lines.append(line)
+    yield from "\n".join(lines).strip().split("\n")

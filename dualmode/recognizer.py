@@ -1,0 +1,272 @@
+"""Recognition of audio that arrives piece by piece, with one sub-network, or with two in two passes.
+
+audio    |--chunk--|--chunk--|--chunk--|-silence-|                     second pass
+sparse     "zero"    "zero o"  "zero one" ...  first_pass              off: it ends here
+dense                                          `---- whole utterance --> second_pass
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dualmode.asr.model import Recogniser
+from dualmode.data.fbank import BINS, SAMPLE_RATE, OnlineFbank
+from dualmode.data.tokens import Tokenizer
+from dualmode.decoding.endpoint import Endpoint, Endpointing
+from dualmode.decoding.load import check_trained, choose_subnet, encoder_config, load_recogniser, load_supernet
+from dualmode.decoding.offline import decode_offline
+from dualmode.decoding.resample import Resampler, to_float
+from dualmode.decoding.searcher import SearchConfig, make_searcher
+from dualmode.decoding.standalone import is_standalone
+from dualmode.decoding.utterance import StreamedUtterance
+from dualmode.decoding.words import StableWords, Word
+from dualmode.encoder.frames import EXTRA, FACTOR
+from dualmode.errors import UserError
+from dualmode.supernet.subnet import DENSE, FRAME_MS, Subnet
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What one sub-network understood.
+
+    Attributes:
+        words: with times in ms from the audio's beginning on.
+        subnet: which one.
+        latency_ms: measured time from the arrival of the utterance's last audio until this transcript was there; 0 for
+            partial ones.  What it waits for audio is ``subnet.context.latency_ms`` more, at most.
+    """
+
+    words: tuple[Word, ...]
+    subnet: Subnet
+    latency_ms: float = 0.0
+
+    @property
+    def text(self) -> str:
+        return " ".join(word.text for word in self.words)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished utterance.
+
+    Attributes:
+        start_ms, end_ms: where it is in the audio.
+        first_pass: of the sub-network that the recogniser was opened with.
+        second_pass: of the dense one over the whole utterance; None unless asked for.
+        endpoint: why it ended; None where the audio did.
+    """
+
+    start_ms: float
+    end_ms: float
+    first_pass: Transcript
+    second_pass: Transcript | None = None
+    endpoint: Endpoint | None = None
+
+    @property
+    def best(self) -> Transcript:
+        """The second pass where there is one, else the first."""
+        return self.second_pass or self.first_pass
+
+    @property
+    def text(self) -> str:
+        return self.best.text
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        return self.best.words
+
+
+class Recognizer:
+    """Recognises audio piece by piece.
+
+    >>> recognizer = Recognizer.from_pretrained("exp/asr_base", subnet="sparse")    # doctest: +SKIP
+    >>> for piece in pieces_of_samples:                                             # doctest: +SKIP
+    ...     recognizer.accept_waveform(piece, 16000)
+    ...     print(recognizer.partial().text)
+    >>> recognizer.result().text                                                    # doctest: +SKIP
+
+    A sub-network of full context has no partial results.  Without endpointing all audio up to :meth:`result` is one
+    utterance; its transcript grows, and so does the memory of a second pass or a full context (32 kB a second).
+
+    Args:
+        model: in evaluation mode.
+        tokenizer: of its vocabulary.
+        subnet: which weights and context.
+        second_pass: whether the dense sub-network recognises each finished utterance once more.
+        search: how to search, in both passes.
+        endpointing: where utterances end; None is only at :meth:`result`.
+        run_as: how ``model`` is run to be ``subnet``: at sparsity 0 where its masks are multiplied in already.
+
+    Raises:
+        UserError: the search does not fit the model; second pass or endpointing without chunks.
+    """
+
+    def __init__(
+        self,
+        model: Recogniser,
+        tokenizer: Tokenizer,
+        subnet: Subnet,
+        second_pass: bool = False,
+        search: SearchConfig | None = None,
+        endpointing: Endpointing | None = None,
+        run_as: Subnet | None = None,
+    ):
+        self.streaming = subnet.context.chunk is not None
+        if not self.streaming and (second_pass or endpointing):
+            what = "a second pass" if second_pass else "endpointing"
+            raise UserError(f"{what} needs a streaming first pass; this sub-network has the {subnet.context}")
+        self.model, self.tokenizer, self.subnet = model, tokenizer, subnet
+        self.second_pass, self.endpointing = second_pass, endpointing
+        self._searcher = make_searcher(model, tokenizer, search or SearchConfig())
+        self._keeps_features = second_pass or endpointing is not None or not self.streaming
+        self._run_as = run_as or subnet
+        self._begin_audio()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | os.PathLike,
+        subnet: str = "sparse",
+        chunk_ms: float | None = None,
+        left_ms: float | None = None,
+        right_ms: float | None = None,
+        second_pass: bool = False,
+        search: SearchConfig | None = None,
+        endpointing: Endpointing | None = None,
+        checkpoint: str | None = None,
+        force: bool = False,
+    ) -> "Recognizer":
+        """Open a model folder of dualmode.bin.asr_train.
+
+        A second pass keeps one set of weights for both passes, and multiplies the mask in for each chunk.
+
+        Args:
+            folder, checkpoint: see :func:`dualmode.decoding.load.load_supernet`.
+            subnet, chunk_ms, left_ms, right_ms: see :func:`dualmode.decoding.load.choose_subnet`.
+            second_pass, search, endpointing: see :class:`Recognizer`.
+            force: also run a sub-network that was not trained.
+
+        Raises:
+            UserError: something is missing, damaged or impossible.
+        """
+        folder = Path(folder)
+        chosen = choose_subnet(encoder_config(folder), subnet, chunk_ms, left_ms, right_ms)
+        if not second_pass:
+            loaded = load_recogniser(folder, chosen, checkpoint, force)
+            run_as = Subnet(0.0, chosen.context)
+            return cls(loaded.model, loaded.tokenizer, chosen, False, search, endpointing, run_as)
+        if is_standalone(folder):
+            raise UserError(f"{folder} holds one sub-network alone: a second pass needs the folder of the supernet")
+        model, tokenizer, _, _ = load_supernet(folder, checkpoint)
+        if not force:
+            check_trained(model, chosen)
+        return cls(model, tokenizer, chosen, True, search, endpointing)
+
+    def accept_waveform(self, samples: np.ndarray, rate: int) -> list[Result]:
+        """Hear more audio; return the utterances that ended in it, those without words left out.
+
+        Args:
+            samples: (samples,), any number of them: floats in [-1, 1] or 16-bit integers.
+            rate: Hz; what is not 16 kHz is resampled, which is said once on standard error.
+
+        Raises:
+            UserError: the samples or the rate are impossible, or the rate changes within the audio.
+        """
+        arrived = time.perf_counter()
+        samples = to_float(samples)
+        if self._resampler is None:
+            self._resampler = Resampler(rate)
+        if self._resampler.rate != rate:
+            raise UserError(f"the sample rate changes from {self._resampler.rate} to {rate} Hz: call result() before")
+        ended = []
+        for piece in self._pieces(self._resampler.accept(samples)):
+            self._hear(piece)
+            if endpoint := self._endpoint():
+                result = self._finish(self._start_ms + FRAME_MS * self._utterance.frames, arrived, endpoint)
+                ended += [result] if result.words or result.first_pass.words else []
+                self._next_utterance(endpoint)
+        return ended
+
+    def partial(self) -> Transcript:
+        """Return what is understood so far of the utterance that has not ended."""
+        return Transcript(self._utterance.partial() if self.streaming else (), self.subnet)
+
+    def result(self) -> Result:
+        """End the audio; return its last utterance, also one without words.  What is heard next is new audio."""
+        arrived = time.perf_counter()
+        rest = self._resampler.accept(np.zeros(0, np.float32), final=True) if self._resampler else np.zeros(0)
+        for piece in self._pieces(rest, final=True):
+            self._hear(piece)
+        if self.streaming:
+            self._utterance.accept(None, final=True)
+        result = self._finish(1000 * self._samples / SAMPLE_RATE, arrived, None)
+        self._begin_audio()
+        return result
+
+    def _begin_audio(self) -> None:
+        self._resampler: Resampler | None = None
+        self._fbank, self._samples = OnlineFbank(), 0
+        self._begin_utterance(0.0)
+
+    def _begin_utterance(self, start_ms: float) -> None:
+        self._start_ms = start_ms
+        self._features: list[np.ndarray] = []
+        self._utterance = None
+        if self.streaming:
+            self._utterance = StreamedUtterance(self.model, self._run_as, self._searcher, self.tokenizer, start_ms)
+
+    def _pieces(self, samples: np.ndarray, final: bool = False) -> Iterator[np.ndarray]:
+        """Yield the features that became ready, of a chunk's length at most, so that no chunk's endpoint is missed."""
+        self._samples += len(samples)
+        self._fbank.accept_waveform(samples)
+        if final:
+            self._fbank.input_finished()
+        features = self._fbank.take()
+        step = FACTOR * self.subnet.context.chunk if self.streaming else max(len(features), 1)
+        for start in range(0, len(features), step):
+            yield features[start : start + step]
+
+    def _hear(self, features: np.ndarray) -> None:
+        if self._keeps_features:
+            self._features.append(features)
+        if self.streaming:
+            self._utterance.accept(features)
+
+    def _endpoint(self) -> Endpoint | None:
+        if self.endpointing is None:
+            return None
+        return self.endpointing.check(FRAME_MS * self._utterance.frames, self._utterance.last_token_ms)
+
+    def _next_utterance(self, endpoint: Endpoint) -> None:
+        """Begin where the last one ended; where nothing was said, a little earlier: a word may just have begun."""
+        frames = self._utterance.frames
+        if endpoint is Endpoint.NOTHING_SAID:
+            frames -= min(self.subnet.context.chunk, frames // 2)
+        rest = np.concatenate(self._features)[FACTOR * frames :]
+        self._begin_utterance(self._start_ms + FRAME_MS * frames)
+        self._hear(rest)
+
+    def _finish(self, end_ms: float, arrived: float, endpoint: Endpoint | None) -> Result:
+        if self.streaming:
+            words = self._utterance.words(end_ms)
+        else:
+            words = self._decode_whole(self._run_as, end_ms)
+        first = Transcript(words, self.subnet, 1000 * (time.perf_counter() - arrived))
+        second = None
+        if self.second_pass:
+            words = self._decode_whole(DENSE, end_ms)
+            second = Transcript(words, DENSE, 1000 * (time.perf_counter() - arrived))
+        return Result(self._start_ms, end_ms, first, second, endpoint)
+
+    def _decode_whole(self, subnet: Subnet, end_ms: float) -> tuple[Word, ...]:
+        """Return the words of the utterance's features up to ``end_ms``, all of it heard at once."""
+        features = np.concatenate([np.zeros((0, BINS), np.float32), *self._features])
+        if self.streaming:  # an endpoint lies between two frames, and more than those is known
+            features = features[: FACTOR * self._utterance.frames + EXTRA]
+        [search] = decode_offline(self.model, [features], subnet, self._searcher)
+        best = search.best(final=True)[0]
+        return tuple(StableWords(self.tokenizer, self._start_ms).all_words(best.tokens, best.frames, end_ms))

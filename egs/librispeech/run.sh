@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# The whole recipe on LibriSpeech; see --help.
+# shellcheck disable=SC2154  # options set variables
+
+# shellcheck source=egs/common/recipe.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../common/recipe.sh"
+
+about="The whole recipe on LibriSpeech, 960 h of read English, and on unlabelled speech as well if you have some (parts of \
+Libri-light, or of LibriSpeech without their transcripts). Sizes are under conf/tuning: small, base and large; conf/tiny is \
+there to see in minutes whether everything runs. Features take 115 MB an hour and speed: 331 GB for 960 h at three speeds."
+title="librispeech"
+notes=()
+validation=() # headers only; making the features decodes everything, and lists what cannot be decoded
+config_suffix=_base
+token_type=bpe vocab_size=1000 speeds=0.9,1.0,1.1
+needed_gb=2 # beside archives and features, whose commands look at the disk themselves
+places=(librispeech-dir mirror)
+
+# Utterances of each part that is decoded; fewer are no LibriSpeech.
+declare -A part_utterances=([dev-clean]=2703 [dev-other]=2864 [test-clean]=2620 [test-other]=2939)
+
+own_options() {
+  option librispeech-dir DIR "" "folder that holds the parts, or its parent, relative to yours (default: the parts asked \
+for are downloaded from OpenSLR)"
+  option mirror URL https://www.openslr.org/resources/12 "where the parts are downloaded from"
+  option train-parts PARTS "" "separated by spaces (default: train-clean-100, train-clean-360 and train-other-500, or those \
+of them that --librispeech-dir holds); parts without transcripts are for pre-training only"
+  option valid-parts PARTS "" "to choose the best epoch by (default: dev-clean and dev-other, or ...)"
+  option test-parts PARTS "" "to decode (default: test-clean and test-other, or ...)"
+  option unlabelled-parts PARTS "" "more speech for pre-training, without its transcripts if it has any; a part with a \
+slash is a folder of its own, such as /data/librilight/small, cut to at most 40 s (Libri-light has cut_by_vad.py for that)"
+}
+
+# parts_there ROLE PART...: prints the parts that are there, or all of them if they are to be downloaded.
+parts_there() {
+  local role=$1 part there=()
+  shift
+  for part in "$@"; do [[ -n $librispeech_dir && ! -d $librispeech_dir/$part ]] || there+=("$part"); done
+  ((${#there[@]})) || die "$librispeech_dir holds none of $*: name its parts with --$role-parts"
+  echo "${there[*]}"
+}
+
+# check_parts ROLE PART...: stops if a part is not there.
+check_parts() {
+  local role=$1 part
+  shift
+  for part in "$@"; do
+    [[ $part == /* ]] || part=${librispeech_dir:+$librispeech_dir/$part}
+    [[ -z $part || -d $part ]] || die "there is no folder $part (--$role-parts)"
+  done
+}
+
+own_checks() {
+  local i train valid test
+  if [[ -n $librispeech_dir ]]; then
+    [[ $librispeech_dir == /* ]] || librispeech_dir=$caller_dir/$librispeech_dir
+    [[ ! -d $librispeech_dir/LibriSpeech ]] || librispeech_dir+=/LibriSpeech
+    [[ -d $librispeech_dir ]] || die "there is no folder $librispeech_dir (--librispeech-dir)"
+  fi
+  train_parts=${train_parts:-$(parts_there train train-clean-100 train-clean-360 train-other-500)}
+  valid_parts=${valid_parts:-$(parts_there valid dev-clean dev-other)}
+  test_parts=${test_parts:-$(parts_there test test-clean test-other)}
+  read -ra train <<<"$train_parts"
+  read -ra valid <<<"$valid_parts"
+  read -ra test <<<"$test_parts"
+  read -ra unlabelled <<<"$unlabelled_parts"
+  for i in "${!unlabelled[@]}"; do
+    [[ ${unlabelled[i]} != */* || ${unlabelled[i]} == /* ]] || unlabelled[i]=$caller_dir/${unlabelled[i]}
+    unlabelled[i]=${unlabelled[i]%/}
+  done
+  check_parts train "${train[@]}"
+  check_parts valid "${valid[@]}"
+  check_parts test "${test[@]}"
+  check_parts unlabelled "${unlabelled[@]}"
+  test_sets=("${test[@]//-/_}")
+  pool_sets=("${train[@]}" "${unlabelled[@]##*/}")
+  pool_sets=("${pool_sets[@]//-/_}")
+}
+
+prepare_data() {
+  local words
+  read -ra words <<<"--train-parts $train_parts --valid-parts $valid_parts --test-parts $test_parts"
+  ((${#unlabelled[@]} == 0)) || words+=(--unlabelled-parts "${unlabelled[@]}")
+  prepare_command=(python local/prepare.py --out "${work_dir:-.}" "${words[@]}" --mirror "$mirror"
+    ${librispeech_dir:+--librispeech-dir "$librispeech_dir"})
+}
+
+own_notes() {
+  local part there
+  for part in $test_parts; do
+    there=$(wc -l <"$data/${part//-/_}/utt2spk")
+    if [[ " $train_parts " == *" $part "* ]]; then
+      notes+=("PLUMBING CHECK: $part was trained on; its figures say nothing about accuracy.")
+    elif ((there < ${part_utterances[$part]:-0})); then
+      notes+=("PLUMBING CHECK: $part has $there of its ${part_utterances[$part]} utterances; this is no LibriSpeech result.")
+    fi
+  done
+}
+
+recipe "$@"

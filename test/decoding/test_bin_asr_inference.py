@@ -1,0 +1,92 @@
+"""asr_inference from features and from audio."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from dualmode.bin.asr_inference import main
+from dualmode.bin.make_fbank import main as make_fbank
+from dualmode.data.kaldi_dir import read_table, write_kaldi_dir
+from dualmode.errors import UserError
+
+STREAMING = "sparsity: 0.7\nchunk_ms: 160\nleft_ms: 320\n"
+
+
+def write_wav(path: Path, samples: np.ndarray) -> Path:
+    soundfile.write(path, samples, 16000, subtype="PCM_16")
+    return path
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    """Four recordings: noise of two lengths, silence, and noise that is clipped."""
+    folder = tmp_path_factory.mktemp("data")
+    noise = np.random.default_rng(0).standard_normal(16000)
+    signals = {"a": 0.1 * noise, "b": 0.1 * noise[:7000], "clipped": (9 * noise).clip(-1, 1), "silent": np.zeros(9000)}
+    paths = {name: write_wav(folder / f"{name}.wav", samples) for name, samples in signals.items()}
+    write_kaldi_dir(folder / "test", paths, dict.fromkeys(paths, "s"))
+    return folder / "test"
+
+
+def decode(model_dir, data, out, settings=STREAMING) -> Path:
+    out.mkdir(exist_ok=True)
+    (out / "decode_x.yaml").write_text(settings)
+    options = ["--config", out / "decode_x.yaml", "--model", model_dir, "--data", data, "--out", out]
+    main([*map(str, options)])
+    return out
+
+
+def test_features_and_audio_give_the_same(model_dir, data, tmp_path):
+    make_fbank(["--data", str(data), "--out", str(tmp_path / "dump")])
+    from_audio = decode(model_dir, data, tmp_path / "a")
+    from_features = decode(model_dir, tmp_path / "dump", tmp_path / "b")
+    for name in ("text", "1best_recog/score", "1best_recog/token_ms"):
+        assert (from_audio / name).read_text() == (from_features / name).read_text()
+    assert list(read_table(from_audio / "text")) == ["a", "b", "clipped", "silent"]
+    meta = json.loads((from_audio / "decode.json").read_text())
+    assert (meta["utterances"], meta["beam_size"], meta["audio_s"]) == (4, 1, pytest.approx(3.0, abs=0.05))
+
+
+@pytest.mark.parametrize("settings", [STREAMING, ""])
+def test_nbest_lists_are_sorted_reproducible_and_the_same_in_batches(model_dir, data, tmp_path, settings):
+    beam = settings + "beam_size: 4\nnbest: 3\n"
+    alone, again = decode(model_dir, data, tmp_path / "a", beam), decode(model_dir, data, tmp_path / "b", beam)
+    batch = decode(model_dir, data, tmp_path / "c", beam + "batch_size: 4\n")
+    scores = []
+    for rank in ("1best_recog", "2best_recog", "3best_recog"):
+        for name in ("text", "token", "token_ms", "score"):
+            assert (alone / rank / name).read_bytes() == (again / rank / name).read_bytes()
+        assert (alone / rank / "token_ms").read_text() == (batch / rank / "token_ms").read_text()
+        scores.append([float(score) for score in read_table(alone / rank / "score").values()])
+        tokens, times = (read_table(alone / rank / name) for name in ("token", "token_ms"))
+        assert all(len(tokens[key].split()) == len(times[key].split()) for key in tokens)
+    assert all(a >= b >= c for a, b, c in zip(*scores, strict=True))
+    assert (alone / "text").read_bytes() == (alone / "1best_recog/text").read_bytes()
+    assert not (alone / "4best_recog").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("batch_size: true", "batch_size is True"),
+        ("chunk_ms: fast", "chunk_ms is 'fast': it must be a number or null"),
+        ("right_ms: null", "right_ms is None: it must be a number"),
+        ("nbest: 4", "must not exceed beam_size"),
+        ("method: beam", "has the key 'method'"),
+    ],
+)
+def test_wrong_settings_are_one_sentence(model_dir, data, tmp_path, settings, words):
+    with pytest.raises(UserError, match=words):
+        decode(model_dir, data, tmp_path / "out", settings)
+
+
+def test_faulty_audio_is_one_sentence_that_names_the_utterance(model_dir, data, tmp_path):
+    empty = write_wav(tmp_path / "empty.wav", np.zeros(0))
+    write_kaldi_dir(tmp_path / "data", {"utt-1": empty}, {"utt-1": "s"})
+    with pytest.raises(UserError, match="utt-1 cannot be decoded: .*has no samples"):
+        decode(model_dir, tmp_path / "data", tmp_path / "out")
+    with pytest.raises(UserError, match="neither feats.scp .* nor wav.scp"):
+        decode(model_dir, tmp_path, tmp_path / "out")

@@ -1,0 +1,101 @@
+"""asr_stream from files and pipes."""
+
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from dualmode.bin.asr_stream import Printer, main
+from dualmode.data.audio import read_audio
+from dualmode.decoding.live import pcm_pieces
+from dualmode.decoding.words import Word
+from dualmode.errors import UserError
+from dualmode.recognizer import Recognizer, Result, Transcript
+from dualmode.supernet.subnet import DENSE
+
+
+@pytest.fixture
+def wav(tmp_path):
+    path = tmp_path / "noise.wav"
+    random = np.random.default_rng(0)
+    loudness = np.repeat(random.uniform(0.001, 0.3, 20), 1600)
+    soundfile.write(path, (loudness * random.standard_normal(32000)).clip(-1, 1), 16000, subtype="PCM_16")
+    return path
+
+
+def expected(model_dir, wav) -> str:
+    recognizer = Recognizer.from_pretrained(model_dir)
+    recognizer.accept_waveform(read_audio(wav, 16000), 16000)
+    return recognizer.result().text
+
+
+def test_the_transcript_of_a_file_grows(model_dir, wav, capsys):
+    main([str(model_dir), str(wav), "--words", "--silence-ms", "5000"])
+    lines = capsys.readouterr().out.splitlines()
+    text = expected(model_dir, wav)
+    assert f"0.00-2.00 s: {text}" in lines
+    assert sum(" s ... " in line for line in lines) > 2
+    assert sum("begins at" in line for line in lines) == len(text.split())
+
+
+def test_raw_pcm_gives_the_same_as_the_file(model_dir, wav):
+    pcm = soundfile.read(wav, dtype="int16")[0].tobytes()
+    command = [sys.executable, "-m", "dualmode.bin.asr_stream", model_dir, "-", "--silence-ms", "5000"]
+    result = subprocess.run([*map(str, command)], input=pcm, capture_output=True, timeout=100)
+    assert result.returncode == 0, result.stderr.decode()
+    assert result.stdout.decode().splitlines()[-1] == f"0.00-2.00 s: {expected(model_dir, wav)}"
+
+
+def test_both_passes_are_printed_with_their_latencies(model_dir, wav, capsys):
+    main([str(model_dir), str(wav), "--second-pass", "--silence-ms", "5000"])
+    first, second = capsys.readouterr().out.splitlines()[-2:]
+    assert first.startswith("0.00-2.00 s, first pass after ") and second.startswith("0.00-2.00 s, second pass after ")
+
+
+def test_pcm_comes_in_any_pieces():
+    class Dribble(io.BytesIO):
+        def read1(self, size):
+            return super().read1(min(size, 3))
+
+    samples = np.arange(-5, 6, dtype=np.int16)
+    heard = np.concatenate(list(pcm_pieces(Dribble(samples.tobytes() + b"x"), 16000)))
+    assert heard.tolist() == samples.tolist()
+
+
+def test_on_a_terminal_the_line_grows_in_place():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    out = Terminal()
+    printer = Printer(out, words=False)
+    printer.partial("zero", 1.0)
+    printer.partial("zero", 1.1)
+    printer.finished(Result(0, 1500, Transcript((Word("zero", 40, 1500),), DENSE)))
+    assert out.getvalue() == "\rzero\x1b[K\r\x1b[K0.00-1.50 s: zero\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "give either an audio file"),
+        (["a.wav", "--microphone"], "give either an audio file"),
+        (["gone.wav"], "there is no file gone.wav"),
+        (["-", "--rate", "0"], "--rate 0"),
+        (["-", "--subnet", "dense"], "endpointing needs a streaming"),
+        (["-", "--silence-ms", "-1"], "silence_ms is -1"),
+        (["-", "--beam-size", "0"], "beam_size is 0"),
+    ],
+)
+def test_wrong_options_are_one_sentence(model_dir, options, words):
+    with pytest.raises(UserError, match=words):
+        main([str(model_dir), *options])
+
+
+def test_without_its_package_a_microphone_is_one_sentence(model_dir, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    with pytest.raises(UserError, match="a microphone needs the package sounddevice"):
+        main([str(model_dir), "--microphone"])

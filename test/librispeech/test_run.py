@@ -1,0 +1,74 @@
+"""egs/librispeech/run.sh: on a made-up corpus, and on real files where DUALMODE_LIBRISPEECH_DIR names them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dualmode.data.kaldi_dir import read_table
+
+RUN = Path(__file__).parents[2] / "egs" / "librispeech" / "run.sh"
+PARTS = ("--train-parts", "train-clean-100 train-other-500", "--valid-parts", "dev-clean", "--test-parts", "dev-clean")
+TINY = ("--pretrain-config", "conf/tiny/pretrain.yaml", "--asr-config", "conf/tiny/asr.yaml", "--speeds", "1.0")
+
+
+def run(*options: object, status: int = 0) -> str:
+    environment = {**os.environ, "DUALMODE_VENV": sys.prefix, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(list(map(str, [RUN, *options])), capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_data_and_features_of_a_small_corpus(corpus, tmp_path):
+    options = ("--work-dir", tmp_path / "work", "--librispeech-dir", corpus.parent, *PARTS, *TINY)
+    options += ("--token-type", "char", "--vocab-size=", "--jobs", "1", "--stop-stage", "1")
+    output = run(*options)
+    assert "train_other_500: 2 utterances, 0.00 h, no transcripts: for pre-training only" in output
+    dump = tmp_path / "work" / "dump"
+    assert len(read_table(dump / "train" / "text")) == len(read_table(dump / "train" / "feats.scp")) == 6
+    assert not (dump / "train_other_500" / "text").exists()
+    assert read_table(dump / "train_other_500" / "utt2num_frames") == {"30-9-0000": "100", "30-9-0001": "110"}
+    assert {path.name for path in dump.iterdir()} == {"train", "valid", "dev_clean", "train_other_500"}
+    assert (
+        run(*options).count("done already") == 11
+    )  # the corpus, 4 validations, tokens, 4 sets of features, their mean
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ((), "/LibriSpeech holds none of test-clean test-other: name its parts with --test-parts"),
+        (("--test-parts", "test-other"), "there is no folder CORPUS/test-other (--test-parts)"),
+        (("--test-parts", "dev-clean", "--unlabelled-parts", "/x/small"), "there is no folder /x/small"),
+        (("--librispeech-dir", "/nowhere"), "there is no folder /nowhere (--librispeech-dir)"),
+    ],
+)
+def test_parts_that_are_not_there_stop_before_any_work(corpus, tmp_path, options, sentence):
+    output = run("--librispeech-dir", corpus, "--work-dir", tmp_path / "work", *options, status=2)
+    assert output.startswith("error: ") and output.count("\n") == 1
+    assert sentence.replace("CORPUS", str(corpus)) in output
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.skipif(
+    "DUALMODE_LIBRISPEECH_DIR" not in os.environ,
+    reason="DUALMODE_LIBRISPEECH_DIR does not name a folder with test-other and train-clean-100",
+)
+def test_all_stages_on_real_speech(tmp_path):
+    """A plumbing check: trained and decoded on the same few utterances, for a few batches."""
+    source = Path(os.environ["DUALMODE_LIBRISPEECH_DIR"])
+    roles = ("--train-parts", "test-other", "--valid-parts", "test-other", "--test-parts", "test-other")
+    output = run(
+        *("--work-dir", tmp_path, "--librispeech-dir", source, *roles, "--unlabelled-parts", "train-clean-100", *TINY),
+        *("--vocab-size", "100", "--pretrain-args", "--max_epoch 1", "--asr-args", "--max_epoch 1", "--jobs", "1"),
+    )
+    assert "test_other: 50 utterances, 0.12 h, 50 transcripts" in output
+    assert "train_clean_100: 251 utterances, 0.87 h, no transcripts: for pre-training only" in output
+    rows = json.loads((tmp_path / "exp/asr_base/results.json").read_text())
+    assert [(row["set"], row["sparsity"], row["words"]) for row in rows] == [
+        ("test_other", 0.0, 1045), ("test_other", 0.7, 1045)
+    ]  # fmt: skip
+    assert "PLUMBING CHECK: test-other was trained on" in (tmp_path / "exp/asr_base/RESULTS.md").read_text()

@@ -1,0 +1,125 @@
+"""A model that is given away: the same outputs, no pickle, no paths, never over something that is there."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from dualmode.asr.build import build_recogniser
+from dualmode.bin import pack
+from dualmode.checkpoint import load_cmvn
+from dualmode.data.make_tokens import make_token_list
+from dualmode.data.tokens import Tokenizer
+from dualmode.decoding.load import load_recogniser, load_supernet
+from dualmode.errors import UserError
+from dualmode.model_card import NOT_RUN
+from dualmode.supernet.pruning import estimate_masks
+from dualmode.supernet.subnet import Context, Subnet
+
+ENCODER = {"output_size": 16, "num_blocks": 2, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4}
+SPARSE = Subnet(0.7, Context.from_ms(640, 1280))
+TABLE = "| set | WER % |\n| :-- | --: |\n| test | 2.91 |"
+RESULTS = f"# mini\n\n> synthetic\n\n{TABLE}\n\n## How\n\n`/home/x/valid.ter.best.pth`\n"
+
+
+@pytest.fixture(params=["ctc", "rnnt"])
+def trained(request, tmp_path):
+    """A model folder as training leaves it, with random weights."""
+    folder = tmp_path / "asr_x"
+    config = {"encoder_conf": ENCODER, "model_conf": {"kind": request.param}, "seed": 3, "output_dir": "/home/x/exp"}
+    make_token_list(["hello world"], folder / "tokens", "bpe", 10)
+    model = build_recogniser(config, Tokenizer.load(folder / "tokens").tokens)
+    estimate_masks(model, model.encoder.config.pruning)
+    model.encoder.normalize.mean.normal_()
+    model.step = 7
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    torch.save(model.state_dict(), folder / "valid.ter.best.pth")
+    (folder / "RESULTS.md").write_text(RESULTS)
+    return folder
+
+
+@pytest.fixture
+def packed(trained, tmp_path):
+    pack.main([str(trained), "--out", str(tmp_path / "given" / "away")])
+    return tmp_path / "given" / "away"
+
+
+@pytest.mark.parametrize("subnet", [Subnet(), SPARSE])
+def test_outputs_and_masks_are_equal(trained, packed, subnet):
+    ours, theirs = load_recogniser(trained, subnet), load_recogniser(packed, subnet)
+    features, lengths = torch.randn(2, 150, 80), torch.tensor([150, 90])
+    with torch.inference_mode():
+        one, _ = ours.model.encoder(features, lengths, Subnet(0.0, subnet.context))
+        two, _ = theirs.model.encoder(features, lengths, Subnet(0.0, subnet.context))
+    assert torch.equal(one, two)
+    assert ours.tokenizer.tokens == theirs.tokenizer.tokens and ours.stored_bytes == theirs.stored_bytes
+    whole, again = (load_supernet(folder)[0].state_dict() for folder in (trained, packed))
+    assert whole.keys() == again.keys() and all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_the_folder_holds_what_the_card_says_and_nothing_of_this_machine(packed, trained):
+    files = {str(path.relative_to(packed)) for path in packed.rglob("*") if path.is_file()}
+    tokens = {f"tokens/{path.name}" for path in (trained / "tokens").iterdir()}
+    assert files == {"README.md", "config.yaml", "cmvn.json", "model.safetensors"} | tokens
+    assert yaml.safe_load((packed / "config.yaml").read_text()).keys() == {"encoder_conf", "model_conf", "seed"}
+    for name in files:
+        assert b"/home/x" not in (packed / name).read_bytes()
+    card = (packed / "README.md").read_text()
+    assert card.startswith("# away\n") and "| test | 2.91 |" in card and "> synthetic" in card
+    assert "| sparse 70 % | chunk 640 ms, left context 1280 ms" in card and "Seed 3" in card
+
+
+def test_the_cards_example_runs(packed):
+    code = (packed / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=packed.parent)
+
+
+def test_the_statistics_are_those_of_the_model(packed):
+    model = load_supernet(packed)[0]
+    mean = model.encoder.normalize.mean.clone()
+    assert json.loads((packed / "cmvn.json").read_text()).keys() == {"mean", "std"}
+    model.encoder.normalize.mean.zero_()
+    load_cmvn(model.encoder.normalize, packed / "cmvn.json")
+    assert torch.equal(model.encoder.normalize.mean, mean)
+
+
+def test_a_folder_that_is_there_stays_as_it_is(trained, tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UserError, match="mine is there already: choose another --out, or remove it"):
+        pack.main([str(trained), "--out", str(tmp_path / "mine")])
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def test_results_of_other_weights_are_not_given_away(trained, tmp_path):
+    (trained / "latest.pth").write_bytes((trained / "valid.ter.best.pth").read_bytes())
+    pack.main([str(trained), "--checkpoint", "latest.pth", "--out", str(tmp_path / "latest")])
+    card = (tmp_path / "latest" / "README.md").read_text()
+    assert NOT_RUN in card and "2.91" not in card and "`latest.pth`" in card
+
+
+def test_a_failure_leaves_no_folder(trained, tmp_path):
+    (trained / "tokens" / "tokens.json").unlink()
+    with pytest.raises(UserError, match="tokens.json"):
+        pack.main([str(trained), "--out", str(tmp_path / "out")])
+    assert {path.name for path in tmp_path.iterdir()} == {"asr_x"}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_cut_off_file_is_one_sentence(packed, share):
+    path = packed / "model.safetensors"
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(UserError, match="model.safetensors is not a readable checkpoint"):
+        load_supernet(packed)
+
+
+def test_a_mask_that_does_not_fit_is_refused(packed):
+    path = packed / "model.safetensors"
+    tensors = load_file(path)
+    name = next(name for name in tensors if name.endswith("masks"))
+    save_file({**tensors, name: torch.ones_like(tensors[name])}, path)
+    with pytest.raises(UserError, match="the checkpoint was not pruned to that sparsity"):
+        load_supernet(packed)
