@@ -18,10 +18,14 @@ def get_parser():
     parser.add_argument("--format", choices=("sherpa-onnx",), required=True, help="runtime to write for")
     parser.add_argument("--checkpoint", help="file in MODEL_DIR; by default the best one")
     parser.add_argument("--subnet", choices=("sparse", "dense"), required=True, help="which weights")
-    parser.add_argument("--sparsity", type=float, metavar="S", help="of the sparse sub-network, if there are several")
-    parser.add_argument("--chunk-ms", type=float, default=640, metavar="MS", help="audio decoded at once, in ms")
-    parser.add_argument("--left-ms", type=float, default=1280, metavar="MS", help="audio seen before the chunk, in ms")
-    parser.add_argument("--right-ms", type=float, default=0, metavar="MS", help="look-ahead past the chunk, in ms")
+    parser.add_argument(
+        "--sparsity", type=float, metavar="S", help="of the sparse weights; by default the model's first"
+    )
+    parser.add_argument(
+        "--chunk-ms", type=float, metavar="MS", help="audio decoded at once; by default that of the model's validation"
+    )
+    parser.add_argument("--left-ms", type=float, metavar="MS", help="audio seen before the chunk; default as above")
+    parser.add_argument("--right-ms", type=float, metavar="MS", help="look-ahead past the chunk; default as above")
     parser.add_argument("--int8", action="store_true", help="write files with matrix products in int8 too")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
@@ -36,45 +40,19 @@ def get_parser():
     return parser
 
 
-def choose_sparsity(folder: Path, subnet: str, sparsity: float | None) -> float:
-    """Return the sparsity that is meant: that asked for, or the only one of the model folder.
-
-    Raises:
-        UserError: the two options contradict each other, or there are several.
-    """
-    from dualmode.checkpoint import read_yaml
-    from dualmode.decoding.standalone import is_standalone, load_standalone
-    from dualmode.encoder.config import EncoderConfig, from_mapping
-
-    if subnet == "dense":
-        if sparsity:
-            raise UserError(f"--subnet dense has no pruned weights, so --sparsity {sparsity:g} cannot be")
-        return 0.0
-    if sparsity is not None:
-        if sparsity == 0:
-            raise UserError("--sparsity 0 is --subnet dense")
-        return sparsity
-    if is_standalone(folder):
-        return load_standalone(folder)[2]["sparsity"]
-    conf = read_yaml(folder / "config.yaml").get("encoder_conf") or {}
-    have = from_mapping(EncoderConfig, conf, "encoder_conf").sparsities
-    if len(have) > 1:
-        raise UserError(f"{folder} has several sparse sub-networks: choose --sparsity of {', '.join(map(str, have))}")
-    return have[0]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(argv)
-    from dualmode.decoding.load import load_recogniser
+    from dualmode.decoding.load import choose_subnet, encoder_config, load_recogniser
     from dualmode.export.sherpa import export
-    from dualmode.supernet.subnet import Context, Subnet
 
-    sparsity = choose_sparsity(args.model, args.subnet, args.sparsity)
-    subnet = Subnet(sparsity, Context.from_ms(args.chunk_ms, args.left_ms, args.right_ms))
+    if args.subnet == "dense" and args.sparsity is not None:
+        raise UserError(f"--subnet dense has no pruned weights, so --sparsity {args.sparsity:g} cannot be")
+    name = args.subnet if args.sparsity is None else f"{args.subnet}_{args.sparsity:g}"
+    subnet = choose_subnet(encoder_config(args.model), name, args.chunk_ms, args.left_ms, args.right_ms)
     loaded = load_recogniser(args.model, subnet, args.checkpoint, args.force)
     about = export(loaded, args.out, args.int8)
     sizes = ", ".join(f"{precision} {sum(files.values())} bytes" for precision, files in about["files"].items())
-    print(f"{args.out}: {subnet}, {sizes}")
+    print(f"{args.out}: {loaded.subnet}, {sizes}")
     if not args.check:
         return 0
 

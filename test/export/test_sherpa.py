@@ -143,7 +143,8 @@ def test_another_folder_is_never_replaced(folders, tmp_path):
     "options, sentence",
     [
         (["--subnet", "dense", "--sparsity", "0.5"], "has no pruned weights"),
-        (["--subnet", "sparse", "--sparsity", "0"], "is --subnet dense"),
+        (["--subnet", "dense"], "needs a chunk, not the full context"),
+        (["--subnet", "sparse", "--sparsity", "0.9"], "no sub-network of sparsity 0.9"),
         (["--subnet", "dense", "--chunk-ms", "160"], "was not trained to run as"),
     ],
 )
