@@ -33,7 +33,7 @@ INSTALL = [
 DEVICE = [
     "onnx==1.23.2",  # files for other runtimes
     "onnxscript==0.7.2",  # torch writes ONNX files with it
-    "onnxruntime==1.32.0",  # quantises them; the benchmark of the device engine compares with it
+    "onnxruntime==1.23.2",  # quantises them, and the benchmark compares with it; the last one for Python 3.10
     "sherpa-onnx==2.0.1",  # runs them as a device does
 ]
 EXTRAS = {
