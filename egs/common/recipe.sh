@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # most variables are set by options.sh or by the corpus
-# The recipe: stages 0 to 6, the same for all corpora.  egs/<corpus>/run.sh sources this file, sets what is its own,
+# The recipe: stages 0 to 7, the same for all corpora.  egs/<corpus>/run.sh sources this file, sets what is its own,
 # and calls  recipe "$@".  What a corpus sets:
 #
 #   about, title, notes=()                a paragraph for --help, heading and remarks of RESULTS.md
@@ -35,8 +35,11 @@ stage_names=(
   "fine-tuning of the supernet, with text"
   "decoding of every test set with every sub-network"
   "results"
+  "the device model in the device runtimes (needs tools/setup.sh --with-device and a C++ compiler)"
 )
 last_stage=$((${#stage_names[@]} - 1))
+results_stage=6
+devices=() # steps of stage 7, which scores again
 pool_sets=() config_suffix='' validation=(--read-audio)
 # Job wrappers with their options, see tools/cluster; a corpus's cmd.sh may set them.  Empty: in processes of the recipe.
 feature_cmd='' decode_cmd='' train_cmd=''
@@ -48,7 +51,7 @@ own_notes() { :; }
 common_options() {
   heading "What to run"
   option stage N 0 "first stage to run"
-  option stop-stage N "$last_stage" "last stage to run (--stop_stage too, as with every option)"
+  option stop-stage N "$results_stage" "last stage to run (--stop_stage too, as with every option)"
   flag force "do the stages asked for again, from the start, even if they are done; model folders are kept as *.old-DATE"
   option work-dir DIR "" "where data, dump and exp are written (default: the corpus's folder)"
   option tag NAME base "name of this experiment: exp/pretrain_NAME, exp/prune_NAME, exp/asr_NAME"
@@ -62,6 +65,8 @@ common_options() {
     "YAMLs of stage 5, separated by spaces; decode_NAME.yaml decodes into exp/asr_*/decode_NAME_<set>"
   option pretrain-args WORDS "" "more options for ESPnet's trainer in stage 2, such as \"--max_epoch 20 --accum_grad 4\""
   option asr-args WORDS "" "more options for ESPnet's trainer in stage 4"
+  option device-args WORDS "--sparsity 0.7 --chunk-ms 640 --left-ms 1280" "sub-network of stage 7"
+  option device-decode NAME sparse "decoding of stage 5 that stage 7 compares transcripts with: that of decode_NAME.yaml"
   option seed N 0 "seed of both trainings"
   flag from-scratch "stage 4 starts with random weights instead of those of stages 2 and 3, to see what these are worth"
   heading "Data"
@@ -182,7 +187,7 @@ recipe() {
   log "time of each stage:"
   for n in "${!seconds[@]}"; do printf '  %d  %-55s %s\n' "$n" "${stage_names[n]}" "$(duration "${seconds[n]}")"; done
   log "all asked for is done in $(duration "$SECONDS")"
-  if ((stop_stage == last_stage)); then show_results; fi
+  if ((stop_stage >= results_stage)); then show_results; fi
 }
 
 # array_of CMD: sets $array, the options that let a command share its work among jobs; nothing without CMD.
@@ -304,7 +309,7 @@ stage_5() {
 }
 
 stage_6() {
-  local set config note decodes=() options=()
+  local set config note decodes=("${devices[@]}") options=()
   own_notes
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do decodes+=("${tag}_$(decode_name "$config" "$set")"); done
@@ -313,6 +318,34 @@ stage_6() {
   for config in "$pretrain_config" "$prune_config" "${decoders[@]}"; do options+=(--config "$config"); done
   step "report_$tag" "scoring" --after "${decodes[@]}" --outputs "$recogniser"/{RESULTS.md,results.json} --quiet -- \
     python -m dualmode.bin.report --exp "$recogniser" --data-dir "$dump" --title "$title" --command "$how" "${options[@]}"
+}
+
+# stage_7: exports for sherpa-onnx and for our engine, decodes the test sets in both, and adds rows to the results.
+stage_7() {
+  local set precision sherpa=$recogniser/sherpa-onnx engine=$recogniser/engine args
+  read -ra args <<<"$device_args"
+  step "export_$tag" "export for sherpa-onnx" --after "asr_$tag" --outputs "$sherpa/export.json" -- \
+    python -m dualmode.bin.export "$recogniser" --format sherpa-onnx --subnet sparse "${args[@]}" --int8 --out "$sherpa"
+  for precision in fp32 int8; do
+    step "pack_device_${precision}_$tag" "file for our engine, $precision" --after "asr_$tag" \
+      --outputs "$engine/$precision.dmdl" -- \
+      python -m dualmode.bin.pack_device --model "$recogniser" "${args[@]}" --precision "$precision" \
+      --out "$engine/$precision.dmdl"
+    for set in "${test_sets[@]}"; do
+      device_decode_set sherpa-onnx "$sherpa" "export_$tag"
+      device_decode_set engine "$engine/$precision.dmdl" "pack_device_${precision}_$tag"
+    done
+  done
+  stage_6
+}
+
+# device_decode_set RUNTIME MODEL STEP: decodes $set in $precision.
+device_decode_set() {
+  local name=device_${1}_${precision}_$set reference=decode_${device_decode}_$set
+  step "${tag}_$name" "$name" --after "$3" "${tag}_$reference" --outputs "$recogniser/$name"/{text,device.json} -- \
+    python -m dualmode.bin.device_inference --model "$2" --precision "$precision" --wav-scp "$data/$set/wav.scp" \
+    --reference "$recogniser/$reference/text" --out "$recogniser/$name"
+  devices+=("${tag}_$name")
 }
 
 # show_results: what the last report printed, as the last thing on the screen.
