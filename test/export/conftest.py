@@ -30,6 +30,7 @@ ENCODER = {
     "kernel_size": 7,
     "subsampling_channels": 4,
     "sparsities": [0.5],
+    "granularity": "unstructured",
     "chunk_ms": [160],
     "left_ms": [240],
 }
