@@ -30,16 +30,14 @@ INSTALL = [
     "matplotlib==3.10.9",  # figures of curves and results; the last one for Python 3.10
     "espeakng-loader==0.2.4",  # egs/mini speaks its corpus with it, without root
 ]
-DEVICE = [
-    "onnx==1.23.2",  # files for other runtimes
-    "onnxscript==0.7.2",  # torch writes ONNX files with it
-    "onnxruntime==1.23.2",  # quantises them, and the benchmark compares with it; the last one for Python 3.10
-    "sherpa-onnx==2.0.1",  # runs them as a device does
-]
 EXTRAS = {
-    "device": DEVICE,
+    "device": [
+        "onnx==1.23.2",  # files for other runtimes
+        "onnxscript==0.7.2",  # torch writes ONNX files with it
+        "onnxruntime==1.23.2",  # quantises them, and the benchmark compares with it; the last one for Python 3.10
+        "sherpa-onnx==2.0.1",  # runs them as a device does
+    ],
     "test": [
-        *DEVICE,
         "pytest==9.2.0",
         "hypothesis==6.168.5",  # invariants over drawn inputs; the last one for Python 3.10
         "ruff==0.17.6",  # lint of the Python
