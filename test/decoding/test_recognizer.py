@@ -108,7 +108,7 @@ def loudness(ctc_model, tokenizer):
     encoded, [frames] = model.encoder(features[None], torch.tensor([len(features)]), SUBNET)
     x = torch.cat([encoded[0], torch.ones(frames, 1)], dim=1).double()
     loud = torch.tensor([samples[640 * t + 300 : 640 * t + 900].any() for t in range(frames)])
-    weights = torch.linalg.lstsq(x, 20.0 * loud[:, None] - 10.0).solution[:, 0].float()
+    weights = torch.linalg.lstsq(x, 20.0 * loud[:, None].double() - 10.0).solution[:, 0].float()
     [a] = tokenizer.encode("a")
     model.head.weight.zero_()
     model.head.bias.fill_(-30.0)
