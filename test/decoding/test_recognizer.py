@@ -122,7 +122,7 @@ def test_silence_ends_an_utterance_and_times_go_on(loudness, tokenizer):
     ended = recognizer.accept_waveform(loud_at(3.5, 0.2, 2.0), 16000)
     assert [(set(result.text), result.endpoint) for result in ended] == [({"a"}, Endpoint.SILENCE)] * 2
     first, second = ended
-    assert first.start_ms == 0 and 750 <= first.end_ms <= 1200 and second.start_ms == first.end_ms
+    assert first.start_ms == 0 and 560 <= first.end_ms <= 1200 and second.start_ms == first.end_ms
     assert abs(first.words[0].start_ms - 200) <= 120 and abs(second.words[0].start_ms - 2000) <= 120
     last = recognizer.result()
     assert (last.text, last.start_ms, last.end_ms, last.words) == ("", second.end_ms, 3500, ())
