@@ -22,9 +22,8 @@ from dualmode.supernet.subnet import Context, Subnet
 
 ENCODER = {"output_size": 16, "num_blocks": 2, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4}
 SPARSE = Subnet(0.7, Context.from_ms(640, 1280))
-RESULTS = (
-    "# mini\n\n> synthetic\n\n| set | WER % |\n| :-- | --: |\n| test | 2.91 |\n\n## Where it comes from\n\n/home/x\n"
-)
+TABLE = "| set | WER % |\n| :-- | --: |\n| test | 2.91 |"
+RESULTS = f"# mini\n\n> synthetic\n\n{TABLE}\n\n## How\n\n`/home/x/valid.ter.best.pth`\n"
 
 
 @pytest.fixture(params=["ctc", "rnnt"])
@@ -34,7 +33,7 @@ def trained(request, tmp_path):
     config = {"encoder_conf": ENCODER, "model_conf": {"kind": request.param}, "seed": 3, "output_dir": "/home/x/exp"}
     make_token_list(["hello world"], folder / "tokens", "bpe", 10)
     model = build_recogniser(config, Tokenizer.load(folder / "tokens").tokens)
-    estimate_masks(model, model.encoder.config.sparsities, model.encoder.config.block)
+    estimate_masks(model, model.encoder.config.pruning)
     model.encoder.normalize.mean.normal_()
     model.step = 7
     (folder / "config.yaml").write_text(yaml.safe_dump(config))

@@ -31,17 +31,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     import yaml
     from safetensors.torch import save_file
 
-    from dualmode.checkpoint import PACKED, find_checkpoint
+    from dualmode.checkpoint import PACKED
     from dualmode.data.folder import atomic_folder
     from dualmode.decoding.load import load_supernet
     from dualmode.files import atomic_write, write_json
     from dualmode.model_card import model_card
 
     model, _, checkpoint, config = load_supernet(args.model, args.checkpoint)
-    # Results belong to the weights that decoding takes by default.
     page = args.model / "RESULTS.md"
-    measured = page.is_file() and checkpoint == find_checkpoint(args.model)
-    results = page.read_text(encoding="utf-8") if measured else None
+    results = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if f"/{checkpoint.name}`" not in results:  # measured with other weights, or not at all
+        results = None
     norm = model.encoder.normalize
     with atomic_folder(args.out) as folder:
         tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}

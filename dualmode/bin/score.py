@@ -8,6 +8,8 @@ from dualmode.cli import existing_file, make_parser, run
 from dualmode.results.details import details
 from dualmode.results.output import write_json_file, write_lines
 from dualmode.results.score import score_files, summary
+from dualmode.results.text import read_text
+from dualmode.results.trn import trn_lines
 
 DESCRIPTION = """
 Word error rate of hypotheses against references, both Kaldi text files (an utterance id, then words; UTF-8).
@@ -28,6 +30,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write counts and rates (in percent) as JSON")
     parser.add_argument("--details", type=Path, metavar="FILE", help="write every utterance aligned, totals at the end")
+    parser.add_argument("--trn", type=Path, metavar="DIR", help="write ref.trn and hyp.trn there, for NIST's sclite")
     return parser
 
 
@@ -38,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_json_file(args.json, score.as_json(cer=args.cer))
     if args.details:
         write_lines(args.details, details(score, cer=args.cer))
+    if args.trn:
+        for name, text in (("ref", args.ref), ("hyp", args.hyp)):
+            write_lines(args.trn / f"{name}.trn", trn_lines(read_text(text), score.alignments))
     print(summary("WER", score.words))
     if args.cer:
         print(summary("CER", score.chars))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dualmode.errors import UserError
+from dualmode.results.delays import STATISTICS, Delays, read_delays
 from dualmode.results.score import Score, score_files
 
 NUMBER = (int, float)
@@ -38,17 +39,19 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Decode:
-    """One set decoded with one sub-network: its folder, its decode.json, its score."""
+    """One set decoded with one sub-network: its folder, its decode.json, its score, its emission delays if measured."""
 
     folder: Path
     meta: dict[str, Any]
     score: Score
+    delays: Delays | None = None
 
     def row(self) -> Row:
-        """Return the row of results.json; ``wer`` and ``cer`` in percent."""
+        """Return the row of results.json; ``wer`` and ``cer`` in percent; unmeasured delays are None."""
         score = self.score.as_json()
         counts = {key: score[key] for key in ("wer", "cer", "sub", "del", "ins", "words", "utterances")}
-        return {key: self.meta[key] for key in IN_ROW} | counts | {key: self.meta[key] for key in MEASURED}
+        measured = {key: self.meta[key] for key in MEASURED} | {"emission_delay": self.delays}
+        return {key: self.meta[key] for key in IN_ROW} | counts | measured
 
 
 def read_decodes(exp: Path, data_dir: Path) -> list[Decode]:
@@ -84,7 +87,7 @@ def read_decode(folder: Path, data_dir: Path) -> Decode:
             f"{folder}/text has {len(score.alignments)} utterances but decode.json says {meta['utterances']}; "
             "decode it again (stage 5)"
         )
-    return Decode(folder, meta, score)
+    return Decode(folder, meta, score, read_delays(folder / STATISTICS))
 
 
 def read_meta(path: Path) -> dict[str, Any]:

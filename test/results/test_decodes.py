@@ -53,6 +53,7 @@ def test_a_row_worked_out_by_hand(decoded):
         "params_kept": 1_210_000,
         "bytes": 5_060_000,
         "rtf": 0.0125,
+        "emission_delay": None,
     }
 
 

@@ -1,0 +1,59 @@
+"""How long after they were said a streaming sub-network puts words out."""
+
+import argparse
+from collections.abc import Sequence
+
+from dualmode.cli import existing_dir, existing_file, make_parser, run
+from dualmode.errors import UserError
+
+DESCRIPTION = """
+How long after they were said a streaming sub-network puts words out (emission delay), in ms of audio.
+
+Reads   DECODE/decode.json, text and 1best_recog/{token,token_ms} of a greedy decoding, chunk by chunk, word times
+        (dualmode.bin.align), DATA/utt2num_frames
+Writes  DECODE/emission_delay.json    count, mean, 50th and 90th percentile
+        DECODE/emission_delay.png     histogram of the words' delays
+"""
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = make_parser(DESCRIPTION, "emission_delay")
+    parser.add_argument("--decode", type=existing_dir, required=True, help="folder of a decoding, chunk by chunk")
+    parser.add_argument("--ctm", type=existing_file, required=True, metavar="FILE", help="when each word was said")
+    parser.add_argument("--model", type=existing_dir, required=True, help="model folder, for its token list")
+    parser.add_argument("--data", type=existing_dir, required=True, help="folder of features that was decoded")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    from dualmode.align.ctm import read_ctm
+    from dualmode.align.decoded import read_emitted, streaming_context
+    from dualmode.align.emission import Delays, delays
+    from dualmode.data.kaldi_dir import read_table
+    from dualmode.data.tokens import Tokenizer
+    from dualmode.results.decodes import read_meta
+    from dualmode.results.delay_table import terminal_lines
+    from dualmode.results.delays import FIGURE, STATISTICS
+    from dualmode.results.output import writable, write_json_file
+    from dualmode.results.plots import plot_delays
+
+    meta = read_meta(args.decode / "decode.json")
+    context = streaming_context(args.decode, meta)
+    durations_ms = {utt: 10 * int(frames) for utt, frames in read_table(args.data / "utt2num_frames").items()}
+    emitted = read_emitted(args.decode, Tokenizer.load(args.model / "tokens").kind, context, durations_ms)
+    spoken = read_ctm(args.ctm)
+    if missing := sorted(set(spoken) - set(emitted)):
+        raise UserError(f"{args.ctm} has {missing[0]}, which {args.decode} has not: are they of the same set?")
+    total = sum((delays(words, emitted[utt]) for utt, words in spoken.items()), Delays())
+    if not total.word:
+        raise UserError(f"no word of {args.ctm} was recognised in {args.decode}: there is no delay to measure")
+    write_json_file(args.decode / STATISTICS, total.as_json())
+    with writable(args.decode / FIGURE):
+        plot_delays(total.word, meta, args.decode / FIGURE)
+    print("\n".join(terminal_lines(total.as_json())))
+    print(f"written: {args.decode / STATISTICS}, {FIGURE}")
+
+
+if __name__ == "__main__":
+    run(main)
