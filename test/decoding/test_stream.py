@@ -86,7 +86,7 @@ def test_an_endless_stream_keeps_nothing_that_was_taken(model, tokenizer, featur
         tokens, frames = tokens + taken[0], frames + taken[1]
         assert decoder.searches[0].settled == []
     rest = decoder.searches[0].best(final=True)[0]
-    assert len(tokens) > len(rest.tokens) > 0
+    assert len(tokens) > 5 and rest.tokens
     assert [((*tokens, *rest.tokens), (*frames, *rest.frames))] == found([whole])[0]
     assert rest.score == pytest.approx(whole.best(final=True)[0].score, abs=1e-3)
 
