@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.results.decodes import Decode, read_decodes, rejected_utterances
+from dualmode.results.delays import FIGURE
 from dualmode.results.details import details
 from dualmode.results.output import writable, write_json_file, write_lines
 from dualmode.results.page import results_page
@@ -17,7 +18,8 @@ from dualmode.results.table import LEGEND, terminal_table
 DESCRIPTION = """
 Score every decoded set of a model and write the table of results (stage 6).
 
-Reads   EXP/decode_*/text and decode.json, the references DATA_DIR/<set>/text, EXP/config.yaml if there is one
+Reads   EXP/decode_*/text and decode.json, the references DATA_DIR/<set>/text, EXP/config.yaml if there is one, and
+        EXP/decode_*/emission_delay.json where dualmode.bin.emission_delay made it
 Writes  EXP/RESULTS.md     the table, how it was measured, and commands, configuration, commit, seed, versions, machine
         EXP/results.json   the rows: error rates in percent, times in ms, sizes in bytes
         EXP/wer.png        the error rates as bars
@@ -68,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_lines(decode.folder / "score.txt", details(decode.score))
     write_json_file(args.exp / "results.json", rows)
     draw(rows, args.exp / "wer.png")
-    figures = [name for name in ("wer.png", "curves.png") if (args.exp / name).is_file()]
+    names = ("wer.png", "curves.png", *(f"{decode.folder.name}/{FIGURE}" for decode in decodes if decode.delays))
+    figures = [name for name in names if (args.exp / name).is_file()]
     write_lines(args.exp / "RESULTS.md", results_page(args.title, notes, decodes, origin, figures))
 
     print("\n".join(["", args.title, "", *terminal_table(rows), "", LEGEND, *notes]))

@@ -91,7 +91,7 @@ def plot_delays(delays: Sequence[float], row: Row, path: str | os.PathLike) -> N
         row: its ``set``, ``subnet``, ``sparsity``, ``chunk_ms``, ``lookahead_ms`` and ``left_ms``.
         path: PNG to write.
     """
-    _save(delay_figure(delays, row), path)
+    save(delay_figure(delays, row), path)
 
 
 def history_figure(history: History, title: str) -> Figure:
