@@ -113,7 +113,7 @@ def espnet_decoder(model: Recogniser, folder: Path):
         "token_list": [*model.tokens, END],
         "input_size": config.input_size,
         "encoder": NAME,
-        "encoder_conf": {key: value for key, value in vars(config).items() if key != "input_size"},
+        "encoder_conf": {key: value for key, value in config.to_dict().items() if key != "input_size"},
         "model_conf": {"ctc_weight": 1.0},
         "frontend": None,
         "normalize": None,
