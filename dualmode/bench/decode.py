@@ -3,6 +3,7 @@
 ESPnet gets our trained encoder and CTC head as a model of its own task and decodes as ``asr_inference --ctc_weight 1.0
 --beam_size 1`` does, one utterance at a time (its batch size cannot be another).  So both sides compute the same
 posteriors, and the ratio is what batching and the search are worth.  Times are from features to tokens, ours to text.
+ESPnet's own Conformer of that size is timed as well: what its users' models take in the place of our encoder.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import yaml
 from torch import nn
 
 from dualmode.asr.model import Recogniser
+from dualmode.bench.encoder import espnet_conformer
 from dualmode.bench.timing import interleaved
 from dualmode.cli import existing_dir
 from dualmode.data.fbank import FRAME_MS
@@ -63,7 +65,10 @@ def measure(args: argparse.Namespace) -> list[dict]:
         espnet = espnet_decoder(loaded.model, Path(folder))
     runs: dict[tuple[str, int], Callable[[], list]] = {
         ("ESPnet asr_inference", 1): partial(decode_espnet, espnet, features),
-        ("ESPnet asr_inference, encoder alone", 1): partial(encode_espnet, espnet, features),
+        ("ESPnet asr_inference, encoder alone", 1): partial(encode, espnet.asr_model.encoder, features),
+        ("ESPnet's Conformer of that size, alone", 1): partial(
+            encode, same_size(loaded.model.encoder.config), features
+        ),
     }
     for size in args.batch_size:
         runs["ours", size] = partial(decode_ours, loaded.model, loaded.tokenizer, features, size)
@@ -142,7 +147,13 @@ def decode_espnet(decoder, features: Sequence[np.ndarray]) -> list[list[int]]:
     return [list(decoder(one)[0][2]) for one in features]
 
 
+def same_size(config: EncoderConfig) -> nn.Module:
+    """Return ESPnet's Conformer of our encoder's width, depth, feed-forward size, kernel and heads."""
+    size = (config.output_size, config.num_blocks, config.linear_units, config.kernel_size)
+    return espnet_conformer(*size, heads=config.attention_heads).eval()
+
+
 @torch.inference_mode()
-def encode_espnet(decoder, features: Sequence[np.ndarray]) -> list[torch.Tensor]:
-    """Return ESPnet's encoder output of each utterance, one by one."""
-    return [decoder.asr_model.encode(*pad([one]))[0] for one in features]
+def encode(encoder: nn.Module, features: Sequence[np.ndarray]) -> list[torch.Tensor]:
+    """Return an ESPnet encoder's output of each utterance, one by one."""
+    return [encoder(*pad([one]))[0] for one in features]
