@@ -31,6 +31,12 @@ INSTALL = [
     "espeakng-loader==0.2.4",  # egs/mini speaks its corpus with it, without root
 ]
 EXTRAS = {
+    "device": [
+        "onnx==1.23.2",  # files for other runtimes
+        "onnxscript==0.7.2",  # torch writes ONNX files with it
+        "onnxruntime==1.23.2",  # quantises them, and the benchmark compares with it; the last one for Python 3.10
+        "sherpa-onnx==2.0.1",  # runs them as a device does
+    ],
     "test": [
         "pytest==9.2.0",
         "hypothesis==6.168.5",  # invariants over drawn inputs; the last one for Python 3.10

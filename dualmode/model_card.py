@@ -33,11 +33,8 @@ def model_card(name: str, model: Recogniser, seed: object, checkpoint: str, resu
         yield f"| {weights} | {context} | {kept_parameters(model, encoder.level(subnet.sparsity)) / 1e6:.2f} M |"
     yield from ("", "## Use", "")
     yield "Nothing in this folder runs code when it is opened. With the package `dualmode`:"
-    yield from ("", "```python", "from pathlib import Path", "", "from dualmode.decoding.load import load_recogniser")
-    yield from ("from dualmode.supernet.subnet import Context, Subnet", "")
-    sparse = encoder.default_subnet()
-    chunk = f"Context.from_ms({sparse.context.chunk_ms:g}, {sparse.context.left_ms:g}, {sparse.context.right_ms:g})"
-    yield f'recogniser = load_recogniser(Path("{name}"), Subnet({sparse.sparsity:g}, {chunk}))'
+    yield from ("", "```python", "from dualmode.recognizer import Recognizer", "")
+    yield f'recognizer = Recognizer.from_pretrained("{name}", subnet="sparse")'
     yield from ("```", "", "or as `--model` of any command, such as `python -m dualmode.bin.asr_inference`.", "")
     yield from ("| file | what |", "| :-- | :-- |")
     yield "| `model.safetensors` | weights, masks, mean and standard deviation of the features |"

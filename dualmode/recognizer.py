@@ -79,6 +79,11 @@ class Result:
     def words(self) -> tuple[Word, ...]:
         return self.best.words
 
+    @property
+    def silent(self) -> bool:
+        """Whether no pass heard a word."""
+        return not self.first_pass.words and not self.words
+
 
 class Recognizer:
     """Recognises audio piece by piece.
@@ -167,7 +172,7 @@ class Recognizer:
         return cls(model, tokenizer, chosen, True, search, endpointing)
 
     def accept_waveform(self, samples: np.ndarray, rate: int) -> list[Result]:
-        """Hear more audio; return the utterances that ended in it, those without words left out.
+        """Hear more audio; return the utterances that ended in it; mere silence is none.
 
         Args:
             samples: (samples,), any number of them: floats in [-1, 1] or 16-bit integers.
@@ -186,8 +191,9 @@ class Recognizer:
         for piece in self._pieces(self._resampler.accept(samples)):
             self._hear(piece)
             if endpoint := self._endpoint():
-                result = self._finish(self._start_ms + FRAME_MS * self._utterance.frames, arrived, endpoint)
-                ended += [result] if result.words or result.first_pass.words else []
+                if endpoint is not Endpoint.NOTHING_SAID:
+                    end_ms = self._start_ms + FRAME_MS * self._utterance.frames
+                    ended.append(self._finish(end_ms, arrived, endpoint))
                 self._next_utterance(endpoint)
         return ended
 

@@ -25,6 +25,7 @@ Makes a Python environment with everything the recipes need. No root, no compile
                  first suitable one of python3, python3.12, python3.11, python3.10)
   --venv DIR     folder of the environment (default: tools/venv)
   --with-tests   install pytest, hypothesis, ruff and shellcheck too
+  --with-device  install ONNX Runtime and sherpa-onnx too, for dualmode.bin.export and stage 7 (120 MB)
   --with-align   install ctc-segmentation too, for ESPnet's asr_align (needs a C compiler and Python's headers)
   --help         this text
 
@@ -122,6 +123,7 @@ while (($#)); do
     --python=*) python=${1#*=}; shift ;;
     --venv=*) venv=${1#*=}; shift ;;
     --with-tests | --with_tests) extras+=(test); shift ;;
+    --with-device | --with_device) extras+=(device); shift ;;
     --with-align | --with_align) extras+=(align); shift ;;
     -h | --help) usage; exit ;;
     *) die "unknown option $1; see tools/setup.sh --help" ;;

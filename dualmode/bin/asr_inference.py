@@ -5,12 +5,14 @@ scores (1best_recog/, 2best_recog/ ...), and decode.json (what was run, its size
 """
 
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
+from dualmode.cluster.parts import Part, add_options, run_parts
 from dualmode.errors import UserError
 from dualmode.files import write_json
 from dualmode.progress import progress
@@ -36,6 +38,10 @@ def get_parser():
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--force", action="store_true", help="run the model as a sub-network it was not trained as")
+    parser.add_argument(
+        "--part", metavar="I/N", help="decode only every N-th utterance from the I-th on, into OUT/parts/I"
+    )
+    add_options(parser)
     return parser
 
 
@@ -59,16 +65,33 @@ def read_settings(path: Path) -> dict:
     return settings
 
 
-def make_batches(utterances, size: int) -> list[list[str]]:
-    """Return the utterances' names in batches of ``size``; those of similar length go together, for little padding."""
-    keys = sorted(utterances) if size == 1 else sorted(utterances, key=lambda key: (utterances.frames(key), key))
+def make_batches(utterances, names: Sequence[str], size: int) -> list[list[str]]:
+    """Return ``names`` in batches of ``size``; those of similar length go together, for little padding."""
+    keys = names if size == 1 else sorted(names, key=lambda key: (utterances.frames(key), key))
     return [keys[start : start + size] for start in range(0, len(keys), size)]
+
+
+def decode_as_jobs(args, arguments: Sequence[str]) -> None:
+    """Decode in parts, by jobs, and join what they wrote."""
+    from dualmode.decoding.inputs import open_inputs
+    from dualmode.decoding.join import join_decodes
+
+    shutil.rmtree(args.out / "parts", ignore_errors=True)
+    count = run_parts(args, "dualmode.bin.asr_inference", arguments, most=len(open_inputs(args.data)))
+    meta = join_decodes([args.out / "parts" / str(index) for index in range(1, count + 1)], args.out)
+    meta["command"] = shlex.join(["python", "-m", "dualmode.bin.asr_inference", *arguments])
+    write_json(args.out / "decode.json", meta)
+    shutil.rmtree(args.out / "parts")
+    print(f"decoded {meta['utterances']} utterances of {meta['audio_s']:.0f} s by {count} jobs: {args.out / 'text'}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = get_parser().parse_args(arguments)
     settings = read_settings(args.config)
+    if args.cmd:
+        decode_as_jobs(args, arguments)
+        return
     import torch
 
     from dualmode.decoding.inputs import open_inputs
@@ -85,6 +108,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if settings["threads"]:
         torch.set_num_threads(settings["threads"])
     utterances = open_inputs(args.data)
+    part = Part.parse(args.part) if args.part else Part(1, 1)
+    names, out = part.of(sorted(utterances)), args.out / "parts" / str(part.index) if args.part else args.out
+    if not names:
+        raise UserError(f"--part {args.part}: {args.data} has {len(utterances)} utterances only")
     loaded = load_recogniser(args.model, subnet, args.checkpoint, args.force)
     searcher = make_searcher(loaded.model, loaded.tokenizer, search)
     decode = decode_offline if context.chunk is None else decode_streams
@@ -92,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     seconds = frames = 0
     nbest = {}
-    batches = make_batches(utterances, settings["batch_size"])
+    batches = make_batches(utterances, names, settings["batch_size"])
     for batch in progress(batches, f"decoding {args.data.name} ({subnet})"):
         features = [utterances[key] for key in batch]
         start = time.perf_counter()
@@ -103,9 +130,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         nbest |= dict(zip(batch, found, strict=True))
 
     audio = frames / 100
-    write_nbest(args.out, nbest, loaded.tokenizer)
+    write_nbest(out, nbest, loaded.tokenizer)
     write_json(
-        args.out / "decode.json",
+        out / "decode.json",
         {
             "set": args.data.name,
             "subnet": args.config.stem.removeprefix("decode_"),
@@ -128,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "command": shlex.join(["python", "-m", "dualmode.bin.asr_inference", *arguments]),
         },
     )
-    print(f"decoded {len(nbest)} utterances of {audio:.0f} s in {seconds:.1f} s as {subnet}: {args.out / 'text'}")
+    print(f"decoded {len(nbest)} utterances of {audio:.0f} s in {seconds:.1f} s as {subnet}: {out / 'text'}")
 
 
 if __name__ == "__main__":

@@ -71,16 +71,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         rate, pieces = file_pieces(Path(args.audio))
     printer = Printer(sys.stdout, args.words)
-    heard = 0
+    heard = utterances = 0
     try:
         for piece in pieces:
             heard += len(piece)
             for result in recognizer.accept_waveform(piece, rate):
                 printer.finished(result)
+                utterances += 1
             printer.partial(recognizer.partial().text, heard / rate)
     except KeyboardInterrupt:
         pass  # the way to end a microphone: what was heard is still to be said
-    printer.finished(recognizer.result())
+    last = recognizer.result()
+    if not last.silent or not utterances:
+        printer.finished(last)
 
 
 class Printer:

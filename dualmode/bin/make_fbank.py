@@ -1,10 +1,12 @@
 """Make the features of a data set."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.cli import add_max_rejected, check_max_rejected, existing_dir, make_parser, run
+from dualmode.cluster.parts import Part, add_options, run_parts
 from dualmode.errors import UserError
 
 DESCRIPTION = """
@@ -39,14 +41,16 @@ def get_parser() -> argparse.ArgumentParser:
     )
     add_max_rejected(parser)
     parser.add_argument("--part", metavar="I/N", help="make every N-th shard only, from the I-th on, and join nothing")
+    add_options(parser)
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = get_parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    args = get_parser().parse_args(arguments)
     from dualmode.data.kaldi_dir import open_kaldi_dir
-    from dualmode.data.make_fbank import Checks, FeatureSet, Part, make_fbank, make_part
+    from dualmode.data.make_fbank import Checks, FeatureSet, make_fbank, make_part
     from dualmode.data.rejection import read_rejections, summarise
     from dualmode.data.speed import parse_speeds
     from dualmode.data.tokens import Tokenizer
@@ -66,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         made = make_part(features, Part.parse(args.part), args.jobs)
         print(f"{args.out}: part {args.part}: {made} shards made")
         return
+    if args.cmd:
+        run_parts(args, "dualmode.bin.make_fbank", arguments)
     result = make_fbank(features, args.jobs)
     kept = result.total - len(result.rejected)
     print(f"{args.out}: features of {kept} utterances, {result.frames / 360000:.2f} h")

@@ -10,16 +10,18 @@ from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.results.decodes import Decode, read_decodes, rejected_utterances
 from dualmode.results.delays import FIGURE
 from dualmode.results.details import details
+from dualmode.results.device import read_devices
 from dualmode.results.output import writable, write_json_file, write_lines
 from dualmode.results.page import results_page
 from dualmode.results.provenance import provenance
 from dualmode.results.table import LEGEND, terminal_table
 
 DESCRIPTION = """
-Score every decoded set of a model and write the table of results (stage 6).
+Score every decoded set of a model and write the table of results (stages 6 and 7).
 
-Reads   EXP/decode_*/text and decode.json, the references DATA_DIR/<set>/text, EXP/config.yaml if there is one, and
-        EXP/decode_*/emission_delay.json where dualmode.bin.emission_delay made it
+    names = ("wer.png", "curves.png", *(f"{decode.folder.name}/{FIGURE}" for decode in decodes if decode.delays))
+    figures = [name for name in names if (args.exp / name).is_file()]
+    write_lines(args.exp / "RESULTS.md", results_page(args.title, notes, decodes, origin, figures, devices))
 Writes  EXP/RESULTS.md     the table, how it was measured, and commands, configuration, commit, seed, versions, machine
         EXP/results.json   the rows: error rates in percent, times in ms, sizes in bytes
         EXP/wer.png        the error rates as bars
@@ -56,9 +58,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else list(argv)
     args = get_parser().parse_args(argv)
     decodes = read_decodes(args.exp, args.data_dir)
-    rows = [decode.row() for decode in decodes]
+    rows, devices = [decode.row() for decode in decodes], read_devices(args.exp, args.data_dir)
     notes = [*(args.note or ()), *rejection_notes(decodes, args.data_dir)]
     commands = [*(args.command or ()), *(decode.meta["command"] for decode in decodes)]
+    commands += [row.pop("command") for row in devices]
     if not args.command:  # a recipe's command writes this report as well
         commands.append(shlex.join(["python", "-m", "dualmode.bin.report", *argv]))
     seeds = {decode.meta["seed"] for decode in decodes}
@@ -68,11 +71,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     for decode in decodes:
         write_json_file(decode.folder / "score.json", decode.score.as_json())
         write_lines(decode.folder / "score.txt", details(decode.score))
-    write_json_file(args.exp / "results.json", rows)
+    write_json_file(args.exp / "results.json", [*rows, *devices])
     draw(rows, args.exp / "wer.png")
+<<<<<<< HEAD
     names = ("wer.png", "curves.png", *(f"{decode.folder.name}/{FIGURE}" for decode in decodes if decode.delays))
     figures = [name for name in names if (args.exp / name).is_file()]
     write_lines(args.exp / "RESULTS.md", results_page(args.title, notes, decodes, origin, figures))
+=======
+    figures = [name for name in ("wer.png", "curves.png") if (args.exp / name).is_file()]
+    write_lines(args.exp / "RESULTS.md", results_page(args.title, notes, decodes, origin, figures, devices))
+>>>>>>> main
 
     print("\n".join(["", args.title, "", *terminal_table(rows), "", LEGEND, *notes]))
     print(f"written: {args.exp / 'RESULTS.md'}, results.json, wer.png")

@@ -23,6 +23,7 @@ from functools import partial
 from heapq import merge
 from pathlib import Path
 
+from dualmode.cluster.parts import Part
 from dualmode.data.fbank import BINS, FRAME_MS
 from dualmode.data.feature_shard import Entry, Shard, Task, archive, make_shard, read_list
 from dualmode.data.kaldi_dir import KaldiDir, Utterance, c_order, table_writers, write_table
@@ -37,6 +38,7 @@ from dualmode.files import atomic_write
 # Utterances of a shard: some 40 minutes, 80 MB and half a minute of work for LibriSpeech.
 _SHARD = 200
 _BYTES = 4  # float32
+ALL = Part(1, 1)
 
 
 @dataclass(frozen=True)
@@ -63,32 +65,6 @@ class Checks:
     tokenizer: Tokenizer | None = None
     keep: bool = False
     max_rejected: float = 100.0
-
-
-@dataclass(frozen=True)
-class Part:
-    """The shards ``index``, ``index + count``, ``index + 2 * count`` ...; ``index`` counts from 1."""
-
-    index: int
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Part":
-        """Read ``INDEX/COUNT``.
-
-        >>> Part.parse("2/8")
-        Part(index=2, count=8)
-
-        Raises:
-            UserError: it is no such thing.
-        """
-        index, _, count = text.partition("/")
-        if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-            raise UserError(f"--part {text}: expected INDEX/COUNT such as 2/8, INDEX from 1 to COUNT")
-        return cls(int(index), int(count))
-
-    def has(self, shard: Shard) -> bool:
-        return shard.number % self.count == self.index % self.count
 
 
 @dataclass(frozen=True)
@@ -150,10 +126,10 @@ def make_part(features: FeatureSet, part: Part, jobs: int = 1) -> int:
     return make_shards(features, left_out, jobs, part)
 
 
-def make_shards(features: FeatureSet, left_out: Iterable[Rejection], jobs: int, part: Part = Part(1, 1)) -> int:
-    """Make the shards that are not done; return how many were made."""
+def make_shards(features: FeatureSet, left_out: Iterable[Rejection], jobs: int, part: Part = ALL) -> int:
+    """Make the shards of ``part`` that are not done; return how many were made."""
     folder = features.incomplete / "shards"
-    work = (shard for shard in _shards(features, left_out) if part.has(shard))
+    work = (shard for shard in _shards(features, left_out) if shard.number % part.count == part.index % part.count)
     label = f"features of {features.folder.path}"
     return sum(parallel_blocks(partial(make_shard, folder=folder), work, jobs, label, features.folder.size()))
 

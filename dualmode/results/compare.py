@@ -45,6 +45,7 @@ def read_wers(path: Path) -> dict[Column, float]:
         return {
             (row["set"], row["sparsity"], context(row["chunk_ms"], row["lookahead_ms"], row["left_ms"])): row["wer"]
             for row in rows
+            if "runtime" not in row  # of stage 7
         }
     except FileNotFoundError:
         raise UserError(f"there is no {path}: run stages 5 and 6 of that experiment") from None

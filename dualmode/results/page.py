@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dualmode.results.decodes import Decode
+from dualmode.results.decodes import Decode, Row
 from dualmode.results.delay_table import markdown_section
+from dualmode.results.device import device_section
 from dualmode.results.table import LEGEND, markdown_table
 
 MEASURES = """\
@@ -19,7 +20,12 @@ MEASURES = """\
 
 
 def results_page(
-    title: str, notes: Sequence[str], decodes: Sequence[Decode], origin: dict[str, Any], figures: Sequence[str]
+    title: str,
+    notes: Sequence[str],
+    decodes: Sequence[Decode],
+    origin: dict[str, Any],
+    figures: Sequence[str],
+    devices: Sequence[Row] = (),
 ) -> Iterator[str]:
     """Yield the lines of RESULTS.md.
 
@@ -29,6 +35,7 @@ def results_page(
         decodes: what was decoded, in the table's order.
         origin: from :func:`dualmode.results.provenance.provenance`.
         figures: file names of figures beside the page.
+        devices: rows of :func:`dualmode.results.device.read_devices`.
     """
     yield f"# {title}"
     for note in notes:
@@ -42,6 +49,8 @@ def results_page(
     yield from markdown_section(rows)
     yield from ("", "## How it was measured", "", MEASURES, "")
     yield from _measurements(decodes)
+    if devices:
+        yield from ("", *device_section(devices))
     yield from ("", "## Where it comes from", "")
     yield from origin_lines(origin)
 

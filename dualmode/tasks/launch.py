@@ -10,9 +10,11 @@ from pathlib import Path
 from torch.multiprocessing.spawn import ProcessExitedException
 
 from dualmode.checkpoint import read_yaml
+from dualmode.cluster.task import REQUEUE
 from dualmode.errors import UserError
 from dualmode.tasks.base import SupernetTask
 from dualmode.tasks.pool import FILES, Source, pool
+from dualmode.tasks.preemption import pass_on
 from dualmode.tasks.trainer import HISTORY, read_history
 
 
@@ -97,9 +99,12 @@ def train(
         *data_arguments("valid", valid_folder, names),
         *options,
     ]
+    pass_on()
     try:
         task.main(cmd=command)
     except ProcessExitedException as error:
+        if error.exit_code == REQUEUE:
+            raise SystemExit(REQUEUE) from None
         reason = f"a training process ended with status {error.exit_code}"
         raise UserError(f"{reason}: see what it said above, and {out / 'train.log'}") from None
     finally:  # a training that the alarm has ended is looked at, too

@@ -16,10 +16,12 @@ from espnet2.utils.build_dataclass import build_dataclass
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from dualmode.cluster.task import REQUEUE
 from dualmode.files import atomic_path
 from dualmode.progress import Progress
 from dualmode.tasks import step_checkpoint
 from dualmode.tasks.averaging import averages_with_masks
+from dualmode.tasks.preemption import Preemption
 from dualmode.tasks.step_checkpoint import rest_of, set_random_states
 
 HISTORY = "history.jsonl"
@@ -101,6 +103,7 @@ class SupernetTrainer(Trainer):
 
     options_class = SupernetOptions
     progress: Progress | None = None
+    preemption: Preemption | None = None
 
     @classmethod
     def build_options(cls, args: argparse.Namespace) -> SupernetOptions:
@@ -108,7 +111,7 @@ class SupernetTrainer(Trainer):
 
     @classmethod
     def run(cls, *args, **kwargs) -> None:
-        cls.progress = None
+        cls.progress, cls.preemption = None, Preemption(kwargs["distributed_option"].distributed)
         if kwargs["distributed_option"].distributed:
             # ESPnet averages over processes what has one dimension; our models return scalars.
             kwargs["model"].register_forward_hook(lambda model, _, output: force_gatherable(output, output[0].device))
@@ -150,6 +153,14 @@ class SupernetTrainer(Trainer):
             cls.watch(reporter, options)
             if options.checkpoint_every and number % options.checkpoint_every == 0 and number < batches:
                 step_checkpoint.save(folder, running, number, batches, rank, ranks)
+            # After the last batch, the epoch's own checkpoint comes first.
+            if number % options.accum_grad == 0 and number < batches and cls.preemption.agreed():
+                step_checkpoint.save(folder, running, number, batches, rank, ranks)
+                if rank == 0:
+                    print(
+                        f"told to stop: batch {number}/{batches} of epoch {epoch} is saved, to go on from", flush=True
+                    )
+                raise SystemExit(REQUEUE)
 
         invalid = super().train_one_epoch(
             model=model,

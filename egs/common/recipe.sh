@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # most variables are set by options.sh or by the corpus
-# The recipe: stages 0 to 6, the same for all corpora.  egs/<corpus>/run.sh sources this file, sets what is its own,
+# The recipe: stages 0 to 7, the same for all corpora.  egs/<corpus>/run.sh sources this file, sets what is its own,
 # and calls  recipe "$@".  What a corpus sets:
 #
 #   about, title, notes=()                a paragraph for --help, heading and remarks of RESULTS.md
@@ -35,16 +35,23 @@ stage_names=(
   "fine-tuning of the supernet, with text"
   "decoding of every test set with every sub-network"
   "results"
+  "the device model in the device runtimes (needs tools/setup.sh --with-device and a C++ compiler)"
 )
 last_stage=$((${#stage_names[@]} - 1))
+results_stage=6
+devices=() # steps of stage 7, which scores again
 pool_sets=() config_suffix='' validation=(--read-audio)
+# Job wrappers with their options, see tools/cluster; a corpus's cmd.sh may set them.  Empty: in processes of the recipe.
+feature_cmd='' decode_cmd='' train_cmd=''
+# shellcheck source=egs/librispeech/cmd.sh
+[[ ! -f $corpus_dir/cmd.sh ]] || source "$corpus_dir/cmd.sh"
 own_checks() { :; }
 own_notes() { :; }
 
 common_options() {
   heading "What to run"
   option stage N 0 "first stage to run"
-  option stop-stage N "$last_stage" "last stage to run (--stop_stage too, as with every option)"
+  option stop-stage N "$results_stage" "last stage to run (--stop_stage too, as with every option)"
   flag force "do the stages asked for again, from the start, even if they are done; model folders are kept as *.old-DATE"
   option work-dir DIR "" "where data, dump and exp are written (default: the corpus's folder)"
   option tag NAME base "name of this experiment: exp/pretrain_NAME, exp/prune_NAME, exp/asr_NAME"
@@ -58,6 +65,8 @@ common_options() {
     "YAMLs of stage 5, separated by spaces; decode_NAME.yaml decodes into exp/asr_*/decode_NAME_<set>"
   option pretrain-args WORDS "" "more options for ESPnet's trainer in stage 2, such as \"--max_epoch 20 --accum_grad 4\""
   option asr-args WORDS "" "more options for ESPnet's trainer in stage 4"
+  option device-args WORDS "--sparsity 0.7 --chunk-ms 640 --left-ms 1280" "sub-network of stage 7"
+  option device-decode NAME sparse "decoding of stage 5 that stage 7 compares transcripts with: that of decode_NAME.yaml"
   option seed N 0 "seed of both trainings"
   flag from-scratch "stage 4 starts with random weights instead of those of stages 2 and 3, to see what these are worth"
   heading "Data"
@@ -69,7 +78,9 @@ common_options() {
   own_options
   heading "Machine"
   option jobs N "$(nproc)" "processes for data and features"
-  option ngpu N 0 "GPUs for training; 0 uses the CPU"
+  option nj N 32 "jobs that share features or decoding, where cmd.sh sends these to a cluster"
+  option ngpu N 0 "GPUs for training, of each machine; 0 uses the CPU"
+  option num-nodes N 1 "machines for training, where cmd.sh sends it to a cluster"
 }
 
 print_help() {
@@ -110,7 +121,8 @@ find_file() {
 check_options() {
   local name variable files=()
   for name in stage stop-stage seed ngpu; do whole_number "$name" 0; done
-  whole_number jobs 1
+  for name in jobs nj num-nodes; do whole_number "$name" 1; done
+  [[ $num_nodes == 1 || -n $train_cmd ]] || die "--num-nodes $num_nodes needs a train_cmd in $corpus_dir/cmd.sh"
   ((stage <= last_stage)) || die "--stage is $stage: the stages are 0 to $last_stage"
   ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
   ((stage <= stop_stage)) || die "--stage $stage comes after --stop-stage $stop_stage"
@@ -149,7 +161,7 @@ recipe() {
   command="${corpus_dir#"$root/"}/run.sh"
   parse_options "$@"
   # As it was typed: before files are looked for.
-  how=$command$(changed_options stage stop-stage force work-dir jobs ngpu "${places[@]}")
+  how=$command$(changed_options stage stop-stage force work-dir jobs nj ngpu num-nodes "${places[@]}")
   check_options
   own_checks
   [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
@@ -175,7 +187,22 @@ recipe() {
   log "time of each stage:"
   for n in "${!seconds[@]}"; do printf '  %d  %-55s %s\n' "$n" "${stage_names[n]}" "$(duration "${seconds[n]}")"; done
   log "all asked for is done in $(duration "$SECONDS")"
-  if ((stop_stage == last_stage)); then show_results; fi
+  if ((stop_stage >= results_stage)); then show_results; fi
+}
+
+# array_of CMD: sets $array, the options that let a command share its work among jobs; nothing without CMD.
+array_of() {
+  array=()
+  [[ -z $1 ]] || array=(--cmd "$1" --nj "$nj" --log "$log_dir")
+}
+
+# launcher_of FOLDER: sets $launcher and $machine, words before and after a training's command, by where it runs.
+launcher_of() {
+  launcher=() machine=(--ngpu "$ngpu")
+  [[ -n $train_cmd ]] || return 0
+  machine=()
+  launcher=(python -m espnet2.bin.launch --cmd "$train_cmd" --log "$1/job.log" --ngpu "$ngpu" --num_nodes "$num_nodes"
+    --init_file_prefix "$1/.dist_init_" --multiprocessing_distributed "$( ((ngpu > 1)) && echo true || echo false)" --)
 }
 
 # unlabelled_sets: prints those of $pool_sets that have no text.
@@ -203,7 +230,8 @@ stage_0() {
 }
 
 stage_1() {
-  local set options
+  local set options array
+  array_of "$feature_cmd"
   step tokens "the token list" --inputs "$data"/train/{text,rejected.tsv} --outputs "$data"/token_list/tokens.{txt,json} -- \
     python -m dualmode.bin.make_tokens --text "$data/train/text" --exclude "$data/train/rejected.tsv" \
     --type "$token_type" ${vocab_size:+--vocab-size "$vocab_size"} --out "$data/token_list"
@@ -216,12 +244,12 @@ stage_1() {
     esac
     step "fbank_$set" "features of $set" --after prepare \
       --inputs "$data/$set/rejected.tsv" "$data/token_list/tokens.txt" --outputs "$dump/$set/feats.scp" \
-      --uncounted --jobs "$jobs" --max-rejected "$max_rejected" -- \
+      --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
       python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" --tokens "$data/token_list" "${options[@]}"
   done
   for set in $(unlabelled_sets); do
     step "fbank_$set" "features of $set" --after prepare --inputs "$data/$set/rejected.tsv" \
-      --outputs "$dump/$set/feats.scp" --uncounted --jobs "$jobs" --max-rejected "$max_rejected" -- \
+      --outputs "$dump/$set/feats.scp" --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
       python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set"
   done
   step cmvn "mean and variance" --after fbank_train --outputs "$data/cmvn.json" -- \
@@ -229,11 +257,12 @@ stage_1() {
 }
 
 stage_2() {
-  local set more after=(fbank_train fbank_valid) pool=()
+  local set more after=(fbank_train fbank_valid) pool=() launcher machine
+  launcher_of "$pretrained"
   read -ra more <<<"$pretrain_args"
   for set in $(unlabelled_sets); do after+=("fbank_$set") pool+=(--train "$dump/$set"); done
   step "pretrain_$tag" "pre-training" --after "${after[@]}" --inputs "$pretrain_config" "$data/cmvn.json" \
-    --folder "$pretrained" --outputs "$pretrained/config.yaml" --uncounted --ngpu "$ngpu" -- \
+    --folder "$pretrained" --outputs "$pretrained/config.yaml" --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
     python -m dualmode.bin.pretrain --config "$pretrain_config" --train "$dump/train" "${pool[@]}" \
     --valid "$dump/valid" --cmvn "$data/cmvn.json" --out "$pretrained" --seed "$seed" "${more[@]}"
 }
@@ -245,14 +274,15 @@ stage_3() {
 }
 
 stage_4() {
-  local more after=(fbank_train fbank_valid) init=() labelled=$dump/train
+  local more after=(fbank_train fbank_valid) init=() labelled=$dump/train launcher machine
+  launcher_of "$recogniser"
   read -ra more <<<"$asr_args"
   [[ $from_scratch == true ]] || { after+=("prune_$prune_tag"); init=(--init "$exp/prune_$prune_tag"); }
   # DIR:WEIGHT takes that share of a set.
   [[ $label_share == 100 ]] || labelled+=:$(awk -v share="$label_share" 'BEGIN {print share / 100}')
   step "asr_$tag" "fine-tuning" --after "${after[@]}" \
     --inputs "$asr_config" "$data/cmvn.json" "$data/token_list/tokens.txt" \
-    --folder "$recogniser" --outputs "$recogniser/config.yaml" --uncounted --ngpu "$ngpu" -- \
+    --folder "$recogniser" --outputs "$recogniser/config.yaml" --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
     python -m dualmode.bin.asr_train --config "$asr_config" --train "$labelled" --valid "$dump/valid" \
     --tokens "$data/token_list" --cmvn "$data/cmvn.json" "${init[@]}" --out "$recogniser" --seed "$seed" "${more[@]}"
 }
@@ -265,12 +295,13 @@ decode_name() {
 }
 
 stage_5() {
-  local set config name
+  local set config name array
+  array_of "$decode_cmd"
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do
       name=$(decode_name "$config" "$set")
       step "${tag}_$name" "$name" --after "asr_$tag" "fbank_$set" --inputs "$config" \
-        --outputs "$recogniser/$name"/{text,decode.json} -- \
+        --outputs "$recogniser/$name"/{text,decode.json} --uncounted "${array[@]}" -- \
         python -m dualmode.bin.asr_inference --config "$config" --model "$recogniser" --data "$dump/$set" \
         --out "$recogniser/$name"
     done
@@ -278,7 +309,7 @@ stage_5() {
 }
 
 stage_6() {
-  local set config note decodes=() options=()
+  local set config note decodes=("${devices[@]}") options=()
   own_notes
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do decodes+=("${tag}_$(decode_name "$config" "$set")"); done
@@ -287,6 +318,34 @@ stage_6() {
   for config in "$pretrain_config" "$prune_config" "${decoders[@]}"; do options+=(--config "$config"); done
   step "report_$tag" "scoring" --after "${decodes[@]}" --outputs "$recogniser"/{RESULTS.md,results.json} --quiet -- \
     python -m dualmode.bin.report --exp "$recogniser" --data-dir "$dump" --title "$title" --command "$how" "${options[@]}"
+}
+
+# stage_7: exports for sherpa-onnx and for our engine, decodes the test sets in both, and adds rows to the results.
+stage_7() {
+  local set precision sherpa=$recogniser/sherpa-onnx engine=$recogniser/engine args
+  read -ra args <<<"$device_args"
+  step "export_$tag" "export for sherpa-onnx" --after "asr_$tag" --outputs "$sherpa/export.json" -- \
+    python -m dualmode.bin.export "$recogniser" --format sherpa-onnx --subnet sparse "${args[@]}" --int8 --out "$sherpa"
+  for precision in fp32 int8; do
+    step "pack_device_${precision}_$tag" "file for our engine, $precision" --after "asr_$tag" \
+      --outputs "$engine/$precision.dmdl" -- \
+      python -m dualmode.bin.pack_device --model "$recogniser" "${args[@]}" --precision "$precision" \
+      --out "$engine/$precision.dmdl"
+    for set in "${test_sets[@]}"; do
+      device_decode_set sherpa-onnx "$sherpa" "export_$tag"
+      device_decode_set engine "$engine/$precision.dmdl" "pack_device_${precision}_$tag"
+    done
+  done
+  stage_6
+}
+
+# device_decode_set RUNTIME MODEL STEP: decodes $set in $precision.
+device_decode_set() {
+  local name=device_${1}_${precision}_$set reference=decode_${device_decode}_$set
+  step "${tag}_$name" "$name" --after "$3" "${tag}_$reference" --outputs "$recogniser/$name"/{text,device.json} -- \
+    python -m dualmode.bin.device_inference --model "$2" --precision "$precision" --wav-scp "$data/$set/wav.scp" \
+    --reference "$recogniser/$reference/text" --out "$recogniser/$name"
+  devices+=("${tag}_$name")
 }
 
 # show_results: what the last report printed, as the last thing on the screen.

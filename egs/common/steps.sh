@@ -10,18 +10,26 @@
 # Uses $done_dir, $log_dir, $force, $stage_now.
 
 # step NAME WHAT [--after STEP...] [--inputs FILE...] [--outputs PATH...] [--folder DIR] [--uncounted WORD...]
-#      [--quiet] -- COMMAND...
+#      [--launcher WORD... ::] [--quiet] -- COMMAND...
 #   --folder DIR      belongs to this step alone, which goes on in it when it was interrupted.  A DIR made with another
 #                     configuration is moved aside.  It gets run.sh, which replays the command.
 #   --uncounted       words added to the command that do not change its result (--jobs 4)
+#   --launcher        words put before the command that do not change its result (a job wrapper)
 #   --quiet           what the command prints goes to its log only
 step() {
   local name=$1 what=$2 list='' folder='' quiet='' recipe reason marker=$done_dir/$1
-  local -a after=() inputs=() outputs=() uncounted=()
+  local -a after=() inputs=() outputs=() uncounted=() launcher=()
   shift 2
   while [[ $1 != -- ]]; do
     case $list:$1 in
       *:--after | *:--inputs | *:--outputs | *:--folder | *:--uncounted) list=${1#--} ;;
+      *:--launcher) # its words may look like options of ours
+        shift
+        while [[ $1 != :: ]]; do
+          launcher+=("$1")
+          shift
+        done
+        ;;
       *:--quiet) quiet=true ;;
       after:*) after+=("$1") ;;
       inputs:*) inputs+=("$1") ;;
@@ -42,8 +50,8 @@ step() {
   fi
   log "stage $stage_now: $what$reason"
   rm -f "$marker"
-  [[ -z $folder ]] || prepare_folder "$@" "${uncounted[@]}"
-  run_logged "$name" "$@" "${uncounted[@]}"
+  [[ -z $folder ]] || prepare_folder "${launcher[@]}" "$@" "${uncounted[@]}"
+  run_logged "$name" "${launcher[@]}" "$@" "${uncounted[@]}"
   [[ -z $(missing_output) ]] || die "stage $stage_now: $what ended well but left no $(missing_output): see $log_dir/$name.log"
   printf '%s\nfinished %s\n' "$recipe" "$(date +%s.%N)" >"$marker.tmp"
   mv "$marker.tmp" "$marker"

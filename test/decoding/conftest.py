@@ -12,17 +12,29 @@ import yaml
 
 from dualmode.asr.build import build_recogniser
 from dualmode.asr.model import Recogniser
+from dualmode.data.fbank import fbank
 from dualmode.data.tokens import Tokenizer
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefg"]
 ENCODER = {"output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4}
+RANGES = ((-3.0, -0.5), (0.0, 1.0))  # of log10 loudness and of the share of high frequencies
 ENCODER |= {"chunk_ms": [160, 320], "left_ms": [320]}
 
 
+def draw_samples(seconds: float, seed: int = 0) -> np.ndarray:
+    """Noise whose loudness and pitch change every 100 ms, so that many tokens are heard in it."""
+    random = np.random.default_rng(seed)
+    count = int(seconds * 16000)
+    loudness, mix = (np.repeat(random.uniform(low, high, count // 1600 + 1), 1600)[:count] for low, high in RANGES)
+    noise = random.standard_normal(count)
+    high = np.diff(noise, prepend=0.0)
+    return (10**loudness * (mix * high + (1 - mix) * noise)).clip(-1, 1).astype(np.float32)
+
+
 def draw_features(frames: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal((frames, 80)).astype(np.float32)
+    return fbank(draw_samples(frames / 100 + 0.1, seed))[:frames]
 
 
 def config(kind: str) -> dict:
@@ -35,8 +47,11 @@ def tiny(kind: str) -> Recogniser:
     model = build_recogniser(config(kind), TOKENS).eval()
     estimate_masks(model, model.encoder.config.pruning)
     subnet = Subnet(0.7, Context(4, 8))
+    x = torch.tensor(draw_features(1000))
     with torch.inference_mode():
-        encoded, _ = model.encoder(torch.as_tensor(draw_features(260))[None], torch.tensor([260]), subnet)
+        model.encoder.normalize.mean.copy_(x.mean(dim=0))
+        model.encoder.normalize.std.copy_(x.std(dim=0))
+        encoded, _ = model.encoder(x[None], torch.tensor([len(x)]), subnet)
         if model.head is not None:
             spread(model.head, encoded[0])
         if kind == "rnnt":
@@ -57,6 +72,12 @@ def spread(layer: torch.nn.Linear, x: torch.Tensor) -> None:
 def features() -> Callable[..., np.ndarray]:
     """Draws features: ``features(frames, seed)`` is (frames, 80)."""
     return draw_features
+
+
+@pytest.fixture(scope="session")
+def noise() -> Callable[..., np.ndarray]:
+    """Draws audio: ``noise(seconds, seed)`` is (samples,)."""
+    return draw_samples
 
 
 @pytest.fixture(scope="session", params=["ctc", "rnnt"])

@@ -42,6 +42,9 @@ case $module in
     ;;
   prune) touch "$out"/{config.yaml,model.pth} ;;
   asr_inference) mkdir -p "$out"; touch "$out"/{text,decode.json} ;;
+  export) mkdir -p "$out"; touch "$out/export.json" ;;
+  pack_device) mkdir -p "${out%/*}"; touch "$out" ;;
+  device_inference) mkdir -p "$out"; touch "$out"/{text,device.json} ;;
   report)
     echo '[]' >"$CORPUS/exp/asr_base/results.json"
     touch "$CORPUS/exp/asr_base/RESULTS.md"

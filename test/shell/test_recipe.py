@@ -124,7 +124,7 @@ def test_help_of_the_real_recipes(recipe):
         (["--stage", "two"], "--stage is 'two': it must be a whole number of at least 0"),
         (["--stage=-1"], "--stage is '-1': it must be a whole number of at least 0"),
         (["--jobs", "0"], "--jobs is '0': it must be a whole number of at least 1"),
-        (["--stop_stage", "7"], "--stop-stage is 7: the stages are 0 to 6"),
+        (["--stop_stage", "8"], "--stop-stage is 8: the stages are 0 to 7"),
         (["--stage", "3", "--stop-stage", "2"], "--stage 3 comes after --stop-stage 2"),
         (["--tag", "a/b"], "--tag is 'a/b': letters, digits, '.', '_' and '-' make a good folder name"),
         (["--token-type", "phone"], "--token-type is 'phone': it must be char, word or bpe"),
@@ -215,6 +215,18 @@ def test_a_lost_output_is_made_again(corpus):
     (corpus.folder / "exp/asr_base/decode_dense_test/text").unlink()
     assert "since exp/asr_base/decode_dense_test/text is not there" in corpus.run()
     assert corpus.new_calls() == ["asr_inference", "report"]
+
+
+def test_stage_7_runs_every_precision_in_every_runtime_and_scores_again(corpus):
+    corpus.run()
+    calls = corpus.new_calls()
+    assert "export" not in calls
+    output = corpus.run("--stage", "7", "--stop-stage", "7")
+    each = ["pack_device", "device_inference", "device_inference"]
+    assert corpus.new_calls() == ["export", *each, *each, "report"]
+    assert output.rstrip().endswith("test  1.2")
+    corpus.run("--stage", "7", "--stop-stage", "7")
+    assert corpus.new_calls() == []
 
 
 def test_force_starts_the_stages_asked_for_from_scratch(corpus):

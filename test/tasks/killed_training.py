@@ -9,8 +9,10 @@ from pathlib import Path
 import torch
 
 
-def train(kind: str, root: Path, out: Path, kill_at: int | None, more: Sequence[str] = ()) -> None:
-    """Run the training command in this process, which kills itself in the forward pass of batch ``kill_at``.
+def train(
+    kind: str, root: Path, out: Path, kill_at: int | None, more: Sequence[str] = (), number: int = signal.SIGKILL
+) -> None:
+    """Run the training command in this process, which sends itself a signal in the forward pass of batch ``kill_at``.
 
     Writes a digest of the masks that each batch ran with to ``out``/masks_PROCESS.
     """
@@ -28,7 +30,7 @@ def train(kind: str, root: Path, out: Path, kill_at: int | None, more: Sequence[
             with open(out / f"masks_{os.getpid()}", "a") as digests:
                 digests.write(f"{model.step} {hashlib.sha256(masks).hexdigest()}\n")
         if model.training and model.step == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
     SelfPruningModel.begin_batch = begin_or_die
     words = ["--config", root / f"{kind}.yaml", "--train", root / "data", "--valid", root / "data"]

@@ -13,6 +13,8 @@ import pytest
 import torch
 import yaml
 
+from dualmode.cluster.task import REQUEUE
+
 EPOCHS, BATCHES = 2, 6
 PATIENCE_S = 240
 # What takes seconds to import; torch imports _dynamo when the first optimizer is built.
@@ -109,8 +111,22 @@ def test_a_killed_training_ends_with_the_same_weights(server, root, kind):
     assert resumed_history == history
 
 
-def run_two(server, root: Path, out: Path, kill_at: int | None) -> list[int]:
-    """Train in two processes that share each batch; return how they ended."""
+def test_a_training_that_is_told_to_stop_goes_on_from_that_batch(server, root):
+    whole, stopped = root / "asr_whole", root / "told"  # the first is that of the test before
+    if not whole.exists():
+        assert run(server, "asr", root, whole, None) == 0
+    assert run(server, "asr", root, stopped, 9, [], signal.SIGUSR1) == REQUEUE
+    state = torch.load(stopped / "checkpoint_step.pth", weights_only=True)
+    assert (state["epoch"], state["batches"]) == (2, 4)  # of 6; told in the third, which is half an update
+    assert run(server, "asr", root, stopped, None) == 0
+    (weights, history), (resumed, resumed_history) = outcome(whole), outcome(stopped)
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in weights.items()) and resumed_history == history
+
+
+def run_two(
+    server, root: Path, out: Path, kill_at: int | None, number: int = signal.SIGKILL, told: int = 2
+) -> list[int]:
+    """Train in two processes that share each batch; return how they ended.  The first ``told`` get the signal."""
     from killed_training import train
 
     with socket.socket() as free:
@@ -118,8 +134,8 @@ def run_two(server, root: Path, out: Path, kill_at: int | None) -> list[int]:
         where = f"tcp://localhost:{free.getsockname()[1]}"
     shared = ["--dist_world_size", "2", "--dist_backend", "gloo", "--dist_init_method", where]
     processes = [
-        server.Process(target=train, args=("pretrain", root, out, kill_at, [*shared, "--dist_rank", str(rank)]))
-        for rank in range(2)
+        server.Process(target=train, args=("pretrain", root, out, at, [*shared, "--dist_rank", str(rank)], number))
+        for rank, at in enumerate([kill_at] * told + [None] * (2 - told))
     ]
     for process in processes:
         process.start()
@@ -135,7 +151,9 @@ def test_two_processes_that_are_killed_end_with_the_same_weights(server, root):
     assert run_two(server, root, whole, None) == [0, 0]
     first, second = (file.read_text() for file in whole.glob("masks_*"))
     assert first == second and len(set(line.split()[1] for line in first.splitlines())) > 2
-    assert 0 not in run_two(server, root, killed, 12)
+    assert 0 not in run_two(server, root, killed, 8)  # goes on from the end of the first epoch
+    # One that is told to stop tells the other one, and both save the same batch.
+    assert run_two(server, root, killed, 9, signal.SIGTERM, told=1) == [REQUEUE, REQUEUE]
     state = torch.load(killed / "checkpoint_step.pth", weights_only=True)
     assert (state["epoch"], state["batches"], len(state["random"])) == (2, 4, 2)
     assert run_two(server, root, killed, None) == [0, 0]

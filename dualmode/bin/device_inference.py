@@ -1,0 +1,107 @@
+"""Stage 7: decode audio in a device runtime, on one thread: sherpa-onnx, or our own engine.
+
+Writes Kaldi's ``text`` and ``device.json`` (what was run, its size, speed and memory). Audio is heard 100 ms at a time.
+"""
+
+import resource
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import existing_file, make_parser, run
+from dualmode.errors import UserError
+
+
+def existing_model(text: str) -> Path:
+    """Argparse type: a folder or file that is there."""
+    path = Path(text)
+    return path if path.is_dir() else existing_file(text)
+
+
+def get_parser():
+    parser = make_parser(__doc__, "device_inference")
+    parser.add_argument(
+        "--model",
+        type=existing_model,
+        required=True,
+        help="folder of dualmode.bin.export, for sherpa-onnx, or file of dualmode.bin.pack_device, for our engine",
+    )
+    parser.add_argument("--precision", choices=("fp32", "int8"), default="fp32", help="which files of a folder to run")
+    parser.add_argument("--wav-scp", type=existing_file, required=True, metavar="FILE", help="Kaldi's list of audio")
+    parser.add_argument(
+        "--reference",
+        type=existing_file,
+        metavar="TEXT",
+        help="text of dualmode.bin.asr_inference: decode its utterances only, and count transcripts that differ",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    return parser
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has had, in bytes (Linux counts in KiB, macOS in bytes)."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    args = get_parser().parse_args(arguments)
+    from dualmode.data.audio import AudioFault, read_audio
+    from dualmode.data.fbank import SAMPLE_RATE
+    from dualmode.data.kaldi_dir import iterate_wav_scp
+    from dualmode.export.runtimes import open_runtime
+    from dualmode.files import atomic_write, write_json
+    from dualmode.progress import progress
+    from dualmode.results.text import read_text
+
+    paths = dict(iterate_wav_scp(args.wav_scp))
+    reference = read_text(args.reference) if args.reference else None
+    if missing := sorted(set(reference or ()) - set(paths)):
+        raise UserError(f"{args.wav_scp} lacks {missing[0]}, which {args.reference} has: give the same set")
+    before = peak_memory()
+    runtime = open_runtime(args.model, args.precision)
+    texts, seconds, samples = {}, 0.0, 0
+    for utt in progress(sorted(reference or paths), f"decoding {args.wav_scp} in {runtime.about['runtime']}"):
+        try:
+            audio = read_audio(paths[utt], SAMPLE_RATE)
+        except AudioFault as fault:
+            raise UserError(f"{utt}: {fault}") from None
+        start = time.perf_counter()
+        texts[utt] = runtime.transcribe(audio)
+        seconds += time.perf_counter() - start
+        samples += len(audio)
+
+    with atomic_write(args.out / "text") as out:
+        out.writelines(f"{utt} {text}".rstrip() + "\n" for utt, text in texts.items())
+    differ = None
+    if reference is not None:
+        differ = sum(" ".join(reference[utt]) != text for utt, text in texts.items())
+    audio_s = samples / SAMPLE_RATE
+    write_json(
+        args.out / "device.json",
+        runtime.about
+        | {
+            "set": args.wav_scp.parent.name,
+            "rtf": seconds / audio_s,
+            "audio_s": audio_s,
+            "decode_s": seconds,
+            "peak_memory_bytes": peak_memory(),
+            "memory_before_bytes": before,
+            "utterances": len(texts),
+            "transcripts_differ": differ,
+            "threads": 1,
+            "command": shlex.join(["python", "-m", "dualmode.bin.device_inference", *arguments]),
+        },
+    )
+    told = "" if differ is None else f", {differ} transcripts differ from {args.reference}"
+    print(
+        f"decoded {len(texts)} utterances of {audio_s:.0f} s in {seconds:.1f} s with {runtime.about['runtime']} "
+        f"{runtime.about['precision']}{told}: {args.out / 'text'}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

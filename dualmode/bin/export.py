@@ -1,0 +1,75 @@
+"""Write one streaming sub-network for sherpa-onnx, and run it there to see that it says what we say.
+
+Blocks and single weights that were pruned are stored as zeros, since ONNX knows no sparsity; only a sub-network pruned
+in whole units is smaller and faster there. dualmode.bin.pack_device writes what our own engine runs sparse.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import existing_dir, make_parser, run
+from dualmode.errors import UserError
+
+
+def get_parser():
+    parser = make_parser(__doc__, "export")
+    parser.add_argument("model", type=existing_dir, metavar="MODEL_DIR", help="model folder of dualmode.bin.asr_train")
+    parser.add_argument("--format", choices=("sherpa-onnx",), required=True, help="runtime to write for")
+    parser.add_argument("--checkpoint", help="file in MODEL_DIR; by default the best one")
+    parser.add_argument("--subnet", choices=("sparse", "dense"), required=True, help="which weights")
+    parser.add_argument(
+        "--sparsity", type=float, metavar="S", help="of the sparse weights; by default the model's first"
+    )
+    parser.add_argument(
+        "--chunk-ms", type=float, metavar="MS", help="audio decoded at once; by default that of the model's validation"
+    )
+    parser.add_argument("--left-ms", type=float, metavar="MS", help="audio seen before the chunk; default as above")
+    parser.add_argument("--right-ms", type=float, metavar="MS", help="look-ahead past the chunk; default as above")
+    parser.add_argument("--int8", action="store_true", help="write files with matrix products in int8 too")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--check",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="AUDIO",
+        help="run the files on this audio (files, or one Kaldi data folder) and compare the transcripts with ours",
+    )
+    parser.add_argument("--force", action="store_true", help="write a sub-network that the model was not trained as")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = get_parser().parse_args(argv)
+    from dualmode.decoding.load import choose_subnet, encoder_config, load_recogniser
+    from dualmode.export.sherpa import export
+
+    if args.subnet == "dense" and args.sparsity is not None:
+        raise UserError(f"--subnet dense has no pruned weights, so --sparsity {args.sparsity:g} cannot be")
+    name = args.subnet if args.sparsity is None else f"{args.subnet}_{args.sparsity:g}"
+    subnet = choose_subnet(encoder_config(args.model), name, args.chunk_ms, args.left_ms, args.right_ms)
+    loaded = load_recogniser(args.model, subnet, args.checkpoint, args.force)
+    about = export(loaded, args.out, args.int8)
+    sizes = ", ".join(f"{precision} {sum(files.values())} bytes" for precision, files in about["files"].items())
+    print(f"{args.out}: {loaded.subnet}, {sizes}")
+    if not args.check:
+        return 0
+
+    from dualmode.export.check import MAX_INT8_LOSS, check
+
+    report = check(loaded, args.out, about, args.check)
+    print("\n".join(report.lines))
+    if report.loss is not None and report.loss > MAX_INT8_LOSS:
+        warn(f"int8 costs {report.loss:.2f} % of the words, more than {MAX_INT8_LOSS} %")
+    if not report.equal:
+        warn("the float transcripts differ from ours")
+    return 0 if report.equal else 1
+
+
+def warn(fault: str) -> None:
+    print(f"WARNING: {fault}: do not ship these files unseen", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run(main)

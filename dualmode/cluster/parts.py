@@ -1,0 +1,89 @@
+"""A command that shares its work among the tasks of an array, each of which is the same command with --part I/N."""
+
+import argparse
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dualmode.errors import UserError
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of ``count`` shares of the work; ``index`` counts from 1."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """Read ``INDEX/COUNT``.
+
+        >>> Part.parse("2/8")
+        Part(index=2, count=8)
+
+        Raises:
+            UserError: it is no such thing.
+        """
+        index, _, count = text.partition("/")
+        if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+            raise UserError(f"--part {text}: expected INDEX/COUNT such as 2/8, INDEX from 1 to COUNT")
+        return cls(int(index), int(count))
+
+    def of(self, items: Sequence) -> Sequence:
+        """Return this share of ``items``: every ``count``-th of them.
+
+        >>> Part(2, 3).of("abcdefg")
+        'be'
+        """
+        return items[self.index - 1 :: self.count]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add --cmd, --nj and --log, which share the work among jobs."""
+    parser.add_argument(
+        "--cmd",
+        metavar="WORDS",
+        help="run as an array of jobs: a wrapper with its options, such as 'tools/cluster/slurm.pl --mem 4G'",
+    )
+    parser.add_argument("--nj", type=int, default=8, metavar="N", help="of --cmd: jobs")
+    parser.add_argument(
+        "--log", type=Path, metavar="DIR", help="of --cmd: folder of the logs (default: beside the output)"
+    )
+
+
+def run_parts(args: argparse.Namespace, module: str, arguments: Sequence[str], most: int | None = None) -> int:
+    """Run ``python -m module arguments --part I/N`` for every I as the array that ``args`` asks for, and wait.
+
+    Args:
+        args: has what :func:`add_options` adds, and ``out``.
+        module: of the command.
+        arguments: of the command; --cmd, --nj and --log among them are left out.
+        most: pieces of work that there are; N is no larger.
+
+    Returns:
+        N.
+
+    Raises:
+        UserError: a task failed, or the wrapper cannot be run.
+    """
+    if args.nj < 1:
+        raise UserError(f"--nj is {args.nj}: it must be at least 1")
+    count = args.nj if most is None else min(args.nj, most)
+    log = (args.log or args.out.parent / "log") / f"{module.rpartition('.')[2]}_{args.out.name}.JOB.log"
+    own, skipped = [], False
+    for word in arguments:
+        if not skipped and word.partition("=")[0] not in ("--cmd", "--nj", "--log"):
+            own.append(word)
+        skipped = not skipped and word in ("--cmd", "--nj", "--log")
+    command = [*shlex.split(args.cmd), f"JOB=1:{count}", str(log), sys.executable, "-m", module, *own]
+    try:
+        done = subprocess.run([*command, "--part", f"JOB/{count}"], stdin=subprocess.DEVNULL)
+    except OSError as error:
+        raise UserError(f"--cmd: cannot run {command[0]}: {error.strerror}") from error
+    if done.returncode:
+        raise UserError(f"jobs of {module} failed, see above and {log.parent}; the same command redoes what is missing")
+    return count

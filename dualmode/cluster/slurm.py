@@ -1,0 +1,106 @@
+"""Tasks on a Slurm cluster: an array job, waited for without bothering the controller.
+
+Each task writes its status to the job's folder, which is looked at every second or so and costs the controller nothing.
+Only after a while without news is squeue asked, once, whether the tasks that are missing still exist: one that does not
+was lost with its node, or was cancelled.
+"""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dualmode.cluster.command import Request
+from dualmode.cluster.slurm_conf import SlurmConf
+from dualmode.cluster.task import read_status
+from dualmode.cluster.wrapper import job_folder, main
+from dualmode.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+LOOK_S = 1.0  # between two looks at the job's folder
+ASK_S = (15.0, 120.0)  # between two questions to the controller: at first, and at most
+GRACE_S = 10.0  # for a status to appear on this machine after its task has left the queue
+LOST = 137
+
+
+def run(request: Request) -> Mapping[int, int]:
+    """Submit the tasks and wait; return how each ended.
+
+    Raises:
+        UserError: an option is unknown to conf/slurm.conf, or Slurm refuses the job.
+    """
+    options = dict(request.options)
+    conf = SlurmConf.read(Path(options.pop("config", ROOT / "conf" / "slurm.conf")))
+    folder = job_folder(request)
+    job = submit(request, conf.flags(options), folder, options.get("max_jobs_run"))
+    print(f"# Slurm job {job}: {len(request.tasks)} tasks, logs in {request.log}", file=sys.stderr)
+
+    def stop(number: int, _) -> None:
+        subprocess.run(["scancel", job], capture_output=True)
+        sys.exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    return wait(request, folder, job)
+
+
+def submit(request: Request, flags: Sequence[str], folder: Path, most: str | None) -> str:
+    """Return the number of the new job."""
+    script = folder / "job.sh"
+    number = '"$SLURM_ARRAY_TASK_ID"' if request.variable else str(request.tasks[0])
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    script.write_text(
+        "#!/usr/bin/env bash\n"
+        f"export PYTHONPATH={shlex.quote(paths)}\n"
+        f"cd {shlex.quote(os.getcwd())} || exit\n"
+        f"exec {shlex.quote(sys.executable)} -m dualmode.cluster.task {shlex.quote(str(folder.resolve()))} {number}\n",
+        encoding="utf-8",
+    )
+    name, output = f"--job-name={Path(request.log).stem}", f"--output={folder}/slurm.%a.out"
+    command = ["sbatch", "--parsable", name, output, *flags]
+    if request.variable:
+        command.append(f"--array={request.tasks[0]}-{request.tasks[-1]}" + (f"%{most}" if most else ""))
+    try:
+        done = subprocess.run([*command, str(script)], capture_output=True, text=True)
+    except FileNotFoundError:
+        raise UserError("there is no sbatch on this machine: submit from one that has Slurm, or use run.pl") from None
+    if done.returncode:
+        raise UserError(f"sbatch refused the job: {done.stderr.strip()} (command: {shlex.join(command)})")
+    return done.stdout.strip().split(";")[0]
+
+
+def wait(request: Request, folder: Path, job: str) -> dict[int, int]:
+    """Return how each task ended."""
+    statuses: dict[int, int] = {}
+    news, pause = time.monotonic(), ASK_S[0]
+    while missing := [task for task in request.tasks if task not in statuses]:
+        (folder / "alive").touch()
+        found = {task: status for task in missing if (status := read_status(folder, task)) is not None}
+        statuses |= found
+        if found:
+            news, pause = time.monotonic(), ASK_S[0]
+        elif time.monotonic() - news > pause:
+            queued = still_queued(job)
+            if queued is not None and not queued:
+                time.sleep(GRACE_S)
+                late = {task: read_status(folder, task) for task in missing}
+                return statuses | {task: LOST if status is None else status for task, status in late.items()}
+            news, pause = time.monotonic(), min(2 * pause, ASK_S[1])
+        time.sleep(LOOK_S)
+    return statuses
+
+
+def still_queued(job: str) -> bool | None:
+    """Return whether any task of the job waits or runs; None if the controller does not answer."""
+    done = subprocess.run(["squeue", "--noheader", "--jobs", job, "--format=%i"], capture_output=True, text=True)
+    if done.returncode == 0:
+        return bool(done.stdout.strip())
+    return False if "Invalid job id" in done.stderr else None
+
+
+if __name__ == "__main__":
+    main(run, sys.argv[1:])

@@ -1,0 +1,36 @@
+"""What the parts of a decoding wrote, as one."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.data.kaldi_dir import read_table, write_table
+from dualmode.errors import UserError
+
+SUMS = ("audio_s", "decode_s", "utterances")
+
+
+def join_decodes(parts: Sequence[Path], out: Path) -> dict:
+    """Join text and n-best lists of ``parts`` into ``out``; return decode.json's values of all.
+
+    Raises:
+        UserError: a part lacks its decode.json, or two parts have an utterance in common.
+    """
+    metas = []
+    for part in parts:
+        if not (part / "decode.json").is_file():
+            raise UserError(f"there is no {part / 'decode.json'}: that part was not decoded")
+        metas.append(json.loads((part / "decode.json").read_text(encoding="utf-8")))
+    for name in sorted({path.relative_to(part) for part in parts for path in part.rglob("*") if path.is_file()}):
+        if name.name == "decode.json":
+            continue
+        joined: dict[str, str] = {}
+        for part in parts:
+            if (part / name).is_file():  # a rank that no hypothesis of a part has
+                table = read_table(part / name)
+                if twice := joined.keys() & table.keys():
+                    raise UserError(f"the utterance {min(twice)} is in two parts of {out}")
+                joined |= table
+        write_table(out / name, joined)
+    sums = {key: sum(meta[key] for meta in metas) for key in SUMS}
+    return metas[0] | sums | {"rtf": sums["decode_s"] / sums["audio_s"] if sums["audio_s"] else 0.0}

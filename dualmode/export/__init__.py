@@ -1,0 +1,1 @@
+"""The streaming recogniser as files of another project's runtime: ONNX graphs for sherpa-onnx."""

@@ -1,0 +1,92 @@
+"""Modules as ONNX files: batch of any size, metadata, and matrix products in int8."""
+
+import contextlib
+import importlib.util
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from dualmode.errors import UserError
+
+
+def check_installed() -> None:
+    """Raise UserError unless the packages that write ONNX files are there."""
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(name) is None:
+            raise UserError(
+                f"the export needs the package {name}: run tools/setup.sh --with-device, or pip install "
+                "'dualmode[device]'"
+            )
+
+
+@torch.inference_mode()
+def write_onnx(
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    batch_axes: Sequence[int],
+    names: tuple[Sequence[str], Sequence[str]],
+    metadata: Mapping[str, str],
+    path: Path,
+) -> None:
+    """Write ``module`` as an ONNX file.
+
+    Args:
+        module: of tensors in and out, by position.
+        inputs: examples, with a batch of 2.
+        batch_axes: which axis of each input is the batch, of any size in the file.
+        names: of inputs and outputs.
+        metadata: pairs that the file carries.
+        path: to write.
+    """
+    import onnx
+
+    batch = [{axis: torch.export.Dim.DYNAMIC} for axis in batch_axes]
+    with _silent():
+        torch.onnx.export(
+            module.eval(),
+            tuple(inputs),
+            str(path),
+            input_names=names[0],
+            output_names=names[1],
+            # A forward with *states takes them as one tuple.
+            dynamic_shapes=(batch[0], tuple(batch[1:])) if len(batch) > 2 else tuple(batch),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    proto = onnx.load(path)
+    for key, value in metadata.items():
+        proto.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(proto)
+    onnx.save(proto, path)
+
+
+def quantise(path: Path, out: Path) -> None:
+    """Write ``path`` with matrix products in int8: a scale for each output, activations scaled as they come.
+
+    Matrix products only: quantised convolutions are slower than float ones in ONNX Runtime.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _silent():
+        quantize_dynamic(
+            path, out, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8, per_channel=True
+        )
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what exporters say to their own developers from the user."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,142 @@
+"""Device runtimes from Python, all with one function: audio in, text out.  Without torch, which no device has."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from dualmode.data.fbank import SAMPLE_RATE
+from dualmode.encoder.frames import EXTRA, FACTOR
+from dualmode.errors import UserError
+
+PIECE = SAMPLE_RATE // 10  # samples that a device hears at a time
+HOP = SAMPLE_RATE // 100  # samples of a feature frame of 10 ms
+
+
+def padded(samples: np.ndarray, window: int, shift: int) -> np.ndarray:
+    """Append zeros until sherpa-onnx runs the chunk in which the audio ends; it drops a chunk that is not full.
+
+    With a window of 4 * 16 + 3 = 67 and a shift of 64 feature frames, a chunk is run once there are 68::
+
+        audio   |--------- 64 ---------|---- 40 ----|
+        padded  |--------- 64 ---------|---- 40 ----0000 28|     132 = 64 + 68
+
+    Args:
+        samples: (samples,) at 16 kHz.
+        window, shift: feature frames that a chunk takes, and from one chunk to the next.
+    """
+    frames = (len(samples) + HOP // 2) // HOP
+    encoded = max((frames - FACTOR - EXTRA) // FACTOR + 1, 1)
+    chunks = -(-encoded * FACTOR // shift)
+    missing = HOP * ((chunks - 1) * shift + window + 1) - len(samples)
+    return np.concatenate([samples, np.zeros(max(missing, 0), np.float32)])
+
+
+def read_about(folder: Path) -> dict:
+    """Return export.json of an exported folder.
+
+    Raises:
+        UserError: it is missing or something else.
+    """
+    path = folder / "export.json"
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        if about["format"] != "sherpa-onnx":
+            raise ValueError(f"unknown format {about['format']!r}")
+        return about
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no export.json: make it with python -m dualmode.bin.export") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} was not written by dualmode.bin.export: {error}") from error
+
+
+class SherpaOnnx:
+    """An exported folder in sherpa-onnx, on one thread; greedy decoding.
+
+    Attributes:
+        about: the row that describes it: runtime, precision, bytes, sub-network.
+    """
+
+    def __init__(self, folder: Path, precision: str):
+        exported = read_about(folder)
+        if precision not in exported["files"]:
+            raise UserError(f"{folder} has no {precision} files: export it with --int8")
+        try:
+            import sherpa_onnx
+        except ImportError:
+            raise UserError(
+                "sherpa-onnx is not installed: run tools/setup.sh --with-device, or pip install 'dualmode[device]'"
+            ) from None
+        files = exported["files"][precision]
+        paths = [os.fspath(folder / name) for name in files]
+        common = {"tokens": os.fspath(folder / "tokens.txt"), "num_threads": 1, "provider": "cpu"}
+        if exported["kind"] == "ctc":
+            recogniser = sherpa_onnx.OnlineRecognizer.from_zipformer2_ctc(model=paths[0], **common)
+        else:
+            encoder, decoder, joiner = paths
+            recogniser = sherpa_onnx.OnlineRecognizer.from_transducer(
+                encoder=encoder, decoder=decoder, joiner=joiner, model_type="ebranchformer", **common
+            )
+        self._recogniser, self._cut = recogniser, (exported["window"], exported["shift"])
+        self.about = {
+            "runtime": f"sherpa-onnx {sherpa_onnx.__version__}",
+            "precision": precision,
+            "bytes": sum(files.values()),
+            **{key: exported[key] for key in ("sparsity", "chunk_ms", "left_ms", "lookahead_ms")},
+        }
+
+    def transcribe(self, samples: np.ndarray) -> str:
+        """Return the text of samples (n,) in [-1, 1] at 16 kHz, heard 100 ms at a time."""
+        samples, stream = padded(samples, *self._cut), self._recogniser.create_stream()
+        for start in range(0, len(samples), PIECE):
+            stream.accept_waveform(SAMPLE_RATE, samples[start : start + PIECE])
+            self._decode(stream)
+        stream.input_finished()
+        self._decode(stream)
+        return " ".join(self._recogniser.get_result(stream).split())
+
+    def _decode(self, stream) -> None:
+        while self._recogniser.is_ready(stream):
+            self._recogniser.decode_stream(stream)
+
+
+class DeviceEngine:
+    """A file of dualmode.bin.pack_device in our compiled engine, on one thread.
+
+    Attributes:
+        about: as of :class:`SherpaOnnx`.
+    """
+
+    def __init__(self, path: Path):
+        from dualmode.device.engine import Device
+        from dualmode.supernet.subnet import FRAME_MS
+
+        self._device = Device.open(path)
+        info = self._device.info
+        self.about = {
+            "runtime": "dualmode",
+            "precision": "int8" if info.int8 else "fp32",
+            "bytes": path.stat().st_size,
+            "sparsity": round(info.sparsity, 6),
+            "chunk_ms": info.chunk * FRAME_MS,
+            "left_ms": info.left * FRAME_MS,
+            "lookahead_ms": 0,
+        }
+
+    def transcribe(self, samples: np.ndarray) -> str:
+        """Return the text of samples (n,) in [-1, 1] at 16 kHz, heard 100 ms at a time."""
+        self._device.reset()
+        for start in range(0, len(samples), PIECE):
+            self._device.accept_samples(samples[start : start + PIECE])
+        self._device.finish()
+        return self._device.text
+
+
+def open_runtime(model: Path, precision: str) -> SherpaOnnx | DeviceEngine:
+    """Open an exported folder (in the precision asked for) or a device file.
+
+    Raises:
+        UserError: it is neither, is damaged, or its runtime is not installed.
+    """
+    return SherpaOnnx(model, precision) if model.is_dir() else DeviceEngine(model)

@@ -1,0 +1,151 @@
+"""A folder that sherpa-onnx runs: ONNX files, tokens.txt, and export.json, which says what they are.
+
+CTC      model.onnx, model.int8.onnx
+RNN-T    encoder.onnx, encoder.int8.onnx, decoder.onnx (the predictor), joiner.onnx, joiner.int8.onnx
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dualmode.asr.transducer.predictor import StatelessPredictor
+from dualmode.data.fbank import BINS
+from dualmode.data.folder import atomic_folder
+from dualmode.decoding.load import LoadedRecogniser
+from dualmode.errors import UserError
+from dualmode.export.graphs import JoinerGraph, PredictorGraph, StreamingGraph
+from dualmode.export.interface import EBranchformer, Interface, ZipformerCtc
+from dualmode.export.onnx_file import check_installed, quantise, write_onnx
+from dualmode.export.tokens import symbols
+from dualmode.files import atomic_write, write_json
+
+FORMAT = "sherpa-onnx"
+ABOUT = "export.json"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One ONNX file to write.
+
+    Attributes:
+        name: of the file, without .onnx.
+        module, inputs, batch_axes, names, metadata: see :func:`dualmode.export.onnx_file.write_onnx`.
+        quantised: whether there is an int8 file of it too.
+    """
+
+    name: str
+    module: torch.nn.Module
+    inputs: list[torch.Tensor]
+    batch_axes: list[int]
+    names: tuple[list[str], list[str]]
+    metadata: dict[str, str]
+    quantised: bool = True
+
+
+def interface_of(loaded: LoadedRecogniser) -> Interface:
+    """Return how the recogniser's caches are laid out for sherpa-onnx.
+
+    Raises:
+        UserError: sherpa-onnx cannot run such a recogniser.
+    """
+    model, context, config = loaded.model, loaded.context, loaded.model.encoder.config
+    if context.chunk is None:
+        raise UserError(f"sherpa-onnx streams: it needs a chunk, not the {context}")
+    if context.left == 0 or config.kernel_size == 1:
+        raise UserError(
+            "sherpa-onnx's caches cannot be empty: export a left context of at least 40 ms and a kernel_size of at "
+            "least 3"
+        )
+    if config.input_size != BINS:
+        raise UserError(f"sherpa-onnx computes features of {BINS} bins, and this model takes {config.input_size}")
+    if model.kind == "ctc":
+        return ZipformerCtc(config, context)
+    if not isinstance(model.predictor, StatelessPredictor):
+        raise UserError(
+            "sherpa-onnx's Kaldi-feature transducers know no LSTM predictor: train with predictor: stateless, or with "
+            "kind: ctc"
+        )
+    return EBranchformer(config, context)
+
+
+def graphs(loaded: LoadedRecogniser) -> list[Graph]:
+    """Return the graphs of a recogniser.
+
+    Raises:
+        UserError: as :func:`interface_of`.
+    """
+    model, interface = loaded.model, interface_of(loaded)
+    states, features = interface.zeros(2), torch.zeros(2, interface.window, BINS)
+    names = interface.names()
+    encoder = Graph(
+        "model" if model.kind == "ctc" else "encoder",
+        StreamingGraph(model, interface),
+        [features, *states],
+        [0, *interface.batch_axes()],
+        (["x", *names], ["log_probs" if model.kind == "ctc" else "encoder_out", *(f"new_{name}" for name in names)]),
+        interface.metadata() | {"comment": f"dualmode: {loaded.subnet}"},
+    )
+    if model.kind == "ctc":
+        return [encoder]
+    context, joint = model.predictor.context, torch.zeros(2, model.joiner.output.in_features)
+    about = {"vocab_size": str(len(model.tokens)), "context_size": str(context)}
+    history = torch.zeros(2, context, dtype=torch.long)
+    joined = (["encoder_out", "decoder_out"], ["logit"])
+    return [
+        encoder,
+        Graph("decoder", PredictorGraph(model), [history], [0], (["y"], ["decoder_out"]), about, quantised=False),
+        Graph("joiner", JoinerGraph(model), [joint, joint], [0, 0], joined, {}),
+    ]
+
+
+def export(loaded: LoadedRecogniser, out: Path, int8: bool = False) -> dict:
+    """Write the folder ``out``; it replaces one that was exported before.
+
+    Args:
+        loaded: as the streaming sub-network that is wanted.
+        out: folder.
+        int8: write int8 files too.
+
+    Returns:
+        what export.json says: the sub-network, and for each precision the files and their bytes.
+
+    Raises:
+        UserError: sherpa-onnx cannot run such a recogniser, ``out`` is something else, or a package is missing.
+    """
+    if out.exists() and not (out / ABOUT).is_file():
+        raise UserError(f"{out} is there already and holds no {ABOUT}: choose another folder, or remove it")
+    parts, names = graphs(loaded), symbols(loaded.tokenizer.kind, loaded.tokenizer.tokens)
+    check_installed()
+    interface = parts[0].module.interface
+    with atomic_folder(out) as tmp:
+        files: dict[str, list[str]] = {"fp32": [], "int8": []}
+        for part in parts:
+            path = tmp / f"{part.name}.onnx"
+            write_onnx(part.module, part.inputs, part.batch_axes, part.names, part.metadata, path)
+            files["fp32"].append(path.name)
+            if int8 and part.quantised:
+                quantise(path, path.with_suffix(".int8.onnx"))
+            files["int8"].append(path.with_suffix(".int8.onnx").name if part.quantised else path.name)
+        with atomic_write(tmp / "tokens.txt") as lines:
+            lines.writelines(f"{symbol} {number}\n" for number, symbol in enumerate(names))
+        context = loaded.context
+        about = {
+            "format": FORMAT,
+            "kind": loaded.model.kind,
+            "sparsity": loaded.subnet.sparsity,
+            "chunk_ms": context.chunk_ms,
+            "left_ms": context.left_ms,
+            "lookahead_ms": context.right_ms,
+            "window": interface.window,
+            "shift": interface.shift,
+            "params_total": loaded.parameters_total,
+            "params_kept": loaded.parameters_kept,
+            "checkpoint": str(loaded.checkpoint),
+            "files": {
+                precision: {name: (tmp / name).stat().st_size for name in files[precision]}
+                for precision in ("fp32", "int8")[: 1 + int8]
+            },
+        }
+        write_json(tmp / ABOUT, about)
+    return about

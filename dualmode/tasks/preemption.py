@@ -1,0 +1,47 @@
+"""A training that is told to stop saves its state and goes on later.
+
+A cluster takes a machine back with SIGTERM, or announces with SIGUSR1 that the time is nearly up; a user's recipe stops
+its commands with SIGTERM.  The training then finishes the update that it is in, writes a checkpoint of that batch, and
+ends with status 75, on which :mod:`dualmode.cluster.task` queues it again.
+"""
+
+import os
+import signal
+from multiprocessing import active_children
+from types import FrameType
+
+import torch
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class Preemption:
+    """Whether this process, or another one of the same training, has been told to stop."""
+
+    def __init__(self, distributed: bool):
+        self.distributed, self.told = distributed, False
+        for number in SIGNALS:
+            signal.signal(number, self._tell)
+
+    def _tell(self, number: int, frame: FrameType | None) -> None:
+        self.told = True
+
+    def agreed(self) -> bool:
+        """Return whether any of the processes was told; all of them have to ask, after the same batch."""
+        if not self.distributed:
+            return self.told
+        device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+        told = torch.tensor(float(self.told), device=device)
+        torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
+        return bool(told.item())
+
+
+def pass_on() -> None:
+    """Make this process hand the signals to the training processes that it starts."""
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        for child in active_children():
+            os.kill(child.pid, number)
+
+    for number in SIGNALS:
+        signal.signal(number, hand_on)

@@ -1,0 +1,18 @@
+# shellcheck shell=bash disable=SC2034,SC2154  # variables of the recipe
+# Where the long commands of the recipe run: edit it, or say  cmd_backend=slurm ./run.sh --stage 0 --stop-stage 6
+#
+#   local   in processes of the recipe: features by --jobs of them, training on --ngpu GPUs of this machine
+#   slurm   features and decoding as arrays of --nj jobs, training on --num-nodes machines with --ngpu GPUs each
+#
+# conf/slurm.conf says which flags of sbatch the options below become; partitions and accounts belong there.
+cmd_backend=${cmd_backend:-local}
+case $cmd_backend in
+  local) ;;
+  slurm)
+    slurm=$(printf %q "$root/tools/cluster/slurm.pl")
+    feature_cmd="$slurm --mem 4G --time 4:00:00 --max-jobs-run 64"
+    decode_cmd="$slurm --mem 8G --num-threads 2 --time 4:00:00 --max-jobs-run 64"
+    train_cmd="$slurm --mem 64G --time 48:00:00"
+    ;;
+  *) die "cmd_backend is '$cmd_backend': it must be local or slurm (egs/librispeech/cmd.sh)" ;;
+esac

@@ -1,0 +1,48 @@
+import pytest
+
+from dualmode.cluster.command import parse
+from dualmode.cluster.slurm_conf import SlurmConf
+from dualmode.errors import UserError
+
+
+def test_options_and_the_range_come_in_any_order():
+    words = "--mem 4G JOB=2:3 --num-threads=2 log/x.JOB.log run --mem JOB a.JOB".split()
+    request = parse(words)
+    assert request.options == {"mem": "4G", "num_threads": "2"}
+    assert (request.tasks, request.log_of(3)) == ((2, 3), "log/x.3.log")
+    assert request.words_of(2) == ["run", "--mem", "2", "a.2"]  # what follows the log is the command's
+    alone = parse(["log", "run", "JOB"])
+    assert (alone.tasks, alone.words_of(1)) == ((1,), ["run", "JOB"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["log"], "LOG COMMAND"),
+        (["--mem"], "--mem needs a value"),
+        (["JOB=3:2", "x.JOB.log", "true"], "JOB=3:2: expected a range"),
+        (["JOB=0:2", "x.JOB.log", "true"], "JOB=0:2: expected a range"),
+        (["JOB=1:2", "x.log", "true"], "x.log must have JOB in its name"),
+    ],
+)
+def test_mistakes(words, message):
+    with pytest.raises(UserError, match=message):
+        parse(words)
+
+
+def test_the_first_line_that_fits_counts(tmp_path):
+    file = tmp_path / "slurm.conf"
+    file.write_text(
+        "# comment\nflags --export=ALL\ndefault gpu=0\noption gpu=0\n"
+        "option gpu=* --gres=gpu:$0 -p g$0\noption mem=* --mem=$0\n"
+    )
+    conf = SlurmConf.read(file)
+    assert conf.flags({}) == ["--export=ALL"]
+    assert conf.flags({"gpu": "2", "mem": "4G"}) == ["--export=ALL", "--gres=gpu:2", "-p", "g2", "--mem=4G"]
+    with pytest.raises(UserError, match="slurm.conf has no line for the option time=1"):
+        conf.flags({"time": "1"})
+    file.write_text("option gpu\n")
+    with pytest.raises(UserError, match="slurm.conf:1: expected"):
+        SlurmConf.read(file)
+    with pytest.raises(UserError, match="cannot read"):
+        SlurmConf.read(tmp_path / "other")

@@ -1,0 +1,174 @@
+"""Exported files in ONNX Runtime and in sherpa-onnx itself, against the recogniser that they were made from."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dualmode.asr.build import build_recogniser
+from dualmode.bin.export import main
+from dualmode.data.fbank import fbank
+from dualmode.encoder.streaming import StreamingEncoder
+from dualmode.errors import UserError
+from dualmode.export.check import Audio, compare, ours, run_sherpa
+from dualmode.export.sherpa import interface_of
+from dualmode.supernet.subnet import Context, Subnet
+
+KINDS = ("ctc", "rnnt")
+
+
+def session(path):
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def run_stream(path, interface, features: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Run features (batch, frames, bins) chunk by chunk; return the outputs put together, and the last states."""
+    runtime, states = session(path), [x.numpy() for x in interface.zeros(len(features))]
+    names, outputs = [x.name for x in runtime.get_inputs()], []
+    for start in range(0, features.shape[1] - interface.window + 1, interface.shift):
+        chunk = features[:, start : start + interface.window]
+        output, *states = runtime.run(None, dict(zip(names, [chunk, *states], strict=True)))
+        outputs.append(output)
+    return np.concatenate(outputs, axis=1), states
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_onnx_runtime_computes_what_we_compute_chunk_by_chunk(kind, exported, recognisers, audio):
+    loaded = recognisers[kind]
+    interface, model = interface_of(loaded), loaded.model
+    features = np.stack([fbank(audio(4.0, seed)) for seed in (3, 4)])  # two streams in a batch
+    name = "model.onnx" if kind == "ctc" else "encoder.onnx"
+    output, states = run_stream(exported(kind) / name, interface, features)
+    stream = StreamingEncoder(model.encoder, Subnet(0.0, loaded.context), streams=2)
+    with torch.inference_mode():
+        encoded = torch.stack(stream.accept(list(torch.from_numpy(features))))
+        expected = model.posteriors(encoded) if kind == "ctc" else model.joiner.encoder(encoded)
+    assert output.shape[1] > 20 * loaded.context.chunk  # many chunks, so that every cache was full and moved on
+    np.testing.assert_allclose(output, expected, atol=1e-4)
+    state = interface.unpack([torch.from_numpy(x) for x in states])
+    for field in ("keys", "values", "convolution", "seen"):
+        np.testing.assert_allclose(getattr(state, field), getattr(stream.state, field), atol=1e-4)
+
+
+def test_predictor_and_joiner_are_those_of_the_recogniser(exported, recognisers):
+    model, folder = recognisers["rnnt"].model, exported("rnnt")
+    predictor, joiner = model.predictor, model.joiner
+    # What sherpa-onnx gives before the first token, and after one, two and three.
+    histories = np.array([[-1, -1, 0], [-1, 0, 3], [0, 3, 5], [3, 5, 9]])
+    encoded = torch.randn(4, 16)
+    with torch.inference_mode():
+        predicted = predictor(torch.tensor([[3, 5, 9]]))[0]
+        expected = joiner(encoded, predicted)
+        projected = joiner.encoder(encoded).numpy()
+    [decoded] = session(folder / "decoder.onnx").run(None, {"y": histories})
+    [logits] = session(folder / "joiner.onnx").run(None, {"encoder_out": projected, "decoder_out": decoded})
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sherpa_onnx_says_what_we_say(kind, exported, recognisers, wavs):
+    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (setup.py's extra device)")
+    loaded, folder = recognisers[kind], exported(kind)
+    heard = Audio.find(wavs)
+    interface = interface_of(loaded)
+    expected = {utt: ours(loaded, heard.samples(utt), interface.window, interface.shift) for utt in heard.paths}
+    assert len("".join(expected["file000001"])) > 5
+    texts = {precision: run_sherpa(folder, precision, heard) for precision in ("fp32", "int8")}
+    assert texts["fp32"] == expected
+    assert set(texts["int8"]) == set(expected)
+
+
+def test_what_sherpa_onnx_dislikes_becomes_a_sentence(exported, wavs, tmp_path):
+    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (setup.py's extra device)")
+    for name in ("export.json", "tokens.txt"):
+        (tmp_path / name).write_bytes((exported("ctc") / name).read_bytes())
+    (tmp_path / "model.onnx").write_bytes(b"no ONNX at all")
+    with pytest.raises(UserError, match=r"do not run in sherpa-onnx \(fp32\)"):
+        run_sherpa(tmp_path, "fp32", Audio.find(wavs))
+
+
+def test_the_command_writes_a_folder_and_checks_it(folders, wavs, tmp_path, capsys):
+    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (setup.py's extra device)")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed (setup.py's extra device)")
+    out = tmp_path / "out"
+    options = [str(folders["ctc"]), "--format", "sherpa-onnx", "--subnet", "sparse", "--chunk-ms", "160"]
+    status = main([*options, "--left-ms", "240", "--out", str(out), "--check", *map(str, wavs)])
+    assert status == 0 and "fp32: 3 of 3 transcripts are ours" in capsys.readouterr().out
+    about = json.loads((out / "export.json").read_text())
+    assert (about["kind"], about["sparsity"], about["chunk_ms"], about["left_ms"]) == ("ctc", 0.5, 160, 240)
+    assert about["files"] == {"fp32": {"model.onnx": (out / "model.onnx").stat().st_size}}
+    assert (out / "tokens.txt").read_text(encoding="utf-8").startswith("<blk> 0\n<unk> 1\n\u2581 2\na 3\n")
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        ({"context": Context()}, "it needs a chunk"),
+        ({"context": Context(4, 0)}, "caches cannot be empty"),
+        ({"kernel_size": 1}, "caches cannot be empty"),
+        ({"input_size": 40}, "features of 80 bins, and this model takes 40"),
+        ({"predictor": "lstm"}, "no LSTM predictor"),
+    ],
+)
+def test_what_the_interface_cannot_hold_is_refused(changes, sentence, recognisers):
+    encoder = {"output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 8, "subsampling_channels": 2}
+    encoder |= {name: changes[name] for name in ("kernel_size", "input_size") if name in changes}
+    transducer = {"predictor": changes["predictor"]} if "predictor" in changes else None
+    conf = {"encoder_conf": encoder, "model_conf": {"kind": "rnnt", "transducer": transducer} if transducer else {}}
+    loaded = recognisers["ctc"]
+    loaded = replace(
+        loaded,
+        model=build_recogniser(conf, loaded.tokenizer.tokens),
+        subnet=Subnet(0.5, changes.get("context", Context(4, 6))),
+    )
+    with pytest.raises(UserError, match=sentence):
+        interface_of(loaded)
+
+
+def test_another_folder_is_never_replaced(folders, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    options = [str(folders["ctc"]), "--format", "sherpa-onnx", "--subnet", "sparse", "--chunk-ms", "160"]
+    with pytest.raises(UserError, match="holds no export.json"):
+        main([*options, "--left-ms", "240", "--out", str(tmp_path)])
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        (["--subnet", "dense", "--sparsity", "0.5"], "has no pruned weights"),
+        (["--subnet", "dense"], "needs a chunk, not the full context"),
+        (["--subnet", "sparse", "--sparsity", "0.9"], "no sub-network of sparsity 0.9"),
+        (["--subnet", "dense", "--chunk-ms", "160"], "was not trained to run as"),
+    ],
+)
+def test_contradictions_are_refused(options, sentence, folders, tmp_path):
+    with pytest.raises(UserError, match=sentence):
+        main([str(folders["ctc"]), "--format", "sherpa-onnx", "--out", str(tmp_path / "x"), *options])
+
+
+def test_the_report_names_what_differs_and_what_int8_costs():
+    expected = {"a": ("one", "two"), "b": ("three", "four")}
+    worse = {"a": ("one", "two"), "b": ("three", "five")}
+    report = compare(expected, {"fp32": expected, "int8": worse}, references=None)
+    assert report.equal and report.loss == 25.0
+    assert report.lines == [
+        "fp32: 2 of 2 transcripts are ours",
+        "int8: 1 of 2 transcripts are ours",
+        "  b: 'three five', ours: 'three four'",
+    ]
+    # Against references, an error for another is no loss.
+    report = compare(expected, {"fp32": expected, "int8": worse}, {"a": ("one", "two"), "b": ("three", "six")})
+    assert report.loss == 0.0 and report.lines[1] == "int8: 1 of 2 transcripts are ours, WER 25.00 % (ours 25.00 %)"
+    assert not compare(expected, {"fp32": worse}, None).equal
+
+
+def test_running_needs_no_torch():
+    code = "import sys, dualmode.bin.device_inference, dualmode.export.runtimes; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
