@@ -73,14 +73,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_lines(decode.folder / "score.txt", details(decode.score))
     write_json_file(args.exp / "results.json", [*rows, *devices])
     draw(rows, args.exp / "wer.png")
-<<<<<<< HEAD
     names = ("wer.png", "curves.png", *(f"{decode.folder.name}/{FIGURE}" for decode in decodes if decode.delays))
     figures = [name for name in names if (args.exp / name).is_file()]
-    write_lines(args.exp / "RESULTS.md", results_page(args.title, notes, decodes, origin, figures))
-=======
-    figures = [name for name in ("wer.png", "curves.png") if (args.exp / name).is_file()]
     write_lines(args.exp / "RESULTS.md", results_page(args.title, notes, decodes, origin, figures, devices))
->>>>>>> main
 
     print("\n".join(["", args.title, "", *terminal_table(rows), "", LEGEND, *notes]))
     print(f"written: {args.exp / 'RESULTS.md'}, results.json, wer.png")
