@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dualmode.align.emission import EmittedWord, emitted_words
-from dualmode.align.words import word_spans
 from dualmode.data.kaldi_dir import read_table
+from dualmode.decoding.words import word_spans
 from dualmode.errors import UserError
 from dualmode.results.text import read_text
 from dualmode.supernet.subnet import FRAME_MS, Context

@@ -1,29 +1,19 @@
 """Alignment of one utterance after another by the dense sub-network's CTC head."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-import kaldiio
 import numpy as np
 import torch
 
 from dualmode.align.segmentation import MAX_FRAMES, token_frames
-from dualmode.align.words import TimedWord, timed_words, word_spans
+from dualmode.align.words import TimedWord, timed_words
 from dualmode.asr.model import Recogniser
 from dualmode.data.rejection import Reason, Rejection
 from dualmode.data.tokens import Tokenizer
 from dualmode.data.transcript_length import frames_needed
+from dualmode.decoding.words import word_spans
 from dualmode.encoder.frames import subsampled
-from dualmode.errors import UserError
 from dualmode.supernet.subnet import DENSE, FRAME_MS
-
-
-def open_features(folder: Path) -> Mapping[str, np.ndarray]:
-    """Return the features of a folder of stage 1, by utterance; none there is a UserError."""
-    try:
-        return kaldiio.load_scp(str(folder / "feats.scp"))
-    except FileNotFoundError:
-        raise UserError(f"there is no {folder / 'feats.scp'}: run stage 1, or dualmode.bin.make_fbank") from None
 
 
 class Aligner:

@@ -1,9 +1,8 @@
-"""Words of an utterance and their times, from its tokens and theirs."""
+"""Times of words, from those of their tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dualmode.data.tokens import SPACE, WORD_START
 from dualmode.supernet.subnet import FRAME_MS
 
 
@@ -16,29 +15,6 @@ class TimedWord:
     end_ms: float
 
 
-def word_spans(tokens: Sequence[str], kind: str) -> list[tuple[int, int]]:
-    """Return the (first, last + 1) tokens of each word; tokens that only part words belong to none.
-
-    Args:
-        tokens: as text.
-        kind: "char", "word" or "bpe"; see :mod:`dualmode.data.tokens`.
-
-    >>> word_spans(["g", "o", "<space>", "o", "n"], "char"), word_spans(["▁go", "▁", "on"], "bpe")
-    ([(0, 2), (3, 5)], [(0, 1), (2, 3)])
-    """
-    if kind == "word":
-        return [(index, index + 1) for index in range(len(tokens))]
-    mark = SPACE if kind == "char" else WORD_START
-    spans: list[tuple[int, int]] = []
-    first = 0
-    for index, token in enumerate([*tokens, mark]):
-        if token.startswith(mark):
-            if index > first:
-                spans.append((first, index))
-            first = index + (token == mark)
-    return spans
-
-
 def timed_words(
     words: Sequence[str], spans: Sequence[tuple[int, int]], frames: Sequence[tuple[int, int]]
 ) -> list[TimedWord]:
@@ -46,7 +22,7 @@ def timed_words(
 
     Args:
         words: as written.
-        spans: of each word, see :func:`word_spans`.
+        spans: of each word, see :func:`dualmode.decoding.words.word_spans`.
         frames: (first, last + 1) encoder frames of 40 ms of each token.
 
     >>> timed_words(["go", "on"], [(0, 2), (3, 5)], [(1, 2), (3, 4), (4, 5), (6, 7), (9, 11)])

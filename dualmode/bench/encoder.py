@@ -61,13 +61,17 @@ def build(size: str) -> DualModeEncoder:
 
 def build_espnet(size: str) -> torch.nn.Module:
     """Return ESPnet's Conformer of the same depth, width, feed-forward size and kernel, as its recipes use it."""
+    return espnet_conformer(*SIZES[size], heads=4)
+
+
+def espnet_conformer(width: int, blocks: int, units: int, taps: int, heads: int) -> torch.nn.Module:
+    """Return ESPnet's Conformer with the settings of its recipes; ``units`` are those of its feed-forward layers."""
     from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
 
-    width, blocks, units, taps = SIZES[size]
     return ConformerEncoder(
         80,
         output_size=width,
-        attention_heads=4,
+        attention_heads=heads,
         linear_units=units,
         num_blocks=blocks,
         cnn_module_kernel=taps,

@@ -10,7 +10,7 @@ from dualmode.progress import progress
 DESCRIPTION = """
 Word times of a set, by CTC alignment of its transcripts with the dense sub-network, in steps of 40 ms.
 
-Reads   DATA/feats.scp and text (stage 1), the model
+Reads   DATA/text and feats.scp (or wav.scp of 16 kHz mono files), the model
 Writes  OUT/ctm              utterance, channel, begin and duration in seconds, word
         OUT/unaligned.tsv    utterances that have no alignment, each with its reason
 
@@ -22,7 +22,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION, "align")
     parser.add_argument("--model", type=existing_dir, required=True, help="model folder of dualmode.bin.asr_train")
     parser.add_argument("--checkpoint", help="file in it; by default the best one")
-    parser.add_argument("--data", type=existing_dir, required=True, help="features and transcripts of stage 1")
+    parser.add_argument("--data", type=existing_dir, required=True, help="transcripts, and features or audio files")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     return parser
 
@@ -30,16 +30,17 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from dualmode.align.ctm import write_ctm
-    from dualmode.align.dense import Aligner, open_features
+    from dualmode.align.dense import Aligner
     from dualmode.align.segmentation import load_package
     from dualmode.data.rejection import Rejection, summarise, write_rejections
+    from dualmode.decoding.inputs import open_inputs
     from dualmode.decoding.load import load_recogniser
     from dualmode.results.output import writable
     from dualmode.results.text import read_text
     from dualmode.supernet.subnet import DENSE
 
     load_package()
-    transcripts, features = read_text(args.data / "text"), open_features(args.data)
+    transcripts, features = read_text(args.data / "text"), open_inputs(args.data)
     loaded = load_recogniser(args.model, DENSE, args.checkpoint)
     aligner = Aligner(loaded.model, loaded.tokenizer)
     aligned, unaligned = {}, []

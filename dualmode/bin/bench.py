@@ -14,6 +14,7 @@ BENCHES = {
     "encoder": "training, streaming, and long audio",
     "pruning": "finding masks anew",
     "device": "a chunk in the device engine, PyTorch and ONNX Runtime",
+    "decode": "greedy decoding of whole utterances against ESPnet's asr_inference",
 }
 DESCRIPTION = """
 Benchmarks that the project's claims about speed and size rest on.

@@ -10,7 +10,7 @@ DESCRIPTION = """
 How long after they were said a streaming sub-network puts words out (emission delay), in ms of audio.
 
 Reads   DECODE/decode.json, text and 1best_recog/{token,token_ms} of a greedy decoding, chunk by chunk, word times
-        (dualmode.bin.align), DATA/utt2num_frames
+        (dualmode.bin.align), the utterances' lengths
 Writes  DECODE/emission_delay.json    count, mean, 50th and 90th percentile
         DECODE/emission_delay.png     histogram of the words' delays
 """
@@ -21,7 +21,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--decode", type=existing_dir, required=True, help="folder of a decoding, chunk by chunk")
     parser.add_argument("--ctm", type=existing_file, required=True, metavar="FILE", help="when each word was said")
     parser.add_argument("--model", type=existing_dir, required=True, help="model folder, for its token list")
-    parser.add_argument("--data", type=existing_dir, required=True, help="folder of features that was decoded")
+    parser.add_argument("--data", type=existing_dir, required=True, help="folder that was decoded")
     return parser
 
 
@@ -30,17 +30,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.align.ctm import read_ctm
     from dualmode.align.decoded import read_emitted, streaming_context
     from dualmode.align.emission import Delays, delays
-    from dualmode.data.kaldi_dir import read_table
+    from dualmode.data.fbank import FRAME_MS
     from dualmode.data.tokens import Tokenizer
+    from dualmode.decoding.inputs import open_inputs
     from dualmode.results.decodes import read_meta
+    from dualmode.results.delay_plot import plot_delays
     from dualmode.results.delay_table import terminal_lines
     from dualmode.results.delays import FIGURE, STATISTICS
     from dualmode.results.output import writable, write_json_file
-    from dualmode.results.plots import plot_delays
 
     meta = read_meta(args.decode / "decode.json")
     context = streaming_context(args.decode, meta)
-    durations_ms = {utt: 10 * int(frames) for utt, frames in read_table(args.data / "utt2num_frames").items()}
+    inputs = open_inputs(args.data)
+    durations_ms = {utt: FRAME_MS * inputs.frames(utt) for utt in inputs}
     emitted = read_emitted(args.decode, Tokenizer.load(args.model / "tokens").kind, context, durations_ms)
     spoken = read_ctm(args.ctm)
     if missing := sorted(set(spoken) - set(emitted)):

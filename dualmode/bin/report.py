@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.results.decodes import Decode, read_decodes, rejected_utterances
+from dualmode.results.delays import FIGURE
 from dualmode.results.details import details
 from dualmode.results.device import read_devices
 from dualmode.results.output import writable, write_json_file, write_lines
@@ -18,8 +19,9 @@ from dualmode.results.table import LEGEND, terminal_table
 DESCRIPTION = """
 Score every decoded set of a model and write the table of results (stages 6 and 7).
 
-Reads   EXP/decode_*/text and decode.json, EXP/device_*/text and device.json of stage 7 if there are any, the references
-        DATA_DIR/<set>/text, EXP/config.yaml if there is one
+    names = ("wer.png", "curves.png", *(f"{decode.folder.name}/{FIGURE}" for decode in decodes if decode.delays))
+    figures = [name for name in names if (args.exp / name).is_file()]
+    write_lines(args.exp / "RESULTS.md", results_page(args.title, notes, decodes, origin, figures, devices))
 Writes  EXP/RESULTS.md     the table, how it was measured, and commands, configuration, commit, seed, versions, machine
         EXP/results.json   the rows: error rates in percent, times in ms, sizes in bytes
         EXP/wer.png        the error rates as bars
@@ -71,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_lines(decode.folder / "score.txt", details(decode.score))
     write_json_file(args.exp / "results.json", [*rows, *devices])
     draw(rows, args.exp / "wer.png")
-    figures = [name for name in ("wer.png", "curves.png") if (args.exp / name).is_file()]
+    names = ("wer.png", "curves.png", *(f"{decode.folder.name}/{FIGURE}" for decode in decodes if decode.delays))
+    figures = [name for name in names if (args.exp / name).is_file()]
     write_lines(args.exp / "RESULTS.md", results_page(args.title, notes, decodes, origin, figures, devices))
 
     print("\n".join(["", args.title, "", *terminal_table(rows), "", LEGEND, *notes]))

@@ -6,8 +6,8 @@ import pytest
 
 from dualmode.errors import UserError
 from dualmode.results.decodes import read_decodes
+from dualmode.results.delay_plot import delay_figure
 from dualmode.results.delay_table import markdown_section
-from dualmode.results.plots import delay_figure
 
 FOUND = {
     "word": {"count": 4, "mean_ms": 410.25, "p50_ms": 400.0, "p90_ms": 650.0},
