@@ -46,7 +46,6 @@ STYLES = {
 }
 MARKED = 40  # points of a curve from which it is drawn without markers
 LOG_RATIO = 20  # largest over smallest value from which a loss is drawn on a logarithmic axis
-BIN_MS = 40  # width of a bar of the delays: an encoder frame
 MOST_BARS = 24  # layers; more of them become a heat map
 
 
@@ -81,17 +80,6 @@ def plot_layer_sparsity(report: Mapping[str, Any], path: str | os.PathLike) -> N
 def plot_wer(rows: Sequence[Row], path: str | os.PathLike) -> None:
     """Draw the word error rates of the results: a group for each set, a bar for each sub-network."""
     save(wer_figure(rows), path)
-
-
-def plot_delays(delays: Sequence[float], row: Row, path: str | os.PathLike) -> None:
-    """Draw the histogram of a streaming sub-network's emission delays.
-
-    Args:
-        delays: of each word, ms.
-        row: its ``set``, ``subnet``, ``sparsity``, ``chunk_ms``, ``lookahead_ms`` and ``left_ms``.
-        path: PNG to write.
-    """
-    save(delay_figure(delays, row), path)
 
 
 def history_figure(history: History, title: str) -> Figure:
@@ -295,28 +283,6 @@ def wer_figure(rows: Sequence[Row]) -> Figure:
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
     figure.legend(loc="outside lower center", frameon=False, fontsize="small")
-    return figure
-
-
-def delay_figure(delays: Sequence[float], row: Row) -> Figure:
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-    figure.suptitle(f"{row['set']}: emission delay of {len(delays)} words", fontweight="bold")
-    axes = figure.add_subplot()
-    axes.set_title(f"{weights(row['sparsity'])}, {_context_label(row)}", fontsize="small")
-    edges = np.arange(BIN_MS * (min(delays) // BIN_MS), max(delays) + 2 * BIN_MS, BIN_MS)
-    axes.hist(delays, edges, color=BLUE if row["sparsity"] == 0 else VERMILION, alpha=0.8)
-    for percent, style in ((50, "-"), (90, "--")):
-        value = float(np.percentile(delays, percent))
-        axes.axvline(value, color=GREY, linestyle=style, label=f"p{percent} {value:.0f} ms")
-    axes.set_xlabel("audio heard between a word's end and its last token (ms)")
-    axes.set_ylabel(f"words in {BIN_MS} ms")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.3)
-    axes.set_axisbelow(True)
-    axes.legend(frameon=False)
     return figure
 
 
