@@ -46,10 +46,12 @@ def write_onnx(
     import onnx
 
     batch = [{axis: torch.export.Dim.DYNAMIC} for axis in batch_axes]
+    # The exporter takes one tensor given twice for one input.
+    examples = tuple(x.clone() for x in inputs)
     with _silent():
         torch.onnx.export(
             module.eval(),
-            tuple(inputs),
+            examples,
             str(path),
             input_names=names[0],
             output_names=names[1],
