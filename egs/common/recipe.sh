@@ -72,7 +72,7 @@ common_options() {
   heading "Data"
   option speeds LIST "$speeds" "speed factors of the training set, a copy of it for each, separated by commas"
   option token-type TYPE "$token_type" "char, word or bpe (SentencePiece)"
-  option vocab-size N "${vocab_size:-}" "number of tokens, for bpe"
+  option vocab-size N "${vocab_size:-}" "number of tokens, of type bpe only"
   option label-share PERCENT 100 "share of the training set's transcripts that stage 4 uses, drawn by --seed; stage 2 hears all"
   option max-rejected PERCENT 1 "stop if a larger share of a set's utterances is faulty, percent"
   own_options
@@ -230,11 +230,12 @@ stage_0() {
 }
 
 stage_1() {
-  local set options array
+  local set options array size=()
   array_of "$feature_cmd"
+  [[ $token_type != bpe || -z $vocab_size ]] || size=(--vocab-size "$vocab_size")
   step tokens "the token list" --inputs "$data"/train/{text,rejected.tsv} --outputs "$data"/token_list/tokens.{txt,json} -- \
     python -m dualmode.bin.make_tokens --text "$data/train/text" --exclude "$data/train/rejected.tsv" \
-    --type "$token_type" ${vocab_size:+--vocab-size "$vocab_size"} --out "$data/token_list"
+    --type "$token_type" "${size[@]}" --out "$data/token_list"
   for set in train valid "${test_sets[@]}"; do
     # Test utterances that cannot be recognised without error stay in: leaving them out would flatter the result.
     case $set in
