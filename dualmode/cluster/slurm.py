@@ -17,7 +17,7 @@ from pathlib import Path
 from dualmode.cluster.command import Request
 from dualmode.cluster.slurm_conf import SlurmConf
 from dualmode.cluster.task import read_status
-from dualmode.cluster.wrapper import job_folder, main
+from dualmode.cluster.wrapper import job_folder, jobs_folder, main
 from dualmode.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +25,7 @@ LOOK_S = 1.0  # between two looks at the job's folder
 ASK_S = (15.0, 120.0)  # between two questions to the controller: at first, and at most
 GRACE_S = 10.0  # for a status to appear on this machine after its task has left the queue
 LOST = 137
+NUMBER = "slurm_job"  # file in a job's folder while its wrapper waits
 
 
 def run(request: Request) -> Mapping[int, int]:
@@ -35,17 +36,35 @@ def run(request: Request) -> Mapping[int, int]:
     """
     options = dict(request.options)
     conf = SlurmConf.read(Path(options.pop("config", ROOT / "conf" / "slurm.conf")))
+    cancel_orphans(request)
     folder = job_folder(request)
     job = submit(request, conf.flags(options), folder, options.get("max_jobs_run"))
+    (folder / NUMBER).write_text(f"{job}\n", encoding="utf-8")
     print(f"# Slurm job {job}: {len(request.tasks)} tasks, logs in {request.log}", file=sys.stderr)
 
     def stop(number: int, _) -> None:
         subprocess.run(["scancel", job], capture_output=True)
+        (folder / NUMBER).unlink()
         sys.exit(128 + number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    return wait(request, folder, job)
+    statuses = wait(request, folder, job)
+    (folder / NUMBER).unlink()
+    return statuses
+
+
+def cancel_orphans(request: Request) -> None:
+    """Cancel jobs with the same logs whose wrapper was killed: two of them would write to the same files."""
+    for number in sorted(jobs_folder(request).glob(f"*/{NUMBER}")):
+        if number.parent.name.rsplit(".", 2)[0] != Path(request.log).stem:
+            continue
+        job = number.read_text(encoding="utf-8").strip()
+        print(f"# cancelling Slurm job {job}, left over from a run that was killed", file=sys.stderr)
+        subprocess.run(["scancel", job], capture_output=True)
+        while still_queued(job):
+            time.sleep(LOOK_S)
+        number.unlink()
 
 
 def submit(request: Request, flags: Sequence[str], folder: Path, most: str | None) -> str:

@@ -13,10 +13,14 @@ from dualmode.errors import UserError
 SHOWN, TAIL = 3, 10  # failed tasks, and lines of each log
 
 
+def jobs_folder(request: Request) -> Path:
+    """Return the folder of the jobs that have their logs beside it."""
+    return Path(request.log).parent / "jobs"
+
+
 def job_folder(request: Request) -> Path:
-    """Make the folder of a new job beside its logs."""
-    logs = Path(request.log).parent
-    folder = logs / "jobs" / f"{Path(request.log).stem}.{time.strftime('%Y%m%d-%H%M%S')}.{os.getpid()}"
+    """Make the folder of a new job."""
+    folder = jobs_folder(request) / f"{Path(request.log).stem}.{time.strftime('%Y%m%d-%H%M%S')}.{os.getpid()}"
     write_request(folder, request)
     return folder
 

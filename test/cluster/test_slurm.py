@@ -32,6 +32,19 @@ def test_a_wrapper_that_is_stopped_leaves_no_job_behind(cluster, tmp_path):
     cluster.wait_until(lambda: cluster.jobs() == [])
 
 
+def test_a_job_whose_wrapper_was_killed_is_cancelled_by_the_next_run(cluster, tmp_path):
+    words = (tmp_path / "x.log", "bash", "-c", f"[[ -e {tmp_path}/second ]] || sleep 600")
+    process = cluster.start(*words)
+    cluster.wait_until(lambda: any(state == "R" for _, state in cluster.jobs()))
+    process.kill()
+    process.communicate()
+    (tmp_path / "second").touch()
+    done = cluster.run(*words)
+    assert done.returncode == 0 and "left over from a run that was killed" in done.stderr
+    assert cluster.jobs() == []
+    assert "left over" not in cluster.run(*words).stderr
+
+
 def test_a_task_that_is_lost_is_noticed(cluster, tmp_path):
     script = (
         "import sys; from dualmode.cluster import slurm, wrapper; slurm.ASK_S, slurm.GRACE_S = (1.0, 2.0), 0.5; "
