@@ -69,6 +69,7 @@ common_options() {
   option device-decode NAME sparse "decoding of stage 5 that stage 7 compares transcripts with: that of decode_NAME.yaml"
   option seed N 0 "seed of both trainings"
   flag from-scratch "stage 4 starts with random weights instead of those of stages 2 and 3, to see what these are worth"
+  flag emission-delay "stage 6 also measures how late the streaming sub-networks put words out (needs tools/setup.sh --with-align)"
   heading "Data"
   option speeds LIST "$speeds" "speed factors of the training set, a copy of it for each, separated by commas"
   option token-type TYPE "$token_type" "char, word or bpe (SentencePiece)"
@@ -312,6 +313,7 @@ stage_5() {
 stage_6() {
   local set config note decodes=("${devices[@]}") options=()
   own_notes
+  [[ $emission_delay != true ]] || measure_delays
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do decodes+=("${tag}_$(decode_name "$config" "$set")"); done
   done
@@ -319,6 +321,25 @@ stage_6() {
   for config in "$pretrain_config" "$prune_config" "${decoders[@]}"; do options+=(--config "$config"); done
   step "report_$tag" "scoring" --after "${decodes[@]}" --outputs "$recogniser"/{RESULTS.md,results.json} --quiet -- \
     python -m dualmode.bin.report --exp "$recogniser" --data-dir "$dump" --title "$title" --command "$how" "${options[@]}"
+}
+
+# measure_delays: finds when words were said, and how much later each streaming decoding put them out.
+measure_delays() {
+  local name
+  for set in "${test_sets[@]}"; do
+    step "align_${tag}_$set" "word times of $set" --after "asr_$tag" "fbank_$set" \
+      --outputs "$recogniser/align_$set/ctm" -- \
+      python -m dualmode.bin.align --model "$recogniser" --data "$dump/$set" --out "$recogniser/align_$set"
+    for config in "${decoders[@]}"; do
+      grep -q '^chunk_ms: *[0-9]' "$config" || continue
+      name=$(decode_name "$config" "$set")
+      step "delay_${tag}_$name" "emission delay of $name" --after "align_${tag}_$set" "${tag}_$name" \
+        --outputs "$recogniser/$name/emission_delay.json" -- \
+        python -m dualmode.bin.emission_delay --decode "$recogniser/$name" --ctm "$recogniser/align_$set/ctm" \
+        --model "$recogniser" --data "$dump/$set"
+      decodes+=("delay_${tag}_$name")
+    done
+  done
 }
 
 # stage_7: exports for sherpa-onnx and for our engine, decodes the test sets in both, and adds rows to the results.
