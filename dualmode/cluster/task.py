@@ -48,7 +48,7 @@ def read_status(folder: Path, task: int) -> int | None:
 def run_task(folder: Path, task: int) -> int:
     """Run a task and return its status, which is also written, unless the task is to be started again.
 
-    SIGTERM and SIGUSR1 are passed on as SIGTERM.  A command that then ends with status 75 has saved its state: under
+    SIGTERM, SIGINT and SIGUSR1 are passed on.  A command that then ends with status 75 has saved its state: under
     Slurm the task is queued again, and goes on when it is started next.
     """
     request = read_request(folder)
@@ -79,7 +79,7 @@ def _watched(words: list[str], out, alive: Path, say) -> int:
         say(f"cannot run {words[0]}: {error.strerror}")
         return 127
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-        signal.signal(number, lambda *_: child.terminate())
+        signal.signal(number, lambda received, _: child.send_signal(received))
     # The clocks of two machines may differ, so only that the time stamp changes is looked at.
     seen, since = None, time.monotonic()
     while True:

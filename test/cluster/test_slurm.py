@@ -1,5 +1,6 @@
 """Jobs on a real Slurm."""
 
+import re
 import signal
 import sys
 import time
@@ -62,7 +63,7 @@ def test_a_task_that_is_lost_is_noticed(cluster, tmp_path):
 def test_a_command_that_saved_its_state_is_queued_again(cluster, tmp_path):
     command = (
         "if [[ -e saved ]]; then echo going on; exit 0; fi; "
-        "trap 'echo saved > saved; exit 75' TERM; echo first; while :; do sleep 0.1; done"
+        "trap 'echo saved > saved; exit 75' USR1; echo first; while :; do sleep 0.1; done"
     )
     process = cluster.start(tmp_path / "x.log", "bash", "-c", command, cwd=tmp_path)
     log = tmp_path / "x.log"
@@ -101,8 +102,8 @@ def test_the_recipes_commands_run_as_jobs(cluster, tmp_path):
         assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "jobs" / name).read_bytes()
 
 
-def test_training_on_two_machines(cluster, tmp_path):
-    """espnet2.bin.launch starts one process on each of two nodes, which train one model."""
+def test_training_on_two_machines_is_queued_again_and_goes_on(cluster, tmp_path):
+    """espnet2.bin.launch starts a process on each of two nodes; when the time is nearly up, both save their batch."""
     import json
 
     import kaldiio
@@ -121,7 +122,7 @@ def test_training_on_two_machines(cluster, tmp_path):
     }  # fmt: skip
     conf = {
         "encoder_conf": encoder, "model_conf": {"entries": 8, "target_size": 8, "distractors": 5}, "max_epoch": 1,
-        "batch_type": "length", "batch_bins": 400, "num_workers": 0, "num_iters_per_epoch": 2, "optim": "adamw",
+        "batch_type": "length", "batch_bins": 400, "num_workers": 0, "num_iters_per_epoch": 400, "optim": "adamw",
         "best_model_criterion": [["valid", "loss", "min"]], "num_att_plot": 0, "use_tensorboard": False,
         "use_matplotlib": False,
     }  # fmt: skip
@@ -134,9 +135,20 @@ def test_training_on_two_machines(cluster, tmp_path):
         *(sys.executable, "-m", "dualmode.bin.pretrain", "--config", str(tmp_path / "pretrain.yaml")),
         *("--train", str(data), "--valid", str(data), "--cmvn", str(tmp_path / "cmvn.json"), "--out", str(out)),
     )
-    done = cluster.run(program=launch)
-    log = (out / "job.log").read_text()
-    assert done.returncode == 0, done.stderr + log
+    process = cluster.start(program=launch)
+    job_log = out / "job.log"
+    cluster.wait_until(lambda: job_log.exists() and "training: " in job_log.read_text(), 150)
+    [[job, _]] = cluster.jobs()
+    cluster.ask("scancel", "--batch", "--signal=USR1", job)
+    cluster.wait_until(lambda: "Queued again" in job_log.read_text())
+    cluster.wait_until(lambda: [state for _, state in cluster.jobs()] == ["PD"])
+    time.sleep(3)
+    cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+    _, err = process.communicate(timeout=200)
+    log = job_log.read_text()
+    assert process.returncode == 0, err + log
+    [saved] = re.findall(r"told to stop: batch (\d+)/400 of epoch 1 is saved", log)
+    assert log.count(f"going on after batch {saved}/400 of epoch 1") == 2
     config = yaml.safe_load((out / "config.yaml").read_text())
     assert config["distributed"] and config["dist_launcher"] == "slurm"
     assert log.count("epoch 1/1 valid") == 1  # the first of two processes says so
