@@ -245,13 +245,13 @@ stage_1() {
       *) options=(--unseen warn) ;;
     esac
     step "fbank_$set" "features of $set" --after prepare \
-      --inputs "$data/$set/rejected.tsv" "$data/token_list/tokens.txt" --outputs "$dump/$set/feats.scp" \
+      --inputs "$data/$set/rejected.tsv" "$data/token_list/tokens.txt" --outputs "$dump/$set/feats.scp" --intact "$dump/$set" \
       --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
       python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" --tokens "$data/token_list" "${options[@]}"
   done
   for set in $(unlabelled_sets); do
     step "fbank_$set" "features of $set" --after prepare --inputs "$data/$set/rejected.tsv" \
-      --outputs "$dump/$set/feats.scp" --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
+      --outputs "$dump/$set/feats.scp" --intact "$dump/$set" --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
       python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set"
   done
   step cmvn "mean and variance" --after fbank_train --outputs "$data/cmvn.json" -- \

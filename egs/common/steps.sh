@@ -10,19 +10,20 @@
 # Uses $done_dir, $log_dir, $force, $stage_now.
 
 # step NAME WHAT [--after STEP...] [--inputs FILE...] [--outputs PATH...] [--folder DIR] [--uncounted WORD...]
-#      [--launcher WORD... ::] [--quiet] -- COMMAND...
+#      [--launcher WORD... ::] [--intact DIR] [--quiet] -- COMMAND...
 #   --folder DIR      belongs to this step alone, which goes on in it when it was interrupted.  A DIR made with another
 #                     configuration is moved aside.  It gets run.sh, which replays the command.
 #   --uncounted       words added to the command that do not change its result (--jobs 4)
 #   --launcher        words put before the command that do not change its result (a job wrapper)
+#   --intact DIR      done again when a file in DIR is gone or has another size than it was left with
 #   --quiet           what the command prints goes to its log only
 step() {
-  local name=$1 what=$2 list='' folder='' quiet='' recipe reason marker=$done_dir/$1
+  local name=$1 what=$2 list='' folder='' intact='' quiet='' recipe reason marker=$done_dir/$1
   local -a after=() inputs=() outputs=() uncounted=() launcher=()
   shift 2
   while [[ $1 != -- ]]; do
     case $list:$1 in
-      *:--after | *:--inputs | *:--outputs | *:--folder | *:--uncounted) list=${1#--} ;;
+      *:--after | *:--inputs | *:--outputs | *:--folder | *:--intact | *:--uncounted) list=${1#--} ;;
       *:--launcher) # its words may look like options of ours
         shift
         while [[ $1 != :: ]]; do
@@ -35,6 +36,7 @@ step() {
       inputs:*) inputs+=("$1") ;;
       outputs:*) outputs+=("$1") ;;
       folder:*) folder=$1 ;;
+      intact:*) intact=$1 ;;
       uncounted:*) uncounted+=("$1") ;;
     esac
     shift
@@ -53,6 +55,7 @@ step() {
   [[ -z $folder ]] || prepare_folder "${launcher[@]}" "$@" "${uncounted[@]}"
   run_logged "$name" "${launcher[@]}" "$@" "${uncounted[@]}"
   [[ -z $(missing_output) ]] || die "stage $stage_now: $what ended well but left no $(missing_output): see $log_dir/$name.log"
+  [[ -z $intact ]] || sizes_of "$intact" >"$marker.sizes"
   printf '%s\nfinished %s\n' "$recipe" "$(date +%s.%N)" >"$marker.tmp"
   mv "$marker.tmp" "$marker"
 }
@@ -92,8 +95,13 @@ why_again() {
     echo ": again, since this changed: $changes"
   elif [[ -n $(missing_output) ]]; then
     echo ": again, since $(missing_output) is not there"
+  elif [[ -n $intact && -f $marker.sizes ]] && ! cmp -s <(sizes_of "$intact") "$marker.sizes"; then
+    echo ": again, since files in $intact are not as they were left"
   fi
 }
+
+# sizes_of DIR: prints size and name of every file in it.
+sizes_of() { find "$1" -type f -printf '%s %P\n' | sort; }
 
 # missing_output: prints the first of $outputs that does not exist, or nothing.
 missing_output() {

@@ -231,6 +231,16 @@ def test_stage_7_runs_every_precision_in_every_runtime_and_scores_again(corpus):
     assert corpus.new_calls() == []
 
 
+def test_features_that_were_cut_off_are_made_again(corpus):
+    corpus.run("--stop-stage", "1")
+    corpus.new_calls()
+    (corpus.folder / "dump/train/feats.scp").write_text("of another length\n")
+    output = corpus.run("--stop-stage", "1")
+    assert "features of train: again, since files in dump/train are not as they were left" in output
+    assert "make_fbank" in corpus.new_calls()
+    assert "features of train: done already" in corpus.run("--stop-stage", "1")
+
+
 def test_force_starts_the_stages_asked_for_from_scratch(corpus):
     corpus.run()
     corpus.new_calls()
