@@ -9,6 +9,9 @@ from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.supernet.self_pruning import BranchWeights
 
+# What a recogniser is built from, and its seed; the rest of a training's configuration is about the training.
+BUILT_FROM = ("encoder_conf", "model_conf", "pruning_conf", "branch_conf", "seed")
+
 
 def build_encoder(conf: Mapping) -> DualModeEncoder:
     """Build an encoder with new weights from ``conf["encoder_conf"]``; a bad key or value is a UserError."""

@@ -10,9 +10,6 @@ from pathlib import Path
 from dualmode.cli import existing_dir, make_parser, run
 from dualmode.errors import UserError
 
-# What a model is built from; the rest of a training's configuration is about the training and its machine.
-KEPT = ("encoder_conf", "model_conf", "pruning_conf", "branch_conf", "seed")
-
 
 def get_parser():
     parser = make_parser(__doc__, "pack")
@@ -31,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     import yaml
     from safetensors.torch import save_file
 
+    from dualmode.asr.build import BUILT_FROM
     from dualmode.checkpoint import PACKED
     from dualmode.data.folder import atomic_folder
     from dualmode.decoding.load import load_supernet
@@ -47,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
         save_file(tensors, folder / PACKED, metadata={"format": "dualmode-model-1"})
         with atomic_write(folder / "config.yaml") as out:
-            yaml.safe_dump({key: config[key] for key in KEPT if key in config}, out, sort_keys=False)
+            yaml.safe_dump({key: config[key] for key in BUILT_FROM if key in config}, out, sort_keys=False)
         shutil.copytree(args.model / "tokens", folder / "tokens")
         write_json(folder / "cmvn.json", {"mean": norm.mean.tolist(), "std": norm.std.tolist()})
         with atomic_write(folder / "README.md") as out:

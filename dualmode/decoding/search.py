@@ -6,6 +6,7 @@
 Settling happens after each frame, so the pieces in which an utterance comes change nothing.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from dualmode.decoding.scorer import Sum
 MAX_OPEN = 100  # open tokens, beyond which the best hypothesis decides about the first one: memory stays bounded
 
 
-class Search:
+class Search(ABC):
     """The search of one utterance.
 
     Attributes:
@@ -31,13 +32,13 @@ class Search:
         self.settled: list[int] = []
         self.settled_frames: list[int] = []
 
+    @abstractmethod
     def accept(self, inputs: Tensor) -> None:
         """Hear more frames (frames, n), of any number; see :class:`dualmode.decoding.searcher.Searcher`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def best(self, count: int = 1, final: bool = False) -> list[Hypothesis]:
         """Return the n-best list, best first; ``final`` adds what the scorer adds at the end of the utterance."""
-        raise NotImplementedError
 
     def take(self) -> tuple[list[int], list[int]]:
         """Return the settled tokens and their frames and forget them: later hypotheses begin after them.

@@ -11,20 +11,19 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import BUILT_FROM, build_recogniser
 from dualmode.asr.model import Recogniser
 from dualmode.checkpoint import load_into
+from dualmode.data.folder import atomic_folder
 from dualmode.data.tokens import Tokenizer
 from dualmode.encoder.slicing import without_pruned_units
 from dualmode.errors import UserError
-from dualmode.files import atomic_path, write_json
+from dualmode.files import write_json
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.storage import kept_parameters, own_norms, pack_subnet, stored_block, unpack_subnet
 
 FORMAT = "dualmode-subnet-1"
 WEIGHTS, ABOUT = "subnet.safetensors", "subnet.json"
-# What a recogniser is built from; the rest of a training's configuration is about the training.
-KEPT = ("model_conf", "pruning_conf", "branch_conf", "seed")
 
 
 def is_standalone(folder: Path) -> bool:
@@ -52,18 +51,14 @@ def save_standalone(model: Recogniser, sparsity: float, config: Mapping, tokens:
     rule, total = model.encoder.config.pruning, kept_parameters(model, 0)
     model.encoder, level = without_pruned_units(model.encoder, model.encoder.config.level(sparsity))
     packed = pack_subnet(model, level, sparsity, stored_block(rule))
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    with atomic_path(partial / WEIGHTS) as path:
-        path.write_bytes(packed)
     about = {"format": FORMAT, "sparsity": sparsity, "granularity": str(rule.granularity)}
     about |= {"parameters_total": total, "parameters_kept": kept_parameters(model, level)}
-    about["config"] = {key: config[key] for key in KEPT if key in config}
+    about["config"] = {key: config[key] for key in BUILT_FROM if key in config}
     about["config"]["encoder_conf"] = model.encoder.config.to_dict()
-    write_json(partial / ABOUT, about)
-    shutil.copytree(tokens, partial / "tokens")
-    partial.rename(out)
+    with atomic_folder(out) as folder:
+        (folder / WEIGHTS).write_bytes(packed)
+        write_json(folder / ABOUT, about)
+        shutil.copytree(tokens, folder / "tokens")
     return len(packed)
 
 

@@ -4,7 +4,6 @@ import json
 
 import pytest
 import torch
-import yaml
 
 from dualmode.asr.build import build_recogniser
 from dualmode.bin.subnet import main
@@ -21,7 +20,7 @@ ENCODER = {
 
 
 @pytest.fixture(params=["blocks", "unstructured", "units"])
-def trained(request, tmp_path):
+def trained(request, tmp_path, save_model):
     torch.manual_seed(0)
     conf = {"encoder_conf": {**ENCODER, "granularity": request.param}, "seed": 3, "model_conf": {}}
     tokens = ["<blank>", "<unk>", "<space>", *"abcdef"]
@@ -29,13 +28,7 @@ def trained(request, tmp_path):
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     estimate_masks(model, model.encoder.config.pruning)
-    folder = tmp_path / "model"
-    (folder / "tokens").mkdir(parents=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(conf))
-    (folder / "tokens/tokens.txt").write_text("\n".join(tokens) + "\n")
-    (folder / "tokens/tokens.json").write_text('{"type": "char"}')
-    torch.save(model.state_dict(), folder / "latest.pth")
-    return folder
+    return save_model(tmp_path / "model", conf, tokens, model)
 
 
 @pytest.mark.parametrize("subnet", [SPARSE, Subnet()])

@@ -22,18 +22,12 @@ ENCODER = {
 
 
 @pytest.fixture
-def trained(tmp_path):
+def trained(tmp_path, save_model):
     torch.manual_seed(0)
     conf, tokens = {"encoder_conf": ENCODER, "model_conf": {}}, ["<blank>", "<unk>", "a"]
     model = build_recogniser(conf, tokens)
     estimate_masks(model, model.encoder.config.pruning)
-    folder = tmp_path / "model"
-    (folder / "tokens").mkdir(parents=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(conf))
-    (folder / "tokens/tokens.txt").write_text("\n".join(tokens) + "\n")
-    (folder / "tokens/tokens.json").write_text('{"type": "char"}')
-    torch.save(model.state_dict(), folder / "latest.pth")
-    return folder
+    return save_model(tmp_path / "model", conf, tokens, model)
 
 
 def prune(trained, *more, **settings):
