@@ -11,7 +11,10 @@ def get_parser():
     parser = training_parser(__doc__, "asr_train", "egs/*/conf/tuning/asr.yaml")
     parser.add_argument("--tokens", type=existing_dir, required=True, help="token list of dualmode.bin.make_tokens")
     parser.add_argument(
-        "--init", type=existing_dir, help="model folder that the encoder and its masks come from; else random weights"
+        "--init",
+        type=existing_dir,
+        help="model folder that the encoder and its masks come from, and of a recogniser with the same tokens what "
+        "else fits; else random weights",
     )
     return parser
 

@@ -76,6 +76,8 @@ class RecogniserTask(SupernetTask):
         def to_words(tokens):
             return tokenizer.decode(tokens).split()
 
-        return build_recogniser(
+        model = build_recogniser(
             vars(args), tokenizer.tokens, cls.build_encoder(args), augment, EspnetRecogniser, to_words
         )
+        cls.take_over(args, model, tokenizer.tokens)
+        return model

@@ -1,10 +1,9 @@
 """What the two trainings share: options, data, the encoder and where its weights come from."""
 
 import argparse
-import logging
 import multiprocessing
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,23 +14,13 @@ from espnet2.train.distributed_utils import get_world_size
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import float_or_none, int_or_none, str_or_none
 
-from dualmode.checkpoint import encoder_weights, find_checkpoint, load_cmvn, load_into, load_weights, read_yaml
+from dualmode.checkpoint import load_cmvn
 from dualmode.encoder.config import EncoderConfig, from_mapping
 from dualmode.errors import UserError
 from dualmode.tasks.batch_size import FRAMES_PER_HOUR, accumulation
 from dualmode.tasks.encoder import NAME, EspnetEncoder
+from dualmode.tasks.hand_over import take_over
 from dualmode.tasks.trainer import SupernetTrainer
-
-# Settings of the encoder that two trainings of one model may differ in.
-TRAINING_ONLY = (
-    "dropout_rate",
-    "layer_drop_rate",
-    "gradient_checkpointing",
-    "training_precision",
-    "chunk_ms",
-    "left_ms",
-    "right_ms",
-)
 
 encoder_choices = ClassChoices("encoder", {NAME: EspnetEncoder}, default=NAME)
 
@@ -55,7 +44,10 @@ class SupernetTask(AbsTask):
             group.add_argument(f"--{name}", action=NestedDictAction, default={}, help=what)
         group.add_argument("--cmvn", type=str_or_none, default=None, help="JSON of dualmode.bin.compute_cmvn")
         group.add_argument(
-            "--init_encoder", type=str_or_none, default=None, help="model folder that the encoder comes from"
+            "--init_encoder",
+            type=str_or_none,
+            default=None,
+            help="model folder of another training to start from",
         )
         group.add_argument(
             "--checkpoint_every",
@@ -78,30 +70,18 @@ class SupernetTask(AbsTask):
 
     @classmethod
     def build_encoder(cls, args: argparse.Namespace) -> EspnetEncoder:
-        """Build the encoder with the training set's statistics and, if asked for, weights of another training."""
+        """Build the encoder with new weights."""
         config = from_mapping(EncoderConfig, args.encoder_conf, "encoder_conf")
         args.encoder_conf = config.to_dict()
-        encoder = EspnetEncoder(**config.to_dict())
-        if args.init_encoder:
-            folder = Path(args.init_encoder)
-            checkpoint = find_checkpoint(folder)
-            check_same_encoder(config, read_yaml(folder / "config.yaml"), folder)
-            weights = load_weights(checkpoint)
-            load_into(encoder, encoder_weights(weights), checkpoint)
-            left = sorted(name for name in weights if not name.startswith("encoder."))
-            logging.info("the encoder's weights and masks come from %s", checkpoint)
-            logging.info("left over in %s: %s", checkpoint, ", ".join(left) or "nothing")
-        if args.cmvn:
-            load_cmvn(encoder.normalize, Path(args.cmvn))
-        return encoder
+        return EspnetEncoder(**config.to_dict())
 
     @classmethod
-    def build_optimizers(cls, args: argparse.Namespace, model: torch.nn.Module):
-        """Build them; the first of ESPnet's hooks that sees the whole model, so it lists what starts from nothing."""
+    def take_over(cls, args: argparse.Namespace, model: torch.nn.Module, tokens: Sequence[str] = ()) -> None:
+        """Load weights of another training, if asked for; the training set's statistics stay this one's."""
         if args.init_encoder:
-            new = sorted(name for name in model.state_dict() if not name.startswith("encoder."))
-            logging.info("not in %s, so starting with new weights: %s", args.init_encoder, ", ".join(new) or "nothing")
-        return super().build_optimizers(args, model)
+            take_over(model, model.encoder.config, Path(args.init_encoder), tokens)
+        if args.cmvn:
+            load_cmvn(model.encoder.normalize, Path(args.cmvn))
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace):
@@ -155,18 +135,6 @@ def complete_batch(args: argparse.Namespace) -> None:
         if args.checkpoint_every < 1:
             raise UserError(f"checkpoint_every is {args.checkpoint_every}: it must be at least 1 batch")
         args.checkpoint_every = -(-args.checkpoint_every // args.accum_grad) * args.accum_grad
-
-
-def check_same_encoder(config: EncoderConfig, other: Mapping, folder: Path) -> None:
-    """Raise UserError if the encoder in ``folder`` has other sizes or masks than ``config``; names both."""
-    theirs = from_mapping(EncoderConfig, other.get("encoder_conf") or {}, f"{folder}/config.yaml: encoder_conf")
-    mine = config.to_dict()
-    for key, value in theirs.to_dict().items():
-        if key not in TRAINING_ONLY and mine[key] != value:
-            raise UserError(
-                f"the encoder in {folder} has {key} {value}, but this configuration has {mine[key]}: "
-                "make encoder_conf the same in both YAML files"
-            )
 
 
 def collect_feats(speech: torch.Tensor, speech_lengths: torch.Tensor, **_) -> dict[str, torch.Tensor]:

@@ -93,9 +93,11 @@ class PretrainTask(SupernetTask):
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> EspnetPretrainModel:
-        return EspnetPretrainModel(
+        model = EspnetPretrainModel(
             encoder=cls.build_encoder(args),
             config=read_config(args.model_conf),
             schedule=from_mapping(PruningSchedule, args.pruning_conf, "pruning_conf"),
             branches=from_mapping(PretrainBranches, args.branch_conf, "branch_conf"),
         )
+        cls.take_over(args, model)
+        return model

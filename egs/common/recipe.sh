@@ -56,6 +56,7 @@ common_options() {
   option work-dir DIR "" "where data, dump and exp are written (default: the corpus's folder)"
   option tag NAME base "name of this experiment: exp/pretrain_NAME, exp/prune_NAME, exp/asr_NAME"
   option pretrain-tag NAME "" "stage 3 prunes exp/pretrain_NAME, of another experiment (default: that of --tag)"
+  option prune-asr NAME "" "stage 3 prunes the trained recogniser exp/asr_NAME instead, which stage 4 then trains further"
   option prune-tag NAME "" "stage 4 starts with exp/prune_NAME, of another experiment (default: that of --tag)"
   heading "Configuration (files are looked for in the corpus's folder, then in yours, then in the repository's)"
   option pretrain-config FILE "conf/tuning/pretrain$config_suffix.yaml" "YAML of stage 2"
@@ -128,9 +129,9 @@ check_options() {
   ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
   ((stage <= stop_stage)) || die "--stage $stage comes after --stop-stage $stop_stage"
   pretrain_tag=${pretrain_tag:-$tag} prune_tag=${prune_tag:-$tag}
-  for name in tag pretrain-tag prune-tag; do
+  for name in tag pretrain-tag prune-tag prune-asr; do
     variable=${name//-/_}
-    [[ ${!variable} =~ ^[A-Za-z0-9._-]+$ ]] ||
+    [[ $name == prune-asr && -z $prune_asr || ${!variable} =~ ^[A-Za-z0-9._-]+$ ]] ||
       die "--$name is '${!variable}': letters, digits, '.', '_' and '-' make a good folder name"
   done
   case $token_type in char | word | bpe) ;; *) die "--token-type is '$token_type': it must be char, word or bpe" ;; esac
@@ -270,9 +271,11 @@ stage_2() {
 }
 
 stage_3() {
-  step "prune_$tag" "pruning" --after "pretrain_$pretrain_tag" --inputs "$prune_config" \
+  local source=${prune_asr:+asr_$prune_asr}
+  source=${source:-pretrain_$pretrain_tag}
+  step "prune_$tag" "pruning" --after "$source" --inputs "$prune_config" \
     --folder "$pruned" --outputs "$pruned"/{config.yaml,model.pth} -- \
-    python -m dualmode.bin.prune --config "$prune_config" --model "$exp/pretrain_$pretrain_tag" --out "$pruned"
+    python -m dualmode.bin.prune --config "$prune_config" --model "$exp/$source" --out "$pruned"
 }
 
 stage_4() {

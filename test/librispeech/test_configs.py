@@ -17,7 +17,7 @@ from dualmode.supernet.pruning import PruningSchedule
 from dualmode.supernet.storage import kept_parameters
 from dualmode.supernet.subnet import Context
 from dualmode.tasks.asr import RecogniserTask
-from dualmode.tasks.base import TRAINING_ONLY
+from dualmode.tasks.hand_over import TRAINING_ONLY
 from dualmode.tasks.launch import check_names
 from dualmode.tasks.pretrain import PretrainTask
 

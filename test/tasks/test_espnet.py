@@ -1,20 +1,13 @@
 """Our encoder and tasks inside ESPnet."""
 
-import argparse
-import logging
 import multiprocessing
 
 import pytest
 import torch
-import yaml
 from espnet2.train.reporter import SubReporter
 
-from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
-from dualmode.pretrain.config import PretrainBranches, read_config
-from dualmode.pretrain.model import PretrainModel
-from dualmode.supernet.pruning import PruningSchedule
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.tasks.asr import RecogniserTask, TokenIds
 from dualmode.tasks.encoder import NAME, EspnetEncoder, register
@@ -102,46 +95,6 @@ def test_the_alarm_warns_once_for_each_value(tmp_path, capsys, monkeypatch):
     for batches in range(1, 9):
         PretrainTrainer.watch(collapsed(batches), options)
     assert capsys.readouterr().out.count("warning: batch 4: the perplexity of codebook 0") == 1
-
-
-def init_arguments(folder, **conf):
-    return argparse.Namespace(encoder_conf={**CONF, **conf}, init_encoder=str(folder), cmvn=None)
-
-
-@pytest.fixture
-def pretrained(tmp_path):
-    """A model folder as a pre-training leaves it."""
-    torch.manual_seed(0)
-    encoder = DualModeEncoder(EncoderConfig(**CONF))
-    config = read_config({"entries": 8, "target_size": 8})
-    model = PretrainModel(encoder, config, PruningSchedule(), PretrainBranches())
-    torch.save(model.state_dict(), tmp_path / "latest.pth")
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"encoder_conf": encoder.config.to_dict()}))
-    return tmp_path, encoder
-
-
-def test_fine_tuning_takes_the_encoder_and_lists_what_is_left_over(pretrained, caplog):
-    folder, encoder = pretrained
-    with caplog.at_level(logging.INFO):
-        built = RecogniserTask.build_encoder(init_arguments(folder))
-    for name, tensor in encoder.state_dict().items():
-        assert torch.equal(built.state_dict()[name], tensor), name
-    assert "left over" in caplog.text and "hidden_frame" in caplog.text and "targets.project.weight" in caplog.text
-
-
-def test_another_size_of_the_encoder_names_both(pretrained):
-    with pytest.raises(UserError, match="has output_size 16, but this configuration has 32"):
-        RecogniserTask.build_encoder(init_arguments(pretrained[0], output_size=32))
-
-
-def test_what_starts_with_new_weights_is_listed(pretrained, caplog):
-    model = torch.nn.ModuleDict({"encoder": torch.nn.Linear(2, 2), "head": torch.nn.Linear(2, 2)})
-    args = argparse.Namespace(
-        init_encoder="x", optim="adamw", optim_conf={}, sharded_ddp=False, exclude_weight_decay=False
-    )
-    with caplog.at_level(logging.INFO):
-        RecogniserTask.build_optimizers(args, model)
-    assert "not in x, so starting with new weights: head.bias, head.weight" in caplog.text
 
 
 def test_one_of_several_processes_says_a_mistake_in_one_sentence(capsys, monkeypatch):

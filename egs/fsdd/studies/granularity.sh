@@ -1,40 +1,69 @@
 #!/usr/bin/env bash
-# What does a granularity cost?  Supernets of four nested sparsities each, from one pre-training for each seed, with the
-# same settings and steps.  About 90 minutes a seed on one core; with a third of the steps, some do not converge at all.
-#   SEEDS="0 1 2" GRANULARITIES="..." WORK_DIR=DIR egs/fsdd/studies/granularity.sh [OPTIONS OF run.sh]
-# Leaves WORK_DIR/exp/asr_NAME_SEED, and granularity.md, the table.
+# What do a granularity and a schedule of the masks cost?  For each seed one supernet is pre-trained and fine-tuned
+# without pruning; each row then prunes it to four nested sparsities and trains it further:
+#   one-shot       masks from the trained weights, fixed
+#   gradual        masks on a cubic ramp over the first half of the batches, then fixed
+#   re-estimated   masks of the full sparsity, found anew in the first half, so that a weight may come back; then fixed
+# A granularity without a schedule beside it is re-estimated.
+# About 16 minutes a seed and 3 a row on one core.
+#   SEEDS="0 1 2" ROWS="..." WORK_DIR=DIR egs/fsdd/studies/granularity.sh [OPTIONS OF run.sh]
+# Leaves WORK_DIR/exp/asr_ROW_SEED, and granularity.md, the table.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 read -ra seeds <<<"${SEEDS:-0 1 2}"
-read -ra names <<<"${GRANULARITIES:-unstructured 4x4 8x4 16x4 units}"
-sparsities=(0.5 0.7 0.8 0.9)
+read -ra rows <<<"${ROWS:-unstructured 4x4 8x4 16x4 units n_of_m
+  unstructured-one-shot 8x4-one-shot units-one-shot unstructured-gradual 8x4-gradual units-gradual}"
+batches=320
 work=$(realpath -m "${WORK_DIR:-.}") exp=$(realpath -m "${WORK_DIR:-.}")/exp
-list=$(IFS=, && echo "[${sparsities[*]}]")
-decoders=../../conf/decode_dense.yaml
 mkdir -p "$work/conf"
-for sparsity in "${sparsities[@]}"; do
-  sed "s/^sparsity:.*/sparsity: $sparsity/" ../../conf/decode_sparse.yaml >"$work/conf/decode_sparse_$sparsity.yaml"
-  decoders+=" $work/conf/decode_sparse_$sparsity.yaml"
+sed "s/^batch_size:.*/batch_size: 16/" ../../conf/decode_dense.yaml >"$work/conf/decode_dense.yaml"
+for sparsity in 0.5 0.7 0.8 0.9; do
+  sed "s/^sparsity:.*/sparsity: $sparsity/; s/^batch_size:.*/batch_size: 16/" ../../conf/decode_sparse.yaml \
+    >"$work/conf/decode_sparse_$sparsity.yaml"
 done
 
-columns=()
-for name in "${names[@]}"; do
-  case $name in
-    *x*) setting=block value=[${name/x/,}] ;;
-    *) setting=granularity value=$name ;;
+# settings_of ROW: sets $sparsities, $prune (lines of stage 3's YAML), $training (options of stage 4).
+settings_of() {
+  local setting=granularity value=${1%%-*} schedule
+  sparsities=(0.5 0.7 0.8 0.9)
+  case $value in
+    *x*) setting=block value=[${value/x/,}] ;;
+    n_of_m) sparsities=(0.5) ;; # 2 of 4
   esac
-  printf '%s\n' "sparsities: $list" "$setting: $value" >"$work/conf/prune_$name.yaml"
-  training="--encoder_conf sparsities=$list --encoder_conf $setting=$value"
-  folders=''
-  for seed in "${seeds[@]}"; do
-    options=(--work-dir "$work" --seed "$seed" --pretrain-tag "base_$seed" --prune-config "$work/conf/prune_$name.yaml"
-      --asr-args "$training" --decode-configs "$decoders" "$@")
-    [[ -f $exp/pretrain_base_$seed/config.yaml ]] || ./run.sh "${options[@]}" --tag "base_$seed" --stop-stage 2
-    ./run.sh "${options[@]}" --tag "${name}_$seed" --stage 3
-    folders+=,$exp/asr_${name}_$seed
+  case $1 in
+    *-one-shot) schedule="interval=0" ;;
+    *-gradual) schedule="end=$((batches / 2)) interval=20 start=0" ;;
+    *) schedule="end=$((batches / 2)) interval=20 start=1" ;;
+  esac
+  local list block=''
+  list=[$(IFS=, && echo "${sparsities[*]}")]
+  [[ $value != n_of_m ]] || block=[1,4]
+  prune=("sparsities: $list" "$setting: $value" ${block:+"block: $block"})
+  training="--encoder_conf sparsities=$list --encoder_conf $setting=$value${block:+ --encoder_conf block=$block}"
+  training+=" --max_epoch 1 --num_iters_per_epoch $batches --model_conf distill_after=0"
+  for schedule in $schedule; do training+=" --pruning_conf $schedule"; done
+}
+
+columns=()
+for seed in "${seeds[@]}"; do
+  common=(--work-dir "$work" --seed "$seed")
+  # The masks keep everything: the first estimate, of a sparsity of 0, is the only one.
+  [[ -f $exp/asr_unpruned_$seed/config.yaml ]] || ./run.sh "${common[@]}" --tag "unpruned_$seed" --stop-stage 4 "$@" \
+    --asr-args "--pruning_conf start=0 --pruning_conf end=100000 --pruning_conf interval=100000"
+  for row in "${rows[@]}"; do
+    settings_of "$row"
+    printf '%s\n' "${prune[@]}" >"$work/conf/prune_$row.yaml"
+    decoders=$work/conf/decode_dense.yaml
+    for sparsity in "${sparsities[@]}"; do decoders+=" $work/conf/decode_sparse_$sparsity.yaml"; done
+    ./run.sh "${common[@]}" --tag "${row}_$seed" --prune-asr "unpruned_$seed" --stage 3 "$@" \
+      --prune-config "$work/conf/prune_$row.yaml" --asr-args "$training" --decode-configs "$decoders"
   done
-  columns+=("$name=${folders#,}")
+done
+for row in "${rows[@]}"; do
+  folders=''
+  for seed in "${seeds[@]}"; do folders+=,$exp/asr_${row}_$seed; done
+  columns+=("$row=${folders#,}")
 done
 PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare "${columns[@]}" \
   --out "$exp/granularity.md" --json "$exp/granularity.json"
