@@ -38,7 +38,7 @@ settings_of() {
   esac
   local list block=''
   list=[$(IFS=, && echo "${sparsities[*]}")]
-  [[ $value != n_of_m ]] || block=[1,4]
+  [[ $value != n_of_m ]] || block='[1,4]'
   prune=("sparsities: $list" "$setting: $value" ${block:+"block: $block"})
   training="--encoder_conf sparsities=$list --encoder_conf $setting=$value${block:+ --encoder_conf block=$block}"
   training+=" --max_epoch 1 --num_iters_per_epoch $batches --model_conf distill_after=0"
@@ -48,8 +48,9 @@ settings_of() {
 columns=()
 for seed in "${seeds[@]}"; do
   common=(--work-dir "$work" --seed "$seed")
+  ./run.sh "${common[@]}" --tag "base_$seed" --stop-stage 2 "$@"
   # The masks keep everything: the first estimate, of a sparsity of 0, is the only one.
-  [[ -f $exp/asr_unpruned_$seed/config.yaml ]] || ./run.sh "${common[@]}" --tag "unpruned_$seed" --stop-stage 4 "$@" \
+  ./run.sh "${common[@]}" --tag "unpruned_$seed" --pretrain-tag "base_$seed" --stage 3 --stop-stage 4 "$@" \
     --asr-args "--pruning_conf start=0 --pruning_conf end=100000 --pruning_conf interval=100000"
   for row in "${rows[@]}"; do
     settings_of "$row"

@@ -25,10 +25,9 @@ declare -A decoders=([supernet]="$dense $sparse" [dense]=$dense [sparse]=$sparse
 declare -A folders=()
 
 for seed in "${seeds[@]}"; do
+  ./run.sh --work-dir "${exp%/exp}" --seed "$seed" --tag "base_$seed" --stop-stage 3 "$@"
   for name in supernet dense sparse pruned; do
-    first=4
-    [[ $name != supernet ]] || first=0
-    ./run.sh --work-dir "${exp%/exp}" --seed "$seed" --stage "$first" --tag "${name}_$seed" --prune-tag "supernet_$seed" \
+    ./run.sh --work-dir "${exp%/exp}" --seed "$seed" --stage 4 --tag "${name}_$seed" --prune-tag "base_$seed" \
       --asr-args "${arguments[$name]}" --decode-configs "${decoders[$name]}" "$@"
     folders[$name]+=,$exp/asr_${name}_$seed
   done
