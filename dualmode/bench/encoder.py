@@ -11,10 +11,13 @@ from functools import partial
 
 import torch
 
+from dualmode.asr.build import build_recogniser
 from dualmode.bench.timing import interleaved, timed
+from dualmode.device.engine import Device, EngineMissing
+from dualmode.device.pack import pack_model
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
-from dualmode.encoder.frames import FACTOR
+from dualmode.encoder.frames import EXTRA, FACTOR
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.storage import materialise
@@ -139,6 +142,11 @@ def streaming(args: argparse.Namespace) -> list[dict]:
         materialise(encoder, 1)  # as decoding does
         runs = {"all chunks at once": partial(parallel, encoder, features)}
         runs["chunk by chunk"] = partial(stream, encoder, features)
+        if streams == 1:  # of which the engine has one at a time
+            try:
+                runs["chunk by chunk in the device engine"] = partial(on_device, open_device(encoder), features[0])
+            except EngineMissing as error:
+                print(f"no row for the device engine: {error}", file=sys.stderr)
         seconds = interleaved(runs, args.rounds)
         for name, value in seconds.items():
             what = f"{name}, chunk {CHUNK_MS} ms, {streams} at a time"
@@ -160,6 +168,22 @@ def stream(encoder: DualModeEncoder, features: torch.Tensor) -> None:
     for start in range(0, features.shape[1], step):
         last = start + step >= features.shape[1]
         streams.accept(list(features[:, start : start + step]), [last] * len(features))
+
+
+def open_device(encoder: DualModeEncoder) -> Device:
+    """Return the same sub-network in the device engine, in fp32."""
+    conf = {"encoder_conf": encoder.config.to_dict()}
+    model = build_recogniser(conf, ["<blank>", "<unk>", "token"], encoder).eval()
+    return Device.open(pack_model(model, "word", SUBNET, "fp32"))
+
+
+def on_device(device: Device, features: torch.Tensor) -> None:
+    device.reset()
+    step = FACTOR * STREAMED.context.chunk
+    for start in range(0, len(features), step):
+        piece = features[start : start + step + EXTRA]
+        if len(piece) >= FACTOR + EXTRA:
+            device.encode(piece.numpy())
 
 
 def growth(args: argparse.Namespace) -> list[dict]:
