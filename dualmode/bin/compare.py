@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dualmode.cli import make_parser, run
-from dualmode.results.compare import compare, table
+from dualmode.results.compare import compare, tables
+from dualmode.results.compare_plot import plot_comparison
 from dualmode.results.output import write_json_file, write_lines
 
 DESCRIPTION = """
@@ -33,18 +34,21 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="NAME=EXP[,EXP...]",
         help="name of a row, and the folders (with results.json) of its runs, one for each seed",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table as Markdown")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the tables as Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw WER against sparsity, as PNG")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     columns, rows = compare(dict(args.experiments))
-    lines = table(columns, rows)
+    lines = tables(columns, rows)
     print("\n".join(lines))
     if args.out:
         write_lines(args.out, lines)
+    if args.plot:
+        plot_comparison(columns, rows, args.plot)
     if args.json:
         write_json_file(
             args.json,

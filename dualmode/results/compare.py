@@ -79,15 +79,30 @@ def spread(runs: Sequence[tuple[Path, Mapping[Column, float]]], column: Column) 
     return Spread.of(found)
 
 
-def table(columns: Sequence[Column], rows: Mapping[str, Sequence[Spread | None]]) -> list[str]:
-    """Return a Markdown table: a row for each name, a column for each set and sub-network."""
-    heads = [
-        f"{name}: {'dense' if sparsity == 0 else f'sparse {100 * sparsity:g} %'}, {where}"
-        for name, sparsity, where in columns
-    ]
-    lines = ["| WER %: mean (lowest to highest) | runs | " + " | ".join(heads) + " |"]
-    lines.append("| :-- | --: |" + " --: |" * len(columns))
-    for name, cells in rows.items():
-        runs = max((cell.runs for cell in cells if cell), default=0)
-        lines.append(f"| {name} | {runs} | " + " | ".join("not run" if c is None else str(c) for c in cells) + " |")
-    return lines
+def tables(columns: Sequence[Column], rows: Mapping[str, Sequence[Spread | None]]) -> list[str]:
+    """Return a Markdown table for each set: a row for each name, a column for each sub-network.
+
+    A context that all sparse sub-networks share is said once, below.
+    """
+    shared = {where for _, sparsity, where in columns if sparsity}
+    lines = []
+    for name in dict.fromkeys(name for name, _, _ in columns):
+        places = [place for place, column in enumerate(columns) if column[0] == name]
+        heads = [_subnet(*columns[place][1:], len(shared) == 1) for place in places]
+        lines += [f"| {name}: WER %, mean (lowest to highest) | runs | " + " | ".join(heads) + " |"]
+        lines += ["| :-- | --: |" + " --: |" * len(places)]
+        for label, cells in rows.items():
+            shown = [cells[place] for place in places]
+            runs = max((cell.runs for cell in shown if cell), default=0)
+            texts = ("not run" if cell is None else str(cell) for cell in shown)
+            lines.append(f"| {label} | {runs} | " + " | ".join(texts) + " |")
+        lines.append("")
+    if len(shared) == 1:
+        return [*lines, f"Sparse sub-networks: {shared.pop()}."]
+    return lines[:-1]
+
+
+def _subnet(sparsity: float, where: str, shared: bool) -> str:
+    if sparsity == 0:
+        return f"dense, {where}"
+    return f"sparse {100 * sparsity:g} %" + ("" if shared else f", {where}")

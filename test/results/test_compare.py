@@ -4,6 +4,8 @@ import pytest
 
 from dualmode.bin.compare import main
 from dualmode.errors import UserError
+from dualmode.results.compare import Spread
+from dualmode.results.compare_plot import comparison_figure
 
 
 def experiment(folder, dense, sparse):
@@ -19,8 +21,9 @@ def test_mean_and_spread_over_seeds(tmp_path, capsys):
     c = experiment(tmp_path / "c", 5.0, 9.0)
     main([f"two={a},{b}", f"one={c}", "--out", str(tmp_path / "t.md"), "--json", str(tmp_path / "t.json")])
     lines = (tmp_path / "t.md").read_text().splitlines()
-    assert lines[0].endswith("| test: dense, full | test: sparse 70 %, chunk 640 ms, look-ahead 0 ms, left 1280 ms |")
-    assert lines[2:] == ["| two | 2 | 5.00 (4.00 to 6.00) | 8.25 (8.00 to 8.50) |", "| one | 1 | 5.00 | 9.00 |"]
+    assert lines[0] == "| test: WER %, mean (lowest to highest) | runs | dense, full | sparse 70 % |"
+    assert lines[4:] == ["", "Sparse sub-networks: chunk 640 ms, look-ahead 0 ms, left 1280 ms."]
+    assert lines[2:4] == ["| two | 2 | 5.00 (4.00 to 6.00) | 8.25 (8.00 to 8.50) |", "| one | 1 | 5.00 | 9.00 |"]
     assert capsys.readouterr().out.splitlines() == lines
     assert json.loads((tmp_path / "t.json").read_text())[0]["mean"] == 5.0
 
@@ -43,8 +46,39 @@ def test_what_an_experiment_does_not_have_is_said_to_be_not_run(tmp_path):
     rows = json.loads((tmp_path / "b" / "results.json").read_text())
     (tmp_path / "b" / "results.json").write_text(json.dumps(rows[1:]))
     main([f"both={a}", f"sparse alone={b}", "--out", str(tmp_path / "t.md"), "--json", str(tmp_path / "t.json")])
-    assert (tmp_path / "t.md").read_text().splitlines()[2:] == [
+    assert (tmp_path / "t.md").read_text().splitlines()[2:4] == [
         "| both | 1 | 4.00 | 8.00 |",
         "| sparse alone | 1 | not run | 8.50 |",
     ]
     assert [row["name"] for row in json.loads((tmp_path / "t.json").read_text())] == ["both", "both", "sparse alone"]
+
+
+def test_each_set_has_a_table_and_several_contexts_are_told_apart(tmp_path, capsys):
+    folder = tmp_path / "a"
+    experiment(folder, 4.0, 8.0)
+    rows = json.loads((folder / "results.json").read_text())
+    rows.append(rows[1] | {"set": "other", "chunk_ms": 160})
+    (folder / "results.json").write_text(json.dumps(rows))
+    main([f"x={folder}", "--plot", str(tmp_path / "x.png")])
+    assert capsys.readouterr().out.splitlines() == [
+        "| other: WER %, mean (lowest to highest) | runs | sparse 70 %, chunk 160 ms, look-ahead 0 ms, left 1280 ms |",
+        "| :-- | --: | --: |",
+        "| x | 1 | 8.00 |",
+        "",
+        "| test: WER %, mean (lowest to highest) | runs | dense, full | "
+        "sparse 70 %, chunk 640 ms, look-ahead 0 ms, left 1280 ms |",
+        "| :-- | --: | --: | --: |",
+        "| x | 1 | 4.00 | 8.00 |",
+    ]
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_figure_shows_the_means_and_spreads():
+    columns = [("test", 0.0, "full"), ("test", 0.7, "chunk"), ("other", 0.7, "chunk")]
+    rows = {"a": [Spread.of([1.0, 3.0]), Spread.of([5.0]), None], "b": [None, Spread.of([6.0]), Spread.of([7.0])]}
+    figure = comparison_figure(columns, rows)
+    first, second = figure.axes
+    assert [list(container[0].get_ydata()) for container in first.containers] == [[2.0, 5.0], [6.0]]
+    assert first.containers[0][2][0].get_segments()[0][:, 1].tolist() == [1.0, 3.0]
+    assert [text.get_text() for text in first.get_xticklabels()] == ["dense", "70 % pruned"]
+    assert [list(container[0].get_ydata()) for container in second.containers] == [[], [7.0]]

@@ -7,7 +7,7 @@
 # A granularity without a schedule beside it is re-estimated.  8x4-undistilled is 8x4 without distillation.
 # About 16 minutes a seed and 3 a row on one core.
 #   SEEDS="0 1 2" ROWS="..." WORK_DIR=DIR egs/fsdd/studies/granularity.sh [OPTIONS OF run.sh]
-# Leaves WORK_DIR/exp/asr_ROW_SEED, and granularity.md, the table.
+# Leaves WORK_DIR/exp/asr_ROW_SEED, granularity.md, the tables, and granularity.png.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -68,4 +68,4 @@ for row in "${rows[@]}"; do
   columns+=("$row=${folders#,}")
 done
 PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare "${columns[@]}" \
-  --out "$exp/granularity.md" --json "$exp/granularity.json"
+  --out "$exp/granularity.md" --json "$exp/granularity.json" --plot "$exp/granularity.png"

@@ -6,7 +6,7 @@
 #   pruned after   a dense streaming model alone, pruned in one shot when its training ends
 # About an hour a seed on one core; with half of the steps, some do not converge at all.
 #   SEEDS="0 1 2" WORK_DIR=DIR egs/fsdd/studies/twins.sh [OPTIONS OF run.sh]
-# Leaves WORK_DIR/exp/asr_NAME_SEED, and twins.md, the table.
+# Leaves WORK_DIR/exp/asr_NAME_SEED, twins.md, the tables, and twins.png.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -34,4 +34,4 @@ for seed in "${seeds[@]}"; do
 done
 PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare \
   "supernet=${folders[supernet]#,}" "dense alone=${folders[dense]#,}" "sparse alone=${folders[sparse]#,}" \
-  "pruned after=${folders[pruned]#,}" --out "$exp/twins.md" --json "$exp/twins.json"
+  "pruned after=${folders[pruned]#,}" --out "$exp/twins.md" --json "$exp/twins.json" --plot "$exp/twins.png"
