@@ -26,10 +26,12 @@ class DeviceConfig:
         precision: of the matrices, index into PRECISIONS.
         bins, size, heads, units, kernel, channels, blocks: of the encoder, see EncoderConfig.
         vocabulary: tokens, the blank among them.
-        chunk, left, right: the context in frames of 40 ms; right is 0.
+        chunk, left, right: the context in frames of 40 ms.
         token_type: index into TOKEN_TYPES.
         block_rows: outputs of a pruned block, which has four inputs.
         sparsity: share of pruned weights, as it was asked for.
+        context: tokens that an RNN-T's predictor sees; 0 for CTC, and then the two below are 0 as well.
+        predictor_size, joiner_size: of the RNN-T.
     """
 
     precision: int
@@ -47,9 +49,12 @@ class DeviceConfig:
     token_type: int
     block_rows: int
     sparsity: float
+    context: int = 0
+    predictor_size: int = 0
+    joiner_size: int = 0
 
 
-NUMBERS = struct.Struct(f"<{len(fields(DeviceConfig)) - 1}If")
+NUMBERS = struct.Struct("<14If3I")
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,12 @@ class EngineMissing(UserError):
 
 class _Info(ctypes.Structure):
     _fields_ = [
-        *((name, c_int32) for name in ("int8", "bins", "size", "blocks", "vocabulary", "chunk", "left", "block_rows")),
+        *(
+            (name, c_int32)
+            for name in ("int8", "bins", "size", "blocks", "vocabulary", "chunk", "left", "right", "block_rows")
+        ),
         ("sparsity", c_float),
+        *((name, c_int32) for name in ("transducer", "outputs")),
     ]
 
 
@@ -180,14 +184,15 @@ class Device:
         """Encode the next chunk by hand.
 
         Args:
-            features: (frames, bins), 7 to 4 * chunk + 3 frames.
+            features: (frames, bins), 7 to 4 * (chunk + right) + 3 frames.
 
         Returns:
-            the encoder's output (encoder frames, size) and the CTC head's scores (encoder frames, vocabulary).
+            the encoder's output (encoder frames, size) and its head's (encoder frames, info.outputs): CTC scores
+            of the vocabulary, or an RNN-T joiner's projections.
         """
         features = _contiguous(features, None, self.info.bins)
         encoded = np.empty((self.info.chunk, self.info.size), np.float32)
-        scores = np.empty((self.info.chunk, self.info.vocabulary), np.float32)
+        scores = np.empty((self.info.chunk, self.info.outputs), np.float32)
         count = _call(
             self._library,
             "dualmode_encode",

@@ -39,8 +39,12 @@ def unpack_model(data: bytes, source: str) -> tuple[Recogniser, DeviceConfig]:
         "subsampling_channels": config.channels,
         "block": [1, 1],
     }
+    heads = {}
+    if config.context:
+        sizes = {key: getattr(config, key) for key in ("context", "predictor_size", "joiner_size")}
+        heads = {"kind": "rnnt", "transducer": {**sizes, "ctc_weight": 0.0}}
     try:
-        model = build_recogniser({"encoder_conf": encoder}, stored["tokens"]).eval()
+        model = build_recogniser({"encoder_conf": encoder, "model_conf": heads}, stored["tokens"]).eval()
         state = model.state_dict()
         for name, target in state.items():
             own = name.removeprefix("encoder.")
@@ -62,12 +66,16 @@ def _check_sizes(config: DeviceConfig, stored: Mapping, source: str) -> None:
         "subsampling.conv.2.weight": (config.channels, 9 * config.channels),
         f"{last}.ffn1.up.weight": (config.units, config.size),
         f"{last}.convolution.depthwise.weight": (config.kernel, config.size),
-        "head.weight": (config.vocabulary, config.size),
     }
+    if config.context:
+        sizes["predictor.mix.weight"] = (config.predictor_size, config.context * config.predictor_size)
+        sizes["joiner.encoder.weight"] = (config.joiner_size, config.size)
+    else:
+        sizes["head.weight"] = (config.vocabulary, config.size)
     for name, size in sizes.items():
         if name not in stored or np.shape(stored[name]) != size:
             raise UserError(f"{source} is damaged: its header does not fit the section {name}")
-    if config.token_type >= len(TOKEN_TYPES) or config.right or len(stored.get("tokens", ())) != config.vocabulary:
+    if config.token_type >= len(TOKEN_TYPES) or len(stored.get("tokens", ())) != config.vocabulary:
         raise UserError(f"{source} is damaged: its tokens or its context are impossible")
 
 
@@ -94,7 +102,7 @@ class TorchDevice:
 
     def reset(self) -> None:
         """Begin a new utterance."""
-        context = Context(self._config.chunk, self._config.left)
+        context = Context(self._config.chunk, self._config.left, self._config.right)
         self._decoder = StreamDecoder(self._model, Subnet(0.0, context), greedy_searcher(self._model))
         self._fbank = OnlineFbank()
         self.tokens: list[int] = []

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from dualmode.asr.model import Recogniser
+from dualmode.asr.transducer.predictor import StatelessPredictor
 from dualmode.decoding.load import LoadedRecogniser
 from dualmode.device.container import (
     COLUMNS,
@@ -45,12 +47,14 @@ def block_rows(block: Sequence[int], subnet: Subnet) -> int:
     )
 
 
-def _check_context(subnet: Subnet) -> None:
-    context = subnet.context
-    if context.chunk is None:
-        raise UserError(f"the device engine streams: it needs a chunk, not: {context}")
-    if context.right:
-        raise UserError(f"the device engine knows no look-ahead past the chunk: export another context than: {context}")
+def _transducer_sizes(model: Recogniser) -> dict[str, int]:
+    """Return the fields of DeviceConfig that describe the RNN-T; none for CTC."""
+    if model.kind != "rnnt":
+        return {}
+    if not isinstance(model.predictor, StatelessPredictor):
+        raise UserError("the device engine knows RNN-Ts with a stateless predictor only: this one's is an LSTM")
+    size, width = model.joiner.predictor.in_features, model.joiner.predictor.out_features
+    return {"context": model.predictor.context, "predictor_size": size, "joiner_size": width}
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -107,7 +111,12 @@ def _sections(writer: _Writer, model: Recogniser) -> Iterator[Section]:
             yield from writer.pruned(f"{block}.{name}")
         for norm in range(5):
             yield from writer.norm(f"{block}.norms.{norm}")
-    yield from writer.dense("head", writer.get("head.weight"))
+    if model.kind == "rnnt":
+        yield writer.plain("predictor.embedding.weight")
+        for layer in ("predictor.mix", "joiner.encoder", "joiner.predictor", "joiner.output"):
+            yield from writer.dense(layer, writer.get(f"{layer}.weight"))
+    else:
+        yield from writer.dense("head", writer.get("head.weight"))
     yield text("tokens", model.tokens)
 
 
@@ -123,7 +132,8 @@ def pack_model(model: Recogniser, token_type: str, subnet: Subnet, precision: st
     Raises:
         UserError: the engine cannot run such a sub-network.
     """
-    _check_context(subnet)
+    if subnet.context.chunk is None:
+        raise UserError(f"the device engine streams: it needs a chunk, not: {subnet.context}")
     if precision not in PRECISIONS:
         raise UserError(f"unknown precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
     for token in model.tokens:
@@ -143,12 +153,15 @@ def pack_model(model: Recogniser, token_type: str, subnet: Subnet, precision: st
         vocabulary=len(model.tokens),
         chunk=subnet.context.chunk,
         left=subnet.context.left,
-        right=0,
+        right=subnet.context.right,
         token_type=TOKEN_TYPES.index(token_type),
         block_rows=rows,
         sparsity=subnet.sparsity,
+        **_transducer_sizes(model),
     )
     tensors = {name.removeprefix("encoder."): value for name, value in model.state_dict().items()}
+    if model.kind == "rnnt":  # every matrix has a bias there
+        tensors["joiner.predictor.bias"] = torch.zeros(config.joiner_size)
     return file_bytes(config, list(_sections(_Writer(tensors, rows, precision == "int8"), model)))
 
 

@@ -64,6 +64,8 @@ def write_onnx(
     proto = onnx.load(path)
     for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=value)
+    # Shapes that can be inferred; those of Gemm weights are wrong once ONNX Runtime's quantiser has transposed them.
+    del proto.graph.value_info[:]
     onnx.checker.check_model(proto)
     onnx.save(proto, path)
 

@@ -56,12 +56,13 @@ def draw_features(frames: int, seed: int = 0) -> np.ndarray:
 
 
 @functools.cache
-def tiny(sparsity: float = 0.7, block=(8, 4), sizes=()) -> tuple[Recogniser, Subnet]:
+def tiny(sparsity: float = 0.7, block=(8, 4), context=0, sizes=()) -> tuple[Recogniser, Subnet]:
     """A tiny recogniser with its masks multiplied in, in which every token is the best one somewhere."""
     torch.manual_seed(0)
     conf = {"output_size": 32, "num_blocks": 2, "attention_heads": 2, "linear_units": 48, "subsampling_channels": 4}
     conf |= {"kernel_size": 5, "block": block, **dict(sizes)}
-    model = build_recogniser({"encoder_conf": conf}, TOKENS).eval()
+    rnnt = {"kind": "rnnt", "transducer": {"context": context, "predictor_size": 12, "joiner_size": 20}}
+    model = build_recogniser({"encoder_conf": conf, "model_conf": rnnt if context else {}}, TOKENS).eval()
     config = model.encoder.config
     estimate_masks(model, config.pruning)
     with torch.inference_mode():
@@ -73,8 +74,11 @@ def tiny(sparsity: float = 0.7, block=(8, 4), sizes=()) -> tuple[Recogniser, Sub
         materialise(model, config.level(sparsity))
         x = torch.as_tensor(draw_features(260))[None]
         encoded, _ = model.encoder(x, torch.tensor([260]), Subnet(0.0, CONTEXT))
-        model.head.weight.div_(model.head(encoded[0]).std(dim=0)[:, None])
-        model.head.bias.copy_(-model.head.weight @ encoded[0].mean(dim=0))
+        head = model.joiner.encoder if context else model.head
+        head.weight.div_(head(encoded[0]).std(dim=0)[:, None])
+        head.bias.copy_(-head.weight @ encoded[0].mean(dim=0))
+        if context:
+            model.joiner.output.weight.mul_(4)
     return model, Subnet(sparsity, CONTEXT)
 
 
@@ -86,8 +90,13 @@ def features() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def model() -> Callable[..., tuple[Recogniser, Subnet]]:
-    """Makes a tiny recogniser: ``model(sparsity, block, **sizes)``; do not change it."""
-    return lambda sparsity=0.7, block=(8, 4), **sizes: tiny(sparsity, block, tuple(sorted(sizes.items())))
+    """Makes a tiny recogniser: ``model(sparsity, block, context, **sizes)``; do not change it.
+
+    With a ``context`` it is an RNN-T whose predictor sees that many tokens.
+    """
+    return lambda sparsity=0.7, block=(8, 4), context=0, **sizes: tiny(
+        sparsity, block, context, tuple(sorted(sizes.items()))
+    )
 
 
 @pytest.fixture(scope="session")

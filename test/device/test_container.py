@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dualmode.asr.build import build_recogniser
 from dualmode.device.build import compile_engine
 from dualmode.device.container import ENTRY, FIXED, from_blocks, quantise, read, scale_of, to_blocks
 from dualmode.device.engine import Device
@@ -45,16 +46,19 @@ def test_int8_is_off_by_half_a_step_at_most(seed, exponent):
 
 
 @pytest.mark.parametrize(
-    "precision, sparsity, block", [("fp32", 0.0, (8, 4)), ("fp32", 0.7, (8, 4)), ("int8", 0.7, (16, 4))]
+    "precision, sparsity, block, context",
+    [("fp32", 0.0, (8, 4), 0), ("fp32", 0.7, (8, 4), 2), ("int8", 0.7, (16, 4), 0)],
 )
-def test_what_is_written_is_read_back(model, precision, sparsity, block):
-    recogniser, subnet = model(sparsity, block)
+def test_what_is_written_is_read_back(model, precision, sparsity, block, context):
+    recogniser, subnet = model(sparsity, block, context)
     config, tensors = read(pack_model(recogniser, "char", subnet, precision), "it")
     assert (config.chunk, config.left, config.right) == (5, 8, 0)
     assert config.block_rows == (16 if sparsity == 0 else block[0])
     assert tensors["tokens"] == recogniser.tokens
     state = recogniser.state_dict()
     for name, stored in tensors.items():
+        if name.startswith(("predictor.", "joiner.")) and name in state:
+            np.testing.assert_array_equal(stored.reshape(state[name].shape), state[name].numpy())
         if name.startswith("blocks.") and stored.shape == tuple(state[f"encoder.{name}"].shape):
             weight = state[f"encoder.{name}"].numpy()
             step = 0.0 if precision == "fp32" else np.abs(weight).max(axis=1, keepdims=True) / 230
@@ -69,11 +73,6 @@ def test_a_sparser_file_is_smaller(model):
 def test_a_context_that_does_not_stream_is_refused(model):
     with pytest.raises(UserError, match="the device engine streams: it needs a chunk, not: full context"):
         pack_model(model()[0], "char", Subnet(0.7, Context()), "int8")
-
-
-def test_a_look_ahead_is_refused(model):
-    with pytest.raises(UserError, match="the device engine knows no look-ahead past the chunk"):
-        pack_model(model()[0], "char", Subnet(0.7, Context(5, 8, 1)), "int8")
 
 
 def test_blocks_that_the_engine_lacks_are_refused():
@@ -117,9 +116,10 @@ DAMAGE = {
     r"the section tokens is damaged \(checksum\)": lambda file: file[:-1] + b"x",
     "its header does not have the size": set_number(24, 3),
     "its size of 0 is not in 2 to 8192": set_number(40, 0),
-    "its right of 2 is not in 0 to 0": set_number(76, 2),
+    "its right of 1025 is not in 0 to 1024": set_number(76, 1025),
     "its heads do not divide": set_number(44, 3),
     "its kernel is even": set_number(52, 4),
+    "its RNN-T has an impossible size": set_number(96, 12),
     "more than 1 GiB": lambda file: set_number(72, 65536)(bytearray(set_number(60, 1024)(file))),
     "the section subsampling.conv.0.weight is 9 x 4, not 9 x 5": set_number(56, 5),
     f"the section {QKV} has blocks of 5 rows": set_number(lambda file: entry(file, QKV) + 52, 5),
@@ -127,6 +127,32 @@ DAMAGE = {
     f"the section {QKV} does not lie behind": set_number(lambda file: entry(file, QKV) + 64, 64),
     f"the section {QKV} is of the wrong kind": set_number(lambda file: entry(file, QKV) + 40, 1),
 }
+
+
+def test_an_lstm_predictor_is_refused():
+    conf = {"encoder_conf": {"output_size": 8, "attention_heads": 1, "num_blocks": 1, "linear_units": 8}}
+    conf["model_conf"] = {"kind": "rnnt", "transducer": {"predictor": "lstm"}}
+    with pytest.raises(UserError, match="RNN-Ts with a stateless predictor only: this one's is an LSTM"):
+        pack_model(build_recogniser(conf, ["<blank>", "<unk>"]), "char", Subnet(0.0, STREAMED), "fp32")
+
+
+RNNT_DAMAGE = {
+    "its predictor sees 17 tokens, more than 16": set_number(92, 17),
+    "its RNN-T has an impossible size": set_number(100, 0),
+    "the section predictor.embedding.weight is 10 x 12, not 10 x 11": set_number(96, 11),
+    "it has something where zeros must be": set_number(104, 1),
+    "the section joiner.output.weight is of the wrong kind": set_number(
+        lambda file: entry(file, "joiner.output.weight") + 40, 0
+    ),
+}
+
+
+@pytest.mark.parametrize("message", RNNT_DAMAGE)
+def test_a_damaged_rnnt_is_refused_with_a_reason(model, library, message):
+    recogniser, subnet = model(context=2)
+    damaged = bytes(RNNT_DAMAGE[message](bytearray(pack_model(recogniser, "char", subnet, "int8"))))
+    with pytest.raises(UserError, match=message):
+        Device.open(damaged, library=library)
 
 
 @pytest.mark.parametrize("message", DAMAGE)
@@ -160,6 +186,7 @@ def test_a_hundred_thousand_damaged_files_under_sanitizers(model, built, tmp_pat
     paths = []
     for precision, sparsity, sizes in (
         ("int8", 0.7, {}),
+        ("int8", 0.7, {"num_blocks": 1, "context": 2}),
         ("fp32", 0.7, {"num_blocks": 1}),
         ("int8", 0.0, {"num_blocks": 1}),
     ):

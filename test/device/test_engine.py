@@ -16,7 +16,7 @@ def outputs_of_torch(recogniser, x, context):
     state, outputs, shift = recogniser.encoder.init_state(1, context), [], 4 * context.chunk
     with torch.inference_mode():
         for start in range(0, len(x) - 6, shift):
-            piece = torch.tensor(x[start : start + shift + 3])[None]
+            piece = torch.tensor(x[start : start + shift + 4 * context.right + 3])[None]
             y, _, state = recogniser.encoder.forward_chunk(
                 piece, torch.tensor([piece.shape[1]]), state, Subnet(0.0, context)
             )
@@ -24,10 +24,10 @@ def outputs_of_torch(recogniser, x, context):
     return np.concatenate(outputs)
 
 
-def outputs_of_engine(device, x, chunk):
+def outputs_of_engine(device, x):
     device.reset()
-    shift = 4 * chunk
-    return np.concatenate([device.encode(x[s : s + shift + 3])[0] for s in range(0, len(x) - 6, shift)])
+    shift, heard = 4 * device.info.chunk, 4 * (device.info.chunk + device.info.right) + 3
+    return np.concatenate([device.encode(x[s : s + heard])[0] for s in range(0, len(x) - 6, shift)])
 
 
 SIZES = [
@@ -49,20 +49,21 @@ SIZES = [
 @given(
     chunk=st.integers(1, 24),
     left=st.integers(0, 40),
+    right=st.integers(0, 12),
     frames=st.integers(7, 300),
     sparsity=st.sampled_from([0.0, 0.7]),
     kernels=st.sampled_from([None, "avx2", "portable"]),
 )
-def test_float_engine_equals_torch(model, library, features, sizes, chunk, left, frames, sparsity, kernels):
+def test_float_engine_equals_torch(model, library, features, sizes, chunk, left, right, frames, sparsity, kernels):
     recogniser, _ = model(sparsity, **sizes)
-    context, x = Context(chunk, left), features(frames, frames)
+    context, x = Context(chunk, left, right), features(frames, frames)
     file = pack_model(recogniser, "char", Subnet(sparsity, context), "fp32")
     try:
         device = Device.open(file, kernels, library)
     except UserError:
         device = Device.open(file, "portable", library)
     expected = outputs_of_torch(recogniser, x, context)
-    np.testing.assert_allclose(outputs_of_engine(device, x, chunk), expected, atol=1e-4)
+    np.testing.assert_allclose(outputs_of_engine(device, x), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=["8x4", "4x4", "16x4"])
@@ -70,16 +71,18 @@ def test_int8_engine_is_close_and_the_same_on_all_kernels(model, library, featur
     recogniser, subnet = model(0.7, **sizes)
     file, x = pack_model(recogniser, "char", subnet, "int8"), features(260)
     expected = outputs_of_torch(recogniser, x, subnet.context)
-    portable = outputs_of_engine(Device.open(file, "portable", library), x, subnet.context.chunk)
+    portable = outputs_of_engine(Device.open(file, "portable", library), x)
     assert np.abs(portable - expected).mean() < 0.03 * np.abs(expected).mean()
-    best = outputs_of_engine(Device.open(file, None, library), x, subnet.context.chunk)
+    best = outputs_of_engine(Device.open(file, None, library), x)
     assert np.abs(portable - best).mean() < 1e-3
 
 
-@settings(deadline=None, max_examples=40)
+@pytest.mark.parametrize("right", [0, 2, 7])
+@settings(deadline=None, max_examples=30)
 @given(frames=st.integers(0, 260), pieces=st.lists(st.integers(0, 100), max_size=20))
-def test_tokens_are_those_of_torch_for_any_pieces(model, library, features, streamed_tokens, frames, pieces):
-    recogniser, subnet = model()
+def test_tokens_are_those_of_torch_for_any_pieces(model, library, features, streamed_tokens, right, frames, pieces):
+    recogniser, _ = model()
+    subnet = Subnet(0.7, Context(5, 8, right))
     device = Device.open(pack_model(recogniser, "char", subnet, "fp32"), library=library)
     x, start = features(frames), 0
     for piece in [*pieces, frames]:
@@ -89,13 +92,42 @@ def test_tokens_are_those_of_torch_for_any_pieces(model, library, features, stre
     assert device.tokens == streamed_tokens(recogniser, x, Subnet(0.0, subnet.context))
 
 
+@pytest.mark.parametrize("context", [1, 2, 5])
+@settings(deadline=None, max_examples=15)
+@given(frames=st.integers(0, 260), pieces=st.lists(st.integers(0, 100), max_size=20))
+def test_an_rnnt_puts_out_the_tokens_of_torch(model, library, features, streamed_tokens, context, frames, pieces):
+    recogniser, subnet = model(context=context)
+    file, x = pack_model(recogniser, "char", subnet, "fp32"), features(frames)
+    for kernels in (None, "portable"):
+        device, start = Device.open(file, kernels, library), 0
+        for piece in [*pieces, frames]:
+            device.accept_features(x[start : start + piece])
+            start += piece
+        device.finish()
+        assert device.tokens == streamed_tokens(recogniser, x, Subnet(0.0, subnet.context))
+
+
+def test_an_rnnt_in_int8_forgets_the_utterance_before(model, library, features):
+    recogniser, subnet = model(context=2)
+    device = Device.open(pack_model(recogniser, "char", subnet, "int8"), library=library)
+    assert (device.info.transducer, device.info.outputs) == (1, 20)
+    heard = []
+    for seed in (0, 1, 0):
+        device.reset()
+        device.accept_features(features(260, seed))
+        device.finish()
+        heard.append(device.tokens)
+    assert heard[0] == heard[2] != heard[1]
+    assert len(set(heard[0])) > 4
+
+
 def test_a_stream_may_be_long_and_reset_forgets_it(model, library, features):
     recogniser, subnet = model()
     device = Device.open(pack_model(recogniser, "char", subnet, "fp32"), library=library)
     x = features(20000)
-    assert np.abs(outputs_of_engine(device, x, 5) - outputs_of_torch(recogniser, x, subnet.context)).max() < 1e-4
-    first = outputs_of_engine(device, x[:200], 5)
-    np.testing.assert_array_equal(first, outputs_of_engine(device, x[:200], 5))
+    assert np.abs(outputs_of_engine(device, x) - outputs_of_torch(recogniser, x, subnet.context)).max() < 1e-4
+    first = outputs_of_engine(device, x[:200])
+    np.testing.assert_array_equal(first, outputs_of_engine(device, x[:200]))
 
 
 TEXTS = {

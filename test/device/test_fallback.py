@@ -12,7 +12,7 @@ from dualmode.device.build import LIBRARY, STAMP, NoCompiler, compile_engine, ma
 from dualmode.device.engine import Device
 from dualmode.device.pack import pack_model
 from dualmode.errors import UserError
-from dualmode.supernet.subnet import Subnet
+from dualmode.supernet.subnet import Context, Subnet
 
 
 @pytest.fixture
@@ -23,8 +23,10 @@ def no_engine(monkeypatch):
     monkeypatch.setattr(engine, "load_library", missing)
 
 
-def test_pytorch_runs_the_file_and_says_so(model, features, streamed_tokens, tmp_path, no_engine, capsys):
-    recogniser, subnet = model()
+@pytest.mark.parametrize("context", [0, 2])
+def test_pytorch_runs_the_file_and_says_so(model, features, streamed_tokens, tmp_path, no_engine, capsys, context):
+    recogniser, _ = model(context=context)
+    subnet = Subnet(0.7, Context(5, 8, 3))
     path = tmp_path / "model.dmdl"
     path.write_bytes(pack_model(recogniser, "char", subnet, "fp32"))
     device = fallback.open_device(path)
@@ -87,7 +89,7 @@ def test_a_library_of_other_sources_is_not_used(built, tmp_path):
         engine.load_library(tmp_path / LIBRARY)
 
 
-@pytest.mark.parametrize("at, number", [(60, 1 << 30), (40, 1 << 31), (64, 3), (80, 7), (48, 0), (44, 3)])
+@pytest.mark.parametrize("at, number", [(60, 1 << 30), (40, 1 << 31), (64, 3), (80, 7), (48, 0), (44, 3), (92, 2)])
 def test_a_header_that_does_not_fit_is_refused(model, at, number):
     recogniser, subnet = model()
     file = bytearray(pack_model(recogniser, "char", subnet, "int8"))

@@ -34,7 +34,7 @@ ENCODER = {
     "chunk_ms": [160],
     "left_ms": [240],
 }
-TRANSDUCER = {"kind": "rnnt", "transducer": {"predictor_size": 12, "joiner_size": 10, "context": 3, "ctc_weight": 0.0}}
+TRANSDUCER = {"kind": "rnnt", "transducer": {"predictor_size": 12, "joiner_size": 14, "context": 3, "ctc_weight": 0.0}}
 
 
 def speech(seconds: float, seed: int = 0) -> np.ndarray:

@@ -76,7 +76,8 @@ void dualmode_free(dualmode_device* device) { delete device; }
 dualmode_info dualmode_get_info(const dualmode_device* device) {
   const Config& c = device->recogniser.model().config;
   return {c.precision == Precision::int8, int32_t(c.bins), int32_t(c.size), int32_t(c.blocks), int32_t(c.vocabulary),
-          int32_t(c.chunk), int32_t(c.left), int32_t(c.block_rows), c.sparsity};
+          int32_t(c.chunk), int32_t(c.left), int32_t(c.right), int32_t(c.block_rows), c.sparsity,
+          c.context != 0,  int32_t(c.outputs())};
 }
 
 const char* dualmode_get_kernels(const dualmode_device* device) { return device->recogniser.kernels().name; }
@@ -116,7 +117,7 @@ int dualmode_encode(dualmode_device* device, const float* features, size_t frame
         const size_t count = encoder.run(features, frames);
         for (size_t t = 0; t < count; ++t) {
           if (encoded) std::memcpy(encoded + t * c.size, encoder.encoded(t), c.size * sizeof(float));
-          if (scores) std::memcpy(scores + t * c.vocabulary, encoder.logits(t), c.vocabulary * sizeof(float));
+          if (scores) std::memcpy(scores + t * c.outputs(), encoder.head(t), c.outputs() * sizeof(float));
         }
         return int(count);
       },

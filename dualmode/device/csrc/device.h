@@ -31,9 +31,11 @@ typedef struct dualmode_device dualmode_device;
 typedef struct dualmode_info {
   int32_t int8;                       /* 1: int8 matrices, 0: float */
   int32_t bins, size, blocks, vocabulary;
-  int32_t chunk, left;                /* encoder frames of 40 ms */
+  int32_t chunk, left, right;         /* encoder frames of 40 ms */
   int32_t block_rows;                 /* outputs of a pruned block; it has 4 inputs */
   float sparsity;
+  int32_t transducer;                 /* 1: RNN-T, 0: CTC */
+  int32_t outputs;                    /* of the head, see dualmode_encode */
 } dualmode_info;
 
 /* Opens a model.  `kernels` is "avx512vnni", "avx2", "dotprod" (ARM) or "portable", or NULL for the best that this
@@ -61,9 +63,9 @@ DUALMODE_API int dualmode_finish(dualmode_device *device, char *error, size_t er
 DUALMODE_API size_t dualmode_tokens(const dualmode_device *device, const int32_t **tokens);
 DUALMODE_API const char *dualmode_text(dualmode_device *device);
 
-/* One chunk by hand, for measurements: features (frames x bins), 7 to 4 * chunk + 3 frames.  Returns the number of
- * encoder frames and, where they are not NULL, writes the encoder's output (frames x size) and the CTC head's scores
- * (frames x vocabulary).  Tokens are not touched. */
+/* One chunk by hand, for measurements: features (frames x bins), 7 to 4 * (chunk + right) + 3 frames.  Returns
+ * the number of encoder frames and, where they are not NULL, writes the encoder's output (frames x size) and the head's
+ * (frames x outputs): CTC scores of the vocabulary, or the RNN-T joiner's projections.  Tokens are not touched. */
 DUALMODE_API int dualmode_encode(dualmode_device *device, const float *features, size_t frames, float *encoded,
                                  float *scores, char *error, size_t error_size);
 

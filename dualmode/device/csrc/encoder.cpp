@@ -22,28 +22,28 @@ Encoder::Encoder(const Model& model, const Kernels& kernels)
     caches_.push_back({Buffer<float>(c_.heads * c_.head_size() * window_), Rows(window_, c_.heads * head_stride_),
                        Rows(c_.reach(), c_.size)});
   held_.assign(c_.window(), kNever);
-  slots_.resize(c_.chunk);
+  slots_.resize(c_.heard());
 
-  const size_t chunk = c_.chunk, widest = std::max(c_.units, 3 * c_.size), patch = 9 * c_.channels;
+  const size_t heard = c_.heard(), widest = std::max(c_.units, 3 * c_.size), patch = 9 * c_.channels;
   const size_t mapped = c_.bins2() * c_.channels;
   features_ = Rows(chunk_features(), c_.bins);
-  planes_ = Buffer<float>((2 * chunk + 1) * c_.bins1() * c_.channels);
+  planes_ = Buffer<float>((2 * heard + 1) * c_.bins1() * c_.channels);
   patches_ = Rows(kGroup * c_.bins2(), patch);
   convolved_ = Rows(kGroup * c_.bins2(), c_.channels);
-  subsampled_ = Rows(chunk, mapped);
-  x_ = Rows(chunk, c_.size);
-  normed_ = Rows(chunk, c_.size);
-  wide_ = Rows(chunk, widest);
-  gated_ = Rows(chunk + 2 * c_.reach(), c_.size);
-  mixed_ = Rows(chunk, c_.size);
-  scores_ = Rows(chunk, window_);
-  logits_ = Rows(chunk, c_.vocabulary);
+  subsampled_ = Rows(heard, mapped);
+  x_ = Rows(heard, c_.size);
+  normed_ = Rows(heard, c_.size);
+  wide_ = Rows(heard, widest);
+  gated_ = Rows(heard + 2 * c_.reach(), c_.size);
+  mixed_ = Rows(heard, c_.size);
+  scores_ = Rows(heard, window_);
+  head_ = Rows(heard, c_.outputs());
   mask_ = Buffer<float>(window_);
-  cos_ = Buffer<float>(chunk * c_.head_size() / 2);
-  sin_ = Buffer<float>(chunk * c_.head_size() / 2);
-  const size_t frames = std::max(chunk, kGroup * c_.bins2());
+  cos_ = Buffer<float>(heard * c_.head_size() / 2);
+  sin_ = Buffer<float>(heard * c_.head_size() / 2);
+  const size_t frames = std::max(heard, kGroup * c_.bins2());
   const size_t values = std::max(kGroup * c_.bins2() * round_up(patch, kBlockColumns),
-                                 chunk * round_up(std::max({widest, mapped, c_.size}), kBlockColumns));
+                                 heard * round_up(std::max({widest, mapped, c_.size}), kBlockColumns));
   packing_ = Packing(c_.precision, frames, values);
 }
 
@@ -78,9 +78,10 @@ size_t Encoder::run(const float* features, size_t frames) {
     feed_forward(weights.up2, weights.down2, weights.norms[3], count);
     normalise(x_, weights.norms[4], x_, count);
   }
-  multiply(model_.head, x_, logits_, count, Store::plain);
-  start_ += int64_t(count);
-  return count;
+  const size_t own = std::min(count, c_.chunk);
+  multiply(model_.head, x_, head_, own, Store::plain);
+  start_ += int64_t(own);
+  return own;
 }
 
 void Encoder::run_products(size_t count) {
@@ -120,7 +121,7 @@ void Encoder::subsample(const float* features, size_t frames, size_t count) {
   multiply(model_.project, subsampled_, x_, count, Store::plain);
 }
 
-// Finds the chunk's slots in the ring, their rotations, and which slots it sees.
+// Finds the slots in the ring of the chunk and its look-ahead (which the next chunk takes again), their rotations, and which slots it sees.
 void Encoder::place(size_t count) {
   const size_t half = c_.head_size() / 2;
   for (size_t t = 0; t < count; ++t) {
@@ -182,8 +183,8 @@ void Encoder::convolve(const BlockWeights& weights, Cache& cache, size_t count) 
   if (reach) std::memcpy(gated_.data(), cache.convolution.data(), reach * row);
   k_.glu(wide_.data(), wide_.stride(), gated_[reach], gated_.stride(), count, c_.size);
   if (reach) {
-    std::memset(gated_[reach + count], 0, reach * row);  // nothing past the chunk's end
-    std::memcpy(cache.convolution.data(), gated_[count], reach * row);
+    std::memset(gated_[reach + count], 0, reach * row);  // nothing past what is heard
+    std::memcpy(cache.convolution.data(), gated_[std::min(count, c_.chunk)], reach * row);
   }
   k_.depthwise(gated_.data(), gated_.stride(), weights.depthwise.data(), weights.depthwise_bias.data(), c_.kernel,
                mixed_.data(), mixed_.stride(), count, c_.size);

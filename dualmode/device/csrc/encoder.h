@@ -1,4 +1,4 @@
-// The streaming encoder and the CTC head: one chunk after the other, all memory taken when it is made.
+// The streaming encoder and the first layer of what stands on it, its head: one chunk after the other, all memory taken when it is made.
 //
 // Computes what DualModeEncoder.forward_chunk (dualmode/encoder/conformer.py) computes, in another order where that is
 // cheaper: keys are rotated once, at their absolute position, and stay where they are; a window is a ring of slots.
@@ -23,11 +23,11 @@ class Encoder {
   void reset();
 
   // Feature frames of 10 ms of a whole chunk, and by how many the next chunk starts later.
-  size_t chunk_features() const { return 4 * model_.config.chunk + 3; }
+  size_t chunk_features() const { return 4 * model_.config.heard() + 3; }
   size_t shift() const { return 4 * model_.config.chunk; }
 
-  // Encodes the next chunk: features (frames x bins), 7 to chunk_features() frames; returns its encoder frames.
-  // Fewer than chunk_features() frames end the stream.
+  // Encodes the next chunk: features (frames x bins), 7 to chunk_features() frames; returns its encoder frames, those of
+  // the look-ahead not among them.  Fewer than chunk_features() frames are near the stream's end.
   size_t run(const float* features, size_t frames);
 
   // Only the matrix products of the blocks, for measurements; a stream that goes on afterwards hears nonsense.
@@ -35,7 +35,7 @@ class Encoder {
 
   // Of the last chunk, one row a frame.
   const float* encoded(size_t frame) const { return x_[frame]; }
-  const float* logits(size_t frame) const { return logits_[frame]; }
+  const float* head(size_t frame) const { return head_[frame]; }
 
  private:
   struct Cache {
@@ -63,7 +63,7 @@ class Encoder {
   std::vector<int64_t> held_;  // frame in each slot, or a very old one
   int64_t start_ = 0;          // first frame of the next chunk
 
-  Rows features_, patches_, convolved_, subsampled_, x_, normed_, wide_, gated_, mixed_, scores_, logits_;
+  Rows features_, patches_, convolved_, subsampled_, x_, normed_, wide_, gated_, mixed_, scores_, head_;
   Buffer<float> planes_, mask_, cos_, sin_;
   std::vector<size_t> slots_;  // of the chunk's frames
   Packing packing_;

@@ -52,7 +52,7 @@ Config read_config(const uint8_t* p) {
     uint32_t low, high;
   } fields[] = {{"precision", 0, 1},  {"bins", 7, 1024},          {"size", 2, 8192},  {"heads", 1, 1024},
                 {"units", 1, 65536},  {"kernel", 1, 1023},        {"channels", 1, 4096}, {"blocks", 1, 1024},
-                {"vocabulary", 2, 1 << 20}, {"chunk", 1, 1024},   {"left", 0, 65536}, {"right", 0, 0},
+                {"vocabulary", 2, 1 << 20}, {"chunk", 1, 1024},   {"left", 0, 65536}, {"right", 0, 1024},
                 {"token_type", 0, 2}, {"block_rows", 4, 16}};
   uint32_t value[14];
   for (size_t i = 0; i < 14; ++i) {
@@ -62,17 +62,21 @@ Config read_config(const uint8_t* p) {
              std::to_string(fields[i].low) + " to " + std::to_string(fields[i].high));
   }
   Config c{Precision(value[0]), value[1], value[2],  value[3], value[4],  value[5],  value[6],
-           value[7],            value[8], value[9], value[10], value[12], value[13], f32(p + 56)};
+           value[7],            value[8], value[9], value[10], value[11], value[12], value[13], f32(p + 56),
+           u32(p + 60),         u32(p + 64), u32(p + 68)};
   if (c.size % (2 * c.heads)) refuse("its heads do not divide its size into even parts");
   if (c.kernel % 2 == 0) refuse("its kernel is even");
   if (c.block_rows != 4 && c.block_rows != 8 && c.block_rows != 16) refuse("its block_rows are not 4, 8 or 16");
   if (!(c.sparsity >= 0.0f && c.sparsity < 1.0f)) refuse("its sparsity is not in 0 to 1");
+  if (c.context > 16) refuse("its predictor sees " + std::to_string(c.context) + " tokens, more than 16");
+  for (const size_t width : {c.predictor_size, c.joiner_size})
+    if (c.context ? width < 1 || width > 8192 : width != 0) refuse("its RNN-T has an impossible size");
   if (c.bins2() * c.channels > 65536) refuse("its subsampling is too wide");
   // What a stream remembers and works in, in floats; every factor is bounded above, so nothing overflows.
   const uint64_t window = round_up(c.window(), kAlign), wide = Rows::stride_of(3 * c.size + c.units);
   const uint64_t floats = 2 * c.blocks * (window + c.kernel) * Rows::stride_of(c.size + kAlign * c.heads) +
-                          c.chunk * (4 * wide + window + c.vocabulary + c.bins2() * c.channels) +
-                          (2 * c.chunk + 1) * c.bins1() * c.channels + 40 * c.bins2() * c.channels;
+                          c.heard() * (4 * wide + window + c.vocabulary + c.joiner_size + c.bins2() * c.channels) +
+                          (2 * c.heard() + 1) * c.bins1() * c.channels + 40 * c.bins2() * c.channels;
   if (floats > (uint64_t(1) << 28)) refuse("a stream of it would need more than 1 GiB of memory");
   return c;
 }
@@ -95,7 +99,7 @@ class Reader {
     checksum = crc32(zeros, 4, checksum);
     checksum = crc32(data + 32, header - 32, checksum);
     if (checksum != u32(data + 28)) refuse("its header is damaged (checksum)");
-    check_zeros(92, kFixed);
+    check_zeros(104, kFixed);
     end_ = header;
     count_ = count;
   }
@@ -239,7 +243,15 @@ Model parse_model(const uint8_t* data, size_t size) {
     for (size_t n = 0; n < 5; ++n) b.norms[n] = reader.norm(at + "norms." + std::to_string(n), c.size);
     model.blocks.push_back(std::move(b));
   }
-  model.head = reader.matrix("head", c.vocabulary, c.size, p);
+  if (c.context) {
+    model.embedding = reader.vector("predictor.embedding.weight", c.vocabulary, c.predictor_size);
+    model.mix = reader.matrix("predictor.mix", c.predictor_size, c.context * c.predictor_size, p);
+    model.head = reader.matrix("joiner.encoder", c.joiner_size, c.size, p);
+    model.predictor = reader.matrix("joiner.predictor", c.joiner_size, c.predictor_size, p);
+    model.output = reader.matrix("joiner.output", c.vocabulary, c.joiner_size, p);
+  } else {
+    model.head = reader.matrix("head", c.vocabulary, c.size, p);
+  }
   model.tokens = split_lines(reader.text("tokens", c.vocabulary), c.vocabulary);
   reader.finish();
   return model;

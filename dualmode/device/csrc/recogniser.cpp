@@ -9,7 +9,9 @@ namespace dualmode {
 
 Recogniser::Recogniser(Model model, const Kernels& kernels)
     : model_(std::move(model)), kernels_(kernels), encoder_(model_, kernels),
-      features_(encoder_.chunk_features() * model_.config.bins) {}
+      features_(encoder_.chunk_features() * model_.config.bins) {
+  if (model_.config.context) transducer_.emplace(model_, kernels_);
+}
 
 void Recogniser::reset() {
   encoder_.reset();
@@ -18,6 +20,7 @@ void Recogniser::reset() {
   finished_ = false;
   filled_ = 0;
   previous_ = 0;
+  if (transducer_) transducer_->reset();
   tokens_.clear();
 }
 
@@ -51,7 +54,7 @@ void Recogniser::finish() {
     take_fbank();
   }
   finished_ = true;
-  if (filled_ >= 7) decode(filled_);
+  while (filled_ >= 7) next_chunk();
   filled_ = 0;
 }
 
@@ -61,7 +64,7 @@ void Recogniser::take_fbank() {
 }
 
 void Recogniser::add(const float* features, size_t frames) {
-  const size_t bins = model_.config.bins, whole = encoder_.chunk_features(), shift = encoder_.shift();
+  const size_t bins = model_.config.bins, whole = encoder_.chunk_features();
   while (frames) {
     const size_t count = std::min(frames, whole - filled_);
     std::memcpy(features_.data() + filled_ * bins, features, count * bins * sizeof(float));
@@ -69,16 +72,25 @@ void Recogniser::add(const float* features, size_t frames) {
     frames -= count;
     filled_ += count;
     if (filled_ < whole) return;
-    decode(whole);
-    filled_ = whole - shift;
-    std::memmove(features_.data(), features_.data() + shift * bins, filled_ * bins * sizeof(float));
+    next_chunk();
   }
+}
+
+void Recogniser::next_chunk() {
+  const size_t bins = model_.config.bins, shift = encoder_.shift();
+  decode(filled_);
+  filled_ -= std::min(filled_, shift);
+  std::memmove(features_.data(), features_.data() + shift * bins, filled_ * bins * sizeof(float));
 }
 
 void Recogniser::decode(size_t frames) {
   const size_t count = encoder_.run(features_.data(), frames);
   for (size_t t = 0; t < count; ++t) {
-    const float* scores = encoder_.logits(t);
+    const float* scores = encoder_.head(t);
+    if (transducer_) {
+      transducer_->decode(scores, tokens_);
+      continue;
+    }
     const auto best = int32_t(std::max_element(scores, scores + model_.config.vocabulary) - scores);
     if (best != previous_ && best != 0) tokens_.push_back(best);
     previous_ = best;
