@@ -63,7 +63,7 @@ def write_folder(folder: Path, model_conf: dict) -> Path:
             spread_out(model.head, encoded[0])
         else:
             spread_out(model.joiner.encoder, encoded[0])
-            spread_out(model.joiner.output, torch.tanh(2 * torch.randn(1000, 10)))
+            spread_out(model.joiner.output, torch.tanh(2 * torch.randn(1000, model.joiner.output.in_features)))
     (folder / "config.yaml").write_text(yaml.safe_dump(conf))
     (folder / "tokens").mkdir()
     (folder / "tokens" / "tokens.txt").write_text("".join(f"{token}\n" for token in TOKENS))
