@@ -71,7 +71,8 @@ def measure(args: argparse.Namespace) -> list[dict]:
         ),
     }
     for size in args.batch_size:
-        runs["ours", size] = partial(decode_ours, loaded.model, loaded.tokenizer, features, size)
+        for what, bf16 in (("ours", False), ("ours, bf16", True)):
+            runs[what, size] = partial(decode_ours, loaded.model, loaded.tokenizer, features, size, bf16)
     reference = decode_espnet(espnet, features)
     seconds = interleaved(runs, args.rounds)
     audio_s = FRAME_MS * sum(map(len, features)) / 1000
@@ -80,18 +81,20 @@ def measure(args: argparse.Namespace) -> list[dict]:
         row = {"what": what, "batch_size": size, "utterances": len(features), "audio_s": audio_s}
         row |= {"ms": 1000 * seconds[what, size], "rtf": seconds[what, size] / audio_s}
         row["times_faster"] = seconds["ESPnet asr_inference", 1] / seconds[what, size]
-        if what == "ours":
+        if what.startswith("ours"):
             same = sum(ours == theirs for ours, theirs in zip(run(), reference, strict=True))
             row["same_tokens_percent"] = 100 * same / len(features)
         rows.append(row)
     return rows
 
 
-def decode_ours(model: Recogniser, tokenizer: Tokenizer, features: Sequence[np.ndarray], size: int) -> list[list[int]]:
+def decode_ours(
+    model: Recogniser, tokenizer: Tokenizer, features: Sequence[np.ndarray], size: int, bf16: bool = False
+) -> list[list[int]]:
     """Return the tokens of each utterance, decoded ``size`` at a time; their text is made too."""
     searcher, found = greedy_searcher(model), []
     for start in range(0, len(features), size):
-        for search in decode_offline(model, features[start : start + size], DENSE, searcher):
+        for search in decode_offline(model, features[start : start + size], DENSE, searcher, bf16):
             tokens = search.best(1, final=True)[0].tokens
             tokenizer.decode(tokens)
             found.append(list(tokens))

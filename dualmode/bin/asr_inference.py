@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
@@ -17,7 +18,9 @@ from dualmode.errors import UserError
 from dualmode.files import write_json
 from dualmode.progress import progress
 
-DEFAULTS = {"sparsity": 0.0, "chunk_ms": None, "left_ms": None, "right_ms": 0, "batch_size": 1, "threads": 0}
+DEFAULTS = {"sparsity": 0.0, "chunk_ms": None, "left_ms": None, "right_ms": 0}
+DEFAULTS |= {"batch_size": 1, "threads": 0, "precision": "fp32"}
+PRECISIONS = ("fp32", "bf16")
 SEARCH = ("beam_size", "nbest", "lm", "lm_weight", "hotwords", "hotword_boost")
 
 
@@ -28,8 +31,8 @@ def get_parser():
         type=existing_file,
         required=True,
         help="YAML: sparsity (0: dense), chunk_ms and left_ms (null: full context), right_ms (look-ahead), "
-        "batch_size (utterances, or streams side by side), threads (0: all cores), beam_size (1: greedy), nbest, "
-        "lm (ARPA file) and lm_weight, hotwords (list) and hotword_boost",
+        "batch_size (utterances, or streams side by side), threads (0: all cores), precision (fp32, or bf16 in the full context), "
+        "beam_size (1: greedy), nbest, lm (ARPA file) and lm_weight, hotwords (list) and hotword_boost",
     )
     parser.add_argument("--model", type=existing_dir, required=True, help="model folder of dualmode.bin.asr_train")
     parser.add_argument("--checkpoint", help="file in it; by default the best one")
@@ -62,6 +65,10 @@ def read_settings(path: Path) -> dict:
         value, optional = settings[key], key in ("chunk_ms", "left_ms")
         if not (isinstance(value, (int, float)) and not isinstance(value, bool)) and not (optional and value is None):
             raise UserError(f"{path}: {key} is {value!r}: it must be a number" + (" or null" if optional else ""))
+    if settings["precision"] not in PRECISIONS:
+        raise UserError(f"{path}: precision is {settings['precision']!r}: it must be one of {', '.join(PRECISIONS)}")
+    if settings["precision"] == "bf16" and settings["chunk_ms"] is not None:
+        raise UserError(f"{path}: precision bf16 is for the full context (chunk_ms: null); streams are decoded in fp32")
     return settings
 
 
@@ -114,7 +121,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"--part {args.part}: {args.data} has {len(utterances)} utterances only")
     loaded = load_recogniser(args.model, subnet, args.checkpoint, args.force)
     searcher = make_searcher(loaded.model, loaded.tokenizer, search)
-    decode = decode_offline if context.chunk is None else decode_streams
+    decode = decode_streams
+    if context.chunk is None:
+        decode = partial(decode_offline, bf16=settings["precision"] == "bf16")
     as_dense = Subnet(0.0, context)  # its masks are multiplied in already
 
     seconds = frames = 0
@@ -149,6 +158,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "utterances": len(nbest),
             "threads": torch.get_num_threads(),
             "batch_size": settings["batch_size"],
+            "precision": settings["precision"],
             "beam_size": search.beam_size,
             "checkpoint": str(loaded.checkpoint),
             "seed": loaded.config.get("seed"),

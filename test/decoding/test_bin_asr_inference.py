@@ -68,6 +68,16 @@ def test_nbest_lists_are_sorted_reproducible_and_the_same_in_batches(model_dir, 
     assert not (alone / "4best_recog").exists()
 
 
+def test_bf16_is_close_to_fp32_and_not_the_same(model_dir, data, tmp_path):
+    scores = []
+    for precision in ("fp32", "bf16"):
+        out = decode(model_dir, data, tmp_path / precision, f"precision: {precision}\nbatch_size: 2\n")
+        assert json.loads((out / "decode.json").read_text())["precision"] == precision
+        scores.append(np.array([float(score) for score in read_table(out / "1best_recog/score").values()]))
+    assert (scores[0] != scores[1]).any()
+    np.testing.assert_allclose(scores[0], scores[1], rtol=0.05)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -75,6 +85,8 @@ def test_nbest_lists_are_sorted_reproducible_and_the_same_in_batches(model_dir, 
         ("chunk_ms: fast", "chunk_ms is 'fast': it must be a number or null"),
         ("right_ms: null", "right_ms is None: it must be a number"),
         ("nbest: 4", "must not exceed beam_size"),
+        ("precision: fp8", "precision is 'fp8': it must be one of fp32, bf16"),
+        ("precision: bf16\nchunk_ms: 160", "bf16 is for the full context"),
         ("method: beam", "has the key 'method'"),
     ],
 )
