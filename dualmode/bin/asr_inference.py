@@ -31,8 +31,9 @@ def get_parser():
         type=existing_file,
         required=True,
         help="YAML: sparsity (0: dense), chunk_ms and left_ms (null: full context), right_ms (look-ahead), "
-        "batch_size (utterances, or streams side by side), threads (0: all cores), precision (fp32, or bf16 in the full context), "
-        "beam_size (1: greedy), nbest, lm (ARPA file) and lm_weight, hotwords (list) and hotword_boost",
+        "batch_size (utterances, or streams side by side), threads (0: all cores), "
+        "precision (fp32, or bf16 in the full context), beam_size (1: greedy), nbest, lm (ARPA file) and lm_weight, "
+        "hotwords (list) and hotword_boost",
     )
     parser.add_argument("--model", type=existing_dir, required=True, help="model folder of dualmode.bin.asr_train")
     parser.add_argument("--checkpoint", help="file in it; by default the best one")
