@@ -5,12 +5,13 @@
 #   sparse alone   the sparse streaming branch only
 #   pruned after   a dense streaming model alone, pruned in one shot when its training ends
 # About an hour a seed on one core; with half of the steps, some do not converge at all.
-#   SEEDS="0 1 2" WORK_DIR=DIR egs/fsdd/studies/twins.sh [OPTIONS OF run.sh]
+#   SEEDS="0 1 2" ROWS="supernet dense sparse pruned" WORK_DIR=DIR egs/fsdd/studies/twins.sh [OPTIONS OF run.sh]
 # Leaves WORK_DIR/exp/asr_NAME_SEED, twins.md, the tables, and twins.png.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 read -ra seeds <<<"${SEEDS:-0 1 2}"
+read -ra rows <<<"${ROWS:-supernet dense sparse pruned}"
 exp=$(realpath -m "${WORK_DIR:-.}")/exp
 batches=1920 # the 8 epochs of asr.yaml
 declare -A arguments=(
@@ -22,16 +23,18 @@ declare -A arguments=(
 )
 dense=../../conf/decode_dense.yaml sparse=../../conf/decode_sparse.yaml
 declare -A decoders=([supernet]="$dense $sparse" [dense]=$dense [sparse]=$sparse [pruned]=$sparse)
+declare -A titles=([supernet]=supernet [dense]="dense alone" [sparse]="sparse alone" [pruned]="pruned after")
 declare -A folders=()
 
 for seed in "${seeds[@]}"; do
   ./run.sh --work-dir "${exp%/exp}" --seed "$seed" --tag "base_$seed" --stop-stage 3 "$@"
-  for name in supernet dense sparse pruned; do
+  for name in "${rows[@]}"; do
     ./run.sh --work-dir "${exp%/exp}" --seed "$seed" --stage 4 --tag "${name}_$seed" --prune-tag "base_$seed" \
       --asr-args "${arguments[$name]}" --decode-configs "${decoders[$name]}" "$@"
     folders[$name]+=,$exp/asr_${name}_$seed
   done
 done
-PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare \
-  "supernet=${folders[supernet]#,}" "dense alone=${folders[dense]#,}" "sparse alone=${folders[sparse]#,}" \
-  "pruned after=${folders[pruned]#,}" --out "$exp/twins.md" --json "$exp/twins.json" --plot "$exp/twins.png"
+columns=()
+for name in "${rows[@]}"; do columns+=("${titles[$name]}=${folders[$name]#,}"); done
+PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare "${columns[@]}" \
+  --out "$exp/twins.md" --json "$exp/twins.json" --plot "$exp/twins.png"
