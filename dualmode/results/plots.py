@@ -33,8 +33,11 @@ KINDS = {"feed-forward": BLUE, "attention": VERMILION, "convolution": GREEN}
 
 # Which panel a value belongs to: the first pattern that its key matches; anything else has a panel of its own.
 PANELS = (
+    (re.compile(r"^loss_ctc(_|$)"), "loss of CTC (nats)"),
+    (re.compile(r"^loss_rnnt(_|$)"), "loss of RNN-T (nats)"),
     (re.compile(r"loss(?!_scale)"), "loss (nats)"),
-    (re.compile(r"^(ter|cer|wer|per)(_|$)"), "error rate (%)"),
+    (re.compile(r"^wer(_|$)"), "word error rate (%)"),
+    (re.compile(r"^(ter|cer|per)(_|$)"), "error rate (%)"),
     (re.compile(r"^acc|^chance$"), "accuracy (share of 1)"),
     (re.compile(r"perplexity|^ppl"), "perplexity"),
     (re.compile(r"^dead\d*$"), "dead codes (share of 1)"),
@@ -145,7 +148,7 @@ def _draw_curves(axes: Axes, history: History, label: str, keys: Sequence[str]) 
         for key in keys
     ]
     # Above the axes, where no curve can run through it.
-    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize="small")
+    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
 
 
 def _linestyle(key: str) -> str:

@@ -92,7 +92,8 @@ def test_keys_find_their_panels():
     keys = ["optim0_lr0", "loss", "loss_scale", "cer_dense", "wer", "accuracy_sparse", "perplexity0", "temperature"]
     assert group_keys(keys) == {
         "loss (nats)": ["loss"],
-        "error rate (%)": ["cer_dense", "wer"],
+        "word error rate (%)": ["wer"],
+        "error rate (%)": ["cer_dense"],
         "accuracy (share of 1)": ["accuracy_sparse"],
         "perplexity": ["perplexity0"],
         "learning rate": ["optim0_lr0"],
