@@ -32,8 +32,8 @@ def get_parser():
         "--calibrate",
         type=existing_dir,
         metavar="DIR",
-        help="features of stage 1: importance is then a weight's magnitude times the norm of its input there, "
-        "instead of its magnitude alone",
+        help="features of stage 1, or audio files (wav.scp): importance is then a weight's magnitude times the norm of "
+        "its input there, instead of its magnitude alone",
     )
     parser.add_argument("--utterances", type=int, default=64, metavar="N", help="of --calibrate, spread over the set")
     return parser
@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     if args.utterances < 1:
         raise UserError(f"--utterances is {args.utterances}: it must be at least 1")
+    if args.out.resolve() == args.model.resolve():
+        raise UserError(f"--out is the model folder {args.model} itself: name another one, which is written anew")
     import torch
     import yaml
 
@@ -101,16 +103,13 @@ def nearest_rows(old: Sequence[float], new: Sequence[float]) -> list[int]:
 
 def calibrated(encoder, folder: Path, utterances: int) -> dict:
     """Return each weight's magnitude times the norm of its input in the dense pass over some utterances."""
-    import kaldiio
     import torch
 
+    from dualmode.decoding.inputs import open_inputs
     from dualmode.supernet.activations import weights_times_activations
     from dualmode.supernet.subnet import DENSE
 
-    try:
-        features = kaldiio.load_scp(str(folder / "feats.scp"))
-    except FileNotFoundError:
-        raise UserError(f"there is no {folder / 'feats.scp'}: run stage 1, or dualmode.bin.make_fbank") from None
+    features = open_inputs(folder)
     keys = sorted(features)
     chosen = keys[:: max(1, len(keys) // utterances)][:utterances]
 

@@ -65,6 +65,7 @@ common_options() {
   option decode-configs FILES "conf/decode_dense.yaml conf/decode_sparse.yaml" \
     "YAMLs of stage 5, separated by spaces; decode_NAME.yaml decodes into exp/asr_*/decode_NAME_<set>"
   option pretrain-args WORDS "" "more options for ESPnet's trainer in stage 2, such as \"--max_epoch 20 --accum_grad 4\""
+  option prune-args WORDS "" "more options for dualmode.bin.prune in stage 3, such as \"--calibrate DIR\""
   option asr-args WORDS "" "more options for ESPnet's trainer in stage 4"
   option device-args WORDS "--sparsity 0.7 --chunk-ms 640 --left-ms 1280" "sub-network of stage 7"
   option device-decode NAME sparse "decoding of stage 5 that stage 7 compares transcripts with: that of decode_NAME.yaml"
@@ -271,11 +272,12 @@ stage_2() {
 }
 
 stage_3() {
-  local source=${prune_asr:+asr_$prune_asr}
+  local more source=${prune_asr:+asr_$prune_asr}
+  read -ra more <<<"$prune_args"
   source=${source:-pretrain_$pretrain_tag}
   step "prune_$tag" "pruning" --after "$source" --inputs "$prune_config" \
     --folder "$pruned" --outputs "$pruned"/{config.yaml,model.pth} -- \
-    python -m dualmode.bin.prune --config "$prune_config" --model "$exp/$source" --out "$pruned"
+    python -m dualmode.bin.prune --config "$prune_config" --model "$exp/$source" --out "$pruned" "${more[@]}"
 }
 
 stage_4() {

@@ -90,8 +90,10 @@ def test_mistakes_are_one_sentence(trained):
         prune(trained, blocks=[8, 4])
     with pytest.raises(UserError, match="the granularity is 'rows'"):
         prune(trained, granularity="rows")
-    with pytest.raises(UserError, match="there is no .*feats.scp"):
+    with pytest.raises(UserError, match="has neither feats.scp .* nor wav.scp"):
         prune(trained, "--calibrate", str(trained))
+    with pytest.raises(UserError, match="--out is the model folder .* itself"):
+        prune(trained, "--out", str(trained / "../model"))
     (trained / "config.yaml").write_text("seed: 0\n")
     with pytest.raises(UserError, match="has no encoder_conf"):
         prune(trained)

@@ -4,7 +4,8 @@
 #   one-shot       masks from the trained weights, fixed
 #   gradual        masks on a cubic ramp over the first half of the batches, then fixed
 #   re-estimated   masks of the full sparsity, found anew in the first half, so that a weight may come back; then fixed
-# A granularity without a schedule beside it is re-estimated.  8x4-undistilled is 8x4 without distillation.
+# A granularity without a schedule beside it is re-estimated.  8x4-undistilled is 8x4 without distillation;
+# 8x4-calibrated is 8x4-one-shot by magnitudes times activations.
 # About 16 minutes a seed and 3 a row on one core.
 #   SEEDS="0 1 2" ROWS="..." WORK_DIR=DIR egs/fsdd/studies/granularity.sh [OPTIONS OF run.sh]
 # Leaves WORK_DIR/exp/asr_ROW_SEED, granularity.md, the tables, and granularity.png.
@@ -13,7 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 read -ra seeds <<<"${SEEDS:-0 1 2}"
 read -ra rows <<<"${ROWS:-unstructured 4x4 8x4 16x4 units n_of_m
-  unstructured-one-shot 8x4-one-shot units-one-shot unstructured-gradual 8x4-gradual units-gradual 8x4-undistilled}"
+  unstructured-one-shot 8x4-one-shot units-one-shot unstructured-gradual 8x4-gradual units-gradual 8x4-undistilled
+  8x4-calibrated}"
 batches=320
 work=$(realpath -m "${WORK_DIR:-.}") exp=$(realpath -m "${WORK_DIR:-.}")/exp
 mkdir -p "$work/conf"
@@ -32,7 +34,7 @@ settings_of() {
     n_of_m) sparsities=(0.5) ;; # 2 of 4
   esac
   case $1 in
-    *-one-shot) schedule="interval=0" ;;
+    *-one-shot | *-calibrated) schedule="interval=0" ;;
     *-gradual) schedule="end=$((batches / 2)) interval=20 start=0" ;;
     *) schedule="end=$((batches / 2)) interval=20 start=1" ;;
   esac
@@ -58,7 +60,9 @@ for seed in "${seeds[@]}"; do
     printf '%s\n' "${prune[@]}" >"$work/conf/prune_$row.yaml"
     decoders=$work/conf/decode_dense.yaml
     for sparsity in "${sparsities[@]}"; do decoders+=" $work/conf/decode_sparse_$sparsity.yaml"; done
-    ./run.sh "${common[@]}" --tag "${row}_$seed" --prune-asr "unpruned_$seed" --stage 3 "$@" \
+    calibration=''
+    [[ $row != *-calibrated ]] || calibration="--calibrate $work/dump/train"
+    ./run.sh "${common[@]}" --tag "${row}_$seed" --prune-args "$calibration" --prune-asr "unpruned_$seed" --stage 3 "$@" \
       --prune-config "$work/conf/prune_$row.yaml" --asr-args "$training" --decode-configs "$decoders"
   done
 done
