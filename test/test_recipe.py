@@ -116,6 +116,20 @@ def test_nothing_is_done_twice(finished, environment):
     assert changed == [] or all(".run.lock" in path for path in changed)
 
 
+def test_a_trained_recogniser_is_pruned_again_and_gets_an_rnnt(finished, environment):
+    work, _, _ = finished
+    rnnt = (ROOT / "conf/tiny/asr.yaml").read_text().replace("max_epoch: 3", "max_epoch: 1")
+    rnnt = rnnt.replace("model_conf:", "model_conf:\n  kind: rnnt\n  transducer: {predictor_size: 8, joiner_size: 8}")
+    (work / "rnnt.yaml").write_text(rnnt)
+    options = ["--tag", "rnnt", "--stage", "3", "--stop-stage", "4", "--prune-asr", "base"]
+    options += ["--asr-config", str(work / "rnnt.yaml"), "--prune-args", f"--calibrate {work / 'dump/valid'}"]
+    subprocess.run(command(work, *options), env=environment, capture_output=True, timeout=DEADLINE_S, check=True)
+    assert json.loads((work / "exp/prune_rnnt/report.json").read_text())["importance"].endswith("activations")
+    log = (work / "exp/asr_rnnt/train.log").read_text()
+    assert "as well: head.bias, head.weight" in log and "new weights: joiner.encoder.bias, " in log
+    assert epochs(work / "exp/asr_rnnt") == [(1, "train"), (1, "valid")]
+
+
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
