@@ -9,7 +9,7 @@ import numpy as np
 
 from dualmode.errors import UserError
 
-MAGIC, VERSION = b"DUALMODE", 1
+MAGIC, VERSION = b"DUALMODE", 2
 FIXED, ENTRY, ALIGN = 128, struct.Struct("<40s6I2Q"), 16
 FLOAT, HALF, MATRIX_FLOAT, MATRIX_INT8, TEXT = range(5)
 COLUMNS = 4  # of every block
@@ -32,6 +32,7 @@ class DeviceConfig:
         sparsity: share of pruned weights, as it was asked for.
         context: tokens that an RNN-T's predictor sees; 0 for CTC, and then the two below are 0 as well.
         predictor_size, joiner_size: of the RNN-T.
+        head_size, convolution_channels: see EncoderConfig.
     """
 
     precision: int
@@ -52,9 +53,11 @@ class DeviceConfig:
     context: int = 0
     predictor_size: int = 0
     joiner_size: int = 0
+    head_size: int = 0
+    convolution_channels: int = 0
 
 
-NUMBERS = struct.Struct("<14If3I")
+NUMBERS = struct.Struct("<14If5I")
 
 
 @dataclass(frozen=True)

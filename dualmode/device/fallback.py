@@ -38,6 +38,8 @@ def unpack_model(data: bytes, source: str) -> tuple[Recogniser, DeviceConfig]:
         "kernel_size": config.kernel,
         "subsampling_channels": config.channels,
         "block": [1, 1],
+        "head_size": config.head_size,
+        "convolution_channels": config.convolution_channels,
     }
     heads = {}
     if config.context:
@@ -65,7 +67,8 @@ def _check_sizes(config: DeviceConfig, stored: Mapping, source: str) -> None:
         "normalize.mean": (1, config.bins),
         "subsampling.conv.2.weight": (config.channels, 9 * config.channels),
         f"{last}.ffn1.up.weight": (config.units, config.size),
-        f"{last}.convolution.depthwise.weight": (config.kernel, config.size),
+        f"{last}.attention.qkv.weight": (3 * config.heads * config.head_size, config.size),
+        f"{last}.convolution.depthwise.weight": (config.kernel, config.convolution_channels),
     }
     if config.context:
         sizes["predictor.mix.weight"] = (config.predictor_size, config.context * config.predictor_size)

@@ -1,6 +1,6 @@
 """A recogniser as a device file: one streaming sub-network, everything else left behind."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -20,30 +20,35 @@ from dualmode.device.container import (
     text,
     vector,
 )
+from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
+from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.subnet import Subnet
 
 DENSE_ROWS = 16
 
 
-def block_rows(block: Sequence[int], subnet: Subnet) -> int:
-    """Return the rows of the largest block that the engine knows and that tiles ``block`` (outputs, inputs).
+def block_rows(encoder: DualModeEncoder, subnet: Subnet) -> int:
+    """Return the rows of the largest block that the engine knows and that tiles the blocks of the encoder's masks.
 
-    >>> from dualmode.supernet.subnet import Context
-    >>> block_rows((24, 8), Subnet(0.7, Context(16, 32)))
-    8
+    16, and all blocks kept, where nothing is pruned, or whole units that are not there any more.
 
     Raises:
-        UserError: none does.
+        UserError: the engine has no blocks for such masks.
     """
-    if subnet.sparsity == 0:
+    config = encoder.config
+    if subnet.sparsity == 0 or all(layer.masks.all() for _, layer in prunable(encoder)):
         return DENSE_ROWS
+    if config.granularity != "blocks":
+        raise UserError(
+            f"masks of granularity {config.granularity} cannot run on the device engine: it needs blocks or units"
+        )
     for rows in (16, 8, 4):
-        if block[0] % rows == 0 and block[1] % COLUMNS == 0:
+        if config.block[0] % rows == 0 and config.block[1] % COLUMNS == 0:
             return rows
     raise UserError(
-        f"masks of {block[0]}x{block[1]} blocks cannot run on the device engine: it needs blocks of 16x4, 8x4 or 4x4 "
-        "weights (outputs x inputs), or multiples of them"
+        f"masks of {config.block[0]}x{config.block[1]} blocks cannot run on the device engine: it needs blocks of "
+        "16x4, 8x4 or 4x4 weights (outputs x inputs), or multiples of them"
     )
 
 
@@ -140,7 +145,7 @@ def pack_model(model: Recogniser, token_type: str, subnet: Subnet, precision: st
         if "\n" in token:
             raise UserError(f"the token {token!r} has an end of line in it, which a device file cannot hold")
     encoder = model.encoder.config
-    rows = block_rows(encoder.block, subnet)
+    rows = block_rows(model.encoder, subnet)
     config = DeviceConfig(
         precision=PRECISIONS.index(precision),
         bins=encoder.input_size,
@@ -157,6 +162,8 @@ def pack_model(model: Recogniser, token_type: str, subnet: Subnet, precision: st
         token_type=TOKEN_TYPES.index(token_type),
         block_rows=rows,
         sparsity=subnet.sparsity,
+        head_size=encoder.head_size,
+        convolution_channels=encoder.convolution_channels,
         **_transducer_sizes(model),
     )
     tensors = {name.removeprefix("encoder."): value for name, value in model.state_dict().items()}

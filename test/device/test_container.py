@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import build_encoder, build_recogniser
 from dualmode.device.build import compile_engine
 from dualmode.device.container import ENTRY, FIXED, from_blocks, quantise, read, scale_of, to_blocks
 from dualmode.device.engine import Device
 from dualmode.device.pack import block_rows, pack_model
 from dualmode.errors import UserError
+from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 
 STREAMED = Context(5, 8)
@@ -75,11 +76,19 @@ def test_a_context_that_does_not_stream_is_refused(model):
         pack_model(model()[0], "char", Subnet(0.7, Context()), "int8")
 
 
+def rows_of(sparsity: float, **conf) -> int:
+    encoder = build_encoder({"encoder_conf": {"output_size": 32, "num_blocks": 1, "linear_units": 32, **conf}})
+    estimate_masks(encoder, encoder.config.pruning)
+    return block_rows(encoder, Subnet(sparsity, STREAMED))
+
+
 def test_blocks_that_the_engine_lacks_are_refused():
-    assert [block_rows(b, Subnet(0.7, STREAMED)) for b in ((16, 4), (8, 8), (12, 4), (32, 4))] == [16, 8, 4, 16]
-    assert block_rows((1, 1), Subnet(0.0, STREAMED)) == 16
+    assert [rows_of(0.7, block=block) for block in ((16, 4), (8, 8), (4, 4), (32, 4))] == [16, 8, 4, 16]
+    assert rows_of(0.0, block=(1, 1)) == 16
     with pytest.raises(UserError, match="masks of 16x1 blocks cannot run on the device engine"):
-        block_rows((16, 1), Subnet(0.7, STREAMED))
+        rows_of(0.7, block=(16, 1))
+    with pytest.raises(UserError, match="masks of granularity unstructured cannot run on the device engine"):
+        rows_of(0.7, granularity="unstructured")
 
 
 def repaired(file: bytearray) -> bytes:
@@ -110,14 +119,17 @@ QKV = "blocks.0.attention.qkv.weight"
 DAMAGE = {
     "it is too short for a header": lambda file: file[:100],
     "it is no device model": lambda file: b"x" + file[1:],
-    "it has version 9 of the format, not 1": set_number(8, 9),
+    "it has version 9 of the format, not 2": set_number(8, 9),
     "bytes, not the": lambda file: file[:-1],
     r"its header is damaged \(checksum\)": lambda file: file[:60] + b"\x01" + file[61:],
     r"the section tokens is damaged \(checksum\)": lambda file: file[:-1] + b"x",
     "its header does not have the size": set_number(24, 3),
     "its size of 0 is not in 2 to 8192": set_number(40, 0),
     "its right of 1025 is not in 0 to 1024": set_number(76, 1025),
-    "its heads do not divide": set_number(44, 3),
+    "its head_size of 0 is impossible": set_number(104, 0),
+    "its head_size of 65536 is impossible": set_number(104, 65536),
+    "its convolution has 0 channels": set_number(108, 0),
+    "the section blocks.0.attention.qkv.weight is 96 x 32, not 144 x 32": set_number(44, 3),
     "its kernel is even": set_number(52, 4),
     "its RNN-T has an impossible size": set_number(96, 12),
     "more than 1 GiB": lambda file: set_number(72, 65536)(bytearray(set_number(60, 1024)(file))),
@@ -140,7 +152,7 @@ RNNT_DAMAGE = {
     "its predictor sees 17 tokens, more than 16": set_number(92, 17),
     "its RNN-T has an impossible size": set_number(100, 0),
     "the section predictor.embedding.weight is 10 x 12, not 10 x 11": set_number(96, 11),
-    "it has something where zeros must be": set_number(104, 1),
+    "it has something where zeros must be": set_number(112, 1),
     "the section joiner.output.weight is of the wrong kind": set_number(
         lambda file: entry(file, "joiner.output.weight") + 40, 0
     ),

@@ -6,9 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dualmode.asr.build import build_recogniser
 from dualmode.device.engine import Device
+from dualmode.device.fallback import TorchDevice
 from dualmode.device.pack import pack_model
+from dualmode.encoder.slicing import slice_encoder
 from dualmode.errors import UserError
+from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 
 
@@ -105,6 +109,34 @@ def test_an_rnnt_puts_out_the_tokens_of_torch(model, library, features, streamed
             start += piece
         device.finish()
         assert device.tokens == streamed_tokens(recogniser, x, Subnet(0.0, subnet.context))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_whole_units_run_as_a_smaller_model(library, features, streamed_tokens, precision):
+    torch.manual_seed(0)
+    conf = {"output_size": 48, "num_blocks": 2, "attention_heads": 3, "linear_units": 40, "subsampling_channels": 4}
+    conf |= {"kernel_size": 5, "granularity": "units", "sparsities": [0.6]}
+    model = build_recogniser({"encoder_conf": conf}, TEXTS["char"]).eval()
+    model.encoder.normalize.mean.sub_(8)
+    whole = len(pack_model(model, "char", Subnet(0.0, Context(5, 8, 2)), precision))
+    estimate_masks(model, model.encoder.config.pruning)
+    model.encoder = slice_encoder(model.encoder, 1)
+    config, subnet = model.encoder.config, Subnet(0.6, Context(5, 8, 2))
+    assert (config.attention_heads, config.head_size, config.convolution_channels, config.linear_units) == (
+        1,
+        16,
+        19,
+        16,
+    )
+    file, x = pack_model(model, "char", subnet, precision), features(200)
+    assert len(file) < 0.6 * whole
+    ours, theirs = outputs_of_engine(Device.open(file, library=library), x), outputs_of_torch(model, x, subnet.context)
+    assert np.abs(ours - theirs).mean() < (1e-5 if precision == "fp32" else 0.03 * np.abs(theirs).mean())
+    device = TorchDevice(file, "it")
+    device.accept_features(x)
+    device.finish()
+    if precision == "fp32":
+        assert device.tokens == streamed_tokens(model, x, Subnet(0.0, subnet.context))
 
 
 def test_an_rnnt_in_int8_forgets_the_utterance_before(model, library, features):

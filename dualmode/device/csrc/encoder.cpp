@@ -15,16 +15,16 @@ constexpr float kHidden = -1e30f;        // added to the score of a slot that mu
 
 Encoder::Encoder(const Model& model, const Kernels& kernels)
     : model_(model), c_(model.config), k_(kernels), window_(round_up(c_.window(), kAlign)),
-      head_stride_(round_up(c_.head_size(), kAlign)) {
-  for (size_t i = 0; i < c_.head_size() / 2; ++i)
-    frequencies_.push_back(std::pow(10000.0, -2.0 * double(i) / double(c_.head_size())));
+      head_stride_(round_up(c_.head_size, kAlign)) {
+  for (size_t i = 0; i < c_.head_size / 2; ++i)
+    frequencies_.push_back(std::pow(10000.0, -2.0 * double(i) / double(c_.head_size)));
   for (size_t i = 0; i < c_.blocks; ++i)
-    caches_.push_back({Buffer<float>(c_.heads * c_.head_size() * window_), Rows(window_, c_.heads * head_stride_),
-                       Rows(c_.reach(), c_.size)});
+    caches_.push_back({Buffer<float>(c_.heads * c_.head_size * window_), Rows(window_, c_.heads * head_stride_),
+                       Rows(c_.reach(), c_.inner)});
   held_.assign(c_.window(), kNever);
   slots_.resize(c_.heard());
 
-  const size_t heard = c_.heard(), widest = std::max(c_.units, 3 * c_.size), patch = 9 * c_.channels;
+  const size_t heard = c_.heard(), widest = std::max({c_.units, 3 * c_.attended(), 2 * c_.inner}), patch = 9 * c_.channels;
   const size_t mapped = c_.bins2() * c_.channels;
   features_ = Rows(chunk_features(), c_.bins);
   planes_ = Buffer<float>((2 * heard + 1) * c_.bins1() * c_.channels);
@@ -32,18 +32,18 @@ Encoder::Encoder(const Model& model, const Kernels& kernels)
   convolved_ = Rows(kGroup * c_.bins2(), c_.channels);
   subsampled_ = Rows(heard, mapped);
   x_ = Rows(heard, c_.size);
-  normed_ = Rows(heard, c_.size);
+  normed_ = Rows(heard, std::max(c_.size, c_.inner));
   wide_ = Rows(heard, widest);
-  gated_ = Rows(heard + 2 * c_.reach(), c_.size);
-  mixed_ = Rows(heard, c_.size);
+  gated_ = Rows(heard + 2 * c_.reach(), c_.inner);
+  mixed_ = Rows(heard, std::max(c_.attended(), c_.inner));
   scores_ = Rows(heard, window_);
   head_ = Rows(heard, c_.outputs());
   mask_ = Buffer<float>(window_);
-  cos_ = Buffer<float>(heard * c_.head_size() / 2);
-  sin_ = Buffer<float>(heard * c_.head_size() / 2);
+  cos_ = Buffer<float>(heard * c_.head_size / 2);
+  sin_ = Buffer<float>(heard * c_.head_size / 2);
   const size_t frames = std::max(heard, kGroup * c_.bins2());
   const size_t values = std::max(kGroup * c_.bins2() * round_up(patch, kBlockColumns),
-                                 heard * round_up(std::max({widest, mapped, c_.size}), kBlockColumns));
+                                 heard * round_up(std::max({widest, mapped, c_.size, c_.attended(), c_.inner}), kBlockColumns));
   packing_ = Packing(c_.precision, frames, values);
 }
 
@@ -62,8 +62,9 @@ void Encoder::multiply(const OwnedMatrix& matrix, const Rows& x, Rows& y, size_t
 }
 
 void Encoder::normalise(const Rows& from, const Norm& norm, Rows& to, size_t count, bool silu) {
+  const size_t size = norm.weight.size();
   k_.layer_norm(from.data(), from.stride(), norm.weight.data(), norm.bias.data(), to.data(), to.stride(), count,
-                c_.size, silu);
+                size, silu);
 }
 
 size_t Encoder::run(const float* features, size_t frames) {
@@ -123,7 +124,7 @@ void Encoder::subsample(const float* features, size_t frames, size_t count) {
 
 // Finds the slots in the ring of the chunk and its look-ahead (which the next chunk takes again), their rotations, and which slots it sees.
 void Encoder::place(size_t count) {
-  const size_t half = c_.head_size() / 2;
+  const size_t half = c_.head_size / 2;
   for (size_t t = 0; t < count; ++t) {
     const int64_t frame = start_ + int64_t(t);
     slots_[t] = size_t(frame % int64_t(c_.window()));
@@ -145,7 +146,7 @@ void Encoder::feed_forward(const OwnedMatrix& up, const OwnedMatrix& down, const
 }
 
 void Encoder::attend(const BlockWeights& weights, Cache& cache, size_t count) {
-  const size_t size = c_.head_size(), half = size / 2;
+  const size_t size = c_.head_size, half = size / 2;
   normalise(x_, weights.norms[1], normed_, count);
   multiply(weights.qkv, normed_, wide_, count, Store::plain);
   const float scale = 1.0f / std::sqrt(float(size));
@@ -153,7 +154,7 @@ void Encoder::attend(const BlockWeights& weights, Cache& cache, size_t count) {
     const float *cos = cos_.data() + t * half, *sin = sin_.data() + t * half;
     for (size_t head = 0; head < c_.heads; ++head) {
       float* query = wide_[t] + head * size;
-      const float *key = query + c_.size, *value = key + c_.size;
+      const float *key = query + c_.attended(), *value = key + c_.attended();
       float* keys = cache.keys.data() + head * size * window_ + slots_[t];
       for (size_t i = 0; i < half; ++i) {
         const float left = query[i] * scale, right = query[i + half] * scale;
@@ -181,13 +182,13 @@ void Encoder::convolve(const BlockWeights& weights, Cache& cache, size_t count) 
   normalise(x_, weights.norms[2], normed_, count);
   multiply(weights.expand, normed_, wide_, count, Store::plain);
   if (reach) std::memcpy(gated_.data(), cache.convolution.data(), reach * row);
-  k_.glu(wide_.data(), wide_.stride(), gated_[reach], gated_.stride(), count, c_.size);
+  k_.glu(wide_.data(), wide_.stride(), gated_[reach], gated_.stride(), count, c_.inner);
   if (reach) {
     std::memset(gated_[reach + count], 0, reach * row);  // nothing past what is heard
     std::memcpy(cache.convolution.data(), gated_[std::min(count, c_.chunk)], reach * row);
   }
   k_.depthwise(gated_.data(), gated_.stride(), weights.depthwise.data(), weights.depthwise_bias.data(), c_.kernel,
-               mixed_.data(), mixed_.stride(), count, c_.size);
+               mixed_.data(), mixed_.stride(), count, c_.inner);
   normalise(mixed_, weights.convolution, normed_, count, true);
   multiply(weights.project, normed_, x_, count, Store::add);
 }

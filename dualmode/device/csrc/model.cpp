@@ -63,8 +63,10 @@ Config read_config(const uint8_t* p) {
   }
   Config c{Precision(value[0]), value[1], value[2],  value[3], value[4],  value[5],  value[6],
            value[7],            value[8], value[9], value[10], value[11], value[12], value[13], f32(p + 56),
-           u32(p + 60),         u32(p + 64), u32(p + 68)};
-  if (c.size % (2 * c.heads)) refuse("its heads do not divide its size into even parts");
+           u32(p + 60),         u32(p + 64), u32(p + 68), u32(p + 72), u32(p + 76)};
+  if (c.head_size % 2 || c.head_size < 2 || c.attended() > 65536)
+    refuse("its head_size of " + std::to_string(c.head_size) + " is impossible");
+  if (c.inner < 1 || c.inner > 65536) refuse("its convolution has " + std::to_string(c.inner) + " channels");
   if (c.kernel % 2 == 0) refuse("its kernel is even");
   if (c.block_rows != 4 && c.block_rows != 8 && c.block_rows != 16) refuse("its block_rows are not 4, 8 or 16");
   if (!(c.sparsity >= 0.0f && c.sparsity < 1.0f)) refuse("its sparsity is not in 0 to 1");
@@ -73,8 +75,8 @@ Config read_config(const uint8_t* p) {
     if (c.context ? width < 1 || width > 8192 : width != 0) refuse("its RNN-T has an impossible size");
   if (c.bins2() * c.channels > 65536) refuse("its subsampling is too wide");
   // What a stream remembers and works in, in floats; every factor is bounded above, so nothing overflows.
-  const uint64_t window = round_up(c.window(), kAlign), wide = Rows::stride_of(3 * c.size + c.units);
-  const uint64_t floats = 2 * c.blocks * (window + c.kernel) * Rows::stride_of(c.size + kAlign * c.heads) +
+  const uint64_t window = round_up(c.window(), kAlign), wide = Rows::stride_of(c.size + c.units + 3 * c.attended() + 2 * c.inner);
+  const uint64_t floats = 2 * c.blocks * (window + c.kernel) * Rows::stride_of(c.attended() + c.inner + kAlign * c.heads) +
                           c.heard() * (4 * wide + window + c.vocabulary + c.joiner_size + c.bins2() * c.channels) +
                           (2 * c.heard() + 1) * c.bins1() * c.channels + 40 * c.bins2() * c.channels;
   if (floats > (uint64_t(1) << 28)) refuse("a stream of it would need more than 1 GiB of memory");
@@ -87,7 +89,7 @@ class Reader {
   Reader(const uint8_t* data, size_t size) : data_(data), size_(size) {
     if (size < kFixed) refuse("it is too short for a header");
     if (std::memcmp(data, "DUALMODE", 8)) refuse("it is no device model");
-    if (u32(data + 8) != 1) refuse("it has version " + std::to_string(u32(data + 8)) + " of the format, not 1");
+    if (u32(data + 8) != 2) refuse("it has version " + std::to_string(u32(data + 8)) + " of the format, not 2");
     const uint64_t header = u32(data + 12), count = u32(data + 24);
     if (u64(data + 16) != size)
       refuse("it has " + std::to_string(size) + " bytes, not the " + std::to_string(u64(data + 16)) +
@@ -99,7 +101,7 @@ class Reader {
     checksum = crc32(zeros, 4, checksum);
     checksum = crc32(data + 32, header - 32, checksum);
     if (checksum != u32(data + 28)) refuse("its header is damaged (checksum)");
-    check_zeros(104, kFixed);
+    check_zeros(112, kFixed);
     end_ = header;
     count_ = count;
   }
@@ -231,13 +233,13 @@ Model parse_model(const uint8_t* data, size_t size) {
     BlockWeights b;
     b.up1 = reader.matrix(at + "ffn1.up", c.units, c.size, p);
     b.down1 = reader.matrix(at + "ffn1.down", c.size, c.units, p);
-    b.qkv = reader.matrix(at + "attention.qkv", 3 * c.size, c.size, p);
-    b.out = reader.matrix(at + "attention.out", c.size, c.size, p);
-    b.expand = reader.matrix(at + "convolution.expand", 2 * c.size, c.size, p);
-    b.depthwise = reader.vector(at + "convolution.depthwise.weight", c.kernel, c.size);
-    b.depthwise_bias = reader.vector(at + "convolution.depthwise.bias", 1, c.size);
-    b.convolution = reader.norm(at + "convolution.norm", c.size);
-    b.project = reader.matrix(at + "convolution.project", c.size, c.size, p);
+    b.qkv = reader.matrix(at + "attention.qkv", 3 * c.attended(), c.size, p);
+    b.out = reader.matrix(at + "attention.out", c.size, c.attended(), p);
+    b.expand = reader.matrix(at + "convolution.expand", 2 * c.inner, c.size, p);
+    b.depthwise = reader.vector(at + "convolution.depthwise.weight", c.kernel, c.inner);
+    b.depthwise_bias = reader.vector(at + "convolution.depthwise.bias", 1, c.inner);
+    b.convolution = reader.norm(at + "convolution.norm", c.inner);
+    b.project = reader.matrix(at + "convolution.project", c.size, c.inner, p);
     b.up2 = reader.matrix(at + "ffn2.up", c.units, c.size, p);
     b.down2 = reader.matrix(at + "ffn2.down", c.size, c.units, p);
     for (size_t n = 0; n < 5; ++n) b.norms[n] = reader.norm(at + "norms." + std::to_string(n), c.size);

@@ -20,9 +20,11 @@ struct Config {
   float sparsity;
   size_t context;      // tokens that the RNN-T's predictor sees; 0: there is none, CTC decodes
   size_t predictor_size, joiner_size;
+  size_t head_size;    // of attention
+  size_t inner;        // channels of the depthwise convolution
 
   size_t outputs() const { return context ? joiner_size : vocabulary; }  // of the head
-  size_t head_size() const { return size / heads; }
+  size_t attended() const { return heads * head_size; }
   size_t reach() const { return kernel / 2; }
   size_t bins1() const { return (bins - 1) / 2; }     // after the first convolution
   size_t bins2() const { return (bins1() - 1) / 2; }  // after the second
@@ -36,7 +38,7 @@ struct Norm {
 
 struct BlockWeights {
   OwnedMatrix up1, down1, qkv, out, expand, project, up2, down2;
-  Buffer<float> depthwise, depthwise_bias;  // (kernel, padded size)
+  Buffer<float> depthwise, depthwise_bias;  // (kernel, padded inner)
   Norm convolution, norms[5];
 };
 
