@@ -1,9 +1,8 @@
-"""What int8 costs in each granularity: the models of granularity.sh in the runtime that gains from them.
+"""What int8 costs in each granularity: the models of granularity.sh in our device engine.
 
   python egs/fsdd/studies/int8.py WORK_DIR --seeds 0 1 2 [--rows 8x4 16x4 4x4 units] [--sparsities 0.7 0.8]
 
-Blocks run in our engine; units, which leave a smaller dense model, in sherpa-onnx.  About 20 s a row, seed and
-sparsity on one core.  Needs tools/setup.sh --with-device.  Writes WORK_DIR/exp/int8.md and int8.json.
+About 10 s a row, seed and sparsity on one core.  Needs a C++17 compiler.  Writes WORK_DIR/exp/int8.md and int8.json.
 """
 
 import argparse
@@ -22,22 +21,19 @@ def run(module: str, *words) -> None:
     subprocess.run([sys.executable, "-m", f"dualmode.bin.{module}", *map(str, words)], check=True)
 
 
-def decode(work: Path, model: Path, row: str, sparsity: float) -> dict[tuple[str, str], float]:
+def decode(work: Path, model: Path, sparsity: float) -> dict[tuple[str, str], float]:
     """Return the WER in percent of (set, precision), with PyTorch's beside it."""
     at = model / f"int8_{sparsity:g}"
-    if row == "units":
-        run("export", model, "--format", "sherpa-onnx", "--sparsity", sparsity, "--int8", "--out", at / "model")
-    else:
-        for precision in ("fp32", "int8"):
-            words = ("--sparsity", sparsity, "--precision", precision, "--out", at / f"{precision}.dmdl")
-            run("pack_device", "--model", model, *words)
+    for precision in ("fp32", "int8"):
+        words = ("--sparsity", sparsity, "--precision", precision, "--out", at / f"{precision}.dmdl")
+        run("pack_device", "--model", model, *words)
     wers = {}
     for name in SETS:
         reference = work / "dump" / name / "text"
         pytorch = model / f"decode_sparse_{sparsity:g}_{name}" / "text"
         wers[name, "PyTorch"] = score_files(reference, pytorch).as_json()["wer"]
         for precision in ("fp32", "int8"):
-            file, out = at / "model" if row == "units" else at / f"{precision}.dmdl", at / f"{precision}_{name}"
+            file, out = at / f"{precision}.dmdl", at / f"{precision}_{name}"
             audio = ("--wav-scp", work / "data" / name / "wav.scp", "--reference", pytorch)
             run("device_inference", "--model", file, "--precision", precision, *audio, "--out", out)
             wers[name, precision] = score_files(reference, out / "text").as_json()["wer"]
@@ -57,7 +53,7 @@ def main() -> None:
     figures = []
     for row in args.rows:
         for sparsity in args.sparsities:
-            found = [decode(args.work, args.work / "exp" / f"asr_{row}_{s}", row, sparsity) for s in args.seeds]
+            found = [decode(args.work, args.work / "exp" / f"asr_{row}_{s}", sparsity) for s in args.seeds]
             spreads = [Spread.of([wers[column] for wers in found]) for column in columns]
             cells = " | ".join(map(str, spreads))
             lines.append(f"| {row}, {100 * sparsity:g} % pruned | {len(args.seeds)} | {cells} |")
