@@ -23,10 +23,10 @@ from dualmode.bench.timing import timed
 from dualmode.device.engine import Device
 from dualmode.device.pack import pack_model
 from dualmode.encoder.frames import EXTRA, FACTOR
+from dualmode.encoder.slicing import without_pruned_units
 from dualmode.encoder.state import StreamState
 from dualmode.progress import progress
-from dualmode.supernet.granularity import Blocks
-from dualmode.supernet.pruning import PruningRule, estimate_masks
+from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.storage import materialise
 from dualmode.supernet.subnet import FRAME_MS, Context, Subnet
 
@@ -39,7 +39,8 @@ ENCODER = {
     "subsampling_channels": 64,
 }
 VOCABULARY = 100
-BLOCKS = {"16x4": (16, 4), "8x4": (8, 4), "4x4": (4, 4)}
+PRUNED = {"16x4": {"block": [16, 4]}, "8x4": {"block": [8, 4]}, "4x4": {"block": [4, 4]}}
+PRUNED["units"] = {"granularity": "units"}  # a smaller dense model
 COLUMNS = ("engine", "sparsity", "block", "chunk_ms", "ms", "linear_ms", "bytes")
 
 
@@ -51,7 +52,7 @@ class Row:
         engine: dualmode-int8, dualmode-fp32, torch-fp32, onnxruntime-int8 or onnxruntime-fp32.
         precision: of the weights.
         sparsity: share of pruned weights; 0 is dense.
-        block: outputs x inputs that are pruned together; empty for a dense sub-network.
+        block: outputs x inputs that are pruned together, or units; empty for a dense sub-network.
         chunk_ms: audio that a chunk covers.
         ms: median time of a chunk: normalisation, subsampling, blocks and CTC head, without the fbank.
         bytes: of the file, or of the parameters where there is none.
@@ -75,15 +76,16 @@ class _Entrant:
     linear: Callable[[], object] | None = None
 
 
-def _model(sparsity: float, block: Sequence[int], encoder: dict) -> Recogniser:
+def _model(sparsity: float, pruned: dict, encoder: dict) -> Recogniser:
     """Return a recogniser of random weights, pruned for good; the seed is always the same."""
     torch.manual_seed(0)
-    conf = encoder | {"sparsities": [sparsity or 0.5], "block": list(block)}
+    conf = encoder | {"sparsities": [sparsity or 0.5], **pruned}
     tokens = ["<blank>", "<unk>", *(f"token{number}" for number in range(VOCABULARY - 2))]
     model = build_recogniser({"encoder_conf": conf}, tokens).eval()
     if sparsity:
-        estimate_masks(model, PruningRule((sparsity,), Blocks(*block)))
-        materialise(model, 1)
+        estimate_masks(model, model.encoder.config.pruning)
+        model.encoder, level = without_pruned_units(model.encoder, 1)
+        materialise(model, level)
     return model
 
 
@@ -163,7 +165,7 @@ def _own_entrants(model: Recogniser, sparsity: float, block: str, contexts: Sequ
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sparsities", nargs="+", type=float, default=[0.7, 0.8], help="shares of pruned weights")
-    parser.add_argument("--blocks", nargs="+", choices=BLOCKS, default=list(BLOCKS), help="outputs x inputs")
+    parser.add_argument("--blocks", nargs="+", choices=PRUNED, default=list(PRUNED), help="outputs x inputs, or units")
     parser.add_argument("--chunk-ms", nargs="+", type=int, default=[160, 320, 640], metavar="MS", help="chunks, in ms")
     parser.add_argument("--left-ms", type=int, default=1280, metavar="MS", help="left context, in ms")
     parser.add_argument("--rounds", type=int, default=60, metavar="N", help="turns of each engine; the median counts")
@@ -190,7 +192,7 @@ def measure(args: argparse.Namespace, encoder: dict = ENCODER) -> list[dict]:
 
 
 def _entrants(args, encoder: dict, contexts: Sequence[Context], folder: Path) -> Iterator[_Entrant]:
-    dense = _model(0.0, BLOCKS["16x4"], encoder)
+    dense = _model(0.0, PRUNED["16x4"], encoder)
     for context in contexts:
         yield _torch_entrant(dense, context)
         if importlib.util.find_spec("onnxruntime"):
@@ -198,7 +200,7 @@ def _entrants(args, encoder: dict, contexts: Sequence[Context], folder: Path) ->
     yield from _own_entrants(dense, 0.0, "", contexts)
     for sparsity in args.sparsities:
         for block in args.blocks:
-            yield from _own_entrants(_model(sparsity, BLOCKS[block], encoder), sparsity, block, contexts)
+            yield from _own_entrants(_model(sparsity, PRUNED[block], encoder), sparsity, block, contexts)
 
 
 def _race(entrants: Sequence[_Entrant], rounds: int) -> list[dict]:

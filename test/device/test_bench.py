@@ -15,7 +15,7 @@ def test_every_engine_has_a_row(built, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # without ONNX Runtime
     parser = argparse.ArgumentParser()
     add_options(parser)
-    args = parser.parse_args(["--chunk-ms", "160", "--rounds", "2", "--sparsities", "0.5", "--blocks", "8x4"])
+    args = parser.parse_args(["--chunk-ms", "160", "--rounds", "2", "--sparsities", "0.5", "--blocks", "8x4", "units"])
     small = {"output_size": 32, "num_blocks": 1, "attention_heads": 2, "linear_units": 64, "subsampling_channels": 16}
     rows = measure(args, small)
     assert [(row["engine"], row["sparsity"], row["block"]) for row in rows] == [
@@ -24,12 +24,14 @@ def test_every_engine_has_a_row(built, monkeypatch):
         ("dualmode-fp32", 0.0, ""),
         ("dualmode-int8", 0.5, "8x4"),
         ("dualmode-fp32", 0.5, "8x4"),
+        ("dualmode-int8", 0.5, "units"),
+        ("dualmode-fp32", 0.5, "units"),
     ]
     assert all(
         row["ms"] > 0 and row["bytes"] > 0 and row["chunk_ms"] == 160 and set(COLUMNS) <= set(row) for row in rows
     )
     assert rows[0]["linear_ms"] is None and rows[1]["linear_ms"] > 0
-    assert rows[3]["bytes"] < rows[1]["bytes"] < rows[2]["bytes"]
+    assert max(rows[3]["bytes"], rows[5]["bytes"]) < rows[1]["bytes"] < rows[2]["bytes"]
 
 
 def test_block_is_one_of_the_engine():
