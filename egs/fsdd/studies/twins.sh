@@ -18,8 +18,10 @@ declare -A arguments=(
   [supernet]=""
   [dense]="--branch_conf sparse=0"
   [sparse]="--branch_conf dense=0"
-  # Masks that keep everything, until the last batch has those of the full sparsity.
-  [pruned]="--branch_conf dense=0 --pruning_conf end=$((batches - 1)) --pruning_conf interval=$batches --pruning_conf start=0"
+  # Masks that keep everything, until the last batch has those of the full sparsity; the last epoch is what counts, and
+  # the one with the lowest learning rate.
+  [pruned]="--branch_conf dense=0 --pruning_conf end=$((batches - 1)) --pruning_conf interval=$batches
+    --pruning_conf start=0 --best_model_criterion train,optim0_lr0,min"
 )
 dense=../../conf/decode_dense.yaml sparse=../../conf/decode_sparse.yaml
 declare -A decoders=([supernet]="$dense $sparse" [dense]=$dense [sparse]=$sparse [pruned]=$sparse)
