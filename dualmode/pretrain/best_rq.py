@@ -79,8 +79,10 @@ class BestRqTargets(nn.Module):
         return Codes(codes, frames.new_zeros(()), {"chance": self.usage.constant_answer(codes), **stats})
 
     def compare(self, encoded: Tensor, drawn: Codes) -> Answer:
-        """Compare a branch's outputs at the hidden frames (frames, encoded_size) with the codes."""
+        """Compare a branch's outputs at the frames (frames, encoded_size) with the codes."""
         groups = drawn.codes.shape[1]
         logits = self.head(encoded).float().unflatten(1, (groups, -1)).flatten(0, 1)
         codes = drawn.codes.flatten()
-        return Answer(F.cross_entropy(logits, codes), (logits.argmax(dim=-1) == codes).float().mean())
+        losses = F.cross_entropy(logits, codes, reduction="none").view(-1, groups)
+        right = (logits.argmax(dim=-1) == codes).float().view(-1, groups)
+        return Answer(losses.mean(dim=1), right.mean(dim=1))

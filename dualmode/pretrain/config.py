@@ -17,17 +17,21 @@ class MaskConfig:
         mask_span: encoder frames of 40 ms in a span.
         mask_gap: fewest visible encoder frames of 40 ms between two spans; None lets spans overlap, as wav2vec 2.0
             does.
+        visible_weight: weight of the same loss at the frames that are not hidden; 0 in wav2vec 2.0 and BEST-RQ, and
+            (1 - alpha) / alpha in HuBERT (Hsu et al. 2021, equation 2).  A visible frame is told from itself: layers
+            learn that first, and hidden frames build on it, which a short training does not get to otherwise.
         feature_penalty: weight of the mean square of the subsampled features before the encoder.
     """
 
     mask_start: float = 0.13
     mask_span: int = 5
     mask_gap: int | None = None
+    visible_weight: float = 0.0
     feature_penalty: float = 0.0
 
     def __post_init__(self):
         self.at_least(1, "mask_span")
-        self.at_least(0, "feature_penalty", *(["mask_gap"] if self.mask_gap is not None else []))
+        self.at_least(0, "visible_weight", "feature_penalty", *(["mask_gap"] if self.mask_gap is not None else []))
         if not 0 < self.mask_start < 1:
             raise UserError(f"model_conf: mask_start is {self.mask_start}: it must be between 0 and 1")
 

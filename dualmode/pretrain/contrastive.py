@@ -13,15 +13,15 @@ from dualmode.pretrain.targets import Answer
 
 
 def sample_distractors(utterance: Tensor, count: int) -> Tensor:
-    """Draw ``count`` other hidden frames of the same utterance for each hidden frame, with replacement.
+    """Draw ``count`` other frames of the same utterance for each frame, with replacement.
 
     Args:
-        utterance: (frames,), ascending: which utterance of the batch each hidden frame belongs to.  Every utterance
-            has at least two (a single one has no distractors; the caller leaves it out).
+        utterance: (frames,), ascending: which utterance of the batch each frame belongs to.  Every utterance has at
+            least two (a single one has no distractors; the caller leaves it out).
         count: distractors of a frame.
 
     Returns:
-        (frames, count) indices into the hidden frames, never a frame's own.
+        (frames, count) indices into the frames, never a frame's own.
     """
     _, inverse, sizes = torch.unique_consecutive(utterance, return_inverse=True, return_counts=True)
     first = sizes.cumsum(0) - sizes
@@ -60,7 +60,7 @@ def contrastive_loss(context: Tensor, targets: Tensor, codes: Tensor, distractor
     """Cross entropy of choosing the true target by cosine similarity (wav2vec 2.0, equation 3).
 
     Args:
-        context: (frames, size), a branch's outputs at the hidden frames.
+        context: (frames, size), a branch's outputs at the frames.
         targets: (frames, size), the quantised frames.
         codes: (frames, groups).  A distractor with the same codes as the target is the target, and is left out.
         distractors: (frames, count) indices into ``targets``.
@@ -72,8 +72,8 @@ def contrastive_loss(context: Tensor, targets: Tensor, codes: Tensor, distractor
     same = twins(codes, distractors)
     logits = torch.cat([positive, negative.masked_fill(same, float("-inf"))], dim=1) / scale
     right = (logits[:, :1] > logits[:, 1:]).all(dim=1) & ~same.all(dim=1)
-    loss = F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
-    return Answer(loss, right.float().mean())
+    losses = F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long), reduction="none")
+    return Answer(losses, right.float())
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,6 @@ class ContrastiveTargets(nn.Module):
         )
 
     def compare(self, encoded: Tensor, drawn: Contrast) -> Answer:
-        """Compare a branch's outputs at the hidden frames (frames, encoded_size) with what was drawn."""
+        """Compare a branch's outputs at the frames (frames, encoded_size) with what was drawn."""
         context = self.project(encoded)
         return contrastive_loss(context, drawn.vectors, drawn.codes, drawn.distractors, self.config.similarity_scale)

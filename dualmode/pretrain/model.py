@@ -17,6 +17,16 @@ from dualmode.supernet.pruning import PruningSchedule
 from dualmode.supernet.self_pruning import SelfPruningModel
 from dualmode.supernet.subnet import DENSE
 
+
+def mean_over(values: Tensor, chosen: Tensor) -> Tensor:
+    """Return the mean () of the values (frames,) where ``chosen`` (frames,) is true; 0 of none.
+
+    >>> mean_over(torch.tensor([1.0, 5.0, 3.0]), torch.tensor([True, False, True]))
+    tensor(2.)
+    """
+    return (values * chosen).sum() / chosen.sum().clamp(min=1)
+
+
 TARGETS = {ContrastiveConfig: ContrastiveTargets, BestRqConfig: BestRqTargets}
 
 
@@ -26,6 +36,8 @@ class PretrainModel(SelfPruningModel):
         features -+-> stack 4 frames ------------------------------------> targets
                   +-> subsampling -> hide spans -+-> dense,  full  --> answer
                                                  +-> sparse, chunk --> answer
+
+    The loss is that of the hidden frames, plus ``visible_weight`` times that of the others.
 
     Args:
         encoder: the supernet.
@@ -61,6 +73,11 @@ class PretrainModel(SelfPruningModel):
         missing = FACTOR * frames - middle.shape[1]
         return F.pad(middle, (0, 0, 0, missing)).reshape(len(speech), frames, -1)
 
+    def parts(self) -> dict[str, float]:
+        """Return which frames have to be told, by the prefix of their values' names, and the weight of their loss."""
+        visible = self.config.visible_weight
+        return {"": 1.0, **({"visible_": visible} if visible else {})}
+
     def forward(self, speech: Tensor, speech_lengths: Tensor, **_) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Return loss (), stats, and the batch's weight, as ESPnet's trainer wants them.
 
@@ -74,13 +91,16 @@ class PretrainModel(SelfPruningModel):
         hidden = span_mask(lengths, x.shape[1], config.mask_start, config.mask_span, config.mask_gap)
         # One hidden frame alone has no distractors; such an utterance only occurs with spans of a single frame.
         hidden &= (hidden.sum(dim=1) > 1)[:, None]
+        told = hidden
+        if config.visible_weight:
+            told = valid_frames(lengths, x.shape[1]) & hidden.any(dim=1, keepdim=True)
         weight = hidden.sum()
         branches = self.branches.active(self.step, self.training)
         if weight == 0:
             return self.nothing_hidden(branches)
         # Cosines divided by 0.1 and softmaxes over thousands of codes need more digits than bf16 has.
         with torch.autocast(x.device.type, enabled=False):
-            drawn = self.targets.draw(self.stack(speech, x.shape[1])[hidden], hidden.nonzero()[:, 0], self.step)
+            drawn = self.targets.draw(self.stack(speech, x.shape[1])[told], told.nonzero()[:, 0], self.step)
         loss = drawn.loss
         if config.feature_penalty:
             power = x[valid_frames(lengths, x.shape[1])].float().square().mean()
@@ -91,12 +111,16 @@ class PretrainModel(SelfPruningModel):
         subnets = {"dense": DENSE, "sparse": self.encoder.config.default_subnet()}
         if self.training:
             subnets["sparse"] = self.encoder.config.sample_subnet()
+        at = {"": hidden[told], "visible_": ~hidden[told]}
         for name, share in branches.items():
-            encoded = self.encoder.encode(x, lengths, subnets[name])[hidden]
+            encoded = self.encoder.encode(x, lengths, subnets[name])[told]
             with torch.autocast(x.device.type, enabled=False):
                 answer = self.targets.compare(encoded.float(), drawn)
-            loss = loss + share * answer.loss
-            stats |= {f"loss_{name}": answer.loss.detach(), f"accuracy_{name}": answer.accuracy}
+            for part, part_share in self.parts().items():
+                part_loss = mean_over(answer.losses, at[part])
+                loss = loss + share * part_share * part_loss
+                stats[f"{part}loss_{name}"] = part_loss.detach()
+                stats[f"{part}accuracy_{name}"] = mean_over(answer.right, at[part])
         stats["loss"] = loss.detach()
         return loss, stats, weight.float()
 
@@ -107,5 +131,5 @@ class PretrainModel(SelfPruningModel):
         """
         loss = 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
         names = ["masked_share", *self.targets.names, "loss"]
-        names += [f"{what}_{name}" for name in branches for what in ("loss", "accuracy")]
+        names += [f"{part}{what}_{name}" for name in branches for part in self.parts() for what in ("loss", "accuracy")]
         return loss, {name: torch.zeros_like(loss).detach() for name in names}, torch.zeros_like(loss).detach()

@@ -14,10 +14,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Answer:
-    """How well a branch does: its mean cross entropy (nats), and the share of hidden frames told right."""
+    """How well a branch does at each frame.
 
-    loss: Tensor
-    accuracy: Tensor
+    Attributes:
+        losses: (frames,), cross entropy in nats; with several codebooks, their mean.
+        right: (frames,), 1 where it was told right, 0 where not; with several codebooks, their mean.
+    """
+
+    losses: Tensor
+    right: Tensor
 
 
 class Drawn(Protocol):
@@ -31,7 +36,7 @@ class Drawn(Protocol):
 
 
 class Targets(Protocol):
-    """A module that makes targets of the hidden frames and compares branches with them.
+    """A module that makes targets of frames and compares branches with them.
 
     Attributes:
         names: of the values that ``draw`` has to log.

@@ -38,7 +38,7 @@ PANELS = (
     (re.compile(r"loss(?!_scale)"), "loss (nats)"),
     (re.compile(r"^wer(_|$)"), "word error rate (%)"),
     (re.compile(r"^(ter|cer|per)(_|$)"), "error rate (%)"),
-    (re.compile(r"^acc|^chance$"), "accuracy (share of 1)"),
+    (re.compile(r"accuracy|^acc|^chance$"), "accuracy (share of 1)"),
     (re.compile(r"perplexity|^ppl"), "perplexity"),
     (re.compile(r"^dead\d*$"), "dead codes (share of 1)"),
     (re.compile(r"(^|_)lr\d*$"), "learning rate"),

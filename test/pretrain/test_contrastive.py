@@ -16,16 +16,16 @@ def test_loss_of_a_tiny_case_by_hand():
     half = 1 / math.sqrt(2)
     expected = 0.5 * (math.log(1 + math.exp((half - 1) / 0.1)) + math.log(1 + math.exp((0 - half) / 0.1)))
     result = contrastive_loss(context, targets, codes, torch.tensor([[1], [0]]), scale=0.1)
-    assert result.loss.item() == pytest.approx(expected, abs=1e-6)
-    assert result.accuracy.item() == 1.0
+    assert result.losses.mean().item() == pytest.approx(expected, abs=1e-6)
+    assert result.right.mean().item() == 1.0
 
 
 def test_a_distractor_with_the_positive_s_codes_is_no_negative():
     context, targets = torch.randn(2, 4), torch.randn(2, 4)
     distractors = torch.tensor([[1], [0]])
     twins = contrastive_loss(context, targets, torch.tensor([[5], [5]]), distractors, scale=0.1)
-    assert twins.loss.item() == 0.0
-    assert twins.accuracy.item() == 0.0  # nothing was told from anything
+    assert twins.losses.mean().item() == 0.0
+    assert twins.right.mean().item() == 0.0  # nothing was told from anything
 
 
 def test_only_the_twins_among_the_distractors_are_left_out():
@@ -38,8 +38,8 @@ def test_only_the_twins_among_the_distractors_are_left_out():
     wrong = math.log(1 + math.exp((0.8 - 0.6) / 0.1))
     right = math.log(1 + 2 * math.exp((0.6 - 0.8) / 0.1))
     result = contrastive_loss(context, targets, codes, distractors, scale=0.1)
-    assert result.loss.item() == pytest.approx((2 * wrong + right) / 3, abs=1e-5)
-    assert result.accuracy.item() == pytest.approx(1 / 3)
+    assert result.losses.mean().item() == pytest.approx((2 * wrong + right) / 3, abs=1e-5)
+    assert result.right.mean().item() == pytest.approx(1 / 3)
     assert chance(codes, distractors).item() == pytest.approx(1 / 2)
 
 
@@ -49,7 +49,7 @@ def test_chance_is_what_a_guess_gets():
     distractors = sample_distractors(torch.zeros(400, dtype=torch.long), 4)
     vectors = torch.randn(9, 64)[3 * codes[:, 0] + codes[:, 1]]
     accuracy = [
-        contrastive_loss(torch.randn(400, 64), vectors, codes, distractors, 0.1).accuracy.item() for _ in range(50)
+        contrastive_loss(torch.randn(400, 64), vectors, codes, distractors, 0.1).right.mean().item() for _ in range(50)
     ]
     assert sum(accuracy) / 50 == pytest.approx(chance(codes, distractors).item(), abs=0.01)
 

@@ -93,6 +93,34 @@ def test_feature_penalty_is_the_mean_square_before_the_encoder():
 
 
 @KINDS
+def test_visible_frames_are_told_with_their_own_weight(kind):
+    model = tiny(kind=kind, conf={"visible_weight": 0.25}, dense=2.0, sparse=0.0).train()
+    loss, stats, _ = model(**batch(120, 90))
+    own = loss - 2.0 * (stats["loss_dense"] + 0.25 * stats["visible_loss_dense"])  # of the quantizer
+    assert -1e-4 < own < 1.0 and stats["visible_accuracy_dense"] >= 0
+    assert not any(name.startswith("visible") for name in tiny(kind=kind)(**batch(120))[1])
+
+
+@KINDS
+@pytest.mark.parametrize("visible", [0.0, 0.5])
+def test_targets_are_the_hidden_frames_and_with_a_visible_weight_all_real_ones(kind, visible, monkeypatch):
+    model = tiny(kind=kind, conf={"visible_weight": visible}).train()
+    drawn, draw = [], model.targets.draw
+    monkeypatch.setattr(model.targets, "draw", lambda x, utt, *rest: drawn.append(utt) or draw(x, utt, *rest))
+    _, _, weight = model(**batch(120, 90, 9))  # 29, 21 and 1 encoder frames; nothing can be hidden in the last
+    assert weight < 50
+    if visible:
+        assert drawn[0].bincount().tolist() == [29, 21]
+    else:
+        assert len(drawn[0]) == weight
+
+
+def test_a_wholly_hidden_batch_has_no_visible_loss():
+    _, stats, _ = tiny(conf={"visible_weight": 0.5, "mask_start": 0.999}).train()(**batch(120))
+    assert stats["masked_share"] == 1.0 and stats["visible_loss_dense"] == 0.0
+
+
+@KINDS
 def test_bf16_changes_the_loss_by_rounding_only(kind):
     torch.manual_seed(1)
     model, data = tiny(kind=kind).eval(), batch(120, 90)
@@ -112,8 +140,9 @@ def test_one_branch_alone():
 
 
 @KINDS
-def test_utterances_too_short_to_hide_anything_give_no_loss(kind):
-    model = tiny(kind=kind).train()
+@pytest.mark.parametrize("visible", [0.0, 0.5])
+def test_utterances_too_short_to_hide_anything_give_no_loss(kind, visible):
+    model = tiny(kind=kind, conf={"visible_weight": visible}).train()
     loss, stats, weight = model(**batch(9, 5))
     loss.backward()
     assert loss == 0 and weight == 0
@@ -124,7 +153,7 @@ def test_utterances_too_short_to_hide_anything_give_no_loss(kind):
 @KINDS
 @pytest.mark.parametrize("value", [-15.9424, 0.0])
 def test_silence_gives_a_finite_loss_and_gradient(kind, value):
-    model = tiny(kind=kind).train()
+    model = tiny(kind=kind, conf={"visible_weight": 0.5}).train()
     loss, _, _ = model(speech=torch.full((2, 100, 80), value), speech_lengths=torch.tensor([100, 80]))
     loss.backward()
     assert torch.isfinite(loss)
