@@ -1,20 +1,41 @@
 #!/usr/bin/env bash
 # What is pre-training worth?  A tenth of the transcripts, all of the audio; fine-tuning from the pre-trained supernet and
-# from random weights, with the same transcripts, settings and steps, for each seed.  About 35 minutes a seed on one core.
-#   SEEDS="0 1 2" WORK_DIR=DIR egs/mini/studies/pretraining.sh [OPTIONS OF run.sh]
-# Leaves WORK_DIR/exp/asr_pretrained_SEED, asr_random_SEED and pretraining.md, the table.
+# from random weights, with the same transcripts, settings and steps, for each seed.  Rows:
+#   pretrained     as conf/tuning/pretrain.yaml has it, for longer
+#   random         random weights
+#   hidden_only    pretrained without the loss at visible frames
+#   best_rq        as conf/tuning/pretrain_best_rq.yaml has it, for longer
+# About 15 minutes a pre-training and 8 a fine-tuning on one core.
+#   SEEDS="0 1 2" ROWS="pretrained random" WORK_DIR=DIR egs/mini/studies/pretraining.sh [OPTIONS OF run.sh]
+# Leaves WORK_DIR/exp/asr_ROW_SEED, pretraining.md, the tables, and pretraining.png.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 read -ra seeds <<<"${SEEDS:-0 1 2}"
+read -ra rows <<<"${ROWS:-pretrained random}"
 exp=$(realpath -m "${WORK_DIR:-.}")/exp
-pretrained='' random=''
+batches="--max_epoch 20"
+declare -A titles=([pretrained]="pre-trained" [random]="random weights" [hidden_only]="pre-trained, hidden frames only"
+  [best_rq]="pre-trained, BEST-RQ")
+declare -A folders=()
+
+./run.sh --work-dir "${exp%/exp}" --stop-stage 1 "$@"
 for seed in "${seeds[@]}"; do
-  options=(--work-dir "${exp%/exp}" --seed "$seed" --label-share 10 --pretrain-args "--max_epoch 20"
-    --asr-args "--max_epoch 5 --pruning_conf end=600 --model_conf distill_after=400" "$@")
-  ./run.sh "${options[@]}" --tag "pretrained_$seed"
-  ./run.sh "${options[@]}" --tag "random_$seed" --stage 4 --from-scratch
-  pretrained+=,$exp/asr_pretrained_$seed random+=,$exp/asr_random_$seed
+  for row in "${rows[@]}"; do
+    start=(--pretrain-args "$batches")
+    case $row in
+      pretrained) ;;
+      random) start+=(--stage 4 --from-scratch) ;;
+      hidden_only) start=(--pretrain-args "$batches --model_conf visible_weight=0") ;;
+      best_rq) start+=(--pretrain-config ../../conf/tuning/pretrain_best_rq.yaml) ;;
+      *) echo "pretraining.sh: ROWS has $row: it must be pretrained, random, hidden_only or best_rq" >&2 && exit 2 ;;
+    esac
+    ./run.sh --work-dir "${exp%/exp}" --seed "$seed" --tag "${row}_$seed" --label-share 10 "${start[@]}" \
+      --asr-args "--max_epoch 5 --pruning_conf end=600 --model_conf distill_after=400" "$@"
+    folders[$row]+=,$exp/asr_${row}_$seed
+  done
 done
-PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare \
-  "pre-trained=${pretrained#,}" "random weights=${random#,}" --out "$exp/pretraining.md" --json "$exp/pretraining.json"
+columns=()
+for row in "${rows[@]}"; do columns+=("${titles[$row]}=${folders[$row]#,}"); done
+PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare "${columns[@]}" \
+  --out "$exp/pretraining.md" --json "$exp/pretraining.json" --plot "$exp/pretraining.png"
