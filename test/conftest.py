@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def save_model():
     """Return a function that writes a model folder as a fine-tuning leaves it, and returns the folder."""
     import torch

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from dualmode.align.ctm import read_ctm
 from dualmode.align.segmentation import load_package
@@ -27,19 +26,14 @@ except UserError as error:
 
 
 @pytest.fixture
-def places(tmp_path):
+def places(tmp_path, save_model):
     """Return (model folder, data folder, decoding YAML)."""
     kaldiio = pytest.importorskip("kaldiio")
     torch.manual_seed(0)
     config = {"encoder_conf": ENCODER, "model_conf": {"kind": "ctc"}}
     model = build_recogniser(config, TOKENS).eval()
     estimate_masks(model, model.encoder.config.pruning)
-    model_dir, data = tmp_path / "model", tmp_path / "data"
-    (model_dir / "tokens").mkdir(parents=True)
-    (model_dir / "tokens/tokens.txt").write_text("".join(f"{token}\n" for token in TOKENS))
-    (model_dir / "tokens/tokens.json").write_text('{"type": "char"}')
-    (model_dir / "config.yaml").write_text(yaml.safe_dump(config))
-    torch.save(model.state_dict(), model_dir / "model.pth")
+    model_dir, data = save_model(tmp_path / "model", config, TOKENS, model), tmp_path / "data"
     data.mkdir()
     (data / "text").write_text("".join(f"{utt} {text}\n" for utt, text in TEXTS.items()))
     draw = np.random.default_rng(0)

@@ -1,14 +1,12 @@
 """Tiny recognisers with random weights in which every token is the best one somewhere."""
 
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from dualmode.asr.build import build_recogniser
 from dualmode.asr.model import Recogniser
@@ -97,12 +95,7 @@ def tokenizer() -> Tokenizer:
 
 
 @pytest.fixture(scope="session")
-def model_dir(model, tmp_path_factory) -> Path:
+def model_dir(model, tmp_path_factory, save_model) -> Path:
     """The same as a model folder."""
-    folder = tmp_path_factory.mktemp(model.kind)
-    (folder / "tokens").mkdir()
-    (folder / "tokens/tokens.txt").write_text("".join(f"{token}\n" for token in TOKENS))
-    (folder / "tokens/tokens.json").write_text(json.dumps({"type": "char"}))
-    (folder / "config.yaml").write_text(yaml.safe_dump({**config(model.kind), "seed": 0}))
-    torch.save(model.state_dict(), folder / "model.pth")
-    return folder
+    folder = tmp_path_factory.mktemp(model.kind) / "model"
+    return save_model(folder, {**config(model.kind), "seed": 0}, TOKENS, model)

@@ -1,10 +1,7 @@
 """The command that writes device files, on a model folder."""
 
-import json
-
 import pytest
 import torch
-import yaml
 
 from dualmode.asr.build import build_recogniser
 from dualmode.bin.pack_device import main
@@ -18,18 +15,13 @@ ENCODER = {"output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_uni
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, save_model):
     torch.manual_seed(0)
     conf = {"encoder_conf": ENCODER | {"chunk_ms": [320], "left_ms": [640]}}
     model = build_recogniser(conf, TOKENS).eval()
     model.encoder.normalize.mean.sub_(8)
     estimate_masks(model, model.encoder.config.pruning)
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(conf))
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "tokens" / "tokens.txt").write_text("".join(f"{token}\n" for token in TOKENS))
-    (tmp_path / "tokens" / "tokens.json").write_text(json.dumps({"type": "char"}))
-    torch.save(model.state_dict(), tmp_path / "model.pth")
-    return tmp_path, model
+    return save_model(tmp_path / "model", conf, TOKENS, model), model
 
 
 def test_a_model_folder_becomes_a_file_that_runs(folder, library, features, streamed_tokens, capsys):

@@ -1,6 +1,5 @@
 """Tiny recognisers of random weights in model folders, exported once."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-import yaml
 
 from dualmode.asr.build import build_recogniser
+from dualmode.asr.model import Recogniser
 from dualmode.data.fbank import SAMPLE_RATE, fbank
 from dualmode.decoding.load import LoadedRecogniser, load_recogniser
 from dualmode.supernet.pruning import estimate_masks
@@ -45,10 +44,9 @@ def speech(seconds: float, seed: int = 0) -> np.ndarray:
     return (0.05 * samples + 0.3 * pitch).astype(np.float32)
 
 
-def write_folder(folder: Path, model_conf: dict) -> Path:
-    """Write a model folder whose every token is the best one somewhere."""
+def diverse(conf: dict) -> Recogniser:
+    """Return a recogniser whose every token is the best one somewhere."""
     torch.manual_seed(1)
-    conf = {"encoder_conf": ENCODER, "model_conf": model_conf}
     model = build_recogniser(conf, TOKENS).eval()
     features = torch.from_numpy(fbank(speech(8.0, seed=9)))
     estimate_masks(model, model.encoder.config.pruning)
@@ -64,12 +62,7 @@ def write_folder(folder: Path, model_conf: dict) -> Path:
         else:
             spread_out(model.joiner.encoder, encoded[0])
             spread_out(model.joiner.output, torch.tanh(2 * torch.randn(1000, model.joiner.output.in_features)))
-    (folder / "config.yaml").write_text(yaml.safe_dump(conf))
-    (folder / "tokens").mkdir()
-    (folder / "tokens" / "tokens.txt").write_text("".join(f"{token}\n" for token in TOKENS))
-    (folder / "tokens" / "tokens.json").write_text(json.dumps({"type": "char"}))
-    torch.save(model.state_dict(), folder / "model.pth")
-    return folder
+    return model
 
 
 def spread_out(linear: torch.nn.Linear, x: torch.Tensor) -> None:
@@ -79,11 +72,13 @@ def spread_out(linear: torch.nn.Linear, x: torch.Tensor) -> None:
 
 
 @pytest.fixture(scope="session")
-def folders(tmp_path_factory) -> dict[str, Path]:
+def folders(tmp_path_factory, save_model) -> dict[str, Path]:
     """A model folder for each kind."""
-    return {
-        kind: write_folder(tmp_path_factory.mktemp(kind), conf) for kind, conf in (("ctc", {}), ("rnnt", TRANSDUCER))
-    }
+    made = {}
+    for kind, heads in (("ctc", {}), ("rnnt", TRANSDUCER)):
+        conf = {"encoder_conf": ENCODER, "model_conf": heads}
+        made[kind] = save_model(tmp_path_factory.mktemp(kind) / "model", conf, TOKENS, diverse(conf))
+    return made
 
 
 @pytest.fixture(scope="session")

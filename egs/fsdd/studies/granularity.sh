@@ -4,8 +4,8 @@
 #   one-shot       masks from the trained weights, fixed
 #   gradual        masks on a cubic ramp over the first half of the batches, then fixed
 #   re-estimated   masks of the full sparsity, found anew in the first half, so that a weight may come back; then fixed
-# A granularity without a schedule beside it is re-estimated.  8x4-undistilled is 8x4 without distillation;
-# 8x4-calibrated is 8x4-one-shot by magnitudes times activations.
+# A granularity without a schedule beside it is re-estimated.  8x4-distilled is 8x4 with distillation; 8x4-calibrated is
+# 8x4-one-shot by magnitudes times activations.
 # About 16 minutes a seed and 3 a row on one core.
 #   SEEDS="0 1 2" ROWS="..." WORK_DIR=DIR egs/fsdd/studies/granularity.sh [OPTIONS OF run.sh]
 # Leaves WORK_DIR/exp/asr_ROW_SEED, granularity.md, the tables, and granularity.png.
@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 read -ra seeds <<<"${SEEDS:-0 1 2}"
 read -ra rows <<<"${ROWS:-unstructured 4x4 8x4 16x4 units n_of_m
-  unstructured-one-shot 8x4-one-shot units-one-shot unstructured-gradual 8x4-gradual units-gradual 8x4-undistilled
+  unstructured-one-shot 8x4-one-shot units-one-shot unstructured-gradual 8x4-gradual units-gradual 8x4-distilled
   8x4-calibrated}"
 batches=320
 work=$(realpath -m "${WORK_DIR:-.}") exp=$(realpath -m "${WORK_DIR:-.}")/exp
@@ -43,8 +43,8 @@ settings_of() {
   [[ $value != n_of_m ]] || block='[1,4]'
   prune=("sparsities: $list" "$setting: $value" ${block:+"block: $block"})
   training="--encoder_conf sparsities=$list --encoder_conf $setting=$value${block:+ --encoder_conf block=$block}"
-  training+=" --max_epoch 1 --num_iters_per_epoch $batches --model_conf distill_after=0"
-  [[ $1 != *-undistilled ]] || training+=" --model_conf distill_weight=0"
+  training+=" --max_epoch 1 --num_iters_per_epoch $batches"
+  [[ $1 != *-distilled ]] || training+=" --model_conf distill_weight=0.1 --model_conf distill_after=0"
   for schedule in $schedule; do training+=" --pruning_conf $schedule"; done
 }
 
