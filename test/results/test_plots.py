@@ -90,8 +90,11 @@ def test_a_loss_that_is_not_positive_keeps_a_linear_axis():
 
 def test_keys_find_their_panels():
     keys = ["optim0_lr0", "loss", "loss_scale", "cer_dense", "wer", "accuracy_sparse", "perplexity0", "temperature"]
+    keys += ["visible_loss_dense", "visible_accuracy_sparse"]
     assert group_keys(keys) == {
         "loss (nats)": ["loss"],
+        "loss of visible frames (nats)": ["visible_loss_dense"],
+        "accuracy at visible frames": ["visible_accuracy_sparse"],
         "word error rate (%)": ["wer"],
         "error rate (%)": ["cer_dense"],
         "accuracy (share of 1)": ["accuracy_sparse"],
