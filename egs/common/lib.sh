@@ -8,6 +8,11 @@ log() {
   printf '%(%F %T)T (%s:%s) %s\n' -1 "${BASH_SOURCE[i]##*/}" "${BASH_LINENO[i - 1]}" "$*"
 }
 
+# split_words ARRAY TEXT: sets the array named ARRAY to the words of TEXT, of all of its lines.
+split_words() {
+  read -r -d '' -a "$1" <<<"$2" || true # 1 at the end of the text
+}
+
 # die TEXT: one sentence for a mistake that the user can repair, status 2.
 die() {
   printf 'error: %s\n' "$*" >&2

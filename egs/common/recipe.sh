@@ -143,7 +143,7 @@ check_options() {
   pretrain_config=$(find_file "$pretrain_config")
   prune_config=$(find_file "$prune_config")
   asr_config=$(find_file "$asr_config")
-  read -ra files <<<"$decode_configs"
+  split_words files "$decode_configs"
   ((${#files[@]})) || die "--decode-configs names no file"
   decoders=()
   for name in "${files[@]}"; do decoders+=("$(find_file "$name")"); done
@@ -263,7 +263,7 @@ stage_1() {
 stage_2() {
   local set more after=(fbank_train fbank_valid) pool=() launcher machine
   launcher_of "$pretrained"
-  read -ra more <<<"$pretrain_args"
+  split_words more "$pretrain_args"
   for set in $(unlabelled_sets); do after+=("fbank_$set") pool+=(--train "$dump/$set"); done
   step "pretrain_$tag" "pre-training" --after "${after[@]}" --inputs "$pretrain_config" "$data/cmvn.json" \
     --folder "$pretrained" --outputs "$pretrained/config.yaml" --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
@@ -273,7 +273,7 @@ stage_2() {
 
 stage_3() {
   local more source=${prune_asr:+asr_$prune_asr}
-  read -ra more <<<"$prune_args"
+  split_words more "$prune_args"
   source=${source:-pretrain_$pretrain_tag}
   step "prune_$tag" "pruning" --after "$source" --inputs "$prune_config" \
     --folder "$pruned" --outputs "$pruned"/{config.yaml,model.pth} -- \
@@ -283,7 +283,7 @@ stage_3() {
 stage_4() {
   local more after=(fbank_train fbank_valid) init=() labelled=$dump/train launcher machine
   launcher_of "$recogniser"
-  read -ra more <<<"$asr_args"
+  split_words more "$asr_args"
   [[ $from_scratch == true ]] || { after+=("prune_$prune_tag"); init=(--init "$exp/prune_$prune_tag"); }
   # DIR:WEIGHT takes that share of a set.
   [[ $label_share == 100 ]] || labelled+=:$(awk -v share="$label_share" 'BEGIN {print share / 100}')
@@ -350,7 +350,7 @@ measure_delays() {
 # stage_7: exports for sherpa-onnx and for our engine, decodes the test sets in both, and adds rows to the results.
 stage_7() {
   local set precision sherpa=$recogniser/sherpa-onnx engine=$recogniser/engine args
-  read -ra args <<<"$device_args"
+  split_words args "$device_args"
   step "export_$tag" "export for sherpa-onnx" --after "asr_$tag" --outputs "$sherpa/export.json" -- \
     python -m dualmode.bin.export "$recogniser" --format sherpa-onnx --subnet sparse "${args[@]}" --int8 --out "$sherpa"
   for precision in fp32 int8; do

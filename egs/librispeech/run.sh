@@ -60,10 +60,10 @@ own_checks() {
   train_parts=${train_parts:-$(parts_there train train-clean-100 train-clean-360 train-other-500)}
   valid_parts=${valid_parts:-$(parts_there valid dev-clean dev-other)}
   test_parts=${test_parts:-$(parts_there test test-clean test-other)}
-  read -ra train <<<"$train_parts"
-  read -ra valid <<<"$valid_parts"
-  read -ra test <<<"$test_parts"
-  read -ra unlabelled <<<"$unlabelled_parts"
+  split_words train "$train_parts"
+  split_words valid "$valid_parts"
+  split_words test "$test_parts"
+  split_words unlabelled "$unlabelled_parts"
   for i in "${!unlabelled[@]}"; do
     [[ ${unlabelled[i]} != */* || ${unlabelled[i]} == /* ]] || unlabelled[i]=$caller_dir/${unlabelled[i]}
     unlabelled[i]=${unlabelled[i]%/}
@@ -79,7 +79,7 @@ own_checks() {
 
 prepare_data() {
   local words
-  read -ra words <<<"--train-parts $train_parts --valid-parts $valid_parts --test-parts $test_parts"
+  split_words words "--train-parts $train_parts --valid-parts $valid_parts --test-parts $test_parts"
   ((${#unlabelled[@]} == 0)) || words+=(--unlabelled-parts "${unlabelled[@]}")
   prepare_command=(python local/prepare.py --out "${work_dir:-.}" "${words[@]}" --mirror "$mirror"
     ${librispeech_dir:+--librispeech-dir "$librispeech_dir"})

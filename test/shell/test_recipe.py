@@ -154,7 +154,7 @@ def test_spellings_of_an_option(corpus, stop):
 
 
 def test_values_reach_the_commands(corpus):
-    corpus.run("--asr-args", "--max_epoch 3 --accum_grad 2", "--seed", "5", "--size=4", "--ngpu", "1")
+    corpus.run("--asr-args", "--max_epoch 3\n --accum_grad 2", "--seed", "5", "--size=4", "--ngpu", "1")
     calls = corpus.calls_file.read_text()
     assert "local/prepare.py --out . --size 4 --jobs" in calls
     training = re.search(r"^-m dualmode.bin.asr_train .*$", calls, re.M)[0]

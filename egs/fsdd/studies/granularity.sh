@@ -11,9 +11,12 @@
 # Leaves WORK_DIR/exp/asr_ROW_SEED, granularity.md, the tables, and granularity.png.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=egs/common/lib.sh
+source ../common/lib.sh
 
-read -ra seeds <<<"${SEEDS:-0 1 2}"
-read -ra rows <<<"${ROWS:-unstructured 4x4 8x4 16x4 units n_of_m
+seeds=() rows=()
+split_words seeds "${SEEDS:-0 1 2}"
+split_words rows "${ROWS:-unstructured 4x4 8x4 16x4 units n_of_m
   unstructured-one-shot 8x4-one-shot units-one-shot unstructured-gradual 8x4-gradual units-gradual 8x4-distilled
   8x4-calibrated}"
 batches=320

@@ -9,9 +9,12 @@
 # Leaves WORK_DIR/exp/asr_NAME_SEED, twins.md, the tables, and twins.png.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=egs/common/lib.sh
+source ../common/lib.sh
 
-read -ra seeds <<<"${SEEDS:-0 1 2}"
-read -ra rows <<<"${ROWS:-supernet dense sparse pruned}"
+seeds=() rows=()
+split_words seeds "${SEEDS:-0 1 2}"
+split_words rows "${ROWS:-supernet dense sparse pruned}"
 exp=$(realpath -m "${WORK_DIR:-.}")/exp
 batches=1920 # the 8 epochs of asr.yaml
 declare -A arguments=(

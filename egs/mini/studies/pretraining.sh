@@ -10,9 +10,12 @@
 # Leaves WORK_DIR/exp/asr_ROW_SEED, pretraining.md, the tables, and pretraining.png.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=egs/common/lib.sh
+source ../common/lib.sh
 
-read -ra seeds <<<"${SEEDS:-0 1 2}"
-read -ra rows <<<"${ROWS:-pretrained random}"
+seeds=() rows=()
+split_words seeds "${SEEDS:-0 1 2}"
+split_words rows "${ROWS:-pretrained random}"
 exp=$(realpath -m "${WORK_DIR:-.}")/exp
 batches="--max_epoch 20"
 declare -A titles=([pretrained]="pre-trained" [random]="random weights" [hidden_only]="pre-trained, hidden frames only"
@@ -28,7 +31,7 @@ for seed in "${seeds[@]}"; do
       random) start+=(--stage 4 --from-scratch) ;;
       hidden_only) start=(--pretrain-args "$batches --model_conf visible_weight=0") ;;
       best_rq) start+=(--pretrain-config ../../conf/tuning/pretrain_best_rq.yaml) ;;
-      *) echo "pretraining.sh: ROWS has $row: it must be pretrained, random, hidden_only or best_rq" >&2 && exit 2 ;;
+      *) die "ROWS has $row: it must be pretrained, random, hidden_only or best_rq" ;;
     esac
     ./run.sh --work-dir "${exp%/exp}" --seed "$seed" --tag "${row}_$seed" --label-share 10 "${start[@]}" \
       --asr-args "--max_epoch 5 --pruning_conf end=600 --model_conf distill_after=400" "$@"
