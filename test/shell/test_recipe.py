@@ -52,8 +52,8 @@ class Corpus:
             [str(self.folder / "run.sh"), *options],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env=self.environment | variables, cwd=cwd or self.folder,
-            # A shell ignores for good what its parent ignores, as a shell script does for what it starts with "&".
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            # A shell ignores for good what its parent ignores: SIGINT after "&" in a script, SIGHUP under nohup.
+            preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)],
         )  # fmt: skip
 
     def run(self, *options: str, status: int = 0, **kwargs) -> str:
