@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dualmode.errors import UserError
 
 PACKED = "model.safetensors"
+ENCODER = "encoder."  # what its names in a model's state dict begin with
 # Of a packed model, of stage 3, the mean of a training's best epochs, its best epoch, its latest.
 CHECKPOINTS = (PACKED, "model.pth", "valid.ter.ave.pth", "valid.ter.best.pth", "valid.loss.best.pth", "latest.pth")
 
@@ -70,8 +71,7 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: Path) ->
 
 def encoder_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the encoder's part of a model's weights, without the prefix ``encoder.``."""
-    prefix = "encoder."
-    return {name[len(prefix) :]: tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    return {name.removeprefix(ENCODER): tensor for name, tensor in weights.items() if name.startswith(ENCODER)}
 
 
 def find_checkpoint(folder: Path, name: str | None = None) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 from dualmode.cluster.command import Request
 from dualmode.cluster.slurm_conf import SlurmConf
 from dualmode.cluster.task import read_status
-from dualmode.cluster.wrapper import job_folder, jobs_folder, main
+from dualmode.cluster.wrapper import earlier_folders, job_folder, main
 from dualmode.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +44,7 @@ def run(request: Request) -> Mapping[int, int]:
 
     def stop(number: int, _) -> None:
         subprocess.run(["scancel", job], capture_output=True)
-        (folder / NUMBER).unlink()
+        (folder / NUMBER).unlink(missing_ok=True)  # gone if all tasks have ended
         sys.exit(128 + number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -56,9 +56,7 @@ def run(request: Request) -> Mapping[int, int]:
 
 def cancel_orphans(request: Request) -> None:
     """Cancel jobs with the same logs whose wrapper was killed: two of them would write to the same files."""
-    for number in sorted(jobs_folder(request).glob(f"*/{NUMBER}")):
-        if number.parent.name.rsplit(".", 2)[0] != Path(request.log).stem:
-            continue
+    for number in [path for folder in earlier_folders(request) if (path := folder / NUMBER).is_file()]:
         job = number.read_text(encoding="utf-8").strip()
         print(f"# cancelling Slurm job {job}, left over from a run that was killed", file=sys.stderr)
         subprocess.run(["scancel", job], capture_output=True)

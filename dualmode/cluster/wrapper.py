@@ -13,16 +13,18 @@ from dualmode.errors import UserError
 SHOWN, TAIL = 3, 10  # failed tasks, and lines of each log
 
 
-def jobs_folder(request: Request) -> Path:
-    """Return the folder of the jobs that have their logs beside it."""
-    return Path(request.log).parent / "jobs"
-
-
 def job_folder(request: Request) -> Path:
-    """Make the folder of a new job."""
-    folder = jobs_folder(request) / f"{Path(request.log).stem}.{time.strftime('%Y%m%d-%H%M%S')}.{os.getpid()}"
+    """Make the folder of a new job beside its logs."""
+    log = Path(request.log)
+    folder = log.parent / "jobs" / f"{log.stem}.{time.strftime('%Y%m%d-%H%M%S')}.{os.getpid()}"
     write_request(folder, request)
     return folder
+
+
+def earlier_folders(request: Request) -> list[Path]:
+    """Return what :func:`job_folder` made for the same logs, the oldest first."""
+    log = Path(request.log)
+    return sorted(folder for folder in (log.parent / "jobs").glob("*.*.*") if folder.name.rsplit(".", 2)[0] == log.stem)
 
 
 def failures(request: Request, statuses: Mapping[int, int]) -> list[str]:

@@ -79,7 +79,7 @@ def _check_sizes(config: DeviceConfig, stored: Mapping, source: str) -> None:
         if name not in stored or np.shape(stored[name]) != size:
             raise UserError(f"{source} is damaged: its header does not fit the section {name}")
     if config.token_type >= len(TOKEN_TYPES) or len(stored.get("tokens", ())) != config.vocabulary:
-        raise UserError(f"{source} is damaged: its tokens or its context are impossible")
+        raise UserError(f"{source} is damaged: its tokens are impossible")
 
 
 def _as_trained(name: str, values: np.ndarray, config: DeviceConfig) -> Tensor:

@@ -75,13 +75,13 @@ class _Writer:
     def get(self, name: str) -> np.ndarray:
         return _array(self.tensors[name])
 
-    def dense(self, layer: str, weight: np.ndarray) -> Iterator[Section]:
-        yield matrix(f"{layer}.weight", weight, DENSE_ROWS, self.int8)
+    def dense(self, layer: str, weight: np.ndarray | None = None, rows: int = DENSE_ROWS) -> Iterator[Section]:
+        name = f"{layer}.weight"
+        yield matrix(name, self.get(name) if weight is None else weight, rows, self.int8)
         yield self.plain(f"{layer}.bias")
 
     def pruned(self, layer: str) -> Iterator[Section]:
-        yield matrix(f"{layer}.weight", self.get(f"{layer}.weight"), self.rows, self.int8)
-        yield self.plain(f"{layer}.bias")
+        yield from self.dense(layer, rows=self.rows)
 
     def plain(self, name: str, values: np.ndarray | None = None) -> Section:
         return vector(name, self.get(name) if values is None else values, self.int8)
@@ -119,9 +119,9 @@ def _sections(writer: _Writer, model: Recogniser) -> Iterator[Section]:
     if model.kind == "rnnt":
         yield writer.plain("predictor.embedding.weight")
         for layer in ("predictor.mix", "joiner.encoder", "joiner.predictor", "joiner.output"):
-            yield from writer.dense(layer, writer.get(f"{layer}.weight"))
+            yield from writer.dense(layer)
     else:
-        yield from writer.dense("head", writer.get("head.weight"))
+        yield from writer.dense("head")
     yield text("tokens", model.tokens)
 
 

@@ -79,6 +79,18 @@ def spread(runs: Sequence[tuple[Path, Mapping[Column, float]]], column: Column) 
     return Spread.of(found)
 
 
+def by_set(columns: Sequence[Column]) -> dict[str, list[int]]:
+    """Return for each set where its columns are.
+
+    >>> by_set([("test", 0.0, "full"), ("other", 0.0, "full"), ("test", 0.7, "full")])
+    {'test': [0, 2], 'other': [1]}
+    """
+    places: dict[str, list[int]] = {}
+    for place, (name, _, _) in enumerate(columns):
+        places.setdefault(name, []).append(place)
+    return places
+
+
 def tables(columns: Sequence[Column], rows: Mapping[str, Sequence[Spread | None]]) -> list[str]:
     """Return a Markdown table for each set: a row for each name, a column for each sub-network.
 
@@ -86,11 +98,10 @@ def tables(columns: Sequence[Column], rows: Mapping[str, Sequence[Spread | None]
     """
     shared = {where for _, sparsity, where in columns if sparsity}
     lines = []
-    for name in dict.fromkeys(name for name, _, _ in columns):
-        places = [place for place, column in enumerate(columns) if column[0] == name]
+    for name, places in by_set(columns).items():
         heads = [_subnet(*columns[place][1:], len(shared) == 1) for place in places]
-        lines += [f"| {name}: WER %, mean (lowest to highest) | runs | " + " | ".join(heads) + " |"]
-        lines += ["| :-- | --: |" + " --: |" * len(places)]
+        lines.append(f"| {name}: WER %, mean (lowest to highest) | runs | " + " | ".join(heads) + " |")
+        lines.append("| :-- | --: |" + " --: |" * len(places))
         for label, cells in rows.items():
             shown = [cells[place] for place in places]
             runs = max((cell.runs for cell in shown if cell), default=0)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dualmode.results.compare import Column, Spread
+from dualmode.results.compare import Column, Spread, by_set
 from dualmode.results.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, save
 
 if TYPE_CHECKING:
@@ -33,11 +33,10 @@ def plot_comparison(
 def comparison_figure(columns: Sequence[Column], rows: Mapping[str, Sequence[Spread | None]]) -> Figure:
     from matplotlib.figure import Figure
 
-    sets = list(dict.fromkeys(name for name, _, _ in columns))
+    sets = by_set(columns)
     figure = Figure(figsize=(max(6.4, 5.6 * len(sets)), 4.4 + 0.2 * len(rows)), layout="constrained")
-    for number, name in enumerate(sets, 1):
+    for number, (name, places) in enumerate(sets.items(), 1):
         axes = figure.add_subplot(1, len(sets), number)
-        places = [place for place, column in enumerate(columns) if column[0] == name]
         for order, (label, cells) in enumerate(rows.items()):
             shift = WIDTH * (order / max(len(rows) - 1, 1) - 0.5)
             points = [(x + shift, cells[place]) for x, place in enumerate(places) if cells[place] is not None]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from dualmode.checkpoint import encoder_weights, find_checkpoint, load_into, load_weights, read_yaml
+from dualmode.checkpoint import ENCODER, encoder_weights, find_checkpoint, load_into, load_weights, read_yaml
 from dualmode.data.tokens import Tokenizer
 from dualmode.encoder.config import EncoderConfig, from_mapping
 from dualmode.encoder.conformer import DualModeEncoder
@@ -22,7 +22,6 @@ TRAINING_ONLY = (
     "left_ms",
     "right_ms",
 )
-ENCODER = "encoder."
 BATCHES = "_extra_state"  # how many a training has seen; the next one counts its own
 
 

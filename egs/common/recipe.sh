@@ -130,9 +130,9 @@ check_options() {
   ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
   ((stage <= stop_stage)) || die "--stage $stage comes after --stop-stage $stop_stage"
   pretrain_tag=${pretrain_tag:-$tag} prune_tag=${prune_tag:-$tag}
-  for name in tag pretrain-tag prune-tag prune-asr; do
+  for name in tag pretrain-tag prune-tag ${prune_asr:+prune-asr}; do
     variable=${name//-/_}
-    [[ $name == prune-asr && -z $prune_asr || ${!variable} =~ ^[A-Za-z0-9._-]+$ ]] ||
+    [[ ${!variable} =~ ^[A-Za-z0-9._-]+$ ]] ||
       die "--$name is '${!variable}': letters, digits, '.', '_' and '-' make a good folder name"
   done
   case $token_type in char | word | bpe) ;; *) die "--token-type is '$token_type': it must be char, word or bpe" ;; esac
@@ -272,9 +272,9 @@ stage_2() {
 }
 
 stage_3() {
-  local more source=${prune_asr:+asr_$prune_asr}
+  local more source=pretrain_$pretrain_tag
+  [[ -z $prune_asr ]] || source=asr_$prune_asr
   split_words more "$prune_args"
-  source=${source:-pretrain_$pretrain_tag}
   step "prune_$tag" "pruning" --after "$source" --inputs "$prune_config" \
     --folder "$pruned" --outputs "$pruned"/{config.yaml,model.pth} -- \
     python -m dualmode.bin.prune --config "$prune_config" --model "$exp/$source" --out "$pruned" "${more[@]}"
@@ -316,7 +316,8 @@ stage_5() {
 }
 
 stage_6() {
-  local set config note decodes=("${devices[@]}") options=()
+  # Stage 7 comes here again: what own_notes adds must not stay.
+  local set config note notes=("${notes[@]}") decodes=("${devices[@]}") options=()
   own_notes
   [[ $emission_delay != true ]] || measure_delays
   for set in "${test_sets[@]}"; do
@@ -328,7 +329,8 @@ stage_6() {
     python -m dualmode.bin.report --exp "$recogniser" --data-dir "$dump" --title "$title" --command "$how" "${options[@]}"
 }
 
-# measure_delays: finds when words were said, and how much later each streaming decoding put them out.
+# measure_delays: finds when words were said, and how much later each streaming decoding put them out; adds its steps to
+# $decodes.
 measure_delays() {
   local name
   for set in "${test_sets[@]}"; do

@@ -86,10 +86,11 @@ prepare_data() {
 }
 
 own_notes() {
-  local part there
+  local part there train
+  split_words train "$train_parts"
   for part in $test_parts; do
     there=$(wc -l <"$data/${part//-/_}/utt2spk")
-    if [[ " $train_parts " == *" $part "* ]]; then
+    if [[ " ${train[*]} " == *" $part "* ]]; then
       notes+=("PLUMBING CHECK: $part was trained on; its figures say nothing about accuracy.")
     elif ((there < ${part_utterances[$part]:-0})); then
       notes+=("PLUMBING CHECK: $part has $there of its ${part_utterances[$part]} utterances; this is no LibriSpeech result.")

@@ -302,6 +302,9 @@ def test_a_corpus_looks_at_its_options_and_adds_remarks(corpus):
     calls = corpus.calls_file.read_text()
     assert "--data dump/valid --out exp/asr_base/decode_dense_valid" in calls
     assert "--note Nothing was recognised. --note small" in calls
+    corpus.new_calls()
+    corpus.run("--stage", "6", "--stop-stage", "7", "--force")
+    assert "--note small --note small" not in corpus.new_calls()
 
 
 # --- failures and interruptions -------------------------------------------------------------------

@@ -24,7 +24,8 @@ Encoder::Encoder(const Model& model, const Kernels& kernels)
   held_.assign(c_.window(), kNever);
   slots_.resize(c_.heard());
 
-  const size_t heard = c_.heard(), widest = std::max({c_.units, 3 * c_.attended(), 2 * c_.inner}), patch = 9 * c_.channels;
+  const size_t heard = c_.heard(), patch = 9 * c_.channels;
+  const size_t widest = std::max({c_.units, 3 * c_.attended(), 2 * c_.inner});
   const size_t mapped = c_.bins2() * c_.channels;
   features_ = Rows(chunk_features(), c_.bins);
   planes_ = Buffer<float>((2 * heard + 1) * c_.bins1() * c_.channels);
@@ -43,7 +44,7 @@ Encoder::Encoder(const Model& model, const Kernels& kernels)
   sin_ = Buffer<float>(heard * c_.head_size / 2);
   const size_t frames = std::max(heard, kGroup * c_.bins2());
   const size_t values = std::max(kGroup * c_.bins2() * round_up(patch, kBlockColumns),
-                                 heard * round_up(std::max({widest, mapped, c_.size, c_.attended(), c_.inner}), kBlockColumns));
+                                 heard * round_up(std::max({widest, mapped, c_.size}), kBlockColumns));
   packing_ = Packing(c_.precision, frames, values);
 }
 
@@ -122,7 +123,8 @@ void Encoder::subsample(const float* features, size_t frames, size_t count) {
   multiply(model_.project, subsampled_, x_, count, Store::plain);
 }
 
-// Finds the slots in the ring of the chunk and its look-ahead (which the next chunk takes again), their rotations, and which slots it sees.
+// Finds the slots in the ring of the chunk and its look-ahead (which the next chunk takes again), their rotations, and
+// which slots it sees.
 void Encoder::place(size_t count) {
   const size_t half = c_.head_size / 2;
   for (size_t t = 0; t < count; ++t) {

@@ -1,4 +1,5 @@
-// The streaming encoder and the first layer of what stands on it, its head: one chunk after the other, all memory taken when it is made.
+// The streaming encoder and the first layer of what stands on it, its head: one chunk after the other, all memory taken
+// when it is made.
 //
 // Computes what DualModeEncoder.forward_chunk (dualmode/encoder/conformer.py) computes, in another order where that is
 // cheaper: keys are rotated once, at their absolute position, and stay where they are; a window is a ring of slots.

@@ -75,8 +75,10 @@ Config read_config(const uint8_t* p) {
     if (c.context ? width < 1 || width > 8192 : width != 0) refuse("its RNN-T has an impossible size");
   if (c.bins2() * c.channels > 65536) refuse("its subsampling is too wide");
   // What a stream remembers and works in, in floats; every factor is bounded above, so nothing overflows.
-  const uint64_t window = round_up(c.window(), kAlign), wide = Rows::stride_of(c.size + c.units + 3 * c.attended() + 2 * c.inner);
-  const uint64_t floats = 2 * c.blocks * (window + c.kernel) * Rows::stride_of(c.attended() + c.inner + kAlign * c.heads) +
+  const uint64_t window = round_up(c.window(), kAlign);
+  const uint64_t wide = Rows::stride_of(c.size + c.units + 3 * c.attended() + 2 * c.inner);
+  const uint64_t cached = Rows::stride_of(c.attended() + c.inner + kAlign * c.heads);
+  const uint64_t floats = 2 * c.blocks * (window + c.kernel) * cached +
                           c.heard() * (4 * wide + window + c.vocabulary + c.joiner_size + c.bins2() * c.channels) +
                           (2 * c.heard() + 1) * c.bins1() * c.channels + 40 * c.bins2() * c.channels;
   if (floats > (uint64_t(1) << 28)) refuse("a stream of it would need more than 1 GiB of memory");

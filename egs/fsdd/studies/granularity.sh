@@ -20,7 +20,8 @@ split_words rows "${ROWS:-unstructured 4x4 8x4 16x4 units n_of_m
   unstructured-one-shot 8x4-one-shot units-one-shot unstructured-gradual 8x4-gradual units-gradual 8x4-distilled
   8x4-calibrated}"
 batches=320
-work=$(realpath -m "${WORK_DIR:-.}") exp=$(realpath -m "${WORK_DIR:-.}")/exp
+work=$(realpath -m "${WORK_DIR:-.}")
+exp=$work/exp
 mkdir -p "$work/conf"
 sed "s/^batch_size:.*/batch_size: 16/" ../../conf/decode_dense.yaml >"$work/conf/decode_dense.yaml"
 for sparsity in 0.5 0.7 0.8 0.9; do
