@@ -9,8 +9,9 @@
 # About 16 minutes a seed and 3 a row on one core.
 #   SEEDS="0 1 2" ROWS="..." WORK_DIR=DIR egs/fsdd/studies/granularity.sh [OPTIONS OF run.sh]
 # Leaves WORK_DIR/exp/asr_ROW_SEED, granularity.md, the tables, and granularity.png.
+# Another corpus: CORPUS=mini, and UNPRUNED, options of the training without pruning; see egs/mini/studies/granularity.sh.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../../${CORPUS:-fsdd}"
 # shellcheck source=egs/common/lib.sh
 source ../common/lib.sh
 
@@ -47,7 +48,7 @@ settings_of() {
   [[ $value != n_of_m ]] || block='[1,4]'
   prune=("sparsities: $list" "$setting: $value" ${block:+"block: $block"})
   training="--encoder_conf sparsities=$list --encoder_conf $setting=$value${block:+ --encoder_conf block=$block}"
-  training+=" --max_epoch 1 --num_iters_per_epoch $batches"
+  training+=" --max_epoch 1 --num_iters_per_epoch $batches --optim_conf lr=1e-3 --scheduler_conf max_lr=1e-3"
   [[ $1 != *-distilled ]] || training+=" --model_conf distill_weight=0.1 --model_conf distill_after=0"
   for schedule in $schedule; do training+=" --pruning_conf $schedule"; done
 }
@@ -55,10 +56,10 @@ settings_of() {
 columns=()
 for seed in "${seeds[@]}"; do
   common=(--work-dir "$work" --seed "$seed")
-  ./run.sh "${common[@]}" --tag "base_$seed" --stop-stage 2 "$@"
+  ./run.sh "${common[@]}" --tag "pretrained_$seed" --stop-stage 2 "$@"
   # The masks keep everything: the first estimate, of a sparsity of 0, is the only one.
-  ./run.sh "${common[@]}" --tag "unpruned_$seed" --pretrain-tag "base_$seed" --stage 3 --stop-stage 4 "$@" \
-    --asr-args "--pruning_conf start=0 --pruning_conf end=100000 --pruning_conf interval=100000"
+  ./run.sh "${common[@]}" --tag "unpruned_$seed" --pretrain-tag "pretrained_$seed" --stage 3 --stop-stage 4 "$@" \
+    --asr-args "--pruning_conf start=0 --pruning_conf end=100000 --pruning_conf interval=100000 ${UNPRUNED:-}"
   for row in "${rows[@]}"; do
     settings_of "$row"
     printf '%s\n' "${prune[@]}" >"$work/conf/prune_$row.yaml"
