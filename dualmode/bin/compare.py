@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dualmode.cli import make_parser, run
+from dualmode.errors import UserError
 from dualmode.results.compare import compare, tables
 from dualmode.results.compare_plot import plot_comparison
 from dualmode.results.output import write_json_file, write_lines
@@ -34,6 +35,11 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="NAME=EXP[,EXP...]",
         help="name of a row, and the folders (with results.json) of its runs, one for each seed",
     )
+    parser.add_argument(
+        "--against",
+        metavar="NAME",
+        help="one of the rows: more tables, of its WER subtracted, run by run, from the others",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the tables as Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw WER against sparsity, as PNG")
@@ -42,8 +48,13 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
-    columns, rows = compare(dict(args.experiments))
+    experiments = dict(args.experiments)
+    if args.against and args.against not in experiments:
+        raise UserError(f"--against is {args.against}: the rows are {', '.join(experiments)}")
+    columns, rows = compare(experiments)
     lines = tables(columns, rows)
+    if args.against:
+        lines += ["", *tables(*compare(experiments, args.against), args.against)]
     print("\n".join(lines))
     if args.out:
         write_lines(args.out, lines)

@@ -23,12 +23,16 @@ class Spread:
     def of(cls, values: Sequence[float]) -> "Spread":
         return cls(statistics.fmean(values), min(values), max(values), len(values))
 
+    def __format__(self, sign: str) -> str:
+        """
+        >>> print(f"{Spread.of([4.0, 5.0, 9.0])}", f"{Spread.of([-1.0, 2.0]):+}")
+        6.00 (4.00 to 9.00) +0.50 (-1.00 to +2.00)
+        """
+        mean, low, high = (f"{value:{sign}.2f}" for value in (self.mean, self.low, self.high))
+        return f"{mean} ({low} to {high})" if self.runs > 1 else mean
+
     def __str__(self) -> str:
-        """
-        >>> print(Spread.of([4.0, 5.0, 9.0]))
-        6.00 (4.00 to 9.00)
-        """
-        return f"{self.mean:.2f} ({self.low:.2f} to {self.high:.2f})" if self.runs > 1 else f"{self.mean:.2f}"
+        return f"{self}"
 
 
 Column = tuple[str, float, str]  # set, sparsity, context
@@ -53,18 +57,40 @@ def read_wers(path: Path) -> dict[Column, float]:
         raise UserError(f"{path} is not a results.json of dualmode.bin.report: {error}") from error
 
 
-def compare(experiments: Mapping[str, Sequence[Path]]) -> tuple[list[Column], dict[str, list[Spread | None]]]:
+def compare(
+    experiments: Mapping[str, Sequence[Path]], against: str | None = None
+) -> tuple[list[Column], dict[str, list[Spread | None]]]:
     """Return the columns, and for each name the spread of its runs' WER in each column; None where it was not run.
 
+    Args:
+        experiments: folders of the runs of each name.
+        against: a name whose WER is subtracted, run by run: seeds differ by more than what is compared often does, and
+            runs of one seed share much, such as the model that they started from.  It has no row of its own then.
+
     Raises:
-        UserError: some runs of an experiment have a column that its others lack.
+        UserError: some runs of an experiment have a column that its others lack, or it has not as many runs as the
+            one that it is compared with.
     """
+    for name, folders in experiments.items():
+        if against and len(folders) != len(experiments[against]):
+            raise UserError(
+                f"{name} has {len(folders)} runs and {against} {len(experiments[against])}: only runs of the same "
+                "seeds, in the same order, can be compared one by one"
+            )
     read = {
         name: [(folder, read_wers(folder / "results.json")) for folder in folders]
         for name, folders in experiments.items()
     }
     columns = sorted({column for runs in read.values() for _, wers in runs for column in wers})
+    if against:
+        base = [wers for _, wers in read.pop(against)]
+        read = {name: [(f, _minus(w, b)) for (f, w), b in zip(runs, base, strict=True)] for name, runs in read.items()}
+        columns = [column for column in columns if all(column in wers for wers in base)]
     return columns, {name: [spread(runs, column) for column in columns] for name, runs in read.items()}
+
+
+def _minus(wers: Mapping[Column, float], others: Mapping[Column, float]) -> dict[Column, float]:
+    return {column: wer - others[column] for column, wer in wers.items() if column in others}
 
 
 def spread(runs: Sequence[tuple[Path, Mapping[Column, float]]], column: Column) -> Spread | None:
@@ -91,21 +117,24 @@ def by_set(columns: Sequence[Column]) -> dict[str, list[int]]:
     return places
 
 
-def tables(columns: Sequence[Column], rows: Mapping[str, Sequence[Spread | None]]) -> list[str]:
+def tables(
+    columns: Sequence[Column], rows: Mapping[str, Sequence[Spread | None]], against: str | None = None
+) -> list[str]:
     """Return a Markdown table for each set: a row for each name, a column for each sub-network.
 
-    A context that all sparse sub-networks share is said once, below.
+    A context that all sparse sub-networks share is said once, below.  With ``against``, rows are differences.
     """
+    what, sign = (f"WER minus that of {against}, % absolute", "+") if against else ("WER %", "")
     shared = {where for _, sparsity, where in columns if sparsity}
     lines = []
     for name, places in by_set(columns).items():
         heads = [_subnet(*columns[place][1:], len(shared) == 1) for place in places]
-        lines.append(f"| {name}: WER %, mean (lowest to highest) | runs | " + " | ".join(heads) + " |")
+        lines.append(f"| {name}: {what}, mean (lowest to highest) | runs | " + " | ".join(heads) + " |")
         lines.append("| :-- | --: |" + " --: |" * len(places))
         for label, cells in rows.items():
             shown = [cells[place] for place in places]
             runs = max((cell.runs for cell in shown if cell), default=0)
-            texts = ("not run" if cell is None else str(cell) for cell in shown)
+            texts = ("not run" if cell is None else format(cell, sign) for cell in shown)
             lines.append(f"| {label} | {runs} | " + " | ".join(texts) + " |")
         lines.append("")
     if len(shared) == 1:

@@ -53,6 +53,23 @@ def test_what_an_experiment_does_not_have_is_said_to_be_not_run(tmp_path):
     assert [row["name"] for row in json.loads((tmp_path / "t.json").read_text())] == ["both", "both", "sparse alone"]
 
 
+def test_runs_of_one_seed_are_compared_with_each_other(tmp_path, capsys):
+    base = [experiment(tmp_path / f"b{n}", wer, 8.0) for n, wer in enumerate((4.0, 10.0))]
+    other = [experiment(tmp_path / f"o{n}", wer, 9.0) for n, wer in enumerate((4.5, 9.75))]
+    main([f"base={','.join(base)}", f"other={','.join(other)}", "--against", "base"])
+    assert capsys.readouterr().out.splitlines()[7:] == [
+        "| test: WER minus that of base, % absolute, mean (lowest to highest) | runs | dense, full | sparse 70 % |",
+        "| :-- | --: | --: | --: |",
+        "| other | 2 | +0.12 (-0.25 to +0.50) | +1.00 (+1.00 to +1.00) |",
+        "",
+        "Sparse sub-networks: chunk 640 ms, look-ahead 0 ms, left 1280 ms.",
+    ]
+    with pytest.raises(UserError, match="other has 1 runs and base 2"):
+        main([f"base={','.join(base)}", f"other={other[0]}", "--against", "base"])
+    with pytest.raises(UserError, match="--against is x: the rows are base"):
+        main([f"base={base[0]}", "--against", "x"])
+
+
 def test_each_set_has_a_table_and_several_contexts_are_told_apart(tmp_path, capsys):
     folder = tmp_path / "a"
     experiment(folder, 4.0, 8.0)

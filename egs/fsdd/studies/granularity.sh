@@ -53,7 +53,7 @@ settings_of() {
   for schedule in $schedule; do training+=" --pruning_conf $schedule"; done
 }
 
-columns=()
+columns=() against=()
 for seed in "${seeds[@]}"; do
   common=(--work-dir "$work" --seed "$seed")
   ./run.sh "${common[@]}" --tag "pretrained_$seed" --stop-stage 2 "$@"
@@ -75,6 +75,7 @@ for row in "${rows[@]}"; do
   folders=''
   for seed in "${seeds[@]}"; do folders+=,$exp/asr_${row}_$seed; done
   columns+=("$row=${folders#,}")
+  [[ $row != 8x4 ]] || against=(--against 8x4)
 done
-PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare "${columns[@]}" \
+PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare "${columns[@]}" "${against[@]}" \
   --out "$exp/granularity.md" --json "$exp/granularity.json" --plot "$exp/granularity.png"
