@@ -8,7 +8,7 @@
 # 8x4-one-shot by magnitudes times activations.
 # About 16 minutes a seed and 3 a row on one core.
 #   SEEDS="0 1 2" ROWS="..." WORK_DIR=DIR egs/fsdd/studies/granularity.sh [OPTIONS OF run.sh]
-# Leaves WORK_DIR/exp/asr_ROW_SEED, granularity.md, the tables, and granularity.png.
+# Leaves WORK_DIR/exp/asr_ROW_SEED, unpruned.md and granularity.md, the tables before and after, and granularity.png.
 # Another corpus: CORPUS=mini, and UNPRUNED, options of the training without pruning; see egs/mini/studies/granularity.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../${CORPUS:-fsdd}"
@@ -25,6 +25,8 @@ work=$(realpath -m "${WORK_DIR:-.}")
 exp=$work/exp
 mkdir -p "$work/conf"
 sed "s/^batch_size:.*/batch_size: 16/" ../../conf/decode_dense.yaml >"$work/conf/decode_dense.yaml"
+sed "s/^sparsity:.*/sparsity: 0.0/; s/^batch_size:.*/batch_size: 16/" ../../conf/decode_sparse.yaml \
+  >"$work/conf/decode_streaming.yaml"
 for sparsity in 0.5 0.7 0.8 0.9; do
   sed "s/^sparsity:.*/sparsity: $sparsity/; s/^batch_size:.*/batch_size: 16/" ../../conf/decode_sparse.yaml \
     >"$work/conf/decode_sparse_$sparsity.yaml"
@@ -53,12 +55,12 @@ settings_of() {
   for schedule in $schedule; do training+=" --pruning_conf $schedule"; done
 }
 
-columns=() against=()
 for seed in "${seeds[@]}"; do
   common=(--work-dir "$work" --seed "$seed")
   ./run.sh "${common[@]}" --tag "pretrained_$seed" --stop-stage 2 "$@"
   # The masks keep everything: the first estimate, of a sparsity of 0, is the only one.
-  ./run.sh "${common[@]}" --tag "unpruned_$seed" --pretrain-tag "pretrained_$seed" --stage 3 --stop-stage 4 "$@" \
+  ./run.sh "${common[@]}" --tag "unpruned_$seed" --pretrain-tag "pretrained_$seed" --stage 3 "$@" \
+    --decode-configs "$work/conf/decode_dense.yaml $work/conf/decode_streaming.yaml" \
     --asr-args "--pruning_conf start=0 --pruning_conf end=100000 --pruning_conf interval=100000 ${UNPRUNED:-}"
   for row in "${rows[@]}"; do
     settings_of "$row"
@@ -71,11 +73,19 @@ for seed in "${seeds[@]}"; do
       --prune-config "$work/conf/prune_$row.yaml" --asr-args "$training" --decode-configs "$decoders"
   done
 done
+# runs_of ROW: prints its folders, one a seed, with commas between.
+runs_of() {
+  local seed folders=''
+  for seed in "${seeds[@]}"; do folders+=,$exp/asr_$1_$seed; done
+  echo "${folders#,}"
+}
+columns=() against=()
 for row in "${rows[@]}"; do
-  folders=''
-  for seed in "${seeds[@]}"; do folders+=,$exp/asr_${row}_$seed; done
-  columns+=("$row=${folders#,}")
+  columns+=("$row=$(runs_of "$row")")
   [[ $row != 8x4 ]] || against=(--against 8x4)
 done
-PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare "${columns[@]}" "${against[@]}" \
+export PYTHONPATH=../..
+compare=("${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare)
+"${compare[@]}" "unpruned=$(runs_of unpruned)" --out "$exp/unpruned.md" --json "$exp/unpruned.json"
+"${compare[@]}" "${columns[@]}" "${against[@]}" \
   --out "$exp/granularity.md" --json "$exp/granularity.json" --plot "$exp/granularity.png"

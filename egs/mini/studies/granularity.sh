@@ -4,7 +4,7 @@
 # are those of pretraining.sh beside this file: in the same WORK_DIR they are not trained again.
 # About 21 minutes a seed and 3 a row on one core.
 #   SEEDS="0 1 2" ROWS="..." WORK_DIR=DIR egs/mini/studies/granularity.sh [OPTIONS OF run.sh]
-# Leaves WORK_DIR/exp/asr_ROW_SEED, granularity.md, the tables, and granularity.png.
+# Leaves what that one leaves.
 set -euo pipefail
 export CORPUS=mini UNPRUNED="--max_epoch 5"
 exec "$(dirname "${BASH_SOURCE[0]}")/../../fsdd/studies/granularity.sh" \
