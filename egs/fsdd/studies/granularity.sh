@@ -21,11 +21,13 @@ split_words rows "${ROWS:-unstructured 4x4 8x4 16x4 units n_of_m
   unstructured-one-shot 8x4-one-shot units-one-shot unstructured-gradual 8x4-gradual units-gradual 8x4-distilled
   8x4-calibrated}"
 batches=320
+nothing=0.000001 # as a sparsity: its mask keeps every weight
 work=$(realpath -m "${WORK_DIR:-.}")
 exp=$work/exp
 mkdir -p "$work/conf"
+echo "sparsities: [$nothing]" >"$work/conf/prune_unpruned.yaml"
 sed "s/^batch_size:.*/batch_size: 16/" ../../conf/decode_dense.yaml >"$work/conf/decode_dense.yaml"
-sed "s/^sparsity:.*/sparsity: 0.0/; s/^batch_size:.*/batch_size: 16/" ../../conf/decode_sparse.yaml \
+sed "s/^sparsity:.*/sparsity: $nothing/; s/^batch_size:.*/batch_size: 16/" ../../conf/decode_sparse.yaml \
   >"$work/conf/decode_streaming.yaml"
 for sparsity in 0.5 0.7 0.8 0.9; do
   sed "s/^sparsity:.*/sparsity: $sparsity/; s/^batch_size:.*/batch_size: 16/" ../../conf/decode_sparse.yaml \
@@ -58,10 +60,10 @@ settings_of() {
 for seed in "${seeds[@]}"; do
   common=(--work-dir "$work" --seed "$seed")
   ./run.sh "${common[@]}" --tag "pretrained_$seed" --stop-stage 2 "$@"
-  # The masks keep everything: the first estimate, of a sparsity of 0, is the only one.
   ./run.sh "${common[@]}" --tag "unpruned_$seed" --pretrain-tag "pretrained_$seed" --stage 3 "$@" \
-    --decode-configs "$work/conf/decode_dense.yaml $work/conf/decode_streaming.yaml" \
-    --asr-args "--pruning_conf start=0 --pruning_conf end=100000 --pruning_conf interval=100000 ${UNPRUNED:-}"
+    --prune-config "$work/conf/prune_unpruned.yaml" \
+    --asr-args "--encoder_conf sparsities=[$nothing] --pruning_conf interval=0 ${UNPRUNED:-}" \
+    --decode-configs "$work/conf/decode_dense.yaml $work/conf/decode_streaming.yaml"
   for row in "${rows[@]}"; do
     settings_of "$row"
     printf '%s\n' "${prune[@]}" >"$work/conf/prune_$row.yaml"
