@@ -15,6 +15,7 @@ Of unstructured weights, blocks and units, whole groups are kept; of each ``n_of
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 import torch
 from torch import Tensor, nn
@@ -160,10 +161,15 @@ class NOfM(Granularity):
             yield BlockRanking(name, layer, (1, 1))
 
     def keep(self, scores: Tensor, sparsity: float) -> Tensor:
-        groups = scores.reshape(-1, self.m)
-        # A stable order breaks ties the same way everywhere.
-        best = groups.argsort(dim=1, descending=True, stable=True)[:, : round((1.0 - sparsity) * self.m)]
-        return torch.zeros_like(groups, dtype=torch.bool).scatter_(1, best, True).reshape(scores.shape)
+        """Rank by comparing pairs, the earlier winning a tie: many times as fast as sorting millions of short rows."""
+        columns = scores.reshape(-1, self.m).unbind(dim=1)
+        beaten = [torch.zeros_like(column, dtype=torch.int16) for column in columns]  # by how many of its group
+        for first, second in combinations(range(self.m), 2):
+            wins = columns[first] >= columns[second]
+            beaten[second] += wins
+            beaten[first] += ~wins
+        best = round((1.0 - sparsity) * self.m)
+        return torch.stack([count < best for count in beaten], dim=1).reshape(scores.shape)
 
 
 @dataclass(frozen=True)

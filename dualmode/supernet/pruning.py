@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dualmode.errors import UserError
-from dualmode.supernet.granularity import Blocks, Granularity, Importance, NOfM, Ranking, WholeUnits
+from dualmode.supernet.granularity import Blocks, Granularity, Importance, NOfM, WholeUnits
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.ranking import keep_best_of_all
 
@@ -165,7 +165,7 @@ def estimate_masks(
     rankings = list(rule.granularity.rankings(module))
     scores = [ranking.scores(importance) for ranking in rankings]
     for level, sparsity in enumerate(rule.sparsities):
-        keeps = _keep(rule, rankings, scores, sparsity * fraction)
+        keeps = _keep(rule, scores, sparsity * fraction)
         for number, (ranking, keep) in enumerate(zip(rankings, keeps, strict=True)):
             for name, mask in ranking.masks(keep).items():
                 ranking.layers[name].masks[level] = mask
@@ -173,12 +173,12 @@ def estimate_masks(
                 scores[number] = scores[number].masked_fill(~keep, -torch.inf)
 
 
-def _keep(rule: PruningRule, rankings: Sequence[Ranking], scores: Sequence[Tensor], sparsity: float) -> list[Tensor]:
+def _keep(rule: PruningRule, scores: Sequence[Tensor], sparsity: float) -> list[Tensor]:
     if rule.scope == "layer":
         return [rule.granularity.keep(values, sparsity) for values in scores]
     share, (low, high) = 1.0 - sparsity, rule.layer_share
     # On the way to the target, a share above the largest is not the rule's business yet.
-    return keep_best_of_all(scores, [ranking.group_size for ranking in rankings], share, (low, max(high, share)))
+    return keep_best_of_all(scores, share, (low, max(high, share)))
 
 
 def check_masks(module: nn.Module, rule: PruningRule) -> None:

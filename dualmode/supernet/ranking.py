@@ -15,6 +15,8 @@ def keep_best(scores: Tensor, count: int) -> Tensor:
     """
     if count <= 0:
         return torch.zeros_like(scores, dtype=torch.bool)
+    if count >= scores.numel():
+        return torch.ones_like(scores, dtype=torch.bool)
     flat = scores.flatten()
     threshold = _nth_largest(flat, count)
     keep = flat >= threshold
@@ -47,10 +49,8 @@ def _nth_largest(flat: Tensor, n: int) -> Tensor:
     return flat.kthvalue(flat.numel() - n + 1).values
 
 
-def keep_best_of_all(
-    scores: Sequence[Tensor], sizes: Sequence[int], share: float, bounds: tuple[float, float]
-) -> list[Tensor]:
-    """Keep the best groups of several layers together.
+def keep_best_of_all(scores: Sequence[Tensor], share: float, bounds: tuple[float, float]) -> list[Tensor]:
+    """Keep the best groups of several layers together; all groups are of the same size.
 
     Each layer keeps at least ``bounds[0]`` and at most ``bounds[1]`` of its groups; what it must keep, and what it may,
     are its own best.  The rest of the budget goes to the best of all that may be kept::
@@ -60,30 +60,21 @@ def keep_best_of_all(
 
     Args:
         scores: of the groups of each layer; -inf for what is not to be kept.
-        sizes: weights in a group of each layer.
-        share: of all weights, to keep.
+        share: of all groups, to keep, rounded down.
         bounds: shares of a layer; the budget lies between them.
 
     Returns:
-        booleans, shaped as each of the scores.  The weights kept differ from the share by less than one group of the
-        largest size.
+        booleans, shaped as each of the scores.
     """
-    kept, candidates, owners = [], [], []
-    for number, values in enumerate(scores):
-        groups = values.numel()
-        must = min(round(bounds[0] * groups), int(values.isfinite().sum()))
-        may = min(round(bounds[1] * groups), int(values.isfinite().sum()))
+    kept, places = [], []
+    for values in scores:
+        must, may = (min(round(b * values.numel()), int(values.isfinite().sum())) for b in bounds)
         mandatory = keep_best(values, must)
         kept.append(mandatory)
-        places = (keep_best(values, may) & ~mandatory).flatten().nonzero().flatten()
-        candidates.append(values.flatten()[places])
-        owners.append(torch.stack([torch.full_like(places, number), places]))
-    budget = share * sum(v.numel() * size for v, size in zip(scores, sizes, strict=True))
-    budget -= sum(int(k.sum()) * size for k, size in zip(kept, sizes, strict=True))
-    order = torch.cat(candidates).argsort(descending=True, stable=True)
-    layer, place = torch.cat(owners, dim=1)[:, order]
-    spent = torch.tensor(sizes, device=layer.device)[layer].cumsum(0)
-    count = int((spent <= budget + 1e-6).sum())
-    for number, mask in enumerate(kept):
-        mask.view(-1)[place[:count][layer[:count] == number]] = True
+        places.append((keep_best(values, may) & ~mandatory).flatten().nonzero().flatten())
+    candidates = torch.cat([values.flatten()[place] for values, place in zip(scores, places, strict=True)])
+    budget = int(share * sum(v.numel() for v in scores) + 1e-6) - sum(int(k.sum()) for k in kept)
+    chosen = keep_best(candidates, budget).split([len(place) for place in places])
+    for mask, place, choice in zip(kept, places, chosen, strict=True):
+        mask.view(-1)[place[choice]] = True
     return kept

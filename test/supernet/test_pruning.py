@@ -69,6 +69,8 @@ def test_two_of_four_cannot_be_seventy_percent():
 def test_equal_weights_are_pruned_the_same_way_everywhere():
     masks = pruned(torch.ones(2, 4), 0.5, granularity=Blocks(1, 1))
     assert torch.equal(masks[0], torch.tensor([[True] * 4, [False] * 4]))
+    masks = pruned(torch.tensor([[1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 1.0, 1.0]]), 0.5, granularity=NOfM(4))
+    assert masks[0].int().tolist() == [[1, 1, 0, 0, 1, 1, 0, 0]]
 
 
 @given(sparsities=SPARSITIES, seed=st.integers(0, 2**16), low=st.floats(0.0, 1.0), high=st.floats(0.0, 1.0))
