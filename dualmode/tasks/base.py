@@ -2,6 +2,7 @@
 
 import argparse
 import multiprocessing
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,6 +98,9 @@ class SupernetTask(AbsTask):
     @classmethod
     def _train(cls, args: argparse.Namespace) -> None:
         """Complete the settings that follow from others, then run ESPnet's training."""
+        for name, value in vars(args).items():
+            if name.endswith("_conf"):
+                setattr(args, name, with_numbers(value))
         complete_batch(args)
         if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:
             if not args.num_iters_per_epoch:
@@ -104,6 +108,21 @@ class SupernetTask(AbsTask):
             steps = args.max_epoch * (args.num_iters_per_epoch // args.accum_grad)
             args.scheduler_conf = {**args.scheduler_conf, "total_steps": steps}
         super().main_worker(args)
+
+
+def with_numbers(value):
+    """Return ``value``, of lists, dicts and what YAML reads, with numbers where YAML 1.1 sees text for want of a dot.
+
+    >>> with_numbers({"lr": "1e-3", "betas": [0.9, "98e-2"], "name": "e3"})
+    {'lr': 0.001, 'betas': [0.9, 0.98], 'name': 'e3'}
+    """
+    if isinstance(value, dict):
+        return {key: with_numbers(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [with_numbers(item) for item in value]
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):
+        return float(value)
+    return value
 
 
 def complete_batch(args: argparse.Namespace) -> None:

@@ -28,7 +28,8 @@ COMMON = {
     "pruning_conf": {"begin": 2, "end": 10, "interval": 1},  # masks are found anew after the kill too
     "batch_type": "length", "batch_bins": 200, "num_workers": 0, "accum_grad": 2,
     "num_iters_per_epoch": BATCHES, "max_epoch": EPOCHS, "checkpoint_every": 3,
-    "optim": "adamw", "optim_conf": {"lr": 1e-3}, "scheduler": "onecyclelr", "scheduler_conf": {"max_lr": 1e-2},
+    "optim": "adamw", "optim_conf": {"lr": "1e-3"},  # as YAML reads 1e-3
+    "scheduler": "onecyclelr", "scheduler_conf": {"max_lr": 1e-2},
     "best_model_criterion": [["valid", "loss", "min"]], "keep_nbest_models": 1, "num_att_plot": 0,
     "use_tensorboard": False, "use_matplotlib": False,
 }  # fmt: skip

@@ -52,7 +52,7 @@ settings_of() {
   [[ $value != n_of_m ]] || block='[1,4]'
   prune=("sparsities: $list" "$setting: $value" ${block:+"block: $block"})
   training="--encoder_conf sparsities=$list --encoder_conf $setting=$value${block:+ --encoder_conf block=$block}"
-  training+=" --max_epoch 1 --num_iters_per_epoch $batches --optim_conf lr=1e-3 --scheduler_conf max_lr=1e-3"
+  training+=" --max_epoch 1 --num_iters_per_epoch $batches --optim_conf lr=1.0e-3 --scheduler_conf max_lr=1.0e-3"
   [[ $1 != *-distilled ]] || training+=" --model_conf distill_weight=0.1 --model_conf distill_after=0"
   for schedule in $schedule; do training+=" --pruning_conf $schedule"; done
 }
