@@ -127,7 +127,13 @@ def materialise(model: nn.Module, level: int) -> None:
     """Make the sub-network at mask ``level`` the model's dense one, for good; run it at level 0 from then on.
 
     Decoding then pays for the masks once, not in every chunk.
+
+    Raises:
+        ValueError: masks prune whole channels, which norms then leave out: slice such an encoder instead
+            (:func:`dualmode.encoder.slicing.without_pruned_units`).
     """
+    if level and any(getattr(module, "whole", False) for module in model.modules()):
+        raise ValueError("masks of whole units cannot be multiplied in: use without_pruned_units")
     for _, layer in prunable(model):
         layer.weight.copy_(layer.weight_at(level))
     for _, norm in own_norms(model):

@@ -25,7 +25,7 @@ nothing=0.000001 # as a sparsity: its mask keeps every weight
 work=$(realpath -m "${WORK_DIR:-.}")
 exp=$work/exp
 mkdir -p "$work/conf"
-echo "sparsities: [$nothing]" >"$work/conf/prune_unpruned.yaml"
+printf '%s\n' "sparsities: [$nothing]" "granularity: units" >"$work/conf/prune_unpruned.yaml"
 sed "s/^batch_size:.*/batch_size: 16/" ../../conf/decode_dense.yaml >"$work/conf/decode_dense.yaml"
 sed "s/^sparsity:.*/sparsity: $nothing/; s/^batch_size:.*/batch_size: 16/" ../../conf/decode_sparse.yaml \
   >"$work/conf/decode_streaming.yaml"
@@ -36,11 +36,11 @@ done
 
 # settings_of ROW: sets $sparsities, $prune (lines of stage 3's YAML), $training (options of stage 4).
 settings_of() {
-  local setting=granularity value=${1%%-*} schedule
+  local granularity=${1%%-*} block='' schedule
   sparsities=(0.5 0.7 0.8 0.9)
-  case $value in
-    *x*) setting=block value=[${value/x/,}] ;;
-    n_of_m) sparsities=(0.5) ;; # 2 of 4
+  case $granularity in
+    *x*) block=[${granularity/x/,}] granularity=blocks ;;
+    n_of_m) block='[1,4]' sparsities=(0.5) ;; # 2 of 4
   esac
   case $1 in
     *-one-shot | *-calibrated) schedule="interval=0" ;;
@@ -49,9 +49,8 @@ settings_of() {
   esac
   local list block=''
   list=[$(IFS=, && echo "${sparsities[*]}")]
-  [[ $value != n_of_m ]] || block='[1,4]'
-  prune=("sparsities: $list" "$setting: $value" ${block:+"block: $block"})
-  training="--encoder_conf sparsities=$list --encoder_conf $setting=$value${block:+ --encoder_conf block=$block}"
+  prune=("sparsities: $list" "granularity: $granularity" ${block:+"block: $block"})
+  training="--encoder_conf sparsities=$list --encoder_conf granularity=$granularity${block:+ --encoder_conf block=$block}"
   training+=" --max_epoch 1 --num_iters_per_epoch $batches --optim_conf lr=1.0e-3 --scheduler_conf max_lr=1.0e-3"
   [[ $1 != *-distilled ]] || training+=" --model_conf distill_weight=0.1 --model_conf distill_after=0"
   for schedule in $schedule; do training+=" --pruning_conf $schedule"; done
