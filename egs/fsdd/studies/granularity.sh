@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What do a granularity and a schedule of the masks cost?  For each seed one supernet is pre-trained and fine-tuned
-# without pruning; each row then prunes it to four nested sparsities and trains it further:
+# without pruning, so that no granularity has an advantage; each row then prunes it to four nested sparsities and trains
+# it further:
 #   one-shot       masks from the trained weights, fixed
 #   gradual        masks on a cubic ramp over the first half of the batches, then fixed
 #   re-estimated   masks of the full sparsity, found anew in the first half, so that a weight may come back; then fixed
@@ -22,6 +23,7 @@ split_words rows "${ROWS:-unstructured 4x4 8x4 16x4 units n_of_m
   8x4-calibrated}"
 batches=320
 nothing=0.000001 # as a sparsity: its mask keeps every weight
+unpruned="--encoder_conf sparsities=[$nothing] --pruning_conf interval=0"
 work=$(realpath -m "${WORK_DIR:-.}")
 exp=$work/exp
 mkdir -p "$work/conf"
@@ -47,7 +49,7 @@ settings_of() {
     *-gradual) schedule="end=$((batches / 2)) interval=20 start=0" ;;
     *) schedule="end=$((batches / 2)) interval=20 start=1" ;;
   esac
-  local list block=''
+  local list
   list=[$(IFS=, && echo "${sparsities[*]}")]
   prune=("sparsities: $list" "granularity: $granularity" ${block:+"block: $block"})
   training="--encoder_conf sparsities=$list --encoder_conf granularity=$granularity${block:+ --encoder_conf block=$block}"
@@ -58,10 +60,8 @@ settings_of() {
 
 for seed in "${seeds[@]}"; do
   common=(--work-dir "$work" --seed "$seed")
-  ./run.sh "${common[@]}" --tag "pretrained_$seed" --stop-stage 2 "$@"
-  ./run.sh "${common[@]}" --tag "unpruned_$seed" --pretrain-tag "pretrained_$seed" --stage 3 "$@" \
-    --prune-config "$work/conf/prune_unpruned.yaml" \
-    --asr-args "--encoder_conf sparsities=[$nothing] --pruning_conf interval=0 ${UNPRUNED:-}" \
+  ./run.sh "${common[@]}" --tag "unpruned_$seed" "$@" \
+    --pretrain-args "$unpruned" --prune-config "$work/conf/prune_unpruned.yaml" --asr-args "$unpruned ${UNPRUNED:-}" \
     --decode-configs "$work/conf/decode_dense.yaml $work/conf/decode_streaming.yaml"
   for row in "${rows[@]}"; do
     settings_of "$row"

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # What do a granularity and a schedule of the masks cost where transcripts are few?  The study of
-# egs/fsdd/studies/granularity.sh on mini, with a tenth of the transcripts, drawn by the seed.  The pre-trained supernets
-# are those of pretraining.sh beside this file: in the same WORK_DIR they are not trained again.
-# About 21 minutes a seed and 3 a row on one core.
+# egs/fsdd/studies/granularity.sh on mini, with a tenth of the transcripts, drawn by the seed.
+# About 12 minutes a seed and 3 a row on one core.
 #   SEEDS="0 1 2" ROWS="..." WORK_DIR=DIR egs/mini/studies/granularity.sh [OPTIONS OF run.sh]
 # Leaves what that one leaves.
 set -euo pipefail
 export CORPUS=mini UNPRUNED="--max_epoch 5"
 exec "$(dirname "${BASH_SOURCE[0]}")/../../fsdd/studies/granularity.sh" \
-  --label-share 10 --pretrain-args "--max_epoch 20" "$@"
+  --label-share 10 "$@"
