@@ -1,13 +1,11 @@
 #!/usr/bin/env bash
-# What do a granularity and a schedule of the masks cost?  For each seed one supernet is pre-trained and fine-tuned
-# without pruning, so that no granularity has an advantage; each row then prunes it to four nested sparsities and trains
-# it further:
+# What do a granularity and a schedule of the masks cost?  For each seed one supernet (model.sh) is pre-trained and
+# fine-tuned without pruning; each row then prunes it to four nested sparsities and trains it further:
 #   one-shot       masks from the trained weights, fixed
 #   gradual        masks on a cubic ramp over the first half of the batches, then fixed
 #   re-estimated   masks of the full sparsity, found anew in the first half, so that a weight may come back; then fixed
-# A granularity without a schedule beside it is re-estimated.  8x4-distilled is 8x4 with distillation; 8x4-calibrated is
-# 8x4-one-shot by magnitudes times activations.
-# About 16 minutes a seed and 3 a row on one core.
+# A granularity without a schedule beside it is re-estimated.  8x4-calibrated is 8x4-one-shot by magnitudes times
+# activations; 8x4-distilled, if asked for, is 8x4 with distillation.
 #   SEEDS="0 1 2" ROWS="..." WORK_DIR=DIR egs/fsdd/studies/granularity.sh [OPTIONS OF run.sh]
 # Leaves WORK_DIR/exp/asr_ROW_SEED, unpruned.md and granularity.md, the tables before and after, and granularity.png.
 # Another corpus: CORPUS=mini, and UNPRUNED, options of the training without pruning; see egs/mini/studies/granularity.sh.
@@ -15,15 +13,14 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../${CORPUS:-fsdd}"
 # shellcheck source=egs/common/lib.sh
 source ../common/lib.sh
+# shellcheck source=egs/fsdd/studies/model.sh
+source ../fsdd/studies/model.sh
 
 seeds=() rows=()
 split_words seeds "${SEEDS:-0 1 2}"
 split_words rows "${ROWS:-unstructured 4x4 8x4 16x4 units n_of_m
-  unstructured-one-shot 8x4-one-shot units-one-shot unstructured-gradual 8x4-gradual units-gradual 8x4-distilled
-  8x4-calibrated}"
-batches=320
-nothing=0.000001 # as a sparsity: its mask keeps every weight
-unpruned="--encoder_conf sparsities=[$nothing] --pruning_conf interval=0"
+  8x4-one-shot units-one-shot 8x4-gradual units-gradual 8x4-calibrated}"
+batches=240
 work=$(realpath -m "${WORK_DIR:-.}")
 exp=$work/exp
 mkdir -p "$work/conf"
@@ -52,7 +49,7 @@ settings_of() {
   local list
   list=[$(IFS=, && echo "${sparsities[*]}")]
   prune=("sparsities: $list" "granularity: $granularity" ${block:+"block: $block"})
-  training="--encoder_conf sparsities=$list --encoder_conf granularity=$granularity${block:+ --encoder_conf block=$block}"
+  training="$small --encoder_conf sparsities=$list --encoder_conf granularity=$granularity${block:+ --encoder_conf block=$block}"
   training+=" --max_epoch 1 --num_iters_per_epoch $batches --optim_conf lr=1.0e-3 --scheduler_conf max_lr=1.0e-3"
   [[ $1 != *-distilled ]] || training+=" --model_conf distill_weight=0.1 --model_conf distill_after=0"
   for schedule in $schedule; do training+=" --pruning_conf $schedule"; done

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # What do a granularity and a schedule of the masks cost where transcripts are few?  The study of
 # egs/fsdd/studies/granularity.sh on mini, with a tenth of the transcripts, drawn by the seed.
-# About 12 minutes a seed and 3 a row on one core.
 #   SEEDS="0 1 2" ROWS="..." WORK_DIR=DIR egs/mini/studies/granularity.sh [OPTIONS OF run.sh]
 # Leaves what that one leaves.
 set -euo pipefail
