@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from dualmode.cli import make_parser, run
@@ -64,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_json_file(
             args.json,
             [
-                {"name": name, "set": c[0], "sparsity": c[1], "context": c[2], **asdict(spread)}
+                {"name": name, "set": c[0], "sparsity": c[1], "context": c[2], **spread.as_json()}
                 for name, spreads in rows.items()
                 for c, spread in zip(columns, spreads, strict=True)
                 if spread is not None

@@ -12,20 +12,32 @@ from dualmode.results.table import context, weights
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean, lowest and highest of a figure over seeds."""
+    """A figure over seeds: its value in each run."""
 
-    mean: float
-    low: float
-    high: float
-    runs: int
+    values: tuple[float, ...]
 
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
-        return cls(statistics.fmean(values), min(values), max(values), len(values))
+    @property
+    def runs(self) -> int:
+        return len(self.values)
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
+
+    @property
+    def low(self) -> float:
+        return min(self.values)
+
+    @property
+    def high(self) -> float:
+        return max(self.values)
+
+    def as_json(self) -> dict:
+        return {"mean": self.mean, "low": self.low, "high": self.high, "runs": self.runs, "values": list(self.values)}
 
     def __format__(self, sign: str) -> str:
         """
-        >>> print(f"{Spread.of([4.0, 5.0, 9.0])}", f"{Spread.of([-1.0, 2.0]):+}")
+        >>> print(f"{Spread((4.0, 5.0, 9.0))}", f"{Spread((-1.0, 2.0)):+}")
         6.00 (4.00 to 9.00) +0.50 (-1.00 to +2.00)
         """
         mean, low, high = (f"{value:{sign}.2f}" for value in (self.mean, self.low, self.high))
@@ -102,7 +114,7 @@ def spread(runs: Sequence[tuple[Path, Mapping[Column, float]]], column: Column) 
         if column not in wers:
             name, sparsity, where = column
             raise UserError(f"{folder}/results.json has no row for {name}, {weights(sparsity)}, {where}; others have")
-    return Spread.of(found)
+    return Spread(tuple(found))
 
 
 def by_set(columns: Sequence[Column]) -> dict[str, list[int]]:

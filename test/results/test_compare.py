@@ -25,7 +25,8 @@ def test_mean_and_spread_over_seeds(tmp_path, capsys):
     assert lines[4:] == ["", "Sparse sub-networks: chunk 640 ms, look-ahead 0 ms, left 1280 ms."]
     assert lines[2:4] == ["| two | 2 | 5.00 (4.00 to 6.00) | 8.25 (8.00 to 8.50) |", "| one | 1 | 5.00 | 9.00 |"]
     assert capsys.readouterr().out.splitlines() == lines
-    assert json.loads((tmp_path / "t.json").read_text())[0]["mean"] == 5.0
+    figures = json.loads((tmp_path / "t.json").read_text())
+    assert (figures[0]["mean"], figures[0]["runs"], figures[0]["values"]) == (5.0, 2, [4.0, 6.0])
 
 
 def test_what_is_missing_is_named(tmp_path):
@@ -92,7 +93,7 @@ def test_each_set_has_a_table_and_several_contexts_are_told_apart(tmp_path, caps
 
 def test_the_figure_shows_the_means_and_spreads():
     columns = [("test", 0.0, "full"), ("test", 0.7, "chunk"), ("other", 0.7, "chunk")]
-    rows = {"a": [Spread.of([1.0, 3.0]), Spread.of([5.0]), None], "b": [None, Spread.of([6.0]), Spread.of([7.0])]}
+    rows = {"a": [Spread((1.0, 3.0)), Spread((5.0,)), None], "b": [None, Spread((6.0,)), Spread((7.0,))]}
     figure = comparison_figure(columns, rows)
     first, second = figure.axes
     assert [list(container[0].get_ydata()) for container in first.containers] == [[2.0, 5.0], [6.0]]

@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# What do a granularity and a schedule of the masks cost?  For each seed one supernet (model.sh) is pre-trained and
-# fine-tuned without pruning; each row then prunes it to four nested sparsities and trains it further:
+# What do a granularity and a schedule of the masks cost?  For each seed one supernet is pre-trained and
+# fine-tuned without pruning (egs/common/studies.sh); each row then prunes it to four nested sparsities and trains it
+# further:
 #   one-shot       masks from the trained weights, fixed
 #   gradual        masks on a cubic ramp over the first half of the batches, then fixed
 #   re-estimated   masks of the full sparsity, found anew in the first half, so that a weight may come back; then fixed
 # A granularity without a schedule beside it is re-estimated.  8x4-calibrated is 8x4-one-shot by magnitudes times
 # activations; 8x4-distilled, if asked for, is 8x4 with distillation.
 #   SEEDS="0 1 2" ROWS="..." WORK_DIR=DIR egs/fsdd/studies/granularity.sh [OPTIONS OF run.sh]
-# Leaves WORK_DIR/exp/asr_ROW_SEED, unpruned.md and granularity.md, the tables before and after, and granularity.png.
+# Leaves WORK_DIR/exp/asr_ROW_SEED, and unpruned.md and granularity.md, the tables before and after, with figures.
 # Another corpus: CORPUS=mini, and UNPRUNED, options of the training without pruning; see egs/mini/studies/granularity.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../${CORPUS:-fsdd}"
 # shellcheck source=egs/common/lib.sh
 source ../common/lib.sh
-# shellcheck source=egs/fsdd/studies/model.sh
-source ../fsdd/studies/model.sh
+# shellcheck source=egs/common/studies.sh
+source ../common/studies.sh
 
 seeds=() rows=()
 split_words seeds "${SEEDS:-0 1 2}"
@@ -71,19 +72,8 @@ for seed in "${seeds[@]}"; do
       --prune-config "$work/conf/prune_$row.yaml" --asr-args "$training" --decode-configs "$decoders"
   done
 done
-# runs_of ROW: prints its folders, one a seed, with commas between.
-runs_of() {
-  local seed folders=''
-  for seed in "${seeds[@]}"; do folders+=,$exp/asr_$1_$seed; done
-  echo "${folders#,}"
-}
-columns=() against=()
-for row in "${rows[@]}"; do
-  columns+=("$row=$(runs_of "$row")")
-  [[ $row != 8x4 ]] || against=(--against 8x4)
-done
-export PYTHONPATH=../..
-compare=("${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare)
-"${compare[@]}" "unpruned=$(runs_of unpruned)" --out "$exp/unpruned.md" --json "$exp/unpruned.json"
-"${compare[@]}" "${columns[@]}" "${against[@]}" \
-  --out "$exp/granularity.md" --json "$exp/granularity.json" --plot "$exp/granularity.png"
+against=()
+[[ " ${rows[*]} " != *" 8x4 "* ]] || against=(--against 8x4)
+compare granularity "${against[@]}"
+rows=(unpruned)
+compare unpruned

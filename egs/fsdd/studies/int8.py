@@ -54,7 +54,7 @@ def main() -> None:
     for row in args.rows:
         for sparsity in args.sparsities:
             found = [decode(args.work, args.work / "exp" / f"asr_{row}_{s}", sparsity) for s in args.seeds]
-            spreads = [Spread.of([wers[column] for wers in found]) for column in columns]
+            spreads = [Spread(tuple(wers[column] for wers in found)) for column in columns]
             cells = " | ".join(map(str, spreads))
             lines.append(f"| {row}, {100 * sparsity:g} % pruned | {len(args.seeds)} | {cells} |")
             for (name, precision), values in zip(columns, zip(*[w.values() for w in found], strict=True), strict=True):

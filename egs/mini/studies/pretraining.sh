@@ -12,15 +12,14 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=egs/common/lib.sh
 source ../common/lib.sh
+# shellcheck source=egs/common/studies.sh
+source ../common/studies.sh
 
 seeds=() rows=()
 split_words seeds "${SEEDS:-0 1 2}"
 split_words rows "${ROWS:-pretrained random}"
 exp=$(realpath -m "${WORK_DIR:-.}")/exp
 batches="--max_epoch 20"
-declare -A titles=([pretrained]="pre-trained" [random]="random weights" [hidden_only]="pre-trained, hidden frames only"
-  [best_rq]="pre-trained, BEST-RQ")
-declare -A folders=()
 
 ./run.sh --work-dir "${exp%/exp}" --stop-stage 1 "$@"
 for seed in "${seeds[@]}"; do
@@ -35,10 +34,6 @@ for seed in "${seeds[@]}"; do
     esac
     ./run.sh --work-dir "${exp%/exp}" --seed "$seed" --tag "${row}_$seed" --label-share 10 "${start[@]}" \
       --asr-args "--max_epoch 5 --pruning_conf end=600 --model_conf distill_after=400" "$@"
-    folders[$row]+=,$exp/asr_${row}_$seed
   done
 done
-columns=()
-for row in "${rows[@]}"; do columns+=("${titles[$row]}=${folders[$row]#,}"); done
-PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare "${columns[@]}" \
-  --out "$exp/pretraining.md" --json "$exp/pretraining.json" --plot "$exp/pretraining.png"
+compare pretraining

@@ -1,0 +1,24 @@
+# shellcheck shell=bash disable=SC2034,SC2154  # the studies use what is set here, and set $exp and $seeds
+# What the studies of pruning share: the model that they train, and where its runs are.
+
+# Options for ESPnet's trainer, in pre-training and in fine-tuning.  Smaller than the recipes' model, 0.9 million
+# parameters instead of 3.1: with little to spare, what a mask takes away is missed, so that methods differ by more than
+# their seeds do; and it trains two and a half times as fast.
+small="--encoder_conf output_size=96 --encoder_conf num_blocks=4 --encoder_conf linear_units=384
+  --encoder_conf subsampling_channels=32"
+
+# Both branches with all weights.  Studies start from a pre-training without pruning, which favours no granularity.
+nothing=0.000001 # as a sparsity: its mask keeps every weight
+unpruned="$small --encoder_conf sparsities=[$nothing] --pruning_conf interval=0"
+
+# compare NAME [OPTION...]: WERs of the $rows, each over its $seeds: NAME.md, NAME.json and NAME.png in $exp.
+compare() {
+  local name=$1 row folders columns=()
+  shift
+  for row in "${rows[@]}"; do
+    printf -v folders ",$exp/asr_${row}_%s" "${seeds[@]}"
+    columns+=("$row=${folders#,}")
+  done
+  PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare "${columns[@]}" \
+    --out "$exp/$name.md" --json "$exp/$name.json" --plot "$exp/$name.png" "$@"
+}
