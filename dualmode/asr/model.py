@@ -101,7 +101,7 @@ class Recogniser(SelfPruningModel):
         Raises:
             UserError: an utterance is too short for its transcript, or its loss is not finite.
         """
-        self.begin_batch()
+        stats = self.begin_batch()
         x, frames = self.encoder.embed(speech, speech_lengths, self.augment if self.training else None)
         names = utt_id or [f"number {number} of the batch" for number in range(1, len(speech) + 1)]
         batch = Transcripts(names, frames, text, text_lengths)
@@ -110,7 +110,7 @@ class Recogniser(SelfPruningModel):
         predicted = None if self.predictor is None else self.predictor(text)
         sparse = self.encoder.config.sample_subnet() if self.training else self.encoder.config.default_subnet()
         weights = self.config.weights(self.step)
-        loss, stats, branches = x.new_zeros(()), {}, {}
+        loss, branches = x.new_zeros(()), {}
         for name, subnet, share in (("dense", DENSE, self.branches.dense), ("sparse", sparse, self.branches.sparse)):
             if share == 0:
                 continue

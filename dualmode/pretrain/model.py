@@ -85,7 +85,7 @@ class PretrainModel(SelfPruningModel):
             speech: (batch, feature frames of 10 ms, bins).
             speech_lengths: (batch,).
         """
-        self.begin_batch()
+        pruned = self.begin_batch()
         config = self.config
         x, lengths = self.encoder.embed(speech, speech_lengths)
         hidden = span_mask(lengths, x.shape[1], config.mask_start, config.mask_span, config.mask_gap)
@@ -97,7 +97,7 @@ class PretrainModel(SelfPruningModel):
         weight = hidden.sum()
         branches = self.branches.active(self.step, self.training)
         if weight == 0:
-            return self.nothing_hidden(branches)
+            return self.nothing_hidden(branches, pruned)
         # Cosines divided by 0.1 and softmaxes over thousands of codes need more digits than bf16 has.
         with torch.autocast(x.device.type, enabled=False):
             drawn = self.targets.draw(self.stack(speech, x.shape[1])[told], told.nonzero()[:, 0], self.step)
@@ -107,7 +107,7 @@ class PretrainModel(SelfPruningModel):
             loss = loss + config.feature_penalty * power
         x = torch.where(hidden[..., None], self.hidden_frame.to(x.dtype), x)
 
-        stats = {"masked_share": weight / lengths.sum(), **drawn.stats}
+        stats = {**pruned, "masked_share": weight / lengths.sum(), **drawn.stats}
         subnets = {"dense": DENSE, "sparse": self.encoder.config.default_subnet()}
         if self.training:
             subnets["sparse"] = self.encoder.config.sample_subnet()
@@ -124,7 +124,9 @@ class PretrainModel(SelfPruningModel):
         stats["loss"] = loss.detach()
         return loss, stats, weight.float()
 
-    def nothing_hidden(self, branches: Iterable[str]) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    def nothing_hidden(
+        self, branches: Iterable[str], pruned: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Return a batch of weight 0 whose gradients are 0: all of its utterances are shorter than a span.
 
         Every parameter takes part and every value is there, since other GPUs of the same update wait for them.
@@ -132,4 +134,5 @@ class PretrainModel(SelfPruningModel):
         loss = 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
         names = ["masked_share", *self.targets.names, "loss"]
         names += [f"{part}{what}_{name}" for name in branches for part in self.parts() for what in ("loss", "accuracy")]
-        return loss, {name: torch.zeros_like(loss).detach() for name in names}, torch.zeros_like(loss).detach()
+        zero = torch.zeros_like(loss).detach()
+        return loss, {**pruned, **dict.fromkeys(names, zero)}, zero

@@ -48,6 +48,13 @@ class Ranking(ABC):
         """Return the mean importance of a weight of each group, in any shape."""
 
     @abstractmethod
+    def kept(self, level: int) -> Tensor:
+        """Return which groups the layers' masks of ``level`` (above 0) keep, booleans shaped as scores.
+
+        One weight speaks for its group, so the masks have to be made of such groups.
+        """
+
+    @abstractmethod
     def masks(self, keep: Tensor) -> dict[str, Tensor]:
         """Return the mask (out, in) of each layer if the groups of the boolean ``keep``, shaped as scores, stay."""
 
@@ -75,6 +82,9 @@ class BlockRanking(Ranking):
         out, inner = values.shape
         return values.reshape(out // rows, rows, inner // columns, columns).mean(dim=(1, 3))
 
+    def kept(self, level: int) -> Tensor:
+        return self.layer.masks[level - 1, :: self.block[0], :: self.block[1]]
+
     def masks(self, keep: Tensor) -> dict[str, Tensor]:
         return {self.name: keep.repeat_interleave(self.block[0], dim=0).repeat_interleave(self.block[1], dim=1)}
 
@@ -97,6 +107,9 @@ class UnitRanking(Ranking):
         made = importance[f"{self.name}.{self.units.made_by}"].sum(dim=1)[self.units.rows].sum(dim=1)
         read = importance[f"{self.name}.{self.units.read_by}"].sum(dim=0)[self.units.columns].sum(dim=1)
         return (made + read) / self.group_size
+
+    def kept(self, level: int) -> Tensor:
+        return self.layers[f"{self.name}.{self.units.made_by}"].masks[level - 1, self.units.rows[:, 0], 0]
 
     def masks(self, keep: Tensor) -> dict[str, Tensor]:
         made, read = (torch.zeros(shape, dtype=torch.bool, device=keep.device) for shape in self._shapes())

@@ -152,7 +152,7 @@ def magnitudes(module: nn.Module) -> dict[str, Tensor]:
 @torch.no_grad()
 def estimate_masks(
     module: nn.Module, rule: PruningRule, fraction: float = 1.0, importance: Importance | None = None
-) -> None:
+) -> Tensor:
     """Write new masks into every prunable layer below ``module``, from its present weights.
 
     Args:
@@ -160,17 +160,23 @@ def estimate_masks(
         rule: what to keep.
         fraction: how far the schedule is, 1 for the full target.
         importance: of every weight, by default its magnitude.
+
+    Returns:
+        the share of mask entries that are not what they were, over all masks, ().
     """
     importance = magnitudes(module) if importance is None else importance
     rankings = list(rule.granularity.rankings(module))
     scores = [ranking.scores(importance) for ranking in rankings]
+    changed = []
     for level, sparsity in enumerate(rule.sparsities):
         keeps = _keep(rule, scores, sparsity * fraction)
         for number, (ranking, keep) in enumerate(zip(rankings, keeps, strict=True)):
+            changed.append(torch.count_nonzero(ranking.kept(level + 1) != keep) * ranking.group_size)
             for name, mask in ranking.masks(keep).items():
                 ranking.layers[name].masks[level] = mask
             if rule.scope == "global":  # bounds could otherwise bring back what a denser mask has pruned
                 scores[number] = scores[number].masked_fill(~keep, -torch.inf)
+    return torch.stack(changed).sum() / sum(layer.masks.numel() for _, layer in prunable(module))
 
 
 def _keep(rule: PruningRule, scores: Sequence[Tensor], sparsity: float) -> list[Tensor]:

@@ -40,10 +40,17 @@ class SelfPruningModel(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         self.step = int(state)
 
-    def begin_batch(self) -> None:
-        """Call first in every forward pass; does nothing outside training."""
+    def begin_batch(self) -> dict[str, Tensor]:
+        """Call first in every forward pass; does nothing outside training.
+
+        Returns:
+            ``mask_change``, the share of mask entries that changed, if this batch found the masks anew; else nothing.
+        """
+        stats = {}
         if not self.training:
-            return
+            return stats
         if self.schedule.due(self.step):
-            estimate_masks(self.encoder, self.encoder.config.pruning, self.schedule.fraction(self.step))
+            fraction = self.schedule.fraction(self.step)
+            stats["mask_change"] = estimate_masks(self.encoder, self.encoder.config.pruning, fraction)
         self.step += 1
+        return stats

@@ -99,6 +99,18 @@ def test_both_branches_of_an_rnnt_learn_two_utterances(predictor):
     assert stats["ter_dense"] == stats["ter_sparse"] == 0.0
 
 
+def test_batches_that_find_the_masks_anew_say_how_much_changed():
+    model = tiny(pruning_conf={"end": 4, "interval": 2, "start": 1.0}).train()
+    changes = []
+    for step in range(6):
+        if step == 3:  # seen by the estimate before batch 4
+            torch.nn.init.normal_(model.encoder.blocks[0].ffn1.up.weight)
+        changes.append(model(**batch())[1].get("mask_change"))
+    assert [change is not None for change in changes] == [True, False, True, False, True, False]
+    assert changes[0] == changes[2] == 0 and 0 < changes[4] < 1
+    assert "mask_change" not in model.eval()(**batch())[1]
+
+
 def test_an_rnnt_without_ctc_has_no_head():
     model = tiny(model_conf={"kind": "rnnt", "transducer": {"ctc_weight": 0.0}}).train()
     assert model.head is None

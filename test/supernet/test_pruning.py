@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from dualmode.encoder.conformer import FeedForward
 from dualmode.errors import UserError
-from dualmode.supernet.granularity import Blocks, NOfM
+from dualmode.supernet.granularity import Blocks, NOfM, WholeUnits
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.pruning import PruningRule, PruningSchedule, check_masks, estimate_masks
 from dualmode.supernet.report import layer_report
@@ -151,12 +152,29 @@ def test_a_new_estimate_can_bring_a_weight_back():
     layer = nn.ModuleDict({"a": MaskedLinear(2, 1, levels=1)})
     with torch.no_grad():
         layer["a"].weight.copy_(torch.tensor([[1.0, 2.0]]))
-    estimate_masks(layer, PruningRule((0.5,), Blocks(1, 1)))
+    assert estimate_masks(layer, PruningRule((0.5,), Blocks(1, 1))) == 0.5  # it had kept both
     assert layer["a"].masks[0].tolist() == [[False, True]]
     with torch.no_grad():
         layer["a"].weight.copy_(torch.tensor([[3.0, 2.0]]))
-    estimate_masks(layer, PruningRule((0.5,), Blocks(1, 1)))
+    assert estimate_masks(layer, PruningRule((0.5,), Blocks(1, 1))) == 1.0
     assert layer["a"].masks[0].tolist() == [[True, False]]
+    assert estimate_masks(layer, PruningRule((0.5,), Blocks(1, 1))) == 0.0
+
+
+@pytest.mark.parametrize("granularity", [Blocks(1, 1), Blocks(4, 2), Blocks(2, 4), NOfM(4), WholeUnits()], ids=str)
+@given(seed=st.integers(0, 2**16))
+def test_an_estimate_says_how_much_it_changed(granularity, seed):
+    torch.manual_seed(seed)
+    module = nn.ModuleDict({"a": FeedForward(8, 16, 0.0, 2)})
+    rule = PruningRule((0.25, 0.5), granularity)
+    layers = module["a"].up, module["a"].down
+    for _ in range(3):
+        before = [layer.masks.clone() for layer in layers]
+        change = estimate_masks(module, rule)
+        different = [(old != layer.masks).float().mean() for old, layer in zip(before, layers, strict=True)]
+        assert change.item() == pytest.approx(torch.stack(different).mean().item())  # both are of the same size
+        for layer in layers:
+            nn.init.normal_(layer.weight)
 
 
 def test_only_the_dense_branch_trains_pruned_weights():

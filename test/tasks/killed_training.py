@@ -24,13 +24,14 @@ def train(
     begin = SelfPruningModel.begin_batch
 
     def begin_or_die(model):
-        begin(model)
+        stats = begin(model)
         if model.training:
             masks = b"".join(layer.masks.numpy().tobytes() for _, layer in prunable(model.encoder))
             with open(out / f"masks_{os.getpid()}", "a") as digests:
                 digests.write(f"{model.step} {hashlib.sha256(masks).hexdigest()}\n")
         if model.training and model.step == kill_at:
             os.kill(os.getpid(), number)
+        return stats
 
     SelfPruningModel.begin_batch = begin_or_die
     words = ["--config", root / f"{kind}.yaml", "--train", root / "data", "--valid", root / "data"]
