@@ -2,6 +2,7 @@
 # What do a granularity and a schedule of the masks cost?  For each seed one supernet is pre-trained and
 # fine-tuned without pruning (egs/common/studies.sh); each row then prunes it to four nested sparsities and trains it
 # further:
+#   untrained      masks from the trained weights, and no further training
 #   one-shot       masks from the trained weights, fixed
 #   gradual        masks on a cubic ramp over the first half of the batches, then fixed
 #   re-estimated   masks of the full sparsity, found anew in the first half, so that a weight may come back; then fixed
@@ -20,8 +21,7 @@ source ../common/studies.sh
 seeds=() rows=()
 split_words seeds "${SEEDS:-0 1 2}"
 split_words rows "${ROWS:-unstructured 4x4 8x4 16x4 units n_of_m
-  8x4-one-shot units-one-shot 8x4-gradual units-gradual 8x4-calibrated}"
-batches=240
+  8x4-untrained units-untrained 8x4-one-shot units-one-shot 8x4-gradual units-gradual 8x4-calibrated}"
 work=$(realpath -m "${WORK_DIR:-.}")
 exp=$work/exp
 mkdir -p "$work/conf"
@@ -36,13 +36,14 @@ done
 
 # settings_of ROW: sets $sparsities, $prune (lines of stage 3's YAML), $training (options of stage 4).
 settings_of() {
-  local granularity=${1%%-*} block='' schedule
+  local granularity=${1%%-*} block='' schedule batches=240 rate=1.0e-3
   sparsities=(0.5 0.7 0.8 0.9)
   case $granularity in
     *x*) block=[${granularity/x/,}] granularity=blocks ;;
     n_of_m) block='[1,4]' sparsities=(0.5) ;; # 2 of 4
   esac
   case $1 in
+    *-untrained) schedule="interval=0" batches=2 rate=1.0e-12 ;; # as good as none
     *-one-shot | *-calibrated) schedule="interval=0" ;;
     *-gradual) schedule="end=$((batches / 2)) interval=20 start=0" ;;
     *) schedule="end=$((batches / 2)) interval=20 start=1" ;;
@@ -51,7 +52,7 @@ settings_of() {
   list=[$(IFS=, && echo "${sparsities[*]}")]
   prune=("sparsities: $list" "granularity: $granularity" ${block:+"block: $block"})
   training="$small --encoder_conf sparsities=$list --encoder_conf granularity=$granularity${block:+ --encoder_conf block=$block}"
-  training+=" --max_epoch 1 --num_iters_per_epoch $batches --optim_conf lr=1.0e-3 --scheduler_conf max_lr=1.0e-3"
+  training+=" --max_epoch 1 --num_iters_per_epoch $batches --optim_conf lr=$rate --scheduler_conf max_lr=$rate"
   [[ $1 != *-distilled ]] || training+=" --model_conf distill_weight=0.1 --model_conf distill_after=0"
   for schedule in $schedule; do training+=" --pruning_conf $schedule"; done
 }
