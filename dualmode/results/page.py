@@ -13,10 +13,11 @@ MEASURES = """\
   deletion (D) and an insertion (I) cost 1 each. The space between two words counts as a character. Text is compared
   as it is. Alignments: `decode_*/score.txt`.
 - Bytes stored: the length of the sub-network as one safetensors file (`dualmode/supernet/storage.py`): all values in
-  the training's precision; of a pruned layer the kept blocks and one bit a block. 1 MB is 10^6 bytes.
+  the training's precision; of whole units those that are kept, of another pruned layer the kept blocks and one bit a
+  block. 1 MB is 10^6 bytes.
 - RTF (real-time factor): seconds of decoding over seconds of audio, below 1 is faster than real time; from stored
-  features, on the machine, with the threads and the batch size named here. Pruned weights are multiplied as zeros, so
-  it shows no gain from sparsity."""
+  features, on the machine, with the threads and the batch size named here. Whole units that are pruned are left out;
+  other pruned weights are multiplied as zeros, so that it shows no gain from their sparsity."""
 
 
 def results_page(

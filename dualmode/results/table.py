@@ -8,7 +8,8 @@ from dualmode.results.details import display_width
 HEADER = ("set", "weights", "context", "WER %", "S/D/I", "words", "CER %", "parameters kept", "bytes stored", "RTF")
 LEFT_ALIGNED = 3  # the first columns are words, the others numbers
 LEGEND = (
-    "weights: how many of the prunable ones (the encoder's Linear layers) are kept; parameters kept: of all the model's"
+    "weights: the share of the prunable ones (the encoder's Linear layers) that pruning was to leave out; parameters "
+    "kept: as counted, of all the model's"
 )
 
 
@@ -29,14 +30,12 @@ def table_row(row: Row) -> tuple[str, ...]:
 
 
 def weights(sparsity: float) -> str:
-    """Say which weights run, and how many of the prunable ones that is.
+    """Say which weights run.
 
     >>> weights(0), weights(0.7)
-    ('dense (100 % kept)', 'sparse 70 % pruned (30 % kept)')
+    ('dense', 'sparse 70 % pruned')
     """
-    if sparsity == 0:
-        return "dense (100 % kept)"
-    return f"sparse {_percent(sparsity)} % pruned ({_percent(1 - sparsity)} % kept)"
+    return f"sparse {100 * sparsity:.1f}".removesuffix(".0") + " % pruned" if sparsity else "dense"
 
 
 def context(chunk_ms: float | None, lookahead_ms: float | None, left_ms: float | None) -> str:
@@ -95,7 +94,3 @@ def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
         blank = " " * (width - display_width(cell))
         padded.append(cell + blank if column < LEFT_ALIGNED else blank + cell)
     return "  ".join(padded).rstrip()
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}".removesuffix(".0")
