@@ -43,7 +43,7 @@ PANELS = (
     (re.compile(r"^visible_acc"), "accuracy at visible frames"),
     (re.compile(r"perplexity|^ppl"), "perplexity"),
     (re.compile(r"^dead\d*$"), "dead codes (share of 1)"),
-    (re.compile(r"^mask_change$"), "mask entries changed by an estimate (share of 1)"),
+    (re.compile(r"^mask_change$"), "masks: changed by an estimate"),
     (re.compile(r"(^|_)lr\d*$"), "learning rate"),
 )
 STYLES = {
