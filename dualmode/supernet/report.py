@@ -62,8 +62,7 @@ def importance_histogram(module: nn.Module, rule: PruningRule, importance: Impor
         bins = (scores / scores.mean().clamp(min=1e-30) * BINS / 4).long().clamp(max=BINS - 1).flatten()
         groups += torch.bincount(bins, minlength=BINS)
         for level in range(len(rule.sparsities)):
-            masks = {name: layer.masks[level].float() for name, layer in ranking.layers.items()}
-            kept[level] += torch.bincount(bins[ranking.scores(masks).flatten() > 0.5], minlength=BINS)
+            kept[level] += torch.bincount(bins[ranking.kept(level + 1).flatten()], minlength=BINS)
     return {
         "edges": edges.tolist(),
         "groups": groups.long().tolist(),
