@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from dualmode.files import atomic_path
 from dualmode.progress import Progress
 from dualmode.tasks import step_checkpoint
 from dualmode.tasks.averaging import averages_with_masks
+from dualmode.tasks.finish_epoch import finish_epoch
 from dualmode.tasks.preemption import Preemption
 from dualmode.tasks.step_checkpoint import rest_of, set_random_states
 
@@ -104,6 +105,8 @@ class SupernetTrainer(Trainer):
     options_class = SupernetOptions
     progress: Progress | None = None
     preemption: Preemption | None = None
+    criteria: Sequence[Sequence[str]] = ()  # of the best epochs
+    keeps_files: bool = True  # of several processes, the first one
 
     @classmethod
     def build_options(cls, args: argparse.Namespace) -> SupernetOptions:
@@ -111,13 +114,22 @@ class SupernetTrainer(Trainer):
 
     @classmethod
     def run(cls, *args, **kwargs) -> None:
-        cls.progress, cls.preemption = None, Preemption(kwargs["distributed_option"].distributed)
-        if kwargs["distributed_option"].distributed:
+        distributed = kwargs["distributed_option"]
+        cls.progress, cls.preemption = None, Preemption(distributed.distributed)
+        cls.keeps_files = not distributed.distributed or distributed.dist_rank == 0
+        cls.criteria = kwargs["trainer_options"].best_model_criterion
+        if distributed.distributed:
             # ESPnet averages over processes what has one dimension; our models return scalars.
             kwargs["model"].register_forward_hook(lambda model, _, output: force_gatherable(output, output[0].device))
         with atomic_checkpoints(), averages_with_masks():
             super().run(*args, **kwargs)
         (Path(kwargs["trainer_options"].output_dir) / step_checkpoint.NAME).unlink(missing_ok=True)
+
+    @classmethod
+    def resume(cls, checkpoint, model, reporter, **kwargs) -> None:
+        super().resume(checkpoint=checkpoint, model=model, reporter=reporter, **kwargs)
+        if cls.keeps_files:
+            finish_epoch(Path(checkpoint).parent, model.state_dict(), reporter, cls.criteria)
 
     @classmethod
     def watch(cls, reporter: SubReporter, options: SupernetOptions) -> None:

@@ -87,6 +87,21 @@ def outcome(out: Path) -> tuple[dict, list]:
     return torch.load(out / f"{EPOCHS}epoch.pth", weights_only=True), history
 
 
+def test_what_a_kill_cut_off_after_the_checkpoint_is_written_on_resuming(server, root):
+    out = root / "cut_off"
+    assert run(server, "asr", root, out, 8) == -signal.SIGKILL  # in the second epoch
+    weights = torch.load(out / "1epoch.pth", weights_only=True)
+    for name in ("1epoch.pth", "latest.pth", "valid.loss.best.pth"):  # ESPnet's order after checkpoint.pth
+        (out / name).unlink()
+    assert run(server, "asr", root, out, 9) == -signal.SIGKILL
+    for name in ("1epoch.pth", "latest.pth", "valid.loss.best.pth"):
+        found = torch.load(out / name, weights_only=True)
+        assert all(
+            torch.equal(tensor, found[key]) for key, tensor in weights.items() if isinstance(tensor, torch.Tensor)
+        )
+        assert found.keys() == weights.keys() and (out / name).resolve() == (out / "1epoch.pth").resolve()
+
+
 @pytest.mark.parametrize("kind", ["pretrain", "asr"])
 def test_a_killed_training_ends_with_the_same_weights(server, root, kind):
     whole, killed = root / f"{kind}_whole", root / f"{kind}_killed"

@@ -1,0 +1,44 @@
+"""The end of an epoch whose process was killed in it.
+
+ESPnet writes checkpoint.pth first, then what people and the mean of the best epochs need.  A training that is resumed
+goes on after that epoch, so what the kill cut off would stay missing, and the mean would fail after hours::
+
+    checkpoint.pth   Nepoch.pth   latest.pth -> Nepoch.pth   valid.loss.best.pth -> Nepoch.pth
+                   ^ killed
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from espnet2.train.reporter import Reporter
+from torch import Tensor
+
+from dualmode.files import atomic_path
+
+
+def finish_epoch(
+    folder: Path, weights: Mapping[str, Tensor], reporter: Reporter, criteria: Sequence[Sequence[str]]
+) -> None:
+    """Write what is missing of the last epoch that checkpoint.pth has.
+
+    Args:
+        folder: of the training.
+        weights: of the model, as checkpoint.pth has them.
+        reporter: as checkpoint.pth has it.
+        criteria: (phase, key, "min" or "max") of the links to best epochs.
+    """
+    epoch = reporter.get_epoch()
+    file = folder / f"{epoch}epoch.pth"
+    if not file.exists():
+        with atomic_path(file) as temporary:
+            torch.save(weights, temporary)
+    best = [
+        f"{phase}.{key}.best.pth"
+        for phase, key, mode in criteria
+        if reporter.has(phase, key) and reporter.get_best_epoch(phase, key, mode) == epoch
+    ]
+    for link in (folder / name for name in ["latest.pth", *best]):
+        if not link.exists() or link.resolve() != file.resolve():
+            link.unlink(missing_ok=True)
+            link.symlink_to(file.name)
