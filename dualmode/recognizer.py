@@ -24,9 +24,9 @@ from dualmode.decoding.searcher import SearchConfig, make_searcher
 from dualmode.decoding.standalone import is_standalone
 from dualmode.decoding.utterance import StreamedUtterance
 from dualmode.decoding.words import StableWords, Word
-from dualmode.encoder.frames import EXTRA, FACTOR
 from dualmode.errors import UserError
-from dualmode.supernet.subnet import DENSE, FRAME_MS, Subnet
+from dualmode.frames import EXTRA, FACTOR, FRAME_MS
+from dualmode.supernet.subnet import DENSE, Subnet
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from dualmode.align.emission import EmittedWord, emitted_words
 from dualmode.data.kaldi_dir import read_table
 from dualmode.decoding.words import word_spans
 from dualmode.errors import UserError
+from dualmode.frames import FRAME_MS
 from dualmode.results.text import read_text
-from dualmode.supernet.subnet import FRAME_MS, Context
+from dualmode.supernet.subnet import Context
 
 
 def streaming_context(folder: Path, meta: Mapping[str, Any]) -> Context:

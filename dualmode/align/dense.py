@@ -12,8 +12,8 @@ from dualmode.data.rejection import Reason, Rejection
 from dualmode.data.tokens import Tokenizer
 from dualmode.data.transcript_length import frames_needed
 from dualmode.decoding.words import word_spans
-from dualmode.encoder.frames import subsampled
-from dualmode.supernet.subnet import DENSE, FRAME_MS
+from dualmode.frames import FRAME_MS, subsampled
+from dualmode.supernet.subnet import DENSE
 
 
 class Aligner:

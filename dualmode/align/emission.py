@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualmode.align.words import TimedWord
+from dualmode.frames import FRAME_MS, LAST_FRAME_MS
 from dualmode.results.score import align
-from dualmode.supernet.subnet import FRAME_MS, LAST_FRAME_MS, Context
+from dualmode.supernet.subnet import Context
 
 
 def heard_ms(frame: int, context: Context, duration_ms: float) -> float:

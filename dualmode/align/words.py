@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dualmode.supernet.subnet import FRAME_MS
+from dualmode.frames import FRAME_MS
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dualmode.asr.transducer.loss import rnnt_losses
 
 
 @dataclass(frozen=True)
-class Branch:
+class BranchOutput:
     """The output of one sub-network.
 
     Attributes:
@@ -27,7 +27,9 @@ class Branch:
     lattice: Lattice | None
 
 
-def branch_losses(branch: Branch, batch: Transcripts, config: RecogniserConfig, streaming: bool) -> dict[str, Tensor]:
+def branch_losses(
+    branch: BranchOutput, batch: Transcripts, config: RecogniserConfig, streaming: bool
+) -> dict[str, Tensor]:
     """Return the losses of a branch by name, in nats, averaged over the batch: "ctc", "rnnt", or both.
 
     Args:
@@ -54,7 +56,7 @@ def branch_losses(branch: Branch, batch: Transcripts, config: RecogniserConfig, 
 
 
 def distillation_losses(
-    dense: Branch, sparse: Branch, batch: Transcripts, config: RecogniserConfig
+    dense: BranchOutput, sparse: BranchOutput, batch: Transcripts, config: RecogniserConfig
 ) -> dict[str, Tensor]:
     """Return the divergences of the sparse branch from the dense one by name, in nats: those that have a weight.
 

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from dualmode.asr.config import RecogniserConfig
 from dualmode.asr.model import Recogniser
-from dualmode.encoder.config import EncoderConfig, from_mapping
+from dualmode.config import from_mapping
+from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.two_branch import BranchWeights
 from dualmode.supernet.pruning import PruningSchedule
-from dualmode.supernet.self_pruning import BranchWeights
 
 # What a recogniser is built from, and its seed; the rest of a training's configuration is about the training.
 BUILT_FROM = ("encoder_conf", "model_conf", "pruning_conf", "branch_conf", "seed")

@@ -3,20 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dualmode.encoder.config import from_mapping
+from dualmode.config import check_at_least, from_mapping
 from dualmode.errors import UserError
-from dualmode.supernet.subnet import frames_from_ms
+from dualmode.frames import frames_from_ms
 
 KINDS = ("ctc", "rnnt")
 PREDICTORS = ("stateless", "lstm")
-
-
-def check_at_least(where: str, lowest: float, **values: float) -> None:
-    """Raise UserError for the first value that is no number of at least ``lowest``."""
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, type(lowest) | int) or not value >= lowest:
-            kind = "whole number" if isinstance(lowest, int) else "number"
-            raise UserError(f"{where}: {name} is {value!r}: it must be a {kind} of at least {lowest:g}")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from dualmode.asr.branch import Branch, branch_losses, distillation_losses
+from dualmode.asr.branch import BranchOutput, branch_losses, distillation_losses
 from dualmode.asr.config import RecogniserConfig
 from dualmode.asr.ctc import greedy
 from dualmode.asr.error_rate import error_rate
@@ -15,13 +15,12 @@ from dualmode.asr.transducer.joiner import Joiner
 from dualmode.asr.transducer.lattice import make_lattice
 from dualmode.asr.transducer.predictor import make_predictor
 from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.two_branch import Branch, BranchWeights, Judgement, TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import PruningSchedule
-from dualmode.supernet.self_pruning import BranchWeights, SelfPruningModel
-from dualmode.supernet.subnet import DENSE
 
 
-class Recogniser(SelfPruningModel):
+class Recogniser(TwoBranchModel):
     """Encoder, CTC head and RNN-T, trained as the dense full-context and the sparse streaming sub-network at once::
 
         features -> augment -> subsampling -+-> dense,  full  --> CTC and RNN-T loss
@@ -55,8 +54,13 @@ class Recogniser(SelfPruningModel):
         augment: Callable[[Tensor, Tensor], Tensor] | None = None,
         to_words: Callable[[Sequence[int]], list[str]] | None = None,
     ):
-        super().__init__(encoder, schedule)
-        self.tokens, self.config, self.branches = list(tokens), config, branches
+        super().__init__(encoder, schedule, branches)
+        if branches.schedule == "alternate" and any(config.distill_weights.values()):
+            raise UserError(
+                "branch_conf: alternate runs one branch a batch, so the dense one cannot teach the sparse one: set "
+                "distill_weight to 0, or schedule to both"
+            )
+        self.tokens, self.config = list(tokens), config
         self.augment, self.to_words = augment, to_words
         size, vocabulary, transducer = encoder.config.output_size, len(tokens), config.transducer
         self.head = nn.Linear(size, vocabulary) if config.has_ctc else None
@@ -108,20 +112,16 @@ class Recogniser(SelfPruningModel):
         batch.check_lengths(ctc=self.config.has_ctc)
 
         predicted = None if self.predictor is None else self.predictor(text)
-        sparse = self.encoder.config.sample_subnet() if self.training else self.encoder.config.default_subnet()
         weights = self.config.weights(self.step)
-        loss, branches = x.new_zeros(()), {}
-        for name, subnet, share in (("dense", DENSE, self.branches.dense), ("sparse", sparse, self.branches.sparse)):
-            if share == 0:
-                continue
-            branch = branches[name] = self._branch(self.encoder.encode(x, frames, subnet), predicted, batch)
-            losses = branch_losses(branch, batch, self.config, streaming=name == "sparse")
-            branch_loss = sum(weights[kind] * value for kind, value in losses.items())
-            loss = loss + share * branch_loss
-            stats[f"loss_{name}"] = branch_loss.detach()
-            if len(losses) > 1:
-                stats.update((f"loss_{kind}_{name}", value.detach()) for kind, value in losses.items())
 
+        def judge(branch: Branch, encoded: Tensor) -> Judgement:
+            output = self._output(encoded, predicted, batch)
+            losses = branch_losses(output, batch, self.config, streaming=branch.name == "sparse")
+            several = {f"loss_{kind}": value for kind, value in losses.items()} if len(losses) > 1 else {}
+            return Judgement(sum(weights[kind] * value for kind, value in losses.items()), several, output)
+
+        loss, branches, values = self.run_branches(x, frames, judge)
+        stats.update(values)
         distill_share = self.config.distill_share(self.step)
         if distill_share and len(branches) == 2:
             losses = distillation_losses(branches["dense"], branches["sparse"], batch, self.config)
@@ -139,16 +139,16 @@ class Recogniser(SelfPruningModel):
             return greedy(self.posteriors(encoded), frames)
         return transducer_greedy(self.predictor, self.joiner, encoded, frames)
 
-    def _branch(self, encoded: Tensor, predicted: Tensor | None, batch: Transcripts) -> Branch:
+    def _output(self, encoded: Tensor, predicted: Tensor | None, batch: Transcripts) -> BranchOutput:
         posteriors = lattice = None
         if self.config.has_ctc:
             posteriors = self.posteriors(encoded)
         if predicted is not None:
             max_cells = self.config.transducer.max_cells
             lattice = make_lattice(self.joiner, encoded, predicted, batch.text, batch.tokens, max_cells)
-        return Branch(encoded, posteriors, lattice)
+        return BranchOutput(encoded, posteriors, lattice)
 
-    def _error_rates(self, branches: dict[str, Branch], batch: Transcripts) -> dict[str, Tensor]:
+    def _error_rates(self, branches: dict[str, BranchOutput], batch: Transcripts) -> dict[str, Tensor]:
         """Decode the first ``decode_share`` of the batch; return its error rates in percent.
 
         ``ter`` and ``ter_NAME`` count tokens, ``wer`` and ``wer_NAME`` words; without a name it is the branches' mean.

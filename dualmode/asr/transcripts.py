@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dualmode.data.transcript_length import frames_needed
 from dualmode.errors import UserError
-from dualmode.supernet.subnet import FRAME_MS
+from dualmode.frames import FRAME_MS
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from dualmode.asr.model import Recogniser
 from dualmode.bench.encoder import espnet_conformer
 from dualmode.bench.timing import interleaved
 from dualmode.cli import existing_dir
-from dualmode.data.fbank import FRAME_MS
 from dualmode.data.tokens import Tokenizer
 from dualmode.decoding.inputs import open_inputs
 from dualmode.decoding.load import load_recogniser
@@ -30,6 +29,7 @@ from dualmode.decoding.offline import decode_offline, pad
 from dualmode.decoding.searcher import greedy_searcher
 from dualmode.encoder.config import EncoderConfig
 from dualmode.errors import UserError
+from dualmode.frames import FEATURE_MS
 from dualmode.supernet.subnet import DENSE
 
 COLUMNS = ("what", "batch_size", "utterances", "audio_s", "ms", "rtf", "times_faster", "same_tokens_percent")
@@ -75,7 +75,7 @@ def measure(args: argparse.Namespace) -> list[dict]:
             runs[what, size] = partial(decode_ours, loaded.model, loaded.tokenizer, features, size, bf16)
     reference = decode_espnet(espnet, features)
     seconds = interleaved(runs, args.rounds)
-    audio_s = FRAME_MS * sum(map(len, features)) / 1000
+    audio_s = FEATURE_MS * sum(map(len, features)) / 1000
     rows = []
     for (what, size), run in runs.items():
         row = {"what": what, "batch_size": size, "utterances": len(features), "audio_s": audio_s}

@@ -22,13 +22,13 @@ from dualmode.asr.model import Recogniser
 from dualmode.bench.timing import timed
 from dualmode.device.engine import Device
 from dualmode.device.pack import pack_model
-from dualmode.encoder.frames import EXTRA, FACTOR
 from dualmode.encoder.slicing import without_pruned_units
 from dualmode.encoder.state import StreamState
+from dualmode.frames import EXTRA, FACTOR, FRAME_MS
 from dualmode.progress import progress
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.storage import materialise
-from dualmode.supernet.subnet import FRAME_MS, Context, Subnet
+from dualmode.supernet.subnet import Context, Subnet
 
 ENCODER = {
     "output_size": 256,

@@ -17,8 +17,8 @@ from dualmode.device.engine import Device, EngineMissing
 from dualmode.device.pack import pack_model
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
-from dualmode.encoder.frames import EXTRA, FACTOR
 from dualmode.encoder.streaming import StreamingEncoder
+from dualmode.frames import EXTRA, FACTOR
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.storage import materialise
 from dualmode.supernet.subnet import DENSE, Context, Subnet

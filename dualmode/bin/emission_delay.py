@@ -30,9 +30,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.align.ctm import read_ctm
     from dualmode.align.decoded import read_emitted, streaming_context
     from dualmode.align.emission import Delays, delays
-    from dualmode.data.fbank import FRAME_MS
     from dualmode.data.tokens import Tokenizer
     from dualmode.decoding.inputs import open_inputs
+    from dualmode.frames import FEATURE_MS
     from dualmode.results.decodes import read_meta
     from dualmode.results.delay_plot import plot_delays
     from dualmode.results.delay_table import terminal_lines
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     meta = read_meta(args.decode / "decode.json")
     context = streaming_context(args.decode, meta)
     inputs = open_inputs(args.data)
-    durations_ms = {utt: FRAME_MS * inputs.frames(utt) for utt in inputs}
+    durations_ms = {utt: FEATURE_MS * inputs.frames(utt) for utt in inputs}
     emitted = read_emitted(args.decode, Tokenizer.load(args.model / "tokens").kind, context, durations_ms)
     spoken = read_ctm(args.ctm)
     if missing := sorted(set(spoken) - set(emitted)):

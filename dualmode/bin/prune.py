@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     import yaml
 
     from dualmode.checkpoint import encoder_weights, find_checkpoint, load_into, load_weights, read_yaml
-    from dualmode.encoder.config import EncoderConfig, from_mapping
+    from dualmode.config import from_mapping
+    from dualmode.encoder.config import EncoderConfig
     from dualmode.encoder.conformer import DualModeEncoder
     from dualmode.supernet.masked_linear import prunable
     from dualmode.supernet.pruning import check_masks, estimate_masks, magnitudes

@@ -13,9 +13,10 @@ so ``n`` samples have ``(n + 80) // 160`` frames.  Digital silence is log(FLT_EP
 import kaldi_native_fbank
 import numpy as np
 
+from dualmode.frames import FEATURE_MS
+
 SAMPLE_RATE = 16000
 BINS = 80
-FRAME_MS = 10
 SILENCE = float(np.log(np.finfo(np.float32).eps))
 
 
@@ -23,7 +24,7 @@ def _options(sample_rate: int) -> kaldi_native_fbank.FbankOptions:
     options = kaldi_native_fbank.FbankOptions()
     options.frame_opts.samp_freq = sample_rate
     options.frame_opts.frame_length_ms = 25.0
-    options.frame_opts.frame_shift_ms = float(FRAME_MS)
+    options.frame_opts.frame_shift_ms = float(FEATURE_MS)
     options.frame_opts.dither = 0.0
     options.frame_opts.snip_edges = False
     options.mel_opts.num_bins = BINS

@@ -19,8 +19,8 @@ from dualmode.data.audio import AudioFault, read_audio
 from dualmode.data.fbank import SAMPLE_RATE, fbank
 from dualmode.data.rejection import Reason, Rejection
 from dualmode.data.speed import change_speed, prefix
-from dualmode.encoder.frames import subsampled
 from dualmode.files import atomic_path, write_json
+from dualmode.frames import subsampled
 
 FORMAT = 1  # of the lists and of the features; another number makes all shards anew
 

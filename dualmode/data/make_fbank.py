@@ -24,7 +24,7 @@ from heapq import merge
 from pathlib import Path
 
 from dualmode.cluster.parts import Part
-from dualmode.data.fbank import BINS, FRAME_MS
+from dualmode.data.fbank import BINS
 from dualmode.data.feature_shard import Entry, Shard, Task, archive, make_shard, read_list
 from dualmode.data.kaldi_dir import KaldiDir, Utterance, c_order, table_writers, write_table
 from dualmode.data.parallel import blocks, parallel_blocks
@@ -34,6 +34,7 @@ from dualmode.data.tokens import Tokenizer
 from dualmode.data.transcript_length import frames_needed
 from dualmode.errors import UserError
 from dualmode.files import atomic_write
+from dualmode.frames import FEATURE_MS
 
 # Utterances of a shard: some 40 minutes, 80 MB and half a minute of work for LibriSpeech.
 _SHARD = 200
@@ -152,7 +153,7 @@ def _check_space(features: FeatureSet, seconds: float) -> None:
     shards = features.incomplete / "shards"
     shards.mkdir(parents=True, exist_ok=True)
     there = sum(path.stat().st_size for path in shards.glob("*.ark"))
-    needed = sum(seconds / speed for speed in features.speeds) * 1000 / FRAME_MS * BINS * _BYTES - there
+    needed = sum(seconds / speed for speed in features.speeds) * 1000 / FEATURE_MS * BINS * _BYTES - there
     free = shutil.disk_usage(shards).free
     if free < needed:
         raise UserError(

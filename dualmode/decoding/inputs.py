@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from dualmode.data.audio import AudioFault, read_audio, read_header
-from dualmode.data.fbank import FRAME_MS, SAMPLE_RATE, fbank
+from dualmode.data.fbank import SAMPLE_RATE, fbank
 from dualmode.data.kaldi_dir import iterate_wav_scp, read_table
 from dualmode.errors import UserError
+from dualmode.frames import FEATURE_MS
 
 
 class Features(Mapping[str, np.ndarray]):
@@ -63,7 +64,7 @@ class Recordings(Mapping[str, np.ndarray]):
 
     def frames(self, key: str) -> int:
         """Return the length of an utterance in frames of 10 ms, about."""
-        return self._read(read_header, key) * 1000 // (FRAME_MS * SAMPLE_RATE)
+        return self._read(read_header, key) * 1000 // (FEATURE_MS * SAMPLE_RATE)
 
     def _read(self, reader, key: str):
         try:

@@ -6,9 +6,10 @@ from pathlib import Path
 from dualmode.asr.build import build_recogniser
 from dualmode.asr.model import Recogniser
 from dualmode.checkpoint import find_checkpoint, load_into, load_weights, read_yaml
+from dualmode.config import from_mapping
 from dualmode.data.tokens import Tokenizer
 from dualmode.decoding.standalone import WEIGHTS, is_standalone, load_standalone, read_about
-from dualmode.encoder.config import EncoderConfig, from_mapping
+from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.slicing import without_pruned_units
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import check_masks

@@ -14,7 +14,7 @@ from pathlib import Path
 from dualmode.data.kaldi_dir import write_table
 from dualmode.data.tokens import Tokenizer
 from dualmode.decoding.hypothesis import Hypothesis
-from dualmode.supernet.subnet import FRAME_MS
+from dualmode.frames import FRAME_MS
 
 
 def write_nbest(folder: Path, nbest: Mapping[str, Sequence[Hypothesis]], tokenizer: Tokenizer) -> None:

@@ -8,8 +8,8 @@ import torch
 from dualmode.asr.model import Recogniser
 from dualmode.decoding.search import Search
 from dualmode.decoding.searcher import Searcher
-from dualmode.encoder.frames import FACTOR
 from dualmode.encoder.streaming import StreamingEncoder
+from dualmode.frames import FACTOR
 from dualmode.supernet.subnet import Subnet
 
 

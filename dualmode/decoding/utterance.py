@@ -9,7 +9,8 @@ from dualmode.data.tokens import Tokenizer
 from dualmode.decoding.searcher import Searcher
 from dualmode.decoding.stream import StreamDecoder
 from dualmode.decoding.words import StableWords, Word
-from dualmode.supernet.subnet import FRAME_MS, LAST_FRAME_MS, Subnet
+from dualmode.frames import FRAME_MS, LAST_FRAME_MS
+from dualmode.supernet.subnet import Subnet
 
 
 class StreamedUtterance:

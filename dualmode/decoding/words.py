@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dualmode.data.tokens import SPACE, WORD_START, Tokenizer
-from dualmode.supernet.subnet import FRAME_MS
+from dualmode.frames import FRAME_MS
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from torch import Tensor
 from dualmode.data.fbank import SAMPLE_RATE, OnlineFbank, fbank
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.streaming import StreamingEncoder
-from dualmode.supernet.subnet import FRAME_MS, Subnet
+from dualmode.frames import FRAME_MS
+from dualmode.supernet.subnet import Subnet
 
 TOLERANCE = 1e-4
 

@@ -1,25 +1,13 @@
 """The encoder's configuration, checked once when it is built."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import torch
 
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import PruningRule, make_granularity
 from dualmode.supernet.subnet import Context, Subnet
-
-
-def from_mapping(cls, values: Mapping, where: str):
-    """Build the dataclass ``cls`` from ``values``; an unknown or missing key is a UserError that names it."""
-    known = {field.name for field in fields(cls)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise UserError(f"{where} has no key {unknown[0]!r}; it knows {', '.join(sorted(known))}")
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise UserError(f"{where}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,13 @@ from dualmode.encoder.attention import Attention
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.convolution import Convolution
 from dualmode.encoder.dropout import Dropout
-from dualmode.encoder.frames import EXTRA, FACTOR, subsampled
 from dualmode.encoder.layout import ParallelChunks, StreamingChunk, WholeUtterances, as_factor, never_empty
 from dualmode.encoder.padding import valid_frames
 from dualmode.encoder.rotation import Rotation
 from dualmode.encoder.state import StreamState
 from dualmode.encoder.subsampling import GlobalNorm, Subsampling
 from dualmode.errors import UserError
+from dualmode.frames import EXTRA, FACTOR, subsampled
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.pruning import check_prunable
 from dualmode.supernet.subnet import DENSE, Context, Subnet

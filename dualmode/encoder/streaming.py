@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from dualmode.encoder.conformer import DualModeEncoder
-from dualmode.encoder.frames import EXTRA, FACTOR
 from dualmode.errors import UserError
+from dualmode.frames import EXTRA, FACTOR
 from dualmode.supernet.subnet import Subnet
 
 

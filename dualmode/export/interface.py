@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from dualmode.encoder.config import EncoderConfig
-from dualmode.encoder.frames import EXTRA, FACTOR
 from dualmode.encoder.state import StreamState
+from dualmode.frames import EXTRA, FACTOR
 from dualmode.supernet.subnet import Context
 
 

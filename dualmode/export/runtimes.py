@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from dualmode.data.fbank import SAMPLE_RATE
-from dualmode.encoder.frames import EXTRA, FACTOR
 from dualmode.errors import UserError
+from dualmode.frames import EXTRA, FACTOR
 
 PIECE = SAMPLE_RATE // 10  # samples that a device hears at a time
 HOP = SAMPLE_RATE // 100  # samples of a feature frame of 10 ms
@@ -110,7 +110,7 @@ class DeviceEngine:
 
     def __init__(self, path: Path):
         from dualmode.device.engine import Device
-        from dualmode.supernet.subnet import FRAME_MS
+        from dualmode.frames import FRAME_MS
 
         self._device = Device.open(path)
         info = self._device.info

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dualmode.encoder.config import from_mapping
+from dualmode.config import from_mapping
 from dualmode.errors import UserError
-from dualmode.supernet.self_pruning import BranchWeights
 
 
 @dataclass(frozen=True)
@@ -130,34 +129,3 @@ def read_config(values: Mapping) -> ContrastiveConfig | BestRqConfig:
     if kind not in CONFIGS:
         raise UserError(f"model_conf: targets is {kind!r}: it must be {' or '.join(CONFIGS)}")
     return from_mapping(CONFIGS[kind], values, f"model_conf with targets {kind}")
-
-
-@dataclass(frozen=True)
-class PretrainBranches(BranchWeights):
-    """Weights of the branches' losses, and when each branch is run.
-
-    Args:
-        schedule: "both" branches in every batch, or "alternate": dense in one batch, sparse in the next, for half the
-            cost of a batch.  Validation always runs both.
-    """
-
-    schedule: str = "both"
-
-    def __post_init__(self):
-        if self.schedule not in ("both", "alternate"):
-            raise UserError(f"branch_conf: schedule is {self.schedule!r}: it must be both or alternate")
-        if min(self.dense, self.sparse) < 0 or self.dense == self.sparse == 0:
-            raise UserError("branch_conf: dense and sparse must be 0 or more, and one of them above 0")
-        if self.schedule == "alternate" and 0 in (self.dense, self.sparse):
-            raise UserError("branch_conf: alternate needs both weights above 0; a single branch is run with both")
-
-    def active(self, step: int, training: bool) -> dict[str, float]:
-        """Return the weight of each branch that batch ``step`` (from 1) runs.
-
-        >>> PretrainBranches(schedule="alternate").active(1, True)
-        {'dense': 1.0}
-        """
-        weights = {"dense": self.dense, "sparse": self.sparse}
-        if training and self.schedule == "alternate":
-            weights.pop("sparse" if step % 2 else "dense")
-        return {name: weight for name, weight in weights.items() if weight}

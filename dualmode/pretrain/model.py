@@ -7,15 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dualmode.encoder.conformer import DualModeEncoder
-from dualmode.encoder.frames import FACTOR
 from dualmode.encoder.padding import valid_frames
+from dualmode.encoder.two_branch import Branch, BranchWeights, Judgement, TwoBranchModel
+from dualmode.frames import FACTOR
 from dualmode.pretrain.best_rq import BestRqTargets
-from dualmode.pretrain.config import BestRqConfig, ContrastiveConfig, PretrainBranches
+from dualmode.pretrain.config import BestRqConfig, ContrastiveConfig
 from dualmode.pretrain.contrastive import ContrastiveTargets
 from dualmode.pretrain.masking import span_mask
 from dualmode.supernet.pruning import PruningSchedule
-from dualmode.supernet.self_pruning import SelfPruningModel
-from dualmode.supernet.subnet import DENSE
 
 
 def mean_over(values: Tensor, chosen: Tensor) -> Tensor:
@@ -30,7 +29,7 @@ def mean_over(values: Tensor, chosen: Tensor) -> Tensor:
 TARGETS = {ContrastiveConfig: ContrastiveTargets, BestRqConfig: BestRqTargets}
 
 
-class PretrainModel(SelfPruningModel):
+class PretrainModel(TwoBranchModel):
     """Both branches see the same hidden frames and must tell the same targets::
 
         features -+-> stack 4 frames ------------------------------------> targets
@@ -51,10 +50,10 @@ class PretrainModel(SelfPruningModel):
         encoder: DualModeEncoder,
         config: ContrastiveConfig | BestRqConfig,
         schedule: PruningSchedule,
-        branches: PretrainBranches,
+        branches: BranchWeights,
     ):
-        super().__init__(encoder, schedule)
-        self.config, self.branches = config, branches
+        super().__init__(encoder, schedule, branches)
+        self.config = config
         size, stacked = encoder.config.output_size, FACTOR * encoder.config.input_size
         self.hidden_frame = nn.Parameter(torch.empty(size).uniform_())
         self.targets = TARGETS[type(config)](size, stacked, config)
@@ -95,9 +94,8 @@ class PretrainModel(SelfPruningModel):
         if config.visible_weight:
             told = valid_frames(lengths, x.shape[1]) & hidden.any(dim=1, keepdim=True)
         weight = hidden.sum()
-        branches = self.branches.active(self.step, self.training)
         if weight == 0:
-            return self.nothing_hidden(branches, pruned)
+            return self.nothing_hidden(self.branches.active(self.step, self.training), pruned)
         # Cosines divided by 0.1 and softmaxes over thousands of codes need more digits than bf16 has.
         with torch.autocast(x.device.type, enabled=False):
             drawn = self.targets.draw(self.stack(speech, x.shape[1])[told], told.nonzero()[:, 0], self.step)
@@ -108,19 +106,18 @@ class PretrainModel(SelfPruningModel):
         x = torch.where(hidden[..., None], self.hidden_frame.to(x.dtype), x)
 
         stats = {**pruned, "masked_share": weight / lengths.sum(), **drawn.stats}
-        subnets = {"dense": DENSE, "sparse": self.encoder.config.default_subnet()}
-        if self.training:
-            subnets["sparse"] = self.encoder.config.sample_subnet()
         at = {"": hidden[told], "visible_": ~hidden[told]}
-        for name, share in branches.items():
-            encoded = self.encoder.encode(x, lengths, subnets[name])[told]
+
+        def judge(_: Branch, encoded: Tensor) -> Judgement:
             with torch.autocast(x.device.type, enabled=False):
-                answer = self.targets.compare(encoded.float(), drawn)
-            for part, part_share in self.parts().items():
-                part_loss = mean_over(answer.losses, at[part])
-                loss = loss + share * part_share * part_loss
-                stats[f"{part}loss_{name}"] = part_loss.detach()
-                stats[f"{part}accuracy_{name}"] = mean_over(answer.right, at[part])
+                answer = self.targets.compare(encoded[told].float(), drawn)
+            losses = {part: mean_over(answer.losses, at[part]) for part in self.parts()}
+            values = {f"{part}accuracy": mean_over(answer.right, at[part]) for part in losses}
+            values |= {f"{part}loss": value for part, value in losses.items()}
+            return Judgement(sum(share * losses[part] for part, share in self.parts().items()), values)
+
+        of_branches, _, values = self.run_branches(x, lengths, judge)
+        loss, stats = loss + of_branches, stats | values
         stats["loss"] = loss.detach()
         return loss, stats, weight.float()
 

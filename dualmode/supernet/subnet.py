@@ -10,23 +10,7 @@ The two axes are independent, so all four corners exist in one set of weights::
 from dataclasses import dataclass
 
 from dualmode.errors import UserError
-
-FRAME_MS = 40  # one encoder frame: four 10 ms feature frames
-LAST_FRAME_MS = 37.5  # audio that an encoder frame needs beyond its 40 ms
-
-
-def frames_from_ms(ms: float, what: str) -> int:
-    """Return ``ms`` in encoder frames; ``what`` names the setting in the error.
-
-    >>> frames_from_ms(640, "chunk")
-    16
-
-    Raises:
-        UserError: ``ms`` is no multiple of the encoder frame of 40 ms.
-    """
-    if ms != ms or ms % FRAME_MS:
-        raise UserError(f"{what} is {ms:g} ms: it must be a multiple of the encoder frame of {FRAME_MS} ms")
-    return int(ms // FRAME_MS)
+from dualmode.frames import FRAME_MS, LAST_FRAME_MS, frames_from_ms
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import float_or_none, int_or_none, str_or_none
 
 from dualmode.checkpoint import load_cmvn
-from dualmode.encoder.config import EncoderConfig, from_mapping
+from dualmode.config import from_mapping
+from dualmode.encoder.config import EncoderConfig
 from dualmode.errors import UserError
 from dualmode.tasks.batch_size import FRAMES_PER_HOUR, accumulation
 from dualmode.tasks.encoder import NAME, EspnetEncoder
@@ -40,7 +41,7 @@ class SupernetTask(AbsTask):
         for name, what in (
             ("model_conf", "settings of the model"),
             ("pruning_conf", "schedule of the masks: begin, end, interval, after in batches, start as a share"),
-            ("branch_conf", "weights of the losses of the branches: dense, sparse (pre-training: schedule too)"),
+            ("branch_conf", "weights of the losses of the branches: dense, sparse; schedule both or alternate"),
         ):
             group.add_argument(f"--{name}", action=NestedDictAction, default={}, help=what)
         group.add_argument("--cmvn", type=str_or_none, default=None, help="JSON of dualmode.bin.compute_cmvn")

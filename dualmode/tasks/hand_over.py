@@ -7,8 +7,9 @@ from pathlib import Path
 from torch import nn
 
 from dualmode.checkpoint import ENCODER, encoder_weights, find_checkpoint, load_into, load_weights, read_yaml
+from dualmode.config import from_mapping
 from dualmode.data.tokens import Tokenizer
-from dualmode.encoder.config import EncoderConfig, from_mapping
+from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
 

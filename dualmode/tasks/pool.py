@@ -10,8 +10,8 @@ from pathlib import Path
 from dualmode.data.kaldi_dir import c_order, read_table, write_table
 from dualmode.data.speed import original
 from dualmode.errors import UserError
+from dualmode.frames import FEATURE_MS
 
-FRAME_MS = 10  # a feature frame
 FILES = {"speech": "feats.scp", "text": "text"}
 
 
@@ -95,9 +95,9 @@ def pool(sources: Sequence[Source], out: Path, names: Sequence[str], max_ms: int
     several = len(sources) > 1 or sources[0].weight != 1.0
     if not several and max_ms is None:
         return sources[0].path
-    longest = None if max_ms is None else max_ms // FRAME_MS
+    longest = None if max_ms is None else max_ms // FEATURE_MS
     if longest is not None and longest < 1:
-        raise UserError(f"--max-ms is {max_ms}: it must be at least a feature frame of {FRAME_MS} ms")
+        raise UserError(f"--max-ms is {max_ms}: it must be at least a feature frame of {FEATURE_MS} ms")
     if longest is not None and "text" in names:
         raise UserError("--max-ms cuts recordings, but their transcripts cannot be cut: use it for pre-training only")
     tables: dict[str, dict[str, str]] = {FILES[name]: {} for name in names} | {"speech_shape": {}}

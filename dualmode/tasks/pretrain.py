@@ -8,10 +8,11 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.reporter import SubReporter, aggregate
 from espnet2.utils.nested_dict_action import NestedDictAction
 
-from dualmode.encoder.config import from_mapping
+from dualmode.config import from_mapping
+from dualmode.encoder.two_branch import BranchWeights
 from dualmode.errors import UserError
 from dualmode.pretrain.alarm import AlarmConfig, alarms
-from dualmode.pretrain.config import PretrainBranches, read_config
+from dualmode.pretrain.config import read_config
 from dualmode.pretrain.model import PretrainModel
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.tasks.base import SupernetTask, collect_feats
@@ -97,7 +98,7 @@ class PretrainTask(SupernetTask):
             encoder=cls.build_encoder(args),
             config=read_config(args.model_conf),
             schedule=from_mapping(PruningSchedule, args.pruning_conf, "pruning_conf"),
-            branches=from_mapping(PretrainBranches, args.branch_conf, "branch_conf"),
+            branches=from_mapping(BranchWeights, args.branch_conf, "branch_conf"),
         )
         cls.take_over(args, model)
         return model

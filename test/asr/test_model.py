@@ -215,3 +215,18 @@ def test_an_impossible_setting_is_named(conf, message):
 def test_an_unknown_key_is_named(section):
     with pytest.raises(UserError, match=f"{section} has no key 'sparsty'"):
         build_recogniser({**CONF, section: {"sparsty": 1}}, TOKENS)
+
+
+def test_alternate_trains_one_branch_a_batch_and_validates_both():
+    model = tiny(branch_conf={"schedule": "alternate"}).train()
+    run = []
+    for _ in range(3):
+        _, stats, _ = model(**batch())
+        run.append([name for name in ("dense", "sparse") if f"loss_{name}" in stats])
+    assert run == [["dense"], ["sparse"], ["dense"]]
+    assert {"loss_dense", "loss_sparse"} <= set(model.eval()(**batch())[1])
+
+
+def test_alternate_cannot_distil():
+    with pytest.raises(UserError, match="cannot teach the sparse one"):
+        tiny(branch_conf={"schedule": "alternate"}, model_conf={"distill_weight": 0.1})

@@ -13,8 +13,8 @@ from dualmode.data.kaldi_dir import read_table
 from dualmode.data.make_tokens import make_token_list
 from dualmode.data.rejection import Reason, read_rejections
 from dualmode.data.transcript_length import frames_needed
-from dualmode.encoder.frames import subsampled
 from dualmode.errors import UserError
+from dualmode.frames import subsampled
 
 
 def command(good_dir, *options, out="dump"):

@@ -1,6 +1,7 @@
 import pytest
 
-from dualmode.encoder.config import EncoderConfig, from_mapping
+from dualmode.config import from_mapping
+from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
 from dualmode.supernet.subnet import Context

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
-from dualmode.encoder.frames import EXTRA, FACTOR, subsampled
 from dualmode.errors import UserError
+from dualmode.frames import EXTRA, FACTOR, subsampled
 from dualmode.supernet.subnet import Context, Subnet
 
 TOLERANCE = 1e-4

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualmode.data.fbank import fbank
-from dualmode.encoder.frames import subsampled
 from dualmode.export.runtimes import padded
+from dualmode.frames import subsampled
 
 
 @given(samples=st.integers(0, 30_000), chunk=st.integers(1, 20), right=st.integers(0, 4))

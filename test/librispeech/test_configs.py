@@ -9,9 +9,11 @@ import torch
 from dualmode.asr.build import build_recogniser
 from dualmode.bin.asr_inference import read_settings
 from dualmode.checkpoint import read_yaml
-from dualmode.encoder.config import EncoderConfig, from_mapping
+from dualmode.config import from_mapping
+from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
-from dualmode.pretrain.config import PretrainBranches, read_config
+from dualmode.encoder.two_branch import BranchWeights
+from dualmode.pretrain.config import read_config
 from dualmode.pretrain.model import PretrainModel
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.supernet.storage import kept_parameters
@@ -48,7 +50,7 @@ def test_both_trainings_take_them_and_fit_each_other(pretrain, asr):
         encoder=DualModeEncoder(from_mapping(EncoderConfig, conf["encoder_conf"], "encoder_conf")),
         config=read_config(conf["model_conf"]),
         schedule=from_mapping(PruningSchedule, conf["pruning_conf"], "pruning_conf"),
-        branches=from_mapping(PretrainBranches, conf["branch_conf"], "branch_conf"),
+        branches=from_mapping(BranchWeights, conf["branch_conf"], "branch_conf"),
     )
     first, second = (from_mapping(EncoderConfig, read_yaml(path)["encoder_conf"], "x") for path in (pretrain, asr))
     assert {key for key, value in first.to_dict().items() if second.to_dict()[key] != value} <= set(TRAINING_ONLY)

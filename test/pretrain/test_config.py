@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dualmode.encoder.two_branch import BranchWeights
 from dualmode.errors import UserError
-from dualmode.pretrain.config import BestRqConfig, ContrastiveConfig, PretrainBranches, read_config
+from dualmode.pretrain.config import BestRqConfig, ContrastiveConfig, read_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +41,7 @@ def test_bad_settings(conf, words):
 )
 def test_bad_branches(conf, words):
     with pytest.raises(UserError, match=words):
-        PretrainBranches(**conf)
+        BranchWeights(**conf)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@ import torch
 
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
-from dualmode.pretrain.config import PretrainBranches, read_config
+from dualmode.encoder.two_branch import BranchWeights
+from dualmode.pretrain.config import read_config
 from dualmode.pretrain.model import PretrainModel
 from dualmode.pretrain.quantizer import GumbelQuantizer
 from dualmode.supernet.pruning import PruningSchedule
@@ -20,7 +21,7 @@ def tiny(schedule=PruningSchedule(), kind="contrastive", conf=None, **branches) 
     encoder = DualModeEncoder(
         EncoderConfig(output_size=16, num_blocks=1, attention_heads=2, linear_units=32, subsampling_channels=4)
     )
-    return PretrainModel(encoder, read_config({**CONF[kind], **(conf or {})}), schedule, PretrainBranches(**branches))
+    return PretrainModel(encoder, read_config({**CONF[kind], **(conf or {})}), schedule, BranchWeights(**branches))
 
 
 def batch(*lengths):
@@ -69,7 +70,7 @@ def test_best_rq_learns_everything_but_the_targets():
 
 def test_alternate_runs_one_branch_in_training_and_both_in_validation():
     model = tiny()
-    model.branches = PretrainBranches(schedule="alternate")
+    model.branches = BranchWeights(schedule="alternate")
     run = []
     for _ in range(3):
         _, stats, _ = model.train()(**batch(120))

@@ -17,11 +17,11 @@ def train(
     Writes a digest of the masks that each batch ran with to ``out``/masks_PROCESS.
     """
     from dualmode.bin import asr_train, pretrain
+    from dualmode.encoder.two_branch import TwoBranchModel
     from dualmode.supernet.masked_linear import prunable
-    from dualmode.supernet.self_pruning import SelfPruningModel
 
     torch.set_num_threads(1)
-    begin = SelfPruningModel.begin_batch
+    begin = TwoBranchModel.begin_batch
 
     def begin_or_die(model):
         stats = begin(model)
@@ -33,7 +33,7 @@ def train(
             os.kill(os.getpid(), number)
         return stats
 
-    SelfPruningModel.begin_batch = begin_or_die
+    TwoBranchModel.begin_batch = begin_or_die
     words = ["--config", root / f"{kind}.yaml", "--train", root / "data", "--valid", root / "data"]
     words += ["--cmvn", root / "cmvn.json", "--out", out]
     if kind == "asr":

@@ -7,8 +7,9 @@ import torch
 from dualmode.asr.build import build_recogniser
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.two_branch import BranchWeights
 from dualmode.errors import UserError
-from dualmode.pretrain.config import PretrainBranches, read_config
+from dualmode.pretrain.config import read_config
 from dualmode.pretrain.model import PretrainModel
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.tasks.hand_over import take_over
@@ -47,7 +48,7 @@ def test_fine_tuning_takes_a_pre_trained_encoder_and_lists_the_rest(save, caplog
     torch.manual_seed(0)
     config = read_config({"entries": 8, "target_size": 8})
     first = PretrainModel(
-        DualModeEncoder(EncoderConfig(**CONF)), config, PruningSchedule(interval=1, end=9), PretrainBranches()
+        DualModeEncoder(EncoderConfig(**CONF)), config, PruningSchedule(interval=1, end=9), BranchWeights()
     )
     folder = save(first)
     shutil.rmtree(folder / "tokens")  # a pre-training knows none

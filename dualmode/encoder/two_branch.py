@@ -1,0 +1,163 @@
+"""The idea of the paper in one place: one batch trains two sub-networks of one set of weights.
+
+Liu et al. (2022), "Learning a Dual-Mode Speech Recognition Model via Self-Pruning" (arXiv 2207.11906).  Both trainings,
+wav2vec 2.0 pre-training and fine-tuning, are this; they differ in what they ask of a branch's output::
+
+    masks follow the weights            begin_batch, when the schedule says so
+    features -> embed -+-> dense,  all weights, full context  -> judge -> share * loss --+
+                       |                                                                 +--> loss
+                       +-> sparse, kept weights, in chunks    -> judge -> share * loss --+
+
+The sparse sub-network of a training batch is drawn from the sparsities and contexts that the supernet is trained for,
+so one model serves them all (Omni-sparsity, arXiv 2110.08352; Dual-mode ASR, Yu et al. 2021).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.errors import UserError
+from dualmode.supernet.pruning import PruningSchedule, estimate_masks
+from dualmode.supernet.subnet import DENSE, Subnet
+
+SCHEDULES = ("both", "alternate")
+
+
+@dataclass(frozen=True)
+class BranchWeights:
+    """Weights of the two branches' losses, and when each branch is run.
+
+    Args:
+        dense: of the dense full-context branch; 0 does not run it.
+        sparse: of the sparse streaming branch; 0 does not run it.
+        schedule: "both" branches in every batch, or "alternate": dense in one batch, sparse in the next, for half the
+            cost of a batch.  Validation always runs both.
+    """
+
+    dense: float = 1.0
+    sparse: float = 1.0
+    schedule: str = "both"
+
+    def __post_init__(self):
+        if self.schedule not in SCHEDULES:
+            raise UserError(f"branch_conf: schedule is {self.schedule!r}: it must be {' or '.join(SCHEDULES)}")
+        for name in ("dense", "sparse"):
+            share = getattr(self, name)
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < float("inf"):
+                raise UserError(f"branch_conf: {name} is {share!r}: it must be a number of 0 or more")
+        if self.dense == self.sparse == 0:
+            raise UserError("branch_conf: dense and sparse are both 0: one of them must be above 0")
+        if self.schedule == "alternate" and 0 in (self.dense, self.sparse):
+            raise UserError("branch_conf: alternate needs both weights above 0; a single branch is run with both")
+
+    def active(self, step: int, training: bool) -> dict[str, float]:
+        """Return the weight of each branch that batch ``step`` (from 1) runs.
+
+        >>> BranchWeights(schedule="alternate").active(1, True)
+        {'dense': 1.0}
+        """
+        weights = {"dense": self.dense, "sparse": self.sparse}
+        if training and self.schedule == "alternate":
+            weights.pop("sparse" if step % 2 else "dense")
+        return {name: weight for name, weight in weights.items() if weight}
+
+
+@dataclass(frozen=True)
+class Branch:
+    """What one branch of a batch runs: "dense" or "sparse", as which sub-network, with which share of the loss."""
+
+    name: str
+    subnet: Subnet
+    share: float
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a training makes of a branch's output.
+
+    Attributes:
+        loss: (), of the branch, without its share.
+        stats: values to log, each (); the branch's name is put behind theirs.
+        output: what the training wants to look at once both branches have run.
+    """
+
+    loss: Tensor
+    stats: dict[str, Tensor] = field(default_factory=dict)
+    output: Any = None
+
+
+class TwoBranchModel(nn.Module):
+    """Base of the pre-training and the recognition model: an encoder whose masks follow its own weights.
+
+    Counts the training batches; the count is part of the checkpoint, so a resumed training goes on with the same
+    schedule of the masks and the same turns of the branches.
+
+    Args:
+        encoder: the supernet.
+        schedule: of the masks.
+        branches: shares and turns of the branches.
+    """
+
+    def __init__(self, encoder: DualModeEncoder, schedule: PruningSchedule, branches: BranchWeights):
+        super().__init__()
+        self.encoder, self.schedule, self.branches = encoder, schedule, branches
+        self.step = 0
+
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor(self.step)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.step = int(state)
+
+    def begin_batch(self) -> dict[str, Tensor]:
+        """Call first in every forward pass; does nothing outside training.
+
+        Returns:
+            ``mask_change``, the share of mask entries that changed, if this batch found the masks anew; else nothing.
+        """
+        stats = {}
+        if not self.training:
+            return stats
+        if self.schedule.due(self.step):
+            fraction = self.schedule.fraction(self.step)
+            stats["mask_change"] = estimate_masks(self.encoder, self.encoder.config.pruning, fraction)
+        self.step += 1
+        return stats
+
+    def draw_branches(self) -> list[Branch]:
+        """Return the branches of this batch; the sparse one is drawn in training, and the usual one in validation.
+
+        It is drawn in batches that do not run it as well, so that the random numbers of a training do not depend on
+        which branches are run.
+        """
+        config = self.encoder.config
+        subnets = {"dense": DENSE, "sparse": config.sample_subnet() if self.training else config.default_subnet()}
+        active = self.branches.active(self.step, self.training)
+        return [Branch(name, subnets[name], share) for name, share in active.items()]
+
+    def run_branches(
+        self, x: Tensor, lengths: Tensor, judge: Callable[[Branch, Tensor], Judgement]
+    ) -> tuple[Tensor, dict[str, Any], dict[str, Tensor]]:
+        """Run every branch of this batch over the same embedded features, and add up what their outputs cost.
+
+        Args:
+            x: (batch, frames of 40 ms, d), as ``encoder.embed`` gives it.
+            lengths: (batch,), real frames.
+            judge: makes a :class:`Judgement` of a branch and its output (batch, frames, d).
+
+        Returns:
+            the sum of the branches' losses times their shares, (); their outputs, by the branches' names; and their
+            stats, ``loss`` among them, as ``loss_dense`` and ``loss_sparse``.
+        """
+        loss, outputs, stats = x.new_zeros((), dtype=torch.float32), {}, {}
+        for branch in self.draw_branches():
+            judgement = judge(branch, self.encoder.encode(x, lengths, branch.subnet))
+            loss = loss + branch.share * judgement.loss
+            outputs[branch.name] = judgement.output
+            values = {"loss": judgement.loss, **judgement.stats}
+            stats.update((f"{what}_{branch.name}", value.detach()) for what, value in values.items())
+        return loss, outputs, stats

@@ -1,0 +1,42 @@
+"""Modules by the names that they once had: old imports go on working until version 0.3, with a DeprecationWarning.
+
+>>> import warnings
+>>> with warnings.catch_warnings():
+...     warnings.simplefilter("ignore", DeprecationWarning)
+...     from dualmode.encoder.frames import FACTOR
+>>> FACTOR
+4
+"""
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+import warnings
+
+ENDS = "0.3"  # the version without them
+MOVED = {
+    "dualmode.encoder.frames": "dualmode.frames",
+    "dualmode.supernet.self_pruning": "dualmode.encoder.two_branch",
+}
+
+
+class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds a moved module where it is now; the old name becomes a second entry for the same module."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        return importlib.machinery.ModuleSpec(fullname, self) if fullname in MOVED else None
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module) -> None:
+        old, new = module.__name__, MOVED[module.__name__]
+        warnings.warn(f"{old} is {new} now; the old name ends with version {ENDS}", DeprecationWarning, stacklevel=2)
+        sys.modules[old] = importlib.import_module(new)  # what import hands out is read from here afterwards
+
+
+def install() -> None:
+    """Make Python's import know the old names."""
+    if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
+        sys.meta_path.append(_OldNames())
