@@ -16,6 +16,22 @@ import warnings
 
 ENDS = "0.3"  # the version without them
 MOVED = {
+    "dualmode.checkpoint": "dualmode.models.weights",
+    "dualmode.decoding.arpa": "dualmode.search.arpa",
+    "dualmode.decoding.ctc_search": "dualmode.search.ctc_search",
+    "dualmode.decoding.fusion": "dualmode.search.fusion",
+    "dualmode.decoding.hotwords": "dualmode.search.hotwords",
+    "dualmode.decoding.hypothesis": "dualmode.search.hypothesis",
+    "dualmode.decoding.load": "dualmode.models.folder",
+    "dualmode.decoding.offline": "dualmode.search.offline",
+    "dualmode.decoding.rnnt_search": "dualmode.search.rnnt_search",
+    "dualmode.decoding.scorer": "dualmode.search.scorer",
+    "dualmode.decoding.search": "dualmode.search.search",
+    "dualmode.decoding.searcher": "dualmode.search.searcher",
+    "dualmode.decoding.standalone": "dualmode.models.one_subnet",
+    "dualmode.decoding.stream": "dualmode.search.stream",
+    "dualmode.decoding.words": "dualmode.search.words",
+    "dualmode.model_card": "dualmode.models.card",
     "dualmode.encoder.frames": "dualmode.frames",
     "dualmode.supernet.self_pruning": "dualmode.encoder.two_branch",
 }

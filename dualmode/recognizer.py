@@ -17,15 +17,15 @@ from dualmode.asr.model import Recogniser
 from dualmode.data.fbank import BINS, SAMPLE_RATE, OnlineFbank
 from dualmode.data.tokens import Tokenizer
 from dualmode.decoding.endpoint import Endpoint, Endpointing
-from dualmode.decoding.load import check_trained, choose_subnet, encoder_config, load_recogniser, load_supernet
-from dualmode.decoding.offline import decode_offline
 from dualmode.decoding.resample import Resampler, to_float
-from dualmode.decoding.searcher import SearchConfig, make_searcher
-from dualmode.decoding.standalone import is_standalone
 from dualmode.decoding.utterance import StreamedUtterance
-from dualmode.decoding.words import StableWords, Word
 from dualmode.errors import UserError
 from dualmode.frames import EXTRA, FACTOR, FRAME_MS
+from dualmode.models.choice import check_trained
+from dualmode.models.folder import ModelFolder
+from dualmode.search.offline import decode_offline
+from dualmode.search.searcher import SearchConfig, make_searcher
+from dualmode.search.words import StableWords, Word
 from dualmode.supernet.subnet import DENSE, Subnet
 
 
@@ -150,26 +150,24 @@ class Recognizer:
         A second pass keeps one set of weights for both passes, and multiplies the mask in for each chunk.
 
         Args:
-            folder, checkpoint: see :func:`dualmode.decoding.load.load_supernet`.
-            subnet, chunk_ms, left_ms, right_ms: see :func:`dualmode.decoding.load.choose_subnet`.
+            folder, checkpoint: see :meth:`dualmode.models.folder.ModelFolder.open`.
+            subnet, chunk_ms, left_ms, right_ms: see :func:`dualmode.models.choice.choose_subnet`.
             second_pass, search, endpointing: see :class:`Recognizer`.
             force: also run a sub-network that was not trained.
 
         Raises:
             UserError: something is missing, damaged or impossible.
         """
-        folder = Path(folder)
-        chosen = choose_subnet(encoder_config(folder), subnet, chunk_ms, left_ms, right_ms)
+        opened = ModelFolder.open(Path(folder), checkpoint)
+        chosen = opened.choose(subnet, chunk_ms, left_ms, right_ms)
         if not second_pass:
-            loaded = load_recogniser(folder, chosen, checkpoint, force)
-            run_as = Subnet(0.0, chosen.context)
-            return cls(loaded.model, loaded.tokenizer, chosen, False, search, endpointing, run_as)
-        if is_standalone(folder):
+            loaded = opened.load(chosen, force)
+            return cls(loaded.model, loaded.tokenizer, chosen, False, search, endpointing, loaded.run_as)
+        if opened.one_subnet:
             raise UserError(f"{folder} holds one sub-network alone: a second pass needs the folder of the supernet")
-        model, tokenizer, _, _ = load_supernet(folder, checkpoint)
         if not force:
-            check_trained(model, chosen)
-        return cls(model, tokenizer, chosen, True, search, endpointing)
+            check_trained(opened.encoder_config, chosen)
+        return cls(opened.supernet(), opened.tokenizer, chosen, True, search, endpointing)
 
     def accept_waveform(self, samples: np.ndarray, rate: int) -> list[Result]:
         """Hear more audio; return the utterances that ended in it; mere silence is none.

@@ -53,7 +53,7 @@ from pathlib import Path
 
 import torch
 
-from dualmode.checkpoint import find_checkpoint
+from dualmode.models.weights import find_checkpoint
 
 for model in ("pretrain_base", "prune_base", "asr_base"):
     one, other = (

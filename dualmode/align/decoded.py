@@ -6,10 +6,10 @@ from typing import Any
 
 from dualmode.align.emission import EmittedWord, emitted_words
 from dualmode.data.kaldi_dir import read_table
-from dualmode.decoding.words import word_spans
 from dualmode.errors import UserError
 from dualmode.frames import FRAME_MS
 from dualmode.results.text import read_text
+from dualmode.search.words import word_spans
 from dualmode.supernet.subnet import Context
 
 

@@ -11,8 +11,8 @@ from dualmode.asr.model import Recogniser
 from dualmode.data.rejection import Reason, Rejection
 from dualmode.data.tokens import Tokenizer
 from dualmode.data.transcript_length import frames_needed
-from dualmode.decoding.words import word_spans
 from dualmode.frames import FRAME_MS, subsampled
+from dualmode.search.words import word_spans
 from dualmode.supernet.subnet import DENSE
 
 

@@ -59,7 +59,7 @@ def emitted_words(
 
     Args:
         words: of the stream's transcript.
-        spans: of each word, see :func:`dualmode.decoding.words.word_spans`.
+        spans: of each word, see :func:`dualmode.search.words.word_spans`.
         frames: encoder frame of 40 ms in which each token was found, by greedy decoding.
         context, duration_ms: see :func:`heard_ms`.
 

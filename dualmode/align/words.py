@@ -22,7 +22,7 @@ def timed_words(
 
     Args:
         words: as written.
-        spans: of each word, see :func:`dualmode.decoding.words.word_spans`.
+        spans: of each word, see :func:`dualmode.search.words.word_spans`.
         frames: (first, last + 1) encoder frames of 40 ms of each token.
 
     >>> timed_words(["go", "on"], [(0, 2), (3, 5)], [(1, 2), (3, 4), (4, 5), (6, 7), (9, 11)])

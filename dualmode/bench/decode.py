@@ -24,12 +24,12 @@ from dualmode.bench.timing import interleaved
 from dualmode.cli import existing_dir
 from dualmode.data.tokens import Tokenizer
 from dualmode.decoding.inputs import open_inputs
-from dualmode.decoding.load import load_recogniser
-from dualmode.decoding.offline import decode_offline, pad
-from dualmode.decoding.searcher import greedy_searcher
 from dualmode.encoder.config import EncoderConfig
 from dualmode.errors import UserError
 from dualmode.frames import FEATURE_MS
+from dualmode.models.folder import ModelFolder
+from dualmode.search.offline import decode_offline, pad
+from dualmode.search.searcher import greedy_searcher
 from dualmode.supernet.subnet import DENSE
 
 COLUMNS = ("what", "batch_size", "utterances", "audio_s", "ms", "rtf", "times_faster", "same_tokens_percent")
@@ -53,7 +53,7 @@ def measure(args: argparse.Namespace) -> list[dict]:
     """
     if min(args.utterances, args.rounds, *args.batch_size) < 1:
         raise UserError("--utterances, --batch-size and --rounds must be at least 1")
-    loaded = load_recogniser(args.model, DENSE)
+    loaded = ModelFolder.open(args.model).load(DENSE)
     if loaded.model.kind != "ctc":
         raise UserError(f"{args.model} is an RNN-T: greedy CTC decoding is compared, so a CTC model is needed")
     inputs = open_inputs(args.data)

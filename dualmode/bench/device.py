@@ -94,7 +94,7 @@ class _Streamed(nn.Module):
 
     def __init__(self, model: Recogniser, context: Context):
         super().__init__()
-        self.model, self.subnet = model, Subnet(0.0, context)
+        self.model, self.subnet = model, Subnet(context=context)
 
     def forward(self, features: Tensor, keys: Tensor, values: Tensor, convolution: Tensor, seen: Tensor):
         lengths = torch.tensor([features.shape[1]])

@@ -29,7 +29,7 @@ COLUMNS = ("part", "model", "what", "precision", "audio_s", "ms", "ratio", "peak
 SIZES = {"small": (144, 6, 576, 15), "base": (256, 12, 1024, 31)}
 CHUNK_MS, LEFT_MS, SPARSITY = 640, 1280, 0.7
 SUBNET = Subnet(SPARSITY, Context.from_ms(CHUNK_MS, LEFT_MS))
-STREAMED = Subnet(0.0, SUBNET.context)  # once the masks are multiplied in
+STREAMED = Subnet(context=SUBNET.context)  # once the masks are multiplied in
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

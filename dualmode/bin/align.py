@@ -34,14 +34,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.align.segmentation import load_package
     from dualmode.data.rejection import Rejection, summarise, write_rejections
     from dualmode.decoding.inputs import open_inputs
-    from dualmode.decoding.load import load_recogniser
+    from dualmode.models.folder import ModelFolder
     from dualmode.results.output import writable
     from dualmode.results.text import read_text
     from dualmode.supernet.subnet import DENSE
 
     load_package()
     transcripts, features = read_text(args.data / "text"), open_inputs(args.data)
-    loaded = load_recogniser(args.model, DENSE, args.checkpoint)
+    loaded = ModelFolder.open(args.model, args.checkpoint).load(DENSE)
     aligner = Aligner(loaded.model, loaded.tokenizer)
     aligned, unaligned = {}, []
     for utt, words in progress(transcripts.items(), f"aligning {args.data.name}", len(transcripts)):

@@ -51,7 +51,7 @@ def get_parser():
 
 def read_settings(path: Path) -> dict:
     """Return the decoding YAML with defaults filled in; an unknown key or impossible value is a UserError."""
-    from dualmode.checkpoint import read_yaml
+    from dualmode.models.weights import read_yaml
 
     settings = read_yaml(path)
     unknown = sorted(set(settings) - {*DEFAULTS, *SEARCH})
@@ -103,11 +103,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     import torch
 
     from dualmode.decoding.inputs import open_inputs
-    from dualmode.decoding.load import load_recogniser
-    from dualmode.decoding.offline import decode_offline
     from dualmode.decoding.output import write_nbest
-    from dualmode.decoding.searcher import SearchConfig, make_searcher
-    from dualmode.decoding.stream import decode_streams
+    from dualmode.models.folder import ModelFolder
+    from dualmode.search.offline import decode_offline
+    from dualmode.search.searcher import SearchConfig, make_searcher
+    from dualmode.search.stream import decode_streams
     from dualmode.supernet.subnet import Context, Subnet
 
     search = SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
@@ -120,12 +120,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     names, out = part.of(sorted(utterances)), args.out / "parts" / str(part.index) if args.part else args.out
     if not names:
         raise UserError(f"--part {args.part}: {args.data} has {len(utterances)} utterances only")
-    loaded = load_recogniser(args.model, subnet, args.checkpoint, args.force)
+    loaded = ModelFolder.open(args.model, args.checkpoint).load(subnet, args.force)
     searcher = make_searcher(loaded.model, loaded.tokenizer, search)
     decode = decode_streams
     if context.chunk is None:
         decode = partial(decode_offline, bf16=settings["precision"] == "bf16")
-    as_dense = Subnet(0.0, context)  # its masks are multiplied in already
 
     seconds = frames = 0
     nbest = {}
@@ -133,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for batch in progress(batches, f"decoding {args.data.name} ({subnet})"):
         features = [utterances[key] for key in batch]
         start = time.perf_counter()
-        searches = decode(loaded.model, features, as_dense, searcher)
+        searches = decode(loaded.model, features, loaded.run_as, searcher)
         found = [one.best(search.nbest, final=True) for one in searches]
         seconds += time.perf_counter() - start
         frames += sum(map(len, features))

@@ -49,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"--rate {args.rate}: it must be a sample rate in Hz, such as 16000")
     from dualmode.decoding.endpoint import Endpointing
     from dualmode.decoding.live import file_pieces, microphone_pieces, pcm_pieces
-    from dualmode.decoding.searcher import SearchConfig
     from dualmode.recognizer import Recognizer
+    from dualmode.search.searcher import SearchConfig
 
     recognizer = Recognizer.from_pretrained(
         args.model,

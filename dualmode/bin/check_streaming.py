@@ -80,23 +80,20 @@ def load(args: argparse.Namespace):
     import torch
 
     from dualmode.asr.build import build_encoder
-    from dualmode.checkpoint import encoder_weights, find_checkpoint, load_into, load_weights, read_yaml
-    from dualmode.decoding.load import load_supernet
-    from dualmode.supernet.pruning import check_masks, estimate_masks
+    from dualmode.models.folder import ModelFolder
+    from dualmode.models.weights import read_yaml
+    from dualmode.supernet.pruning import estimate_masks
 
     if args.config:
         torch.manual_seed(args.seed)
         encoder = build_encoder(read_yaml(args.config)).eval()
         estimate_masks(encoder, encoder.config.pruning)
         return encoder, None
-    if (args.model / "tokens").is_dir():
-        model = load_supernet(args.model, args.checkpoint)[0]
+    folder = ModelFolder.open(args.model, args.checkpoint)
+    if folder.has_tokens:
+        model = folder.supernet()
         return model.encoder, model.posteriors
-    encoder = build_encoder(read_yaml(args.model / "config.yaml")).eval()
-    path = find_checkpoint(args.model, args.checkpoint)
-    load_into(encoder, encoder_weights(load_weights(path)), path)
-    check_masks(encoder, encoder.config.pruning)
-    return encoder, None
+    return folder.encoder(), None
 
 
 def chosen_subnets(config, args: argparse.Namespace) -> list:

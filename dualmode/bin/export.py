@@ -42,14 +42,14 @@ def get_parser():
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(argv)
-    from dualmode.decoding.load import choose_subnet, encoder_config, load_recogniser
     from dualmode.export.sherpa import export
+    from dualmode.models.folder import ModelFolder
 
     if args.subnet == "dense" and args.sparsity is not None:
         raise UserError(f"--subnet dense has no pruned weights, so --sparsity {args.sparsity:g} cannot be")
     name = args.subnet if args.sparsity is None else f"{args.subnet}_{args.sparsity:g}"
-    subnet = choose_subnet(encoder_config(args.model), name, args.chunk_ms, args.left_ms, args.right_ms)
-    loaded = load_recogniser(args.model, subnet, args.checkpoint, args.force)
+    folder = ModelFolder.open(args.model, args.checkpoint)
+    loaded = folder.load(folder.choose(name, args.chunk_ms, args.left_ms, args.right_ms), args.force)
     about = export(loaded, args.out, args.int8)
     sizes = ", ".join(f"{precision} {sum(files.values())} bytes" for precision, files in about["files"].items())
     print(f"{args.out}: {loaded.subnet}, {sizes}")

@@ -29,13 +29,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from safetensors.torch import save_file
 
     from dualmode.asr.build import BUILT_FROM
-    from dualmode.checkpoint import PACKED
     from dualmode.data.folder import atomic_folder
-    from dualmode.decoding.load import load_supernet
     from dualmode.files import atomic_write, write_json
-    from dualmode.model_card import model_card
+    from dualmode.models.card import model_card
+    from dualmode.models.folder import ModelFolder
+    from dualmode.models.weights import PACKED
 
-    model, _, checkpoint, config = load_supernet(args.model, args.checkpoint)
+    opened = ModelFolder.open(args.model, args.checkpoint)
+    model, checkpoint, config = opened.supernet(), opened.checkpoint, opened.config
     page = args.model / "RESULTS.md"
     results = page.read_text(encoding="utf-8") if page.is_file() else ""
     if f"/{checkpoint.name}`" not in results:  # measured with other weights, or not at all
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         with atomic_write(folder / "README.md") as out:
             card = model_card(args.out.name, model, config.get("seed"), checkpoint.name, results)
             out.writelines(f"{line}\n" for line in card)
-        load_supernet(folder)  # what cannot be opened is not given away
+        ModelFolder.open(folder).supernet()  # what cannot be opened is not given away
     size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
     print(f"{args.out}: {size / 1e6:.1f} MB from {checkpoint}")
 

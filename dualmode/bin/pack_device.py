@@ -26,13 +26,13 @@ def get_parser():
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
-    from dualmode.decoding.load import load_recogniser
     from dualmode.device.pack import pack
     from dualmode.files import atomic_path
+    from dualmode.models.folder import ModelFolder
     from dualmode.supernet.subnet import Context, Subnet
 
     subnet = Subnet(args.sparsity, Context.from_ms(args.chunk_ms, args.left_ms, args.right_ms))
-    data = pack(load_recogniser(args.model, subnet, args.checkpoint, args.force), args.precision)
+    data = pack(ModelFolder.open(args.model, args.checkpoint).load(subnet, args.force), args.precision)
     with atomic_path(args.out) as tmp:
         tmp.write_bytes(data)
     print(f"{args.out}: {subnet}, {args.precision}, {len(data)} bytes")

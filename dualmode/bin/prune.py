@@ -48,15 +48,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     import torch
     import yaml
 
-    from dualmode.checkpoint import encoder_weights, find_checkpoint, load_into, load_weights, read_yaml
     from dualmode.config import from_mapping
     from dualmode.encoder.config import EncoderConfig
     from dualmode.encoder.conformer import DualModeEncoder
+    from dualmode.models.folder import ModelFolder
+    from dualmode.models.weights import encoder_weights, load_into, read_yaml
     from dualmode.supernet.masked_linear import prunable
     from dualmode.supernet.pruning import check_masks, estimate_masks, magnitudes
     from dualmode.supernet.storage import own_norms
 
-    wanted, training = read_yaml(args.config), read_yaml(args.model / "config.yaml")
+    wanted, folder = read_yaml(args.config), ModelFolder.open(args.model, args.checkpoint)
+    training = folder.config
     unknown = sorted(set(wanted) - set(KEYS))
     if unknown:
         raise UserError(f"{args.config} has the key {unknown[0]!r}; it may hold {', '.join(KEYS)}")
@@ -64,11 +66,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"{args.model / 'config.yaml'} has no encoder_conf: it is not the folder of a supernet")
     config = from_mapping(EncoderConfig, {**training["encoder_conf"], **wanted}, str(args.config))
     encoder = DualModeEncoder(config)
-    checkpoint = find_checkpoint(args.model, args.checkpoint)
-    weights = load_weights(checkpoint)
+    checkpoint, weights = folder.checkpoint, folder.weights()
     inner = encoder_weights(weights)
-    old = from_mapping(EncoderConfig, training["encoder_conf"], str(args.model / "config.yaml"))
-    rows = nearest_rows(old.sparsities, config.sparsities)
+    rows = nearest_rows(folder.encoder_config.sparsities, config.sparsities)
     for name, norm in own_norms(encoder):
         if len(norm.weight) > 1:
             for part in (f"{name}.weight", f"{name}.bias"):

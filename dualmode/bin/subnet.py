@@ -20,14 +20,16 @@ def get_parser():
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
-    from dualmode.decoding.load import load_supernet
-    from dualmode.decoding.standalone import save_standalone
+    from dualmode.models.folder import ModelFolder
+    from dualmode.models.one_subnet import save_standalone
     from dualmode.supernet.storage import stored_bytes
 
-    model, _, checkpoint, config = load_supernet(args.model, args.checkpoint)
+    folder = ModelFolder.open(args.model, args.checkpoint)
+    model = folder.supernet()
     dense = stored_bytes(model, 0, model.encoder.config.pruning)
-    size = save_standalone(model, args.sparsity, config, args.model / "tokens", args.out)
-    print(f"{args.out}: {size / 1e6:.2f} MB, where the dense sub-network takes {dense / 1e6:.2f} MB, from {checkpoint}")
+    size = save_standalone(model, args.sparsity, folder.config, args.model / "tokens", args.out)
+    sizes = f"{size / 1e6:.2f} MB, where the dense sub-network takes {dense / 1e6:.2f} MB"
+    print(f"{args.out}: {sizes}, from {folder.checkpoint}")
 
 
 if __name__ == "__main__":

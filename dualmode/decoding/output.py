@@ -13,8 +13,8 @@ from pathlib import Path
 
 from dualmode.data.kaldi_dir import write_table
 from dualmode.data.tokens import Tokenizer
-from dualmode.decoding.hypothesis import Hypothesis
 from dualmode.frames import FRAME_MS
+from dualmode.search.hypothesis import Hypothesis
 
 
 def write_nbest(folder: Path, nbest: Mapping[str, Sequence[Hypothesis]], tokenizer: Tokenizer) -> None:

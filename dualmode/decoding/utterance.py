@@ -6,10 +6,10 @@ import numpy as np
 
 from dualmode.asr.model import Recogniser
 from dualmode.data.tokens import Tokenizer
-from dualmode.decoding.searcher import Searcher
-from dualmode.decoding.stream import StreamDecoder
-from dualmode.decoding.words import StableWords, Word
 from dualmode.frames import FRAME_MS, LAST_FRAME_MS
+from dualmode.search.searcher import Searcher
+from dualmode.search.stream import StreamDecoder
+from dualmode.search.words import StableWords, Word
 from dualmode.supernet.subnet import Subnet
 
 

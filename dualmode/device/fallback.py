@@ -13,11 +13,11 @@ from dualmode.asr.build import build_recogniser
 from dualmode.asr.model import Recogniser
 from dualmode.data.fbank import BINS, OnlineFbank
 from dualmode.data.tokens import Tokenizer
-from dualmode.decoding.searcher import greedy_searcher
-from dualmode.decoding.stream import StreamDecoder
 from dualmode.device.container import TOKEN_TYPES, DeviceConfig, read
 from dualmode.device.engine import Device, EngineMissing
 from dualmode.errors import UserError
+from dualmode.search.searcher import greedy_searcher
+from dualmode.search.stream import StreamDecoder
 from dualmode.supernet.subnet import Context, Subnet
 
 
@@ -106,7 +106,7 @@ class TorchDevice:
     def reset(self) -> None:
         """Begin a new utterance."""
         context = Context(self._config.chunk, self._config.left, self._config.right)
-        self._decoder = StreamDecoder(self._model, Subnet(0.0, context), greedy_searcher(self._model))
+        self._decoder = StreamDecoder(self._model, Subnet(context=context), greedy_searcher(self._model))
         self._fbank = OnlineFbank()
         self.tokens: list[int] = []
 

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from dualmode.asr.model import Recogniser
 from dualmode.asr.transducer.predictor import StatelessPredictor
-from dualmode.decoding.load import LoadedRecogniser
 from dualmode.device.container import (
     COLUMNS,
     PRECISIONS,
@@ -22,6 +21,7 @@ from dualmode.device.container import (
 )
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
+from dualmode.models.loaded import LoadedRecogniser
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.subnet import Subnet
 

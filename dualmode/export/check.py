@@ -21,14 +21,13 @@ from dualmode.data.audio import AudioFault, read_audio
 from dualmode.data.fbank import SAMPLE_RATE, fbank
 from dualmode.data.kaldi_dir import iterate_wav_scp, write_table
 from dualmode.data.tokens import Tokenizer
-from dualmode.decoding.load import LoadedRecogniser
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.errors import UserError
 from dualmode.export.runtimes import padded
+from dualmode.models.loaded import LoadedRecogniser
 from dualmode.progress import progress
 from dualmode.results.score import score_texts
 from dualmode.results.text import read_text
-from dualmode.supernet.subnet import Subnet
 
 MAX_INT8_LOSS = 0.5  # percent of the words, absolute
 
@@ -97,10 +96,10 @@ def ours(loaded: LoadedRecogniser, samples: np.ndarray, window: int, shift: int)
 
     Like there, an RNN-T puts out at most one token a frame of 40 ms, and the unknown token counts as the blank.
     """
-    model, subnet = loaded.model, Subnet(0.0, loaded.context)
+    model = loaded.model
     # A chunk is run there once one more frame than it needs is ready.
     features = torch.from_numpy(fbank(padded(samples, window, shift))[:-1])
-    [encoded] = StreamingEncoder(model.encoder, subnet).accept([features])
+    [encoded] = StreamingEncoder(model.encoder, loaded.run_as).accept([features])
     frames = torch.tensor([len(encoded)])
     if model.kind == "ctc":
         [tokens] = model.decode_greedy(encoded[None], frames)

@@ -39,7 +39,7 @@ class StreamingGraph(nn.Module):
             log posteriors of CTC (batch, chunk, vocabulary), or of an RNN-T what the joiner makes of the encoder's
             frames (batch, chunk, joiner size); then the new states.
         """
-        state, subnet = self.interface.unpack(states), Subnet(0.0, self.interface.context)
+        state, subnet = self.interface.unpack(states), Subnet(context=self.interface.context)
         lengths = torch.full_like(state.seen, self.interface.window)  # the runtime never runs a part of a chunk
         encoded, _, state = self.encoder.forward_chunk(x, lengths, state, subnet)
         y = self.head(encoded)

@@ -12,13 +12,13 @@ import torch
 from dualmode.asr.transducer.predictor import StatelessPredictor
 from dualmode.data.fbank import BINS
 from dualmode.data.folder import atomic_folder
-from dualmode.decoding.load import LoadedRecogniser
 from dualmode.errors import UserError
 from dualmode.export.graphs import JoinerGraph, PredictorGraph, StreamingGraph
 from dualmode.export.interface import EBranchformer, Interface, ZipformerCtc
 from dualmode.export.onnx_file import check_installed, quantise, write_onnx
 from dualmode.export.tokens import symbols
 from dualmode.files import atomic_write, write_json
+from dualmode.models.loaded import LoadedRecogniser
 
 FORMAT = "sherpa-onnx"
 ABOUT = "export.json"

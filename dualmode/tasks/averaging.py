@@ -15,7 +15,7 @@ import torch
 from espnet2.train.reporter import Reporter
 from torch import Tensor
 
-from dualmode.checkpoint import load_weights
+from dualmode.models.weights import load_weights
 
 
 def average_weights(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

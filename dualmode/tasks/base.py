@@ -15,10 +15,10 @@ from espnet2.train.distributed_utils import get_world_size
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import float_or_none, int_or_none, str_or_none
 
-from dualmode.checkpoint import load_cmvn
 from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
 from dualmode.errors import UserError
+from dualmode.models.weights import load_cmvn
 from dualmode.tasks.batch_size import FRAMES_PER_HOUR, accumulation
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.hand_over import take_over

@@ -1,17 +1,16 @@
 """What one training hands over to the next: the encoder with its masks, and a recogniser's heads."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
 
-from dualmode.checkpoint import ENCODER, encoder_weights, find_checkpoint, load_into, load_weights, read_yaml
-from dualmode.config import from_mapping
-from dualmode.data.tokens import Tokenizer
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
+from dualmode.models.folder import ModelFolder
+from dualmode.models.weights import ENCODER, encoder_weights, load_into
 
 # Settings of the encoder that two trainings of one model may differ in.
 TRAINING_ONLY = (
@@ -39,9 +38,10 @@ def take_over(model: nn.Module, config: EncoderConfig, folder: Path, tokens: Seq
     Raises:
         UserError: there is no checkpoint in ``folder``, or its encoder has other sizes or masks than ``config``.
     """
-    checkpoint = find_checkpoint(folder)
-    check_same_encoder(config, read_yaml(folder / "config.yaml"), folder)
-    weights = load_weights(checkpoint)
+    opened = ModelFolder.open(folder)
+    checkpoint = opened.checkpoint
+    check_same_encoder(config, opened)
+    weights = opened.weights()
     encoder: DualModeEncoder = model.encoder
     load_into(encoder, encoder_weights(weights), checkpoint)
     logging.info("the encoder's weights and masks come from %s", checkpoint)
@@ -49,7 +49,7 @@ def take_over(model: nn.Module, config: EncoderConfig, folder: Path, tokens: Seq
     own = {name: tensor for name, tensor in model.state_dict().items() if is_outside_encoder(name)}
     others = {name: tensor for name, tensor in weights.items() if is_outside_encoder(name)}
     taken = {}
-    if tokens and (folder / "tokens").is_dir() and Tokenizer.load(folder / "tokens").tokens == list(tokens):
+    if tokens and opened.has_tokens and opened.tokenizer.tokens == list(tokens):
         taken = {name: others[name] for name in own if name in others and others[name].shape == own[name].shape}
         model.load_state_dict(taken, strict=False)
     for text, names in (
@@ -65,13 +65,12 @@ def is_outside_encoder(name: str) -> bool:
     return not name.startswith(ENCODER) and name != BATCHES
 
 
-def check_same_encoder(config: EncoderConfig, other: Mapping, folder: Path) -> None:
-    """Raise UserError if the encoder in ``folder`` has other sizes or masks than ``config``; names both."""
-    theirs = from_mapping(EncoderConfig, other.get("encoder_conf") or {}, f"{folder}/config.yaml: encoder_conf")
+def check_same_encoder(config: EncoderConfig, other: ModelFolder) -> None:
+    """Raise UserError if the encoder in the folder has other sizes or masks than ``config``; names both."""
     mine = config.to_dict()
-    for key, value in theirs.to_dict().items():
+    for key, value in other.encoder_config.to_dict().items():
         if key not in TRAINING_ONLY and mine[key] != value:
             raise UserError(
-                f"the encoder in {folder} has {key} {value}, but this configuration has {mine[key]}: "
+                f"the encoder in {other.path} has {key} {value}, but this configuration has {mine[key]}: "
                 "make encoder_conf the same in both YAML files"
             )

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from torch.multiprocessing.spawn import ProcessExitedException
 
-from dualmode.checkpoint import read_yaml
 from dualmode.cluster.task import REQUEUE
 from dualmode.errors import UserError
+from dualmode.models.weights import read_yaml
 from dualmode.tasks.base import SupernetTask
 from dualmode.tasks.pool import FILES, Source, pool
 from dualmode.tasks.preemption import pass_on

@@ -18,8 +18,8 @@ import torch
 from espnet2.train.reporter import Average, SubReporter, WeightedAverage
 from torch.utils.data import DataLoader
 
-from dualmode.checkpoint import load_weights
 from dualmode.errors import UserError
+from dualmode.models.weights import load_weights
 
 NAME = "checkpoint_step.pth"
 

@@ -11,9 +11,9 @@ import soundfile
 from dualmode.bin.asr_stream import Printer, main
 from dualmode.data.audio import read_audio
 from dualmode.decoding.live import pcm_pieces
-from dualmode.decoding.words import Word
 from dualmode.errors import UserError
 from dualmode.recognizer import Recognizer, Result, Transcript
+from dualmode.search.words import Word
 from dualmode.supernet.subnet import DENSE
 
 

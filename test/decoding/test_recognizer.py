@@ -8,11 +8,11 @@ import torch
 
 from dualmode.data.fbank import fbank
 from dualmode.decoding.endpoint import Endpoint, Endpointing
-from dualmode.decoding.offline import decode_offline
-from dualmode.decoding.searcher import SearchConfig, greedy_searcher
-from dualmode.decoding.words import Word
 from dualmode.errors import UserError
 from dualmode.recognizer import Recognizer
+from dualmode.search.offline import decode_offline
+from dualmode.search.searcher import SearchConfig, greedy_searcher
+from dualmode.search.words import Word
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 
 SUBNET = Subnet(0.7, Context(4, 8))

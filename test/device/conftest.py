@@ -11,10 +11,10 @@ import torch
 
 from dualmode.asr.build import build_recogniser
 from dualmode.asr.model import Recogniser
-from dualmode.decoding.searcher import greedy_searcher
-from dualmode.decoding.stream import decode_streams
 from dualmode.device.build import LIBRARY, PROGRAM, NoCompiler, compile_engine
 from dualmode.device.engine import load_library
+from dualmode.search.searcher import greedy_searcher
+from dualmode.search.stream import decode_streams
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.storage import materialise
 from dualmode.supernet.subnet import Context, Subnet

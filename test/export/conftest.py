@@ -11,7 +11,8 @@ import torch
 from dualmode.asr.build import build_recogniser
 from dualmode.asr.model import Recogniser
 from dualmode.data.fbank import SAMPLE_RATE, fbank
-from dualmode.decoding.load import LoadedRecogniser, load_recogniser
+from dualmode.models.folder import load_recogniser
+from dualmode.models.loaded import LoadedRecogniser
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 

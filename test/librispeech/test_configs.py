@@ -8,11 +8,11 @@ import torch
 
 from dualmode.asr.build import build_recogniser
 from dualmode.bin.asr_inference import read_settings
-from dualmode.checkpoint import read_yaml
 from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.two_branch import BranchWeights
+from dualmode.models.weights import read_yaml
 from dualmode.pretrain.config import read_config
 from dualmode.pretrain.model import PretrainModel
 from dualmode.supernet.pruning import PruningSchedule

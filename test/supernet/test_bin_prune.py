@@ -10,8 +10,8 @@ import yaml
 
 from dualmode.asr.build import build_recogniser
 from dualmode.bin.prune import main, nearest_rows
-from dualmode.decoding.load import load_recogniser
 from dualmode.errors import UserError
+from dualmode.models.folder import load_recogniser
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 

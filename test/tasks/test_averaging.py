@@ -2,7 +2,7 @@ import espnet2.train.trainer as trainer
 import torch
 from espnet2.train.reporter import Reporter
 
-from dualmode.checkpoint import load_into, load_weights
+from dualmode.models.weights import load_into, load_weights
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.tasks.averaging import average_nbest_models, average_weights, averages_with_masks
 

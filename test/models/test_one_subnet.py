@@ -7,8 +7,8 @@ import torch
 
 from dualmode.asr.build import build_recogniser
 from dualmode.bin.subnet import main
-from dualmode.decoding.load import load_recogniser
 from dualmode.errors import UserError
+from dualmode.models.folder import load_recogniser
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualmode.decoding.offline import decode_offline
-from dualmode.decoding.searcher import SearchConfig, greedy_searcher, make_searcher
-from dualmode.decoding.stream import StreamDecoder, decode_streams
+from dualmode.search.offline import decode_offline
+from dualmode.search.searcher import SearchConfig, greedy_searcher, make_searcher
+from dualmode.search.stream import StreamDecoder, decode_streams
 from dualmode.supernet.storage import materialise
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 

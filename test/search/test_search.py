@@ -11,9 +11,9 @@ from dualmode.asr.ctc import collapse
 from dualmode.asr.transducer.greedy import greedy as batched_greedy
 from dualmode.asr.transducer.joiner import Joiner
 from dualmode.asr.transducer.predictor import LstmPredictor, StatelessPredictor
-from dualmode.decoding.ctc_search import CtcBeamSearch, CtcGreedy
-from dualmode.decoding.rnnt_search import RnntBeamSearch, RnntGreedy
-from dualmode.decoding.search import MAX_OPEN
+from dualmode.search.ctc_search import CtcBeamSearch, CtcGreedy
+from dualmode.search.rnnt_search import RnntBeamSearch, RnntGreedy
+from dualmode.search.search import MAX_OPEN
 
 
 def posteriors(frames, vocabulary, seed=0):

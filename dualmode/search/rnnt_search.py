@@ -18,9 +18,9 @@ from torch import Tensor
 from dualmode.asr.ctc import BLANK
 from dualmode.asr.transducer.joiner import Joiner
 from dualmode.asr.transducer.predictor import Predictor, PredictorState
-from dualmode.decoding.hypothesis import log_add
-from dualmode.decoding.scorer import Sum
-from dualmode.decoding.search import BeamSearch, GreedySearch, best_first
+from dualmode.search.hypothesis import log_add
+from dualmode.search.scorer import Sum
+from dualmode.search.search import BeamSearch, GreedySearch, best_first
 
 MAX_PER_FRAME = 3  # as in dualmode.asr.transducer.greedy
 AHEAD = 16  # frames that greedy search looks at in one call of the joiner: most are blank
@@ -70,7 +70,7 @@ class Path:
     """A hypothesis after the settled tokens.
 
     Attributes:
-        tokens, frames, state: see :class:`dualmode.decoding.search.Entry`.
+        tokens, frames, state: see :class:`dualmode.search.search.Entry`.
         log_prob: sum over its alignments.
         added: by the scorer.
         row: where the predictor's outputs and states hold it.

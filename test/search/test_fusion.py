@@ -7,12 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualmode.decoding.arpa import read_arpa
-from dualmode.decoding.ctc_search import CtcBeamSearch
-from dualmode.decoding.fusion import WordFusion
-from dualmode.decoding.hotwords import Hotwords
-from dualmode.decoding.scorer import Sum
 from dualmode.errors import UserError
+from dualmode.search.arpa import read_arpa
+from dualmode.search.ctc_search import CtcBeamSearch
+from dualmode.search.fusion import WordFusion
+from dualmode.search.hotwords import Hotwords
+from dualmode.search.scorer import Sum
 
 ARPA = r"""\data\
 ngram 1=5

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from dualmode.asr.model import Recogniser
-from dualmode.decoding.search import Search
-from dualmode.decoding.searcher import Searcher
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.frames import FACTOR
+from dualmode.search.search import Search
+from dualmode.search.searcher import Searcher
 from dualmode.supernet.subnet import Subnet
 
 
@@ -57,7 +57,7 @@ class StreamDecoder:
 def decode_streams(
     model: Recogniser, utterances: Sequence[np.ndarray], subnet: Subnet, searcher: Searcher
 ) -> list[Search]:
-    """As :func:`dualmode.decoding.offline.decode_offline`, each utterance a stream, fed a chunk's worth at a time."""
+    """As :func:`dualmode.search.offline.decode_offline`, each utterance a stream, fed a chunk's worth at a time."""
     decoder = StreamDecoder(model, subnet, searcher, len(utterances))
     step = FACTOR * subnet.context.chunk
     for start in range(0, max(map(len, utterances)), step):

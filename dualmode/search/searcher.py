@@ -9,14 +9,14 @@ from torch import Tensor
 
 from dualmode.asr.model import Recogniser
 from dualmode.data.tokens import Tokenizer
-from dualmode.decoding.arpa import read_arpa
-from dualmode.decoding.ctc_search import CtcBeamSearch, CtcGreedy
-from dualmode.decoding.fusion import WordFusion
-from dualmode.decoding.hotwords import Hotwords
-from dualmode.decoding.rnnt_search import RnntBeamSearch, RnntGreedy
-from dualmode.decoding.scorer import Sum
-from dualmode.decoding.search import Search
 from dualmode.errors import UserError
+from dualmode.search.arpa import read_arpa
+from dualmode.search.ctc_search import CtcBeamSearch, CtcGreedy
+from dualmode.search.fusion import WordFusion
+from dualmode.search.hotwords import Hotwords
+from dualmode.search.rnnt_search import RnntBeamSearch, RnntGreedy
+from dualmode.search.scorer import Sum
+from dualmode.search.search import Search
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from dualmode.asr.build import BUILT_FROM, build_recogniser
 from dualmode.asr.model import Recogniser
-from dualmode.checkpoint import load_into
 from dualmode.data.folder import atomic_folder
 from dualmode.data.tokens import Tokenizer
 from dualmode.encoder.slicing import without_pruned_units
 from dualmode.errors import UserError
 from dualmode.files import write_json
+from dualmode.models.weights import load_into
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.storage import kept_parameters, own_norms, pack_subnet, stored_block, unpack_subnet
 
@@ -76,17 +76,20 @@ def read_about(folder: Path) -> dict:
     return about
 
 
-def load_standalone(folder: Path) -> tuple[Recogniser, Tokenizer, dict]:
+def load_standalone(folder: Path, about: Mapping, tokenizer: Tokenizer) -> Recogniser:
     """Read a folder of :func:`save_standalone`.
 
+    Args:
+        folder: to read.
+        about: what its subnet.json says, see :func:`read_about`.
+        tokenizer: its vocabulary.
+
     Returns:
-        the model in evaluation mode, to be run at sparsity 0; its vocabulary; and what subnet.json says.
+        the model in evaluation mode, to be run at sparsity 0.
 
     Raises:
         UserError: something is missing or damaged, or does not fit together.
     """
-    about = read_about(folder)
-    tokenizer = Tokenizer.load(folder / "tokens")
     model = build_recogniser(about["config"], tokenizer.tokens)
     shapes = {f"{name}.weight": layer.weight.shape for name, layer in prunable(model)}
     tensors = unpack_subnet(folder / WEIGHTS, shapes)
@@ -97,4 +100,4 @@ def load_standalone(folder: Path) -> tuple[Recogniser, Tokenizer, dict]:
                 tensors[part] = tensors[part].expand_as(own[part])
     not_stored = (name for name in own if name.endswith((".masks", "_extra_state")))
     load_into(model, tensors | {name: own[name] for name in not_stored}, folder / WEIGHTS)
-    return model.eval(), tokenizer, about
+    return model.eval()

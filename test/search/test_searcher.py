@@ -2,10 +2,10 @@
 
 import pytest
 
-from dualmode.decoding.ctc_search import CtcBeamSearch, CtcGreedy
-from dualmode.decoding.rnnt_search import RnntBeamSearch, RnntGreedy
-from dualmode.decoding.searcher import SearchConfig, make_searcher
 from dualmode.errors import UserError
+from dualmode.search.ctc_search import CtcBeamSearch, CtcGreedy
+from dualmode.search.rnnt_search import RnntBeamSearch, RnntGreedy
+from dualmode.search.searcher import SearchConfig, make_searcher
 
 
 def test_a_beam_of_one_is_the_greedy_search(model, tokenizer):

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualmode.data.tokens import Tokenizer
-from dualmode.decoding.words import StableWords, Word
+from dualmode.search.words import StableWords, Word
 
 SPECIAL = ["<blank>", "<unk>"]
 TOKENIZERS = [

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from dualmode.decoding.hypothesis import Hypothesis, common_prefix
-from dualmode.decoding.scorer import Sum
+from dualmode.search.hypothesis import Hypothesis, common_prefix
+from dualmode.search.scorer import Sum
 
 MAX_OPEN = 100  # open tokens, beyond which the best hypothesis decides about the first one: memory stays bounded
 
@@ -34,7 +34,7 @@ class Search(ABC):
 
     @abstractmethod
     def accept(self, inputs: Tensor) -> None:
-        """Hear more frames (frames, n), of any number; see :class:`dualmode.decoding.searcher.Searcher`."""
+        """Hear more frames (frames, n), of any number; see :class:`dualmode.search.searcher.Searcher`."""
 
     @abstractmethod
     def best(self, count: int = 1, final: bool = False) -> list[Hypothesis]:

@@ -11,12 +11,12 @@ from safetensors.torch import load_file, save_file
 
 from dualmode.asr.build import build_recogniser
 from dualmode.bin import pack
-from dualmode.checkpoint import load_cmvn
 from dualmode.data.make_tokens import make_token_list
 from dualmode.data.tokens import Tokenizer
-from dualmode.decoding.load import load_recogniser, load_supernet
 from dualmode.errors import UserError
-from dualmode.model_card import NOT_RUN
+from dualmode.models.card import NOT_RUN
+from dualmode.models.folder import ModelFolder, load_recogniser
+from dualmode.models.weights import load_cmvn
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 
@@ -57,7 +57,7 @@ def test_outputs_and_masks_are_equal(trained, packed, subnet):
         two, _ = theirs.model.encoder(features, lengths, Subnet(0.0, subnet.context))
     assert torch.equal(one, two)
     assert ours.tokenizer.tokens == theirs.tokenizer.tokens and ours.stored_bytes == theirs.stored_bytes
-    whole, again = (load_supernet(folder)[0].state_dict() for folder in (trained, packed))
+    whole, again = (ModelFolder.open(folder).supernet().state_dict() for folder in (trained, packed))
     assert whole.keys() == again.keys() and all(torch.equal(whole[name], again[name]) for name in whole)
 
 
@@ -79,7 +79,7 @@ def test_the_cards_example_runs(packed):
 
 
 def test_the_statistics_are_those_of_the_model(packed):
-    model = load_supernet(packed)[0]
+    model = ModelFolder.open(packed).supernet()
     mean = model.encoder.normalize.mean.clone()
     assert json.loads((packed / "cmvn.json").read_text()).keys() == {"mean", "std"}
     model.encoder.normalize.mean.zero_()
@@ -113,7 +113,7 @@ def test_a_cut_off_file_is_one_sentence(packed, share):
     path = packed / "model.safetensors"
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(UserError, match="model.safetensors is not a readable checkpoint"):
-        load_supernet(packed)
+        ModelFolder.open(packed).supernet()
 
 
 def test_a_mask_that_does_not_fit_is_refused(packed):
@@ -122,4 +122,4 @@ def test_a_mask_that_does_not_fit_is_refused(packed):
     name = next(name for name in tensors if name.endswith("masks"))
     save_file({**tensors, name: torch.ones_like(tensors[name])}, path)
     with pytest.raises(UserError, match="the checkpoint was not pruned to that sparsity"):
-        load_supernet(packed)
+        ModelFolder.open(packed).supernet()

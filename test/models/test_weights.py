@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from dualmode.checkpoint import find_checkpoint, load_into, load_weights, read_yaml
 from dualmode.errors import UserError
+from dualmode.models.weights import find_checkpoint, load_into, load_weights, read_yaml
 
 
 class Hostile:

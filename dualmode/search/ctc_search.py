@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from dualmode.asr.ctc import BLANK
-from dualmode.decoding.hypothesis import NEVER, log_add
-from dualmode.decoding.scorer import Sum
-from dualmode.decoding.search import BeamSearch, GreedySearch, best_first
+from dualmode.search.hypothesis import NEVER, log_add
+from dualmode.search.scorer import Sum
+from dualmode.search.search import BeamSearch, GreedySearch, best_first
 
 
 class CtcGreedy(GreedySearch):
@@ -34,7 +34,7 @@ class Prefix:
     """A prefix after the settled tokens.
 
     Attributes:
-        tokens, frames, state: see :class:`dualmode.decoding.search.Entry`.
+        tokens, frames, state: see :class:`dualmode.search.search.Entry`.
         last: the last token, settled ones among them; the blank before the first.
         blank, label: log probability of its alignments that end in the blank and in ``last``.
         added: by the scorer.

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from dualmode.asr.model import Recogniser
-from dualmode.decoding.search import Search
-from dualmode.decoding.searcher import Searcher
+from dualmode.search.search import Search
+from dualmode.search.searcher import Searcher
 from dualmode.supernet.subnet import Subnet
 
 

@@ -1,7 +1,7 @@
 """Shallow fusion: an n-gram of words scores each word once it is complete."""
 
 from dualmode.data.tokens import SPACE, WORD_START
-from dualmode.decoding.arpa import END, NgramModel
+from dualmode.search.arpa import END, NgramModel
 
 
 class WordFusion:

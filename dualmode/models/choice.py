@@ -1,0 +1,57 @@
+"""Which sub-network a user means, and whether the supernet was trained to be it."""
+
+from dualmode.encoder.config import EncoderConfig
+from dualmode.errors import UserError
+from dualmode.supernet.subnet import Context, Subnet
+
+
+def check_trained(config: EncoderConfig, subnet: Subnet) -> None:
+    """Raise UserError if the supernet was not trained to run as ``subnet``."""
+    config.level(subnet.sparsity)
+    trained = subnet.context == Context() if subnet.sparsity == 0 else subnet.context in config.contexts
+    if not trained:
+        names = [str(Subnet())] + [str(Subnet(s, c)) for s in config.sparsities for c in config.contexts]
+        raise UserError(
+            f"this model was not trained to run as: {subnet}; it was trained as: {'; '.join(names)} "
+            "(--force, or force=True, runs it all the same)"
+        )
+
+
+def choose_subnet(
+    config: EncoderConfig,
+    name: str,
+    chunk_ms: float | None = None,
+    left_ms: float | None = None,
+    right_ms: float | None = None,
+) -> Subnet:
+    """Return the sub-network that a user names.
+
+    Args:
+        config: of the supernet.
+        name: "dense", "sparse" (the supernet's first sparsity) or one sparsity, "sparse_0.7".
+        chunk_ms, left_ms, right_ms: context; by default the full one for "dense", and what validation used for others.
+
+    Raises:
+        UserError: there is no such name or sparsity, or the context is impossible.
+    """
+    kind, _, number = name.partition("_")
+    try:
+        sparsity = {"dense": 0.0, "sparse": config.sparsities[0]}[kind]
+        if number:
+            sparsity = float(number)
+    except (KeyError, ValueError):
+        sparsity = -1.0
+    if sparsity < 0 or (kind == "dense") != (sparsity == 0) or sparsity != sparsity:
+        raise UserError(f"there is no sub-network {name!r}: it is dense, sparse, or one sparsity such as sparse_0.7")
+    config.level(sparsity)
+    if kind == "dense" and chunk_ms is None and left_ms is None and right_ms is None:
+        return Subnet()
+    usual = config.contexts[0]
+    return Subnet(
+        sparsity,
+        Context.from_ms(
+            usual.chunk_ms if chunk_ms is None else chunk_ms,
+            usual.left_ms if left_ms is None else left_ms,
+            usual.right_ms if right_ms is None else right_ms,
+        ),
+    )

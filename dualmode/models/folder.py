@@ -1,0 +1,181 @@
+"""A model folder: what a training, a pruning, a packing or the command ``subnet`` leaves, as one object.
+
+::
+
+    config.yaml          sizes, sub-networks, losses            subnet.json          the same, of one sub-network alone
+    *.pth, *.safetensors weights with their masks               subnet.safetensors   its weights
+    tokens/              the vocabulary; not of a pre-training  tokens/
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from dualmode.asr.build import build_encoder, build_recogniser
+from dualmode.asr.model import Recogniser
+from dualmode.config import from_mapping
+from dualmode.data.tokens import Tokenizer
+from dualmode.encoder.config import EncoderConfig
+from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.slicing import without_pruned_units
+from dualmode.errors import UserError
+from dualmode.models.choice import check_trained, choose_subnet
+from dualmode.models.loaded import LoadedRecogniser
+from dualmode.models.one_subnet import WEIGHTS, is_standalone, load_standalone, read_about
+from dualmode.models.weights import encoder_weights, find_checkpoint, load_into, load_weights, read_yaml
+from dualmode.supernet.pruning import check_masks
+from dualmode.supernet.storage import kept_parameters, materialise, stored_bytes
+from dualmode.supernet.subnet import Subnet
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder whose configuration has been read; weights are read when they are asked for.
+
+    Attributes:
+        path: of the folder.
+        config: the training's configuration, from config.yaml or subnet.json.
+        one_subnet: what subnet.json says, where the folder holds one sub-network alone; else None.
+        wanted: name of the checkpoint; None is the best one.
+    """
+
+    path: Path
+    config: dict
+    one_subnet: Mapping | None = None
+    wanted: str | None = None
+
+    @classmethod
+    def open(cls, path: Path, checkpoint: str | None = None) -> "ModelFolder":
+        """Read what the folder says about itself.
+
+        Args:
+            path: the folder.
+            checkpoint: file in it; by default the best one.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        if is_standalone(path):
+            if checkpoint is not None:
+                raise UserError(f"{path} holds one sub-network and no checkpoints, so there is no {checkpoint}")
+            about = read_about(path)
+            return cls(path, about["config"], about)
+        return cls(path, read_yaml(path / "config.yaml"), wanted=checkpoint)
+
+    @cached_property
+    def encoder_config(self) -> EncoderConfig:
+        """Sizes and sub-networks; a bad key or value is a UserError."""
+        return from_mapping(EncoderConfig, self.config.get("encoder_conf") or {}, f"{self.path}: encoder_conf")
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The vocabulary; a folder without one is a UserError."""
+        return Tokenizer.load(self.path / "tokens")
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether this is a recogniser; a pre-training has no vocabulary."""
+        return (self.path / "tokens").is_dir()
+
+    @cached_property
+    def checkpoint(self) -> Path:
+        """The file of the weights; a folder without one is a UserError."""
+        return self.path / WEIGHTS if self.one_subnet else find_checkpoint(self.path, self.wanted)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Read the checkpoint of a supernet, by the names of its model; one sub-network alone is a UserError."""
+        if self.one_subnet:
+            raise UserError(f"{self.path} holds one sub-network alone: this needs the folder of the supernet")
+        return load_weights(self.checkpoint)
+
+    def choose(
+        self,
+        name: str,
+        chunk_ms: float | None = None,
+        left_ms: float | None = None,
+        right_ms: float | None = None,
+    ) -> Subnet:
+        """Return the sub-network that a user names, see :func:`dualmode.models.choice.choose_subnet`."""
+        return choose_subnet(self.encoder_config, name, chunk_ms, left_ms, right_ms)
+
+    def encoder(self) -> DualModeEncoder:
+        """Load the encoder of a supernet, pre-trained or fine-tuned, in evaluation mode.
+
+        Raises:
+            UserError: something is missing or damaged, or does not fit together.
+        """
+        encoder = build_encoder(self.config)
+        load_into(encoder, encoder_weights(self.weights()), self.checkpoint)
+        check_masks(encoder, encoder.config.pruning)
+        return encoder.eval()
+
+    def supernet(self) -> Recogniser:
+        """Load the recogniser with all its sub-networks, in evaluation mode.
+
+        Raises:
+            UserError: the folder holds one sub-network alone, or something is missing, damaged or does not fit.
+        """
+        weights = self.weights()
+        model = build_recogniser(self.config, self.tokenizer.tokens)
+        load_into(model, weights, self.checkpoint)
+        check_masks(model, model.encoder.config.pruning)
+        return model.eval()
+
+    def load(self, subnet: Subnet, force: bool = False) -> LoadedRecogniser:
+        """Load the recogniser as one sub-network.
+
+        Args:
+            subnet: which weights and context.
+            force: also load it as a sub-network that it was not trained as.
+
+        Raises:
+            UserError: as :meth:`supernet`, or the sub-network was not trained or is not in the folder.
+        """
+        if self.one_subnet:
+            return self._load_alone(subnet, force)
+        model = self.supernet()
+        config = model.encoder.config
+        if not force:
+            check_trained(config, subnet)
+        level, total = config.level(subnet.sparsity), kept_parameters(model, 0)
+        model.encoder, level = without_pruned_units(model.encoder, level)
+        loaded = LoadedRecogniser(
+            model=model,
+            tokenizer=self.tokenizer,
+            subnet=subnet,
+            parameters_total=total,
+            parameters_kept=kept_parameters(model, level),
+            stored_bytes=stored_bytes(model, level, config.pruning),
+            checkpoint=self.checkpoint,
+            config=self.config,
+        )
+        materialise(model, level)
+        return loaded
+
+    def _load_alone(self, subnet: Subnet, force: bool) -> LoadedRecogniser:
+        about = self.one_subnet
+        if subnet.sparsity != about["sparsity"]:
+            raise UserError(
+                f"{self.path} holds the sub-network of sparsity {about['sparsity']:g} alone, not that of "
+                f"{subnet.sparsity:g}"
+            )
+        if not force:
+            check_trained(self.encoder_config, subnet)
+        return LoadedRecogniser(
+            model=load_standalone(self.path, about, self.tokenizer),
+            tokenizer=self.tokenizer,
+            subnet=subnet,
+            parameters_total=about["parameters_total"],
+            parameters_kept=about["parameters_kept"],
+            stored_bytes=self.checkpoint.stat().st_size,
+            checkpoint=self.checkpoint,
+            config=self.config,
+        )
+
+
+def load_recogniser(folder: Path, subnet: Subnet, checkpoint: str | None = None, force: bool = False):
+    """Open a model folder and load one sub-network of it: :meth:`ModelFolder.load` in one call."""
+    return ModelFolder.open(folder, checkpoint).load(subnet, force)
