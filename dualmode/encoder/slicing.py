@@ -8,7 +8,6 @@ from torch import Tensor
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.convolution import Convolution
 from dualmode.errors import UserError
-from dualmode.supernet.granularity import WholeUnits
 from dualmode.supernet.storage import own_norms
 from dualmode.supernet.units import Units, unit_groups
 
@@ -63,7 +62,7 @@ def without_pruned_units(encoder: DualModeEncoder, level: int) -> tuple[DualMode
 
     Other masks leave nothing out that is whole; the encoder and its level are returned as they are.
     """
-    if level and isinstance(encoder.config.pruning.granularity, WholeUnits):
+    if level and encoder.config.pruning.granularity.leaves_smaller_model:
         return slice_encoder(encoder, level), 0
     return encoder, level
 
