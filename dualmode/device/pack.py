@@ -39,7 +39,7 @@ def block_rows(encoder: DualModeEncoder, subnet: Subnet) -> int:
     config = encoder.config
     if subnet.sparsity == 0 or all(layer.masks.all() for _, layer in prunable(encoder)):
         return DENSE_ROWS
-    if config.granularity != "blocks":
+    if not config.pruning.granularity.runs_on_device_engine:
         raise UserError(
             f"masks of granularity {config.granularity} cannot run on the device engine: it needs blocks or units"
         )

@@ -65,7 +65,7 @@ class Block(nn.Module):
             config.kernel_size,
             levels,
             config.separate_norms,
-            config.granularity == "units",
+            config.pruning.granularity.leaves_smaller_model,
         )
         self.ffn2 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
         self.norms = nn.ModuleList(SubnetNorm(size, levels, config.separate_norms) for _ in range(5))

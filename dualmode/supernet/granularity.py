@@ -10,12 +10,16 @@ masks.  Groups of the four kinds in a layer of 4 outputs (rows) and 8 inputs, ea
     ...            ccccdddd     gggghhhh        dddddddd     abcd
 
 Of unstructured weights, blocks and units, whole groups are kept; of each ``n_of_m`` group, its best n weights.
+
+What follows from a granularity elsewhere (sparsities, scope, storage, what runs) is said by its class, so that nobody
+has to ask which one it is.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -124,7 +128,35 @@ class UnitRanking(Ranking):
 
 
 class Granularity(ABC):
-    """Which weights live or die together."""
+    """Which weights live or die together, and what follows from it.
+
+    Attributes:
+        global_scope: whether groups of all layers can be compared with each other.
+        leaves_smaller_model: whether the masks leave out whole parts, so that what stays is a smaller dense model.
+        runs_on_device_engine: whether the device engine knows such masks.
+        stored_block: (rows, columns) of the blocks that a sub-network is stored in.
+    """
+
+    global_scope: ClassVar[bool] = False
+    leaves_smaller_model: ClassVar[bool] = False
+    runs_on_device_engine: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def from_block(cls, block: Sequence[int]) -> "Granularity":
+        """Return the granularity that a configuration with this ``block``, two whole numbers above 0, means.
+
+        Raises:
+            UserError: the granularity has no such block.
+        """
+
+    @property
+    def stored_block(self) -> tuple[int, int]:
+        return (1, 1)
+
+    def check_sparsity(self, sparsity: float) -> None:
+        """Raise UserError if masks cannot prune this share of the weights; any will do where groups are ranked."""
+        return
 
     @abstractmethod
     def rankings(self, module: nn.Module) -> Iterator[Ranking]:
@@ -138,6 +170,28 @@ class Granularity(ABC):
         """Return the boolean tensor, shaped as ``scores``, of what stays of one ranking."""
         return keep_best(scores, round((1.0 - sparsity) * scores.numel()))
 
+    def check_kept(self, name: str, keep: Tensor, sparsity: float) -> None:
+        """Check that the groups kept of one ranking are what ``sparsity`` keeps, give or take one.
+
+        Args:
+            name: of the ranking.
+            keep: booleans, shaped as its scores.
+
+        Raises:
+            UserError: they are not; names the ranking.
+        """
+        wanted = self.keep(keep.float(), sparsity)
+        if abs(int(keep.sum()) - int(wanted.sum())) > 1:
+            raise wrong_sparsity(f"layer {name}", keep.float().mean().item(), sparsity)
+
+
+def wrong_sparsity(where: str, share: float, sparsity: float) -> UserError:
+    """Return the error for masks that keep ``share``, which is not what ``sparsity`` keeps."""
+    return UserError(
+        f"the mask of {where} keeps {share:.3g} of what can be pruned, but a sparsity of {sparsity:g} keeps "
+        f"{1 - sparsity:.3g}: the checkpoint was not pruned to that sparsity (see dualmode.bin.prune)"
+    )
+
 
 @dataclass(frozen=True)
 class Blocks(Granularity):
@@ -145,6 +199,17 @@ class Blocks(Granularity):
 
     rows: int
     columns: int
+
+    global_scope = True
+    runs_on_device_engine = True
+
+    @classmethod
+    def from_block(cls, block: Sequence[int]) -> "Blocks":
+        return cls(*block)
+
+    @property
+    def stored_block(self) -> tuple[int, int]:
+        return (self.rows, self.columns)
 
     def __str__(self) -> str:
         return "unstructured" if self.rows == self.columns == 1 else f"blocks of {self.rows}x{self.columns}"
@@ -159,10 +224,30 @@ class Blocks(Granularity):
 
 
 @dataclass(frozen=True)
+class Unstructured(Blocks):
+    """Single weights, whatever block the configuration names; the device engine has no such masks at all."""
+
+    rows: int = field(default=1, init=False)
+    columns: int = field(default=1, init=False)
+
+    runs_on_device_engine = False
+
+    @classmethod
+    def from_block(cls, block: Sequence[int]) -> "Unstructured":
+        return cls()
+
+
+@dataclass(frozen=True)
 class NOfM(Granularity):
     """Of every ``m`` neighbouring inputs of an output, the best ``(1 - sparsity) * m``: 2:4 is m = 4 at 50 %."""
 
     m: int
+
+    @classmethod
+    def from_block(cls, block: Sequence[int]) -> "NOfM":
+        if block[0] != 1 or block[1] < 2:
+            raise UserError(f"block is {list(block)}: granularity n_of_m needs [1, m], such as [1, 4] for 2:4")
+        return cls(block[1])
 
     def __str__(self) -> str:
         return f"n of {self.m}"
@@ -184,10 +269,30 @@ class NOfM(Granularity):
         best = round((1.0 - sparsity) * self.m)
         return torch.stack([count < best for count in beaten], dim=1).reshape(scores.shape)
 
+    def check_sparsity(self, sparsity: float) -> None:
+        kept = (1 - sparsity) * self.m
+        if round(kept) < 1 or abs(kept - round(kept)) > 1e-6:
+            raise UserError(
+                f"a sparsity of {sparsity:g} keeps {kept:g} of {self.m} weights: it must be a whole number of at "
+                "least 1"
+            )
+
+    def check_kept(self, name: str, keep: Tensor, sparsity: float) -> None:
+        """Check the groups of ``m`` as well: the right number in all does not mean the right number in each."""
+        super().check_kept(name, keep, sparsity)
+        if (keep.reshape(-1, self.m).sum(dim=1) != round((1.0 - sparsity) * self.m)).any():
+            raise UserError(f"the mask of layer {name} has groups of {self.m} that keep too many")
+
 
 @dataclass(frozen=True)
 class WholeUnits(Granularity):
     """Hidden units of feed-forward modules, attention heads, channels of convolutions: a smaller model stays."""
+
+    leaves_smaller_model = True
+
+    @classmethod
+    def from_block(cls, block: Sequence[int]) -> "WholeUnits":
+        return cls()
 
     def __str__(self) -> str:
         return "whole units"
@@ -200,3 +305,11 @@ class WholeUnits(Granularity):
     def keep(self, scores: Tensor, sparsity: float) -> Tensor:
         """Keep at least one: a module of nothing, such as attention without heads, is not a smaller module."""
         return keep_best(scores, max(1, round((1.0 - sparsity) * scores.numel())))
+
+
+GRANULARITIES: dict[str, type[Granularity]] = {
+    "blocks": Blocks,
+    "unstructured": Unstructured,
+    "n_of_m": NOfM,
+    "units": WholeUnits,
+}  # by the name in a configuration

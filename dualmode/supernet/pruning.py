@@ -12,11 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from dualmode.errors import UserError
-from dualmode.supernet.granularity import Blocks, Granularity, Importance, NOfM, WholeUnits
+from dualmode.supernet.granularity import GRANULARITIES, Blocks, Granularity, Importance, wrong_sparsity
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.ranking import keep_best_of_all
 
-GRANULARITIES = ("blocks", "unstructured", "n_of_m", "units")
 SCOPES = ("layer", "global")
 
 
@@ -26,17 +25,11 @@ def make_granularity(name: str, block: Sequence[int]) -> Granularity:
     Raises:
         UserError: there is none of this name, or it has no such block.
     """
-    if name not in GRANULARITIES:
+    if name not in list(GRANULARITIES):  # a list, since a configuration may hold what cannot be hashed
         raise UserError(f"the granularity is {name!r}: it must be one of {', '.join(GRANULARITIES)}")
     if len(block) != 2 or not all(isinstance(size, int) and size > 0 for size in block):
         raise UserError(f"block is {list(block)}: it must be [rows, columns], both at least 1")
-    if name == "n_of_m":
-        if block[0] != 1 or block[1] < 2:
-            raise UserError(f"block is {list(block)}: granularity n_of_m needs [1, m], such as [1, 4] for 2:4")
-        return NOfM(block[1])
-    if name == "units":
-        return WholeUnits()
-    return Blocks(*block) if name == "blocks" else Blocks(1, 1)
+    return GRANULARITIES[name].from_block(block)
 
 
 @dataclass(frozen=True)
@@ -63,7 +56,7 @@ class PruningRule:
         if not 0 <= low <= high <= 1:
             raise UserError(f"layer_share is {list(self.layer_share)}: it must be [least, largest], within 0 and 1")
         if self.scope == "global":
-            if not isinstance(self.granularity, Blocks):
+            if not self.granularity.global_scope:
                 raise UserError(f"a global scope is for blocks and unstructured weights, not for {self.granularity}")
             for sparsity in self.sparsities:
                 if not low <= 1 - sparsity <= high:
@@ -71,14 +64,8 @@ class PruningRule:
                         f"a sparsity of {sparsity:g} keeps {1 - sparsity:g} of all weights, outside the layer_share of "
                         f"{low:g} to {high:g}"
                     )
-        if isinstance(self.granularity, NOfM):
-            for sparsity in self.sparsities:
-                kept = (1 - sparsity) * self.granularity.m
-                if round(kept) < 1 or abs(kept - round(kept)) > 1e-6:
-                    raise UserError(
-                        f"a sparsity of {sparsity:g} keeps {kept:g} of {self.granularity.m} weights: it must be a "
-                        "whole number of at least 1"
-                    )
+        for sparsity in self.sparsities:
+            self.granularity.check_sparsity(sparsity)
 
 
 @dataclass(frozen=True)
@@ -208,20 +195,8 @@ def check_masks(module: nn.Module, rule: PruningRule) -> None:
                     raise UserError(
                         f"the masks of layer {name} are not nested: a sparser one keeps what a denser prunes"
                     )
-            wanted = rule.granularity.keep(keep.float(), sparsity)
-            if rule.scope == "layer" and abs(int(keep.sum()) - int(wanted.sum())) > 1:
-                raise _wrong_sparsity(f"layer {ranking.name}", keep.float().mean().item(), sparsity)
-            if isinstance(rule.granularity, NOfM) and not torch.equal(keep, wanted):
-                raise UserError(
-                    f"the mask of layer {ranking.name} has groups of {rule.granularity.m} that keep too many"
-                )
+            if rule.scope == "layer":
+                rule.granularity.check_kept(ranking.name, keep, sparsity)
             kept, total = kept + int(keep.sum()) * ranking.group_size, total + keep.numel() * ranking.group_size
         if rule.scope == "global" and abs(kept - (1 - sparsity) * total) > max(r.group_size for r in rankings):
-            raise _wrong_sparsity("all layers", kept / total, sparsity)
-
-
-def _wrong_sparsity(where: str, share: float, sparsity: float) -> UserError:
-    return UserError(
-        f"the mask of {where} keeps {share:.3g} of what can be pruned, but a sparsity of {sparsity:g} keeps "
-        f"{1 - sparsity:.3g}: the checkpoint was not pruned to that sparsity (see dualmode.bin.prune)"
-    )
+            raise wrong_sparsity("all layers", kept / total, sparsity)

@@ -19,7 +19,6 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from dualmode.errors import UserError
-from dualmode.supernet.granularity import Blocks
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.pruning import PruningRule
 from dualmode.supernet.subnet_norm import SubnetNorm
@@ -57,8 +56,7 @@ def stored_tensors(model: nn.Module, level: int, block: Sequence[int]) -> dict[s
 
 def stored_block(rule: PruningRule) -> tuple[int, int]:
     """Return the blocks (rows, columns) that a sub-network of this rule is stored in."""
-    blocks = rule.granularity
-    return (blocks.rows, blocks.columns) if isinstance(blocks, Blocks) else (1, 1)
+    return rule.granularity.stored_block
 
 
 def pack_subnet(model: nn.Module, level: int, sparsity: float, block: Sequence[int]) -> bytes:
