@@ -108,7 +108,7 @@ def chosen_subnets(config, args: argparse.Namespace) -> list:
             have = "; ".join(map(str, contexts))
             raise UserError(f"this model was not trained for: {wanted}; it was for: {have} (--force checks it)")
         contexts = [wanted]
-    sparsities = [0.0, *config.sparsities] if args.sparsity is None else [args.sparsity]
+    sparsities = [0.0, *config.masked] if args.sparsity is None else [args.sparsity]
     for sparsity in sparsities:
         config.level(sparsity)
     return [Subnet(sparsity, context) for sparsity in sparsities for context in contexts]

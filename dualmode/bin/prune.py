@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoder = DualModeEncoder(config)
     checkpoint, weights = folder.checkpoint, folder.weights()
     inner = encoder_weights(weights)
-    rows = nearest_rows(folder.encoder_config.sparsities, config.sparsities)
+    rows = nearest_rows(folder.encoder_config.masked, config.masked)
     for name, norm in own_norms(encoder):
         if len(norm.weight) > 1:
             for part in (f"{name}.weight", f"{name}.bias"):
@@ -96,9 +96,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 def nearest_rows(old: Sequence[float], new: Sequence[float]) -> list[int]:
     """Return which row of a norm each new sub-network starts with: the dense one's, and those of the nearest sparsity.
 
-    >>> nearest_rows([0.7], [0.5, 0.9])
-    [0, 1, 1]
+    >>> nearest_rows([0.7], [0.5, 0.9]), nearest_rows([], [0.5])
+    ([0, 1, 1], [0, 0])
     """
+    if not old:
+        return [0] * (1 + len(new))
     return [0, *(1 + min(range(len(old)), key=lambda level: abs(old[level] - sparsity)) for sparsity in new)]
 
 

@@ -56,7 +56,7 @@ class Block(nn.Module):
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
-        size, levels = config.output_size, len(config.sparsities)
+        size, levels = config.output_size, len(config.masked)
         self.ffn1 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
         self.attention = Attention(size, config.attention_heads, config.head_size, levels)
         self.convolution = Convolution(

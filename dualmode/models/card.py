@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from dualmode.asr.model import Recogniser
 from dualmode.supernet.storage import kept_parameters
-from dualmode.supernet.subnet import Subnet
 
 NOT_RUN = "not run with these weights: stages 5 and 6 of the recipe measure error rates before a model is packed"
 
@@ -28,7 +27,7 @@ def model_card(name: str, model: Recogniser, seed: object, checkpoint: str, resu
         "sub-networks. It hears 16 kHz audio as 80 log-mel filter banks of 25 ms every 10 ms."
     )
     yield from ("", "| weights | context | parameters |", "| :-- | :-- | --: |")
-    for subnet in [Subnet()] + [Subnet(s, context) for s in encoder.sparsities for context in encoder.contexts]:
+    for subnet in encoder.trained_subnets():
         weights, _, context = str(subnet).partition(", ")
         yield f"| {weights} | {context} | {kept_parameters(model, encoder.level(subnet.sparsity)) / 1e6:.2f} M |"
     yield from ("", "## Use", "")

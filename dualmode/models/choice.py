@@ -8,9 +8,9 @@ from dualmode.supernet.subnet import Context, Subnet
 def check_trained(config: EncoderConfig, subnet: Subnet) -> None:
     """Raise UserError if the supernet was not trained to run as ``subnet``."""
     config.level(subnet.sparsity)
-    trained = subnet.context == Context() if subnet.sparsity == 0 else subnet.context in config.contexts
-    if not trained:
-        names = [str(Subnet())] + [str(Subnet(s, c)) for s in config.sparsities for c in config.contexts]
+    trained = config.trained_subnets()
+    if subnet not in trained:
+        names = [str(one) for one in trained]
         raise UserError(
             f"this model was not trained to run as: {subnet}; it was trained as: {'; '.join(names)} "
             "(--force, or force=True, runs it all the same)"
@@ -36,7 +36,7 @@ def choose_subnet(
     """
     kind, _, number = name.partition("_")
     try:
-        sparsity = {"dense": 0.0, "sparse": config.sparsities[0]}[kind]
+        sparsity = {"dense": 0.0, "sparse": config.usual_sparsity}[kind]
         if number:
             sparsity = float(number)
     except (KeyError, ValueError):

@@ -151,6 +151,8 @@ def estimate_masks(
     Returns:
         the share of mask entries that are not what they were, over all masks, ().
     """
+    if not rule.sparsities:  # every sub-network has all weights
+        return torch.zeros(())
     importance = magnitudes(module) if importance is None else importance
     rankings = list(rule.granularity.rankings(module))
     scores = [ranking.scores(importance) for ranking in rankings]

@@ -8,20 +8,11 @@ from torch import nn
 
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.draws import TRAINING_ONLY
 from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import ENCODER, encoder_weights, load_into
 
-# Settings of the encoder that two trainings of one model may differ in.
-TRAINING_ONLY = (
-    "dropout_rate",
-    "layer_drop_rate",
-    "gradient_checkpointing",
-    "training_precision",
-    "chunk_ms",
-    "left_ms",
-    "right_ms",
-)
 BATCHES = "_extra_state"  # how many a training has seen; the next one counts its own
 
 

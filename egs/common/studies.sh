@@ -8,7 +8,7 @@ small="--encoder_conf output_size=96 --encoder_conf num_blocks=4 --encoder_conf 
   --encoder_conf subsampling_channels=32"
 
 # Both branches with all weights.  Studies start from a pre-training without pruning, which favours no granularity.
-nothing=0.000001 # as a sparsity: its mask keeps every weight
+nothing=0 # as a sparsity: the streaming branch has all weights too
 unpruned="$small --encoder_conf sparsities=[$nothing] --pruning_conf interval=0"
 
 # compare NAME [OPTION...]: WERs of the $rows, each over its $seeds: NAME.md, NAME.json and NAME.png in $exp.

@@ -1,10 +1,18 @@
+from dataclasses import fields
+
 import pytest
+import torch
 
 from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.draws import TrainingDraws
+from dualmode.encoder.prunable import PruningPart
+from dualmode.encoder.sizes import Sizes
 from dualmode.errors import UserError
-from dualmode.supernet.subnet import Context
+from dualmode.supernet.masked_linear import prunable
+from dualmode.supernet.pruning import check_masks, estimate_masks
+from dualmode.supernet.subnet import Context, Subnet
 
 
 @pytest.mark.parametrize(
@@ -50,3 +58,31 @@ def test_every_combination_of_contexts_is_drawn():
     assert len(set(drawn)) == 18
     # Each entry of chunk_ms is as likely as another, whatever goes with it.
     assert 260 < sum(subnet.context == Context() for subnet in drawn) < 410
+
+
+def test_a_streaming_branch_with_all_weights_needs_no_mask():
+    config = EncoderConfig(sparsities=[0], num_blocks=1)
+    encoder = DualModeEncoder(config).train()
+    assert {subnet.sparsity for subnet in (config.default_subnet(), config.sample_subnet())} == {0}
+    assert config.trained_subnets() == [Subnet(), Subnet(0.0, Context(16, 32))]
+    assert estimate_masks(encoder, config.pruning) == 0
+    check_masks(encoder, config.pruning)
+    assert all(layer.masks.numel() == 0 for _, layer in prunable(encoder))
+    encoder.eval()
+    x, lengths = encoder.embed(torch.randn(1, 90, 80), torch.tensor([90]))
+    streamed = encoder.encode(x, lengths, config.default_subnet())
+    assert streamed.shape == (1, 21, 144) and not torch.equal(streamed, encoder.encode(x, lengths, Subnet()))
+
+
+def test_all_weights_and_several_masks_are_trained_side_by_side():
+    config = EncoderConfig(sparsities=[0, 0.5, 0.7])
+    assert config.masked == (0.5, 0.7) and config.pruning.sparsities == (0.5, 0.7)
+    assert [config.level(sparsity) for sparsity in (0, 0.5, 0.7)] == [0, 1, 2]
+    assert config.default_subnet().sparsity == 0.5
+    drawn = [config.sample_subnet().sparsity for _ in range(400)]
+    assert set(drawn) == {0, 0.5, 0.7} and 150 < drawn.count(0.7) < 250
+
+
+def test_the_parts_of_the_configuration_have_no_key_in_common():
+    parts = [{field.name for field in fields(part)} for part in (Sizes, PruningPart, TrainingDraws)]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == len(fields(EncoderConfig))

@@ -72,7 +72,7 @@ def test_training_draws_every_sparsity_and_context_and_validation_the_usual_one(
     model = tiny().train()
     drawn = {model.draw_branches()[1].subnet for _ in range(200)}
     config = model.encoder.config
-    assert {(s.sparsity, s.context) for s in drawn} == {(s, c) for s in config.sparsities for c in config.contexts}
+    assert {(s.sparsity, s.context) for s in drawn} == {(s, c) for s in (0.5, 0.75) for c in config.contexts}
     assert {model.eval().draw_branches()[1].subnet for _ in range(20)} == {config.default_subnet()}
 
 

@@ -1,0 +1,93 @@
+"""What training draws and how it computes; to a trained model, only the contexts that it was trained for matter."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+
+from dualmode.errors import UserError
+from dualmode.supernet.subnet import Context
+
+WHERE = "encoder_conf"
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class TrainingDraws:
+    """Contexts that the streaming branch is trained with, and what a training may do about the blocks.
+
+    Two trainings of one model may differ in all of these.
+
+    Args:
+        dropout_rate: dropout after every module and inside the feed-forward modules.
+        layer_drop_rate: share of the blocks that a branch of a training batch skips (Fan et al. 2020).
+        gradient_checkpointing: keep only the blocks' inputs for the backward pass and compute the rest again: less
+            memory, about a third more time.
+        training_precision: "fp32", or "bf16" for matrix products of the training in bfloat16, on a device that is fast
+            at it; weights, norms, losses, and everything outside the training stay in float32.
+        chunk_ms: chunks that the streaming branch is trained with, one drawn for each batch; validation uses the
+            first.  None in the list is the full context.
+        left_ms, right_ms: left contexts and look-aheads past the chunk, drawn with them.
+    """
+
+    dropout_rate: float = 0.1
+    layer_drop_rate: float = 0.0
+    gradient_checkpointing: bool = False
+    training_precision: str = "fp32"
+    chunk_ms: Sequence[float | None] = (640,)
+    left_ms: Sequence[float] = (1280,)
+    right_ms: Sequence[float] = (0,)
+
+    def check_draws(self) -> None:
+        """Raise UserError for the first setting that is impossible, named."""
+        for name in ("dropout_rate", "layer_drop_rate"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise UserError(f"{WHERE}: {name} is {getattr(self, name)}: it must be at least 0 and below 1")
+        if self.training_precision not in PRECISIONS:
+            raise UserError(f"{WHERE}: training_precision is {self.training_precision!r}: it must be fp32 or bf16")
+        if not isinstance(self.gradient_checkpointing, bool):
+            raise UserError(
+                f"{WHERE}: gradient_checkpointing is {self.gradient_checkpointing!r}: it must be true or false"
+            )
+        for name in ("chunk_ms", "left_ms", "right_ms"):
+            object.__setattr__(self, name, as_tuple(name, getattr(self, name)))
+        if self.chunk_ms[0] is None:
+            raise UserError(f"{WHERE}: chunk_ms begins with null: the first one is the streaming context of validation")
+        for name in ("left_ms", "right_ms"):
+            if None in getattr(self, name):
+                raise UserError(f"{WHERE}: {name} lists numbers of ms, not null")
+        self.contexts  # builds every one, which checks it  # noqa: B018
+
+    @property
+    def contexts(self) -> list[Context]:
+        """Every context that the streaming branch is trained with; the first is that of validation."""
+        chunked = [
+            Context.from_ms(chunk, left, right)
+            for chunk in self.chunk_ms
+            if chunk is not None
+            for left in self.left_ms
+            for right in self.right_ms
+        ]
+        return chunked + [Context()] * (None in self.chunk_ms)
+
+    def sample_context(self) -> Context:
+        """Draw each entry of ``chunk_ms`` equally often, and each left context and look-ahead with it."""
+        chunk = draw(self.chunk_ms)
+        if chunk is None:
+            return Context()
+        return Context.from_ms(chunk, draw(self.left_ms), draw(self.right_ms))
+
+
+TRAINING_ONLY = tuple(field.name for field in fields(TrainingDraws))
+
+
+def as_tuple(name: str, value) -> tuple:
+    """Return a list of the configuration as a tuple; anything but a list of at least one entry is a UserError."""
+    if isinstance(value, (str, int, float)) or not value:
+        raise UserError(f"{WHERE}: {name} is {value!r}: it must be a list of at least one number")
+    return tuple(value)
+
+
+def draw(values: Sequence):
+    """Return one of ``values``, each equally likely, from torch's seeded generator; of one value nothing is drawn."""
+    return values[torch.randint(len(values), ()).item()] if len(values) > 1 else values[0]

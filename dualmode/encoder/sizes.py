@@ -1,0 +1,68 @@
+"""How large the encoder is: what its weights' shapes follow from."""
+
+from dataclasses import dataclass
+
+from dualmode.config import check_at_least
+from dualmode.errors import UserError
+
+WHERE = "encoder_conf"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of the encoder.
+
+    Args:
+        input_size: fbank bins.
+        output_size: width of the model, d.
+        num_blocks: Conformer blocks.
+        attention_heads: heads; must divide ``output_size`` into even parts.
+        linear_units: units of each feed-forward module.
+        kernel_size: taps of the depthwise convolution, in frames of 40 ms; odd.
+        subsampling_channels: channels of the two convolutions that subsample.
+        separate_norms: whether each sub-network has LayerNorm parameters of its own.
+        head_size: of each head; by default ``output_size`` is shared among them.
+        convolution_channels: of the convolution modules; by default ``output_size``.
+    """
+
+    input_size: int = 80
+    output_size: int = 144
+    num_blocks: int = 8
+    attention_heads: int = 4
+    linear_units: int = 576
+    kernel_size: int = 15
+    subsampling_channels: int = 64
+    separate_norms: bool = True
+    head_size: int | None = None
+    convolution_channels: int | None = None
+
+    def check_sizes(self) -> None:
+        """Fill in what follows from other sizes; an impossible size is a UserError that names it."""
+        check_at_least(
+            WHERE,
+            1,
+            input_size=self.input_size,
+            output_size=self.output_size,
+            num_blocks=self.num_blocks,
+            attention_heads=self.attention_heads,
+            linear_units=self.linear_units,
+            kernel_size=self.kernel_size,
+            subsampling_channels=self.subsampling_channels,
+        )
+        if self.head_size is None:
+            if self.output_size % (2 * self.attention_heads):
+                raise UserError(
+                    f"{WHERE}: {self.attention_heads} attention_heads do not divide an output_size of "
+                    f"{self.output_size} into even parts, which rotary positions need"
+                )
+            object.__setattr__(self, "head_size", self.output_size // self.attention_heads)
+        if self.convolution_channels is None:
+            object.__setattr__(self, "convolution_channels", self.output_size)
+        for name, multiple in (("head_size", 2), ("convolution_channels", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1 or value % multiple:
+                raise UserError(f"{WHERE}: {name} is {value!r}: it must be a positive multiple of {multiple}")
+        if self.kernel_size % 2 == 0:
+            raise UserError(f"{WHERE}: kernel_size is {self.kernel_size}: it must be odd")
+        if not isinstance(self.separate_norms, bool):
+            raise UserError(f"{WHERE}: separate_norms is {self.separate_norms!r}: it must be true or false")
