@@ -1,15 +1,11 @@
 """ESPnet's trainer, with progress that people can read and checkpoints that survive a kill at any moment."""
 
 import argparse
-import contextlib
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.reporter import SubReporter, aggregate
 from espnet2.train.trainer import Trainer, TrainerOptions
 from espnet2.utils.build_dataclass import build_dataclass
@@ -17,37 +13,15 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from dualmode.cluster.task import REQUEUE
-from dualmode.files import atomic_path
 from dualmode.progress import Progress
 from dualmode.tasks import step_checkpoint
-from dualmode.tasks.averaging import averages_with_masks
 from dualmode.tasks.finish_epoch import finish_epoch
+from dualmode.tasks.patches import patches
 from dualmode.tasks.preemption import Preemption
 from dualmode.tasks.step_checkpoint import rest_of, set_random_states
 
 HISTORY = "history.jsonl"
 SHOWN = ("loss", "ter", "wer", "accuracy", "chance", "perplexity")
-
-
-@contextlib.contextmanager
-def atomic_checkpoints() -> Iterator[None]:
-    """Make torch.save write to a temporary name and rename, while ESPnet's training loop runs.
-
-    A training killed inside torch.save would otherwise leave half a ``checkpoint.pth`` and could not be resumed.
-    """
-    save = torch.save
-
-    def save_whole(value, path, *args, **kwargs):
-        if not isinstance(path, (str, os.PathLike)):
-            return save(value, path, *args, **kwargs)
-        with atomic_path(path) as temporary:
-            save(value, temporary, *args, **kwargs)
-
-    torch.save = save_whole
-    try:
-        yield
-    finally:
-        torch.save = save
 
 
 class _Watched:
@@ -118,10 +92,7 @@ class SupernetTrainer(Trainer):
         cls.progress, cls.preemption = None, Preemption(distributed.distributed)
         cls.keeps_files = not distributed.distributed or distributed.dist_rank == 0
         cls.criteria = kwargs["trainer_options"].best_model_criterion
-        if distributed.distributed:
-            # ESPnet averages over processes what has one dimension; our models return scalars.
-            kwargs["model"].register_forward_hook(lambda model, _, output: force_gatherable(output, output[0].device))
-        with atomic_checkpoints(), averages_with_masks():
+        with patches(kwargs["model"], distributed.distributed):
             super().run(*args, **kwargs)
         (Path(kwargs["trainer_options"].output_dir) / step_checkpoint.NAME).unlink(missing_ok=True)
 
