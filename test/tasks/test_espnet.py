@@ -12,10 +12,10 @@ from dualmode.errors import UserError
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.tasks.asr import RecogniserTask, TokenIds
 from dualmode.tasks.encoder import NAME, EspnetEncoder, register
+from dualmode.tasks.history import read_history
 from dualmode.tasks.launch import check_names, data_arguments
 from dualmode.tasks.patches.whole_checkpoints import whole_checkpoints
 from dualmode.tasks.pretrain import PretrainTask, PretrainTrainer
-from dualmode.tasks.trainer import read_history
 
 CONF = {
     "output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4,
@@ -84,18 +84,17 @@ def alarm_options(tmp_path, **conf):
 
 
 def test_the_alarm_stops_a_collapsed_training(tmp_path):
-    options = alarm_options(tmp_path, after=4, window=2, stop=True)
-    PretrainTrainer.watch(collapsed(2), options)
-    PretrainTrainer.watch(collapsed(5), options)
+    watch = PretrainTrainer.watcher(alarm_options(tmp_path, after=4, window=2, stop=True))
+    watch(collapsed(2))
+    watch(collapsed(5))
     with pytest.raises(UserError, match="stopped after batch 6: the perplexity of codebook 0 is 1.00.*collapse"):
-        PretrainTrainer.watch(collapsed(6), options)
+        watch(collapsed(6))
 
 
-def test_the_alarm_warns_once_for_each_value(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(PretrainTrainer, "rung", set())
-    options = alarm_options(tmp_path, after=4, window=2)
+def test_the_alarm_warns_once_for_each_value(tmp_path, capsys):
+    watch = PretrainTrainer.watcher(alarm_options(tmp_path, after=4, window=2))
     for batches in range(1, 9):
-        PretrainTrainer.watch(collapsed(batches), options)
+        watch(collapsed(batches))
     assert capsys.readouterr().out.count("warning: batch 4: the perplexity of codebook 0") == 1
 
 

@@ -15,12 +15,14 @@ from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.torch_utils.recursive_op import recursive_average
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.distributed_utils import DistributedOption
-from espnet2.train.trainer import Trainer
+from espnet2.train.reporter import SubReporter
+from espnet2.train.trainer import Trainer, TrainerOptions
 
 import dualmode.tasks.averaging
 from dualmode.tasks.patches import empty_modules, patches
 from dualmode.tasks.pretrain import PretrainTask
 from dualmode.tasks.trainer import SupernetTrainer
+from dualmode.tasks.watched import Watched
 
 
 class Scalar(AbsESPnetModel):
@@ -64,13 +66,15 @@ class Asked(Trainer):
         return super().validate_one_epoch(*args, **kwargs)
 
 
+def options(folder: Path, *words: str) -> TrainerOptions:
+    words = ("--output_dir", str(folder), "--use_tensorboard", "false", "--use_matplotlib", "false", *words)
+    args = PretrainTask.get_parser().parse_args(words)
+    args.best_model_criterion, args.nbest_averaging_interval, args.ngpu = [("valid", "loss", "min")], 1, 0
+    return Trainer.build_options(args)
+
+
 def train(folder: Path, epochs: int) -> None:
     """Run ESPnet's own loop under our patches."""
-    folder.mkdir(exist_ok=True)
-    words = ["--output_dir", str(folder), "--max_epoch", str(epochs), "--resume", "true", "--keep_nbest_models", "2"]
-    args = PretrainTask.get_parser().parse_args([*words, "--use_tensorboard", "false", "--use_matplotlib", "false"])
-    args.best_model_criterion, args.ngpu = [("valid", "loss", "min")], 0
-    args.nbest_averaging_interval, args.grad_clip_type = 1, 2.0
     model = Scalar()
     with patches(model, distributed=False):
         Asked.run(
@@ -80,7 +84,7 @@ def train(folder: Path, epochs: int) -> None:
             train_iter_factory=TwoBatches(),
             valid_iter_factory=TwoBatches(),
             plot_attention_iter_factory=None,
-            trainer_options=Trainer.build_options(args),
+            trainer_options=options(folder, "--max_epoch", str(epochs), "--resume", "true", "--keep_nbest_models", "2"),
             distributed_option=DistributedOption(),
         )
 
@@ -142,10 +146,34 @@ def test_the_loop_averages_with_our_function_and_its_arguments(trained):
     assert set(ours) <= set(theirs), "an argument of ours that ESPnet has dropped"
 
 
+def test_the_loop_asks_for_the_next_batch_when_it_has_finished_with_one(tmp_path):
+    model, found = Scalar(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    reporter = SubReporter("train", 1, 0)
+
+    def after(number):
+        found.append((number, reporter.get_total_count(), model.weight.item() < 1, model.weight.grad is None))
+
+    with patches(model, distributed=False):
+        Trainer.train_one_epoch(
+            model=model,
+            iterator=Watched(TwoBatches().build_iter(1), after),
+            optimizers=[optimizer],
+            schedulers=[None],
+            scaler=None,
+            reporter=reporter,
+            summary_writer=None,
+            options=options(tmp_path, "--accum_grad", "2"),
+            distributed_option=DistributedOption(),
+        )
+    # Of each: counted by the reporter; the update done after two; no gradient left then.
+    assert found == [(1, 1, False, False), (2, 2, True, True)]
+
+
 @pytest.mark.parametrize("method", ["resume", "train_one_epoch", "validate_one_epoch"])
 def test_the_loop_calls_what_we_override_with_the_keywords_that_we_take(trained, method):
-    ours = keywords_of(getattr(SupernetTrainer, method)) or {"checkpoint", "model", "reporter"}
-    assert ours <= Asked.keywords[method] <= set(inspect.signature(getattr(Trainer, method)).parameters)
+    ours = keywords_of(getattr(SupernetTrainer, method))
+    assert ours and ours <= Asked.keywords[method] <= set(inspect.signature(getattr(Trainer, method)).parameters)
 
 
 def test_the_task_runs_the_trainer_with_the_keywords_that_we_take():
@@ -153,7 +181,7 @@ def test_the_task_runs_the_trainer_with_the_keywords_that_we_take():
 
     (call,) = calls(AbsTask.main_worker, "cls.trainer.run")
     given = {keyword.arg for keyword in call.keywords}
-    assert {"model", "trainer_options", "distributed_option"} <= given and not call.args
+    assert keywords_of(SupernetTrainer.run) <= given and not call.args
 
 
 def test_espnet_still_imports_what_is_stubbed_and_gets_the_empty_modules():
