@@ -1,5 +1,8 @@
-"""All that we change in ESPnet, one file each; every file says what ESPnet does, why that is wrong here and what ours
-does.  test/tasks/test_patches.py fails when a version of ESPnet no longer has what a patch takes hold of.
+"""All that we replace in ESPnet, one file each.
+
+Every file says what ESPnet does, why that is wrong for us and what ours does; test/tasks/test_patches.py fails when a
+version of ESPnet no longer has what a patch takes hold of.  (What ESPnet offers to be extended by, as the choices of
+encoders in :mod:`dualmode.tasks.encoder`, is no patch.)
 
 ========================= ============================================== ======================================
 file                      changes                                        holds
