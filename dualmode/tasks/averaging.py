@@ -1,20 +1,19 @@
 """The mean of the best checkpoints (``keep_nbest_models`` in the YAML), for weights that have masks beside them.
 
-ESPnet's own function averages everything, and half a mask is no mask.  This one takes its place: checkpoints whose
-masks are not those of the best one are left out, for the mean of weights that were trained for different sub-networks
-suits neither.  So it pays to average where the masks have been fixed for some epochs (``pruning_conf: end``).
+Checkpoints whose masks are not those of the best one are left out, for the mean of weights that were trained for
+different sub-networks suits neither.  So it pays to average where the masks have been fixed for some epochs
+(``pruning_conf: end``).  :mod:`dualmode.tasks.patches.masked_average` puts it into ESPnet's training loop.
 """
 
-import contextlib
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-import espnet2.train.trainer as espnet
 import torch
 from espnet2.train.reporter import Reporter
 from torch import Tensor
 
+from dualmode.files import atomic_path
 from dualmode.models.weights import load_weights
 
 
@@ -57,18 +56,8 @@ def average_nbest_models(
         counts = sorted({min(count, len(epochs)) for count in ([nbest] if isinstance(nbest, int) else nbest)})
         for count in counts:
             states = [load_weights(output_dir / f"{epoch}epoch.pth") for epoch in epochs[:count]]
-            torch.save(average_weights(states), output_dir / f"{phase}.{key}.ave_{count}best.{end}")
+            with atomic_path(output_dir / f"{phase}.{key}.ave_{count}best.{end}") as temporary:
+                torch.save(average_weights(states), temporary)
         link = output_dir / f"{phase}.{key}.ave.{end}"
         link.unlink(missing_ok=True)
         link.symlink_to(f"{phase}.{key}.ave_{counts[-1]}best.{end}")
-
-
-@contextlib.contextmanager
-def averages_with_masks() -> Iterator[None]:
-    """Make ESPnet's training loop call :func:`average_nbest_models` of this module."""
-    theirs = espnet.average_nbest_models
-    espnet.average_nbest_models = average_nbest_models
-    try:
-        yield
-    finally:
-        espnet.average_nbest_models = theirs

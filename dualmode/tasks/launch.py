@@ -13,9 +13,9 @@ from dualmode.cluster.task import REQUEUE
 from dualmode.errors import UserError
 from dualmode.models.weights import read_yaml
 from dualmode.tasks.base import SupernetTask
+from dualmode.tasks.history import HISTORY, read_history
 from dualmode.tasks.pool import FILES, Source, pool
 from dualmode.tasks.preemption import pass_on
-from dualmode.tasks.trainer import HISTORY, read_history
 
 
 def check_names(task: type[SupernetTask], path: Path, options: Sequence[str]) -> None:

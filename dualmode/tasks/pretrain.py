@@ -1,20 +1,20 @@
 """ESPnet task of the supernet's pre-training."""
 
 import argparse
-import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from espnet2.train.abs_espnet_model import AbsESPnetModel
-from espnet2.train.reporter import SubReporter, aggregate
+from espnet2.train.reporter import SubReporter
 from espnet2.utils.nested_dict_action import NestedDictAction
 
 from dualmode.config import from_mapping
 from dualmode.encoder.two_branch import BranchWeights
-from dualmode.errors import UserError
-from dualmode.pretrain.alarm import AlarmConfig, alarms
+from dualmode.pretrain.alarm import AlarmConfig
 from dualmode.pretrain.config import read_config
 from dualmode.pretrain.model import PretrainModel
 from dualmode.supernet.pruning import PruningSchedule
+from dualmode.tasks.alarm import Alarm
 from dualmode.tasks.base import SupernetTask, collect_feats
 from dualmode.tasks.trainer import SupernetOptions, SupernetTrainer
 
@@ -36,7 +36,6 @@ class PretrainTrainer(SupernetTrainer):
     """Trainer that warns when the codes collapse or nothing is learned."""
 
     options_class = PretrainOptions
-    rung: set[str] = set()
 
     @classmethod
     def build_options(cls, args: argparse.Namespace) -> PretrainOptions:
@@ -44,23 +43,8 @@ class PretrainTrainer(SupernetTrainer):
         return super().build_options(args)
 
     @classmethod
-    def run(cls, *args, **kwargs) -> None:
-        cls.rung = set()
-        super().run(*args, **kwargs)
-
-    @classmethod
-    def watch(cls, reporter: SubReporter, options: PretrainOptions) -> None:
-        batch, config = reporter.get_total_count(), options.alarm
-        if not config.due(batch):
-            return
-        stats = {key: float(aggregate(values[-config.window :])) for key, values in reporter.stats.items()}
-        for name, sentence in alarms(stats, config).items():
-            logging.warning("batch %d: %s", batch, sentence)
-            if config.stop:
-                raise UserError(f"stopped after batch {batch}: {sentence}")
-            if name not in cls.rung:
-                print(f"warning: batch {batch}: {sentence}", flush=True)
-                cls.rung.add(name)
+    def watcher(cls, options: PretrainOptions) -> Callable[[SubReporter], None]:
+        return Alarm(options.alarm).watch
 
 
 class PretrainTask(SupernetTask):

@@ -19,6 +19,7 @@ from espnet2.train.reporter import Average, SubReporter, WeightedAverage
 from torch.utils.data import DataLoader
 
 from dualmode.errors import UserError
+from dualmode.files import atomic_path
 from dualmode.models.weights import load_weights
 
 NAME = "checkpoint_step.pth"
@@ -101,7 +102,8 @@ def save(folder: Path, running: Running, batches: int, total: int, rank: int, ra
         torch.distributed.all_gather_object(states, random_states())
     if rank == 0:
         place = {"epoch": running.reporter.get_epoch(), "batches": batches, "total": total, "random": states}
-        torch.save({**place, **running.state()}, folder / NAME)
+        with atomic_path(folder / NAME) as temporary:
+            torch.save({**place, **running.state()}, temporary)
 
 
 def load(folder: Path, epoch: int, total: int, ranks: int) -> dict | None:

@@ -1,206 +1,73 @@
-"""ESPnet's trainer, with progress that people can read and checkpoints that survive a kill at any moment."""
+"""ESPnet's trainer, which hands each moment of a training on to :class:`dualmode.tasks.update.RunState`."""
 
 import argparse
-import contextlib
-import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 
-import torch
-from espnet2.torch_utils.device_funcs import force_gatherable
-from espnet2.train.reporter import SubReporter, aggregate
-from espnet2.train.trainer import Trainer, TrainerOptions
+from espnet2.train.reporter import SubReporter
+from espnet2.train.trainer import Trainer
 from espnet2.utils.build_dataclass import build_dataclass
 from torch.nn.parallel import DataParallel, DistributedDataParallel
-from torch.utils.data import DataLoader
 
-from dualmode.cluster.task import REQUEUE
-from dualmode.files import atomic_path
-from dualmode.progress import Progress
-from dualmode.tasks import step_checkpoint
-from dualmode.tasks.averaging import averages_with_masks
-from dualmode.tasks.finish_epoch import finish_epoch
+from dualmode.tasks.patches import patches
 from dualmode.tasks.preemption import Preemption
-from dualmode.tasks.step_checkpoint import rest_of, set_random_states
-
-HISTORY = "history.jsonl"
-SHOWN = ("loss", "ter", "wer", "accuracy", "chance", "perplexity")
-
-
-@contextlib.contextmanager
-def atomic_checkpoints() -> Iterator[None]:
-    """Make torch.save write to a temporary name and rename, while ESPnet's training loop runs.
-
-    A training killed inside torch.save would otherwise leave half a ``checkpoint.pth`` and could not be resumed.
-    """
-    save = torch.save
-
-    def save_whole(value, path, *args, **kwargs):
-        if not isinstance(path, (str, os.PathLike)):
-            return save(value, path, *args, **kwargs)
-        with atomic_path(path) as temporary:
-            save(value, temporary, *args, **kwargs)
-
-    torch.save = save_whole
-    try:
-        yield
-    finally:
-        torch.save = save
-
-
-class _Watched:
-    """An epoch's batches, of which ``done`` are finished: goes on after these and calls ``after(number)`` for each.
-
-    The random generators are set once the loader, which draws from them, has started.
-    """
-
-    def __init__(
-        self, batches: DataLoader, after: Callable[[int], None], done: int = 0, random_states: dict | None = None
-    ):
-        self.batches, self.after, self.done, self.random_states = batches, after, done, random_states
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self):
-        batches = iter(rest_of(self.batches, self.done) if self.done else self.batches)
-        if self.random_states is not None:
-            set_random_states(self.random_states)
-        for number, batch in enumerate(batches, start=self.done + 1):
-            yield batch
-            self.after(number)
-
-
-def mean_stats(reporter: SubReporter) -> dict[str, float]:
-    """Return the epoch's mean of every value that a model reported, without ESPnet's own book-keeping."""
-    hidden = ("_time", "loss_scale", "clip")
-    return {key: float(aggregate(values)) for key, values in reporter.stats.items() if not key.endswith(hidden)}
-
-
-def read_history(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
-    """Return ``{"train": {key: [(epoch, value), ...]}, "valid": ...}``; of a repeated epoch the last run counts."""
-    latest: dict[tuple[int, str], dict] = {}
-    for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        latest[record["epoch"], record["phase"]] = record["stats"]
-    history: dict = {"train": {}, "valid": {}}
-    for (epoch, phase), stats in sorted(latest.items()):
-        for key, value in stats.items():
-            history[phase].setdefault(key, []).append((epoch, value))
-    return history
-
-
-@dataclass
-class SupernetOptions(TrainerOptions):
-    """ESPnet's options, and the batches between two checkpoints inside an epoch; None writes none."""
-
-    checkpoint_every: int | None
+from dualmode.tasks.step_checkpoint import Running
+from dualmode.tasks.update import RunState, SupernetOptions
 
 
 class SupernetTrainer(Trainer):
-    """Trainer of both trainings."""
+    """Trainer of both trainings.
+
+    ESPnet calls class methods and makes no object, so the state of the run is kept here, from the beginning of
+    :meth:`run` to its end and no longer.
+    """
 
     options_class = SupernetOptions
-    progress: Progress | None = None
-    preemption: Preemption | None = None
-    criteria: Sequence[Sequence[str]] = ()  # of the best epochs
-    keeps_files: bool = True  # of several processes, the first one
+    state: RunState | None = None
 
     @classmethod
     def build_options(cls, args: argparse.Namespace) -> SupernetOptions:
         return build_dataclass(cls.options_class, args)
 
     @classmethod
-    def run(cls, *args, **kwargs) -> None:
-        distributed = kwargs["distributed_option"]
-        cls.progress, cls.preemption = None, Preemption(distributed.distributed)
-        cls.keeps_files = not distributed.distributed or distributed.dist_rank == 0
-        cls.criteria = kwargs["trainer_options"].best_model_criterion
-        if distributed.distributed:
-            # ESPnet averages over processes what has one dimension; our models return scalars.
-            kwargs["model"].register_forward_hook(lambda model, _, output: force_gatherable(output, output[0].device))
-        with atomic_checkpoints(), averages_with_masks():
-            super().run(*args, **kwargs)
-        (Path(kwargs["trainer_options"].output_dir) / step_checkpoint.NAME).unlink(missing_ok=True)
+    def watcher(cls, options: SupernetOptions) -> Callable[[SubReporter], None] | None:
+        """Return what looks at the reports after each batch of a run, if anything does."""
+        return None
 
     @classmethod
-    def resume(cls, checkpoint, model, reporter, **kwargs) -> None:
+    def run(cls, *, model, trainer_options, distributed_option, **kwargs) -> None:
+        distributed = distributed_option.distributed
+        cls.state = RunState(trainer_options, distributed_option, Preemption(distributed), cls.watcher(trainer_options))
+        try:
+            with patches(model, distributed):
+                super().run(
+                    model=model, trainer_options=trainer_options, distributed_option=distributed_option, **kwargs
+                )
+            cls.state.at_end()
+        finally:
+            cls.state = None
+
+    @classmethod
+    def resume(cls, *, checkpoint, model, reporter, **kwargs) -> None:
         super().resume(checkpoint=checkpoint, model=model, reporter=reporter, **kwargs)
-        if cls.keeps_files:
-            finish_epoch(Path(checkpoint).parent, model.state_dict(), reporter, cls.criteria)
+        cls.state.at_resume(model.state_dict(), reporter)
 
     @classmethod
-    def watch(cls, reporter: SubReporter, options: SupernetOptions) -> None:
-        """Look at what the training has reported, after each batch; may raise UserError to end it."""
-
-    @classmethod
-    def train_one_epoch(
-        cls, *, model, optimizers, schedulers, scaler, iterator, reporter, options, distributed_option, **kwargs
-    ) -> bool:
-        epoch, batches, folder = reporter.get_epoch(), len(iterator), Path(options.output_dir)
-        rank, ranks = (
-            (distributed_option.dist_rank, distributed_option.dist_world_size)
-            if distributed_option.distributed
-            else (0, 1)
-        )
+    def train_one_epoch(cls, *, model, optimizers, schedulers, scaler, iterator, reporter, **kwargs) -> bool:
         bare = model.module if isinstance(model, (DataParallel, DistributedDataParallel)) else model
-        running = step_checkpoint.Running(bare, optimizers, schedulers, scaler, reporter)
-        # Gradients of an unfinished accumulation are not in a checkpoint, so no epoch begins with any.
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        state = None
-        if cls.progress is None:
-            state = step_checkpoint.load(folder, epoch, batches, ranks) if options.resume else None
-            done = state["batches"] if state else 0
-            cls.progress = Progress(options.max_epoch * batches, "training", done=(epoch - 1) * batches + done)
-        if state:
-            running.restore(state)
-            print(f"going on after batch {state['batches']}/{batches} of epoch {epoch}", flush=True)
-
-        def after(number: int) -> None:
-            losses = reporter.stats.get("loss")
-            cls.progress.advance(note=f"loss {aggregate(losses[-20:]):.3f}" if losses else "")
-            cls.watch(reporter, options)
-            if options.checkpoint_every and number % options.checkpoint_every == 0 and number < batches:
-                step_checkpoint.save(folder, running, number, batches, rank, ranks)
-            # After the last batch, the epoch's own checkpoint comes first.
-            if number % options.accum_grad == 0 and number < batches and cls.preemption.agreed():
-                step_checkpoint.save(folder, running, number, batches, rank, ranks)
-                if rank == 0:
-                    print(
-                        f"told to stop: batch {number}/{batches} of epoch {epoch} is saved, to go on from", flush=True
-                    )
-                raise SystemExit(REQUEUE)
-
+        running = Running(bare, optimizers, schedulers, scaler, reporter)
         invalid = super().train_one_epoch(
             model=model,
             optimizers=optimizers,
             schedulers=schedulers,
             scaler=scaler,
-            iterator=_Watched(iterator, after, *((state["batches"], state["random"][rank]) if state else ())),
+            iterator=cls.state.before_epoch(running, iterator),
             reporter=reporter,
-            options=options,
-            distributed_option=distributed_option,
             **kwargs,
         )
-        cls._record("train", reporter, options, distributed_option)
+        cls.state.after_phase("train", reporter)
         return invalid
 
     @classmethod
-    def validate_one_epoch(cls, *, reporter, options, distributed_option, **kwargs) -> None:
-        super().validate_one_epoch(reporter=reporter, options=options, distributed_option=distributed_option, **kwargs)
-        cls._record("valid", reporter, options, distributed_option)
-
-    @staticmethod
-    def _record(phase: str, reporter: SubReporter, options, distributed_option) -> None:
-        """Append the epoch's means to history.jsonl and print them, on the first rank."""
-        if distributed_option.distributed and distributed_option.dist_rank != 0:
-            return
-        stats = mean_stats(reporter)
-        record = {"epoch": reporter.get_epoch(), "phase": phase, "stats": stats}
-        with open(Path(options.output_dir) / HISTORY, "a", encoding="utf-8") as out:
-            out.write(json.dumps(record) + "\n")
-        shown = ", ".join(f"{key} {value:.3f}" for key, value in stats.items() if key.startswith(SHOWN))
-        print(f"epoch {reporter.get_epoch()}/{options.max_epoch} {phase}: {shown}", flush=True)
+    def validate_one_epoch(cls, *, reporter, **kwargs) -> None:
+        super().validate_one_epoch(reporter=reporter, **kwargs)
+        cls.state.after_phase("valid", reporter)

@@ -4,7 +4,8 @@ from espnet2.train.reporter import Reporter
 
 from dualmode.models.weights import load_into, load_weights
 from dualmode.supernet.masked_linear import MaskedLinear
-from dualmode.tasks.averaging import average_nbest_models, average_weights, averages_with_masks
+from dualmode.tasks.averaging import average_nbest_models, average_weights
+from dualmode.tasks.patches.masked_average import masked_average
 
 
 def epochs(folder, rates, masks):
@@ -53,6 +54,6 @@ def test_steps_and_half_precision_keep_their_types():
 
 def test_the_training_loop_gets_this_average_and_nothing_else_does():
     before = trainer.average_nbest_models
-    with averages_with_masks():
+    with masked_average():
         assert trainer.average_nbest_models is average_nbest_models
     assert trainer.average_nbest_models is before is not average_nbest_models

@@ -2,6 +2,7 @@
 
 import multiprocessing
 
+import espnet2.train.trainer as trainer
 import pytest
 import torch
 from espnet2.train.reporter import SubReporter
@@ -11,9 +12,10 @@ from dualmode.errors import UserError
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.tasks.asr import RecogniserTask, TokenIds
 from dualmode.tasks.encoder import NAME, EspnetEncoder, register
+from dualmode.tasks.history import read_history
 from dualmode.tasks.launch import check_names, data_arguments
+from dualmode.tasks.patches.whole_checkpoints import whole_checkpoints
 from dualmode.tasks.pretrain import PretrainTask, PretrainTrainer
-from dualmode.tasks.trainer import atomic_checkpoints, read_history
 
 CONF = {
     "output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4,
@@ -82,18 +84,17 @@ def alarm_options(tmp_path, **conf):
 
 
 def test_the_alarm_stops_a_collapsed_training(tmp_path):
-    options = alarm_options(tmp_path, after=4, window=2, stop=True)
-    PretrainTrainer.watch(collapsed(2), options)
-    PretrainTrainer.watch(collapsed(5), options)
+    watch = PretrainTrainer.watcher(alarm_options(tmp_path, after=4, window=2, stop=True))
+    watch(collapsed(2))
+    watch(collapsed(5))
     with pytest.raises(UserError, match="stopped after batch 6: the perplexity of codebook 0 is 1.00.*collapse"):
-        PretrainTrainer.watch(collapsed(6), options)
+        watch(collapsed(6))
 
 
-def test_the_alarm_warns_once_for_each_value(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(PretrainTrainer, "rung", set())
-    options = alarm_options(tmp_path, after=4, window=2)
+def test_the_alarm_warns_once_for_each_value(tmp_path, capsys):
+    watch = PretrainTrainer.watcher(alarm_options(tmp_path, after=4, window=2))
     for batches in range(1, 9):
-        PretrainTrainer.watch(collapsed(batches), options)
+        watch(collapsed(batches))
     assert capsys.readouterr().out.count("warning: batch 4: the perplexity of codebook 0") == 1
 
 
@@ -115,10 +116,10 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path):
         def __reduce__(self):
             raise RuntimeError("killed")
 
-    with atomic_checkpoints():
-        torch.save({"step": 1}, path)
+    with whole_checkpoints():
+        trainer.torch.save({"step": 1}, path)
         with pytest.raises(RuntimeError, match="killed"):
-            torch.save({"big": torch.zeros(1000), "bad": Unpicklable()}, path)
+            trainer.torch.save({"big": torch.zeros(1000), "bad": Unpicklable()}, path)
     assert torch.load(path, weights_only=True) == {"step": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint.pth"]
 

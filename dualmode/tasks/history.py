@@ -1,0 +1,45 @@
+"""history.jsonl: the means of each epoch, one JSON object a line."""
+
+import json
+from pathlib import Path
+
+from espnet2.train.reporter import SubReporter, aggregate
+
+HISTORY = "history.jsonl"
+SHOWN = ("loss", "ter", "wer", "accuracy", "chance", "perplexity")
+
+
+def mean_stats(reporter: SubReporter) -> dict[str, float]:
+    """Return the epoch's mean of every value that a model reported, without ESPnet's own book-keeping."""
+    hidden = ("_time", "loss_scale", "clip")
+    return {key: float(aggregate(values)) for key, values in reporter.stats.items() if not key.endswith(hidden)}
+
+
+def record(folder: Path, phase: str, reporter: SubReporter, max_epoch: int) -> None:
+    """Append the epoch's means to history.jsonl and print those that people follow.
+
+    Args:
+        folder: of the training.
+        phase: "train" or "valid".
+        reporter: of that phase of the epoch.
+        max_epoch: the training's number of epochs.
+    """
+    stats = mean_stats(reporter)
+    entry = {"epoch": reporter.get_epoch(), "phase": phase, "stats": stats}
+    with open(folder / HISTORY, "a", encoding="utf-8") as out:
+        out.write(json.dumps(entry) + "\n")
+    shown = ", ".join(f"{key} {value:.3f}" for key, value in stats.items() if key.startswith(SHOWN))
+    print(f"epoch {reporter.get_epoch()}/{max_epoch} {phase}: {shown}", flush=True)
+
+
+def read_history(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """Return ``{"train": {key: [(epoch, value), ...]}, "valid": ...}``; of a repeated epoch the last run counts."""
+    latest: dict[tuple[int, str], dict] = {}
+    for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        latest[entry["epoch"], entry["phase"]] = entry["stats"]
+    history: dict = {"train": {}, "valid": {}}
+    for (epoch, phase), stats in sorted(latest.items()):
+        for key, value in stats.items():
+            history[phase].setdefault(key, []).append((epoch, value))
+    return history

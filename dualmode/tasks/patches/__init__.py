@@ -1,0 +1,42 @@
+"""All that we replace in ESPnet, one file each.
+
+Every file says what ESPnet does, why that is wrong for us and what ours does; test/tasks/test_patches.py fails when a
+version of ESPnet no longer has what a patch takes hold of.  (What ESPnet offers to be extended by, as the choices of
+encoders in :mod:`dualmode.tasks.encoder`, is no patch.)
+
+========================= ============================================== ======================================
+file                      changes                                        holds
+========================= ============================================== ======================================
+:mod:`.empty_modules`     modules for text-to-speech are empty           from the import of dualmode.tasks on
+:mod:`.whole_checkpoints` a killed process leaves no half checkpoint     while a training runs (:func:`patches`)
+:mod:`.masked_average`    the mean of the best epochs knows about masks  while a training runs
+:mod:`.gathered_scalars`  processes can average what our models return   while a training runs, for its model
+========================= ============================================== ======================================
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+from dualmode.tasks.patches.empty_modules import stand_in
+
+
+def before_import() -> None:
+    """Apply what has to be there before anything of ESPnet is imported."""
+    stand_in()
+
+
+@contextlib.contextmanager
+def patches(model, distributed: bool) -> Iterator[None]:
+    """Apply the others, around ESPnet's training loop; afterwards everything is as it was.
+
+    Args:
+        model: the torch module that is trained.
+        distributed: whether several processes train it.
+    """
+    # These import ESPnet, so they come after before_import; and lists of files alone need no ESPnet.
+    from dualmode.tasks.patches.gathered_scalars import gathered_scalars
+    from dualmode.tasks.patches.masked_average import masked_average
+    from dualmode.tasks.patches.whole_checkpoints import whole_checkpoints
+
+    with whole_checkpoints(), masked_average(), gathered_scalars(model, distributed):
+        yield

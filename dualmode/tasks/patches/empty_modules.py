@@ -1,0 +1,16 @@
+"""Empty modules for text-to-speech.
+
+What ESPnet does: its tasks for text import espnet2.text, which imports ``g2p_en`` and ``tacotron_cleaner``.
+Why that is wrong for us: nothing here uses them, and g2p_en downloads language data while it is imported.
+What ours does: an empty module takes the place of each that is not loaded already.
+"""
+
+import sys
+import types
+
+NAMES = ("g2p_en", "tacotron_cleaner", "tacotron_cleaner.cleaners")
+
+
+def stand_in() -> None:
+    for name in NAMES:
+        sys.modules.setdefault(name, types.ModuleType(name))

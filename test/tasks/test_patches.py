@@ -1,0 +1,215 @@
+"""Each patch still finds in ESPnet what it takes hold of: these tests fail when a version of ESPnet changes it."""
+
+import ast
+import importlib.util
+import inspect
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import espnet2.train.trainer as espnet
+import pytest
+import torch
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
+from espnet2.torch_utils.recursive_op import recursive_average
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from espnet2.train.distributed_utils import DistributedOption
+from espnet2.train.reporter import SubReporter
+from espnet2.train.trainer import Trainer, TrainerOptions
+
+import dualmode.tasks.averaging
+from dualmode.tasks.patches import empty_modules, patches
+from dualmode.tasks.pretrain import PretrainTask
+from dualmode.tasks.trainer import SupernetTrainer
+from dualmode.tasks.watched import Watched
+
+
+class Scalar(AbsESPnetModel):
+    """One weight; returns scalars as our models do."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, **batch):
+        loss = self.weight**2
+        return loss, {"loss": loss.detach()}, torch.tensor(3.0)
+
+    def collect_feats(self, **batch):
+        return {}
+
+
+class TwoBatches(AbsIterFactory):
+    def build_iter(self, epoch, shuffle=None):
+        return [(["u"], {"speech": torch.zeros(1, 1)})] * 2
+
+
+class Asked(Trainer):
+    """ESPnet's trainer, that notes which keywords its loop calls its parts with."""
+
+    keywords: dict[str, set[str]] = {}
+
+    @classmethod
+    def resume(cls, *args, **kwargs):
+        cls.keywords["resume"] = set(kwargs) if not args else set()
+        return super().resume(*args, **kwargs)
+
+    @classmethod
+    def train_one_epoch(cls, *args, **kwargs):
+        cls.keywords["train_one_epoch"] = set(kwargs) if not args else set()
+        return super().train_one_epoch(*args, **kwargs)
+
+    @classmethod
+    def validate_one_epoch(cls, *args, **kwargs):
+        cls.keywords["validate_one_epoch"] = set(kwargs) if not args else set()
+        return super().validate_one_epoch(*args, **kwargs)
+
+
+def options(folder: Path, *words: str) -> TrainerOptions:
+    words = ("--output_dir", str(folder), "--use_tensorboard", "false", "--use_matplotlib", "false", *words)
+    args = PretrainTask.get_parser().parse_args(words)
+    args.best_model_criterion, args.nbest_averaging_interval, args.ngpu = [("valid", "loss", "min")], 1, 0
+    return Trainer.build_options(args)
+
+
+def train(folder: Path, epochs: int) -> None:
+    """Run ESPnet's own loop under our patches."""
+    model = Scalar()
+    with patches(model, distributed=False):
+        Asked.run(
+            model=model,
+            optimizers=[torch.optim.SGD(model.parameters(), lr=0.1)],
+            schedulers=[None],
+            train_iter_factory=TwoBatches(),
+            valid_iter_factory=TwoBatches(),
+            plot_attention_iter_factory=None,
+            trainer_options=options(folder, "--max_epoch", str(epochs), "--resume", "true", "--keep_nbest_models", "2"),
+            distributed_option=DistributedOption(),
+        )
+
+
+def calls(function, name: str) -> list[ast.Call]:
+    """Return the calls of ``name`` in the source of a function of ESPnet."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == name]
+
+
+def keywords_of(function) -> set[str]:
+    return {
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return, of a training of two epochs that was resumed for a third, what was saved and averaged."""
+    saved, averaged = [], []
+    with pytest.MonkeyPatch.context() as patch:
+        save = torch.save
+        patch.setattr(torch, "save", lambda value, path, *more: (saved.append(Path(path).name), save(value, path)))
+        average = dualmode.tasks.averaging.average_nbest_models
+        patch.setattr(
+            "dualmode.tasks.patches.masked_average.average_nbest_models",
+            lambda **given: (averaged.append(set(given)), average(**given)),
+        )
+        folder = tmp_path_factory.mktemp("patches")
+        train(folder, epochs=2)
+        train(folder, epochs=3)
+    return folder, saved, averaged
+
+
+def test_everything_is_as_before_afterwards(trained):
+    assert espnet.torch is torch
+    assert espnet.average_nbest_models.__module__ == "espnet2.main_funcs.average_nbest_models"
+
+
+def test_the_loop_saves_its_checkpoints_with_torch_save_to_a_path(trained):
+    written = [ast.unparse(call.args[1]) for call in calls(Trainer.run, "torch.save")]
+    assert written == ["output_dir / 'checkpoint.pth'", "output_dir / f'{iepoch}epoch.pth'"]
+    folder, saved, _ = trained
+    assert any(name.startswith(".checkpoint.pth.tmp") for name in saved)
+    assert any(name.startswith(".3epoch.pth.tmp") for name in saved)
+    assert all(name.startswith(".") for name in saved), "not one file was written under its own name"
+    assert (folder / "checkpoint.pth").is_file() and not list(folder.glob(".*"))
+
+
+def test_the_loop_averages_with_our_function_and_its_arguments(trained):
+    _, _, averaged = trained
+    ours = inspect.signature(dualmode.tasks.averaging.average_nbest_models).parameters
+    assert len(averaged) == 5  # after each of three epochs, and at the end of each of two runs
+    assert all(given <= set(ours) for given in averaged)
+    assert len(calls(Trainer.run, "average_nbest_models")) == 2
+    theirs = inspect.signature(espnet.average_nbest_models).parameters
+    assert set(ours) <= set(theirs), "an argument of ours that ESPnet has dropped"
+
+
+def test_the_loop_asks_for_the_next_batch_when_it_has_finished_with_one(tmp_path):
+    model, found = Scalar(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    reporter = SubReporter("train", 1, 0)
+
+    def after(number):
+        found.append((number, reporter.get_total_count(), model.weight.item() < 1, model.weight.grad is None))
+
+    with patches(model, distributed=False):
+        Trainer.train_one_epoch(
+            model=model,
+            iterator=Watched(TwoBatches().build_iter(1), after),
+            optimizers=[optimizer],
+            schedulers=[None],
+            scaler=None,
+            reporter=reporter,
+            summary_writer=None,
+            options=options(tmp_path, "--accum_grad", "2"),
+            distributed_option=DistributedOption(),
+        )
+    # Of each: counted by the reporter; the update done after two; no gradient left then.
+    assert found == [(1, 1, False, False), (2, 2, True, True)]
+
+
+@pytest.mark.parametrize("method", ["resume", "train_one_epoch", "validate_one_epoch"])
+def test_the_loop_calls_what_we_override_with_the_keywords_that_we_take(trained, method):
+    ours = keywords_of(getattr(SupernetTrainer, method))
+    assert ours and ours <= Asked.keywords[method] <= set(inspect.signature(getattr(Trainer, method)).parameters)
+
+
+def test_the_task_runs_the_trainer_with_the_keywords_that_we_take():
+    from espnet2.tasks.abs_task import AbsTask
+
+    (call,) = calls(AbsTask.main_worker, "cls.trainer.run")
+    given = {keyword.arg for keyword in call.keywords}
+    assert keywords_of(SupernetTrainer.run) <= given and not call.args
+
+
+def test_espnet_still_imports_what_is_stubbed_and_gets_the_empty_modules():
+    imported = set()
+    for module in ("espnet2.text.cleaner", "espnet2.text.phoneme_tokenizer"):
+        tree = ast.parse(Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8"))
+        imported |= {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    assert {"g2p_en", "tacotron_cleaner.cleaners"} <= imported  # the package of the latter comes along
+    program = (
+        "import sys, dualmode.tasks\n"
+        "assert 'espnet2' not in sys.modules, 'ESPnet was there before the empty modules'\n"
+        "import dualmode.tasks.asr\n"
+        "print('espnet2.text.cleaner' in sys.modules, 'espnet2.text.phoneme_tokenizer' in sys.modules)\n"
+        f"print(*(hasattr(sys.modules[name], '__file__') for name in {empty_modules.NAMES}))\n"
+    )
+    # The last words only, for ESPnet prints while it is imported.
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True)
+    assert run.stdout.split()[-5:] == ["True", "True", "False", "False", "False"], run.stderr
+
+
+def test_espnet_still_averages_only_what_has_one_dimension():
+    model = Scalar()
+    _, stats, weight = model()
+    with pytest.raises(AssertionError):
+        recursive_average(stats, weight)
+    with patches(model, distributed=True):
+        loss, stats, weight = model()
+    assert loss.shape == weight.shape == (1,)
+    mean, total = recursive_average(stats, weight)
+    assert mean["loss"] == 1.0 and total == 3.0
+    assert model()[2].dim() == 0  # the hook is gone
