@@ -19,20 +19,24 @@ class PruningPart:
             blocks' Linear layers.  0 among them trains the streaming branch with all weights too; [0] alone prunes
             nothing.  The dense branch is always there and needs no entry.
         granularity: what is pruned together: "blocks", "unstructured" (single weights), "n_of_m", or "units" (hidden
-            units, heads and channels).
-        block: rows (outputs) x columns (inputs) of blocks; [1, m] of n_of_m.
+            units, heads and channels).  By default units, or blocks where ``block`` is given.
+        block: rows (outputs) x columns (inputs) of blocks, by default 8x4; [1, m] of n_of_m.
         scope: "layer" prunes every layer to the same share; "global" lets all layers compete.
         layer_share: least and largest share of a layer that global scope keeps.
     """
 
     sparsities: Sequence[float] = (0.7,)
-    granularity: str = "blocks"
-    block: Sequence[int] = (8, 4)
+    granularity: str | None = None
+    block: Sequence[int] | None = None
     scope: str = "layer"
     layer_share: Sequence[float] = (0.0, 1.0)
 
     def check_pruning(self) -> None:
         """Raise UserError for the first setting that is impossible, named."""
+        if self.granularity is None:
+            object.__setattr__(self, "granularity", "units" if self.block is None else "blocks")
+        if self.block is None:
+            object.__setattr__(self, "block", (8, 4))
         for name in ("sparsities", "block", "layer_share"):
             object.__setattr__(self, name, as_tuple(name, getattr(self, name)))
         if list(self.sparsities) != sorted(set(self.sparsities)) or not all(0 <= s < 1 for s in self.sparsities):

@@ -11,7 +11,7 @@ TOKENS = ["<blank>", "<unk>", "a", "b", "c"]
 CONF = {
     "encoder_conf": {
         "output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4,
-        "dropout_rate": 0.0,
+        "dropout_rate": 0.0, "granularity": "blocks",
     }
 }  # fmt: skip
 

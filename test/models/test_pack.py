@@ -21,6 +21,7 @@ from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 
 ENCODER = {"output_size": 16, "num_blocks": 2, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4}
+ENCODER |= {"granularity": "blocks"}
 SPARSE = Subnet(0.7, Context.from_ms(640, 1280))
 TABLE = "| set | WER % |\n| :-- | --: |\n| test | 2.91 |"
 RESULTS = f"# mini\n\n> synthetic\n\n{TABLE}\n\n## How\n\n`/home/x/valid.ter.best.pth`\n"
