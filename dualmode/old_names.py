@@ -16,6 +16,7 @@ import warnings
 
 ENDS = "0.3"  # the version without them
 MOVED = {
+    "dualmode.asr.transcripts": "dualmode.asr.references",
     "dualmode.checkpoint": "dualmode.models.weights",
     "dualmode.decoding.arpa": "dualmode.search.arpa",
     "dualmode.decoding.ctc_search": "dualmode.search.ctc_search",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualmode.asr.model import Recogniser
+from dualmode.asr.model import AsrModel
 from dualmode.data.fbank import BINS, SAMPLE_RATE, OnlineFbank
 from dualmode.data.tokens import Tokenizer
 from dualmode.decoding.endpoint import Endpoint, Endpointing
@@ -112,7 +112,7 @@ class Recognizer:
 
     def __init__(
         self,
-        model: Recogniser,
+        model: AsrModel,
         tokenizer: Tokenizer,
         subnet: Subnet,
         second_pass: bool = False,

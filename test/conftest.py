@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from dualmode.asr.build import build_recogniser
-from dualmode.asr.model import Recogniser
+from dualmode.asr.build import build_asr_model
+from dualmode.asr.model import AsrModel
 from dualmode.data.fbank import fbank
 from dualmode.data.tokens import Tokenizer
 from dualmode.supernet.pruning import estimate_masks
@@ -41,9 +41,9 @@ def config(kind: str) -> dict:
 
 
 @functools.cache
-def tiny(kind: str) -> Recogniser:
+def tiny(kind: str) -> AsrModel:
     torch.manual_seed(0)
-    model = build_recogniser(config(kind), TOKENS).eval()
+    model = build_asr_model(config(kind), TOKENS).eval()
     estimate_masks(model, model.encoder.config.pruning)
     subnet = Subnet(0.7, Context(4, 8))
     x = torch.tensor(draw_features(1000))
@@ -80,13 +80,13 @@ def noise() -> Callable[..., np.ndarray]:
 
 
 @pytest.fixture(scope="session", params=["ctc", "rnnt"])
-def model(request) -> Recogniser:
+def model(request) -> AsrModel:
     """A tiny recogniser; do not change it."""
     return tiny(request.param)
 
 
 @pytest.fixture(scope="session")
-def ctc_model() -> Recogniser:
+def ctc_model() -> AsrModel:
     return tiny("ctc")
 
 

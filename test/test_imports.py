@@ -1,9 +1,12 @@
 """The floor plan of the package: rooms import from the floors below them only, so that none waits for itself."""
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
+
+from dualmode.old_names import MOVED
 
 PACKAGE = Path(__file__).parents[1] / "dualmode"
 # From the ground up.  A room may import from the floors below its own, and from nothing beside it or above it.
@@ -107,3 +110,20 @@ def test_the_ground_floor_needs_nothing_but_python():
     for module, path in files().items():
         if FLOOR.get(room_of(module), 99) <= FLOOR["config"]:
             assert not outside(path) & {"torch", "numpy", "yaml"}, module
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dualmode.decoding.searcher",
+        "dualmode.decoding.inputs",
+        "dualmode.results.text",
+        "dualmode.device.engine",
+        "dualmode.device.fallback",
+        *MOVED,
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_module_names_that_users_import_open(name):
+    module = importlib.import_module(name)
+    assert module.__name__ == MOVED.get(name, name)

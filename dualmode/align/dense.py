@@ -7,7 +7,7 @@ import torch
 
 from dualmode.align.segmentation import MAX_FRAMES, token_frames
 from dualmode.align.words import TimedWord, timed_words
-from dualmode.asr.model import Recogniser
+from dualmode.asr.model import AsrModel
 from dualmode.data.rejection import Reason, Rejection
 from dualmode.data.tokens import Tokenizer
 from dualmode.data.transcript_length import frames_needed
@@ -24,7 +24,7 @@ class Aligner:
         tokenizer: of its vocabulary.
     """
 
-    def __init__(self, model: Recogniser, tokenizer: Tokenizer):
+    def __init__(self, model: AsrModel, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
 
     def align(self, utt: str, words: Sequence[str], features: np.ndarray | None) -> list[TimedWord] | Rejection:

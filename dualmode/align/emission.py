@@ -18,7 +18,7 @@ import numpy as np
 
 from dualmode.align.words import TimedWord
 from dualmode.frames import FRAME_MS, LAST_FRAME_MS
-from dualmode.results.score import align
+from dualmode.results.score import align_words
 from dualmode.supernet.subnet import Context
 
 
@@ -102,7 +102,7 @@ def delays(spoken: Sequence[TimedWord], emitted: Sequence[EmittedWord]) -> Delay
     if not spoken or not emitted:
         return Delays()
     said, out, words = iter(spoken), iter(emitted), []
-    for pair in align([word.text for word in spoken], [word.text for word in emitted]):
+    for pair in align_words([word.text for word in spoken], [word.text for word in emitted]):
         reference = None if pair.ref is None else next(said)
         hypothesis = None if pair.hyp is None else next(out)
         if pair.kind == "=":

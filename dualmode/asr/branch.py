@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dualmode.asr.config import RecogniserConfig
+from dualmode.asr.config import AsrConfig
 from dualmode.asr.ctc import confidence_penalties, ctc_losses
 from dualmode.asr.distillation import ctc_distillation, lattice_distillation
-from dualmode.asr.transcripts import Transcripts
+from dualmode.asr.references import References
 from dualmode.asr.transducer.lattice import Lattice
 from dualmode.asr.transducer.loss import rnnt_losses
 
@@ -27,9 +27,7 @@ class BranchOutput:
     lattice: Lattice | None
 
 
-def branch_losses(
-    branch: BranchOutput, batch: Transcripts, config: RecogniserConfig, streaming: bool
-) -> dict[str, Tensor]:
+def branch_losses(branch: BranchOutput, batch: References, config: AsrConfig, streaming: bool) -> dict[str, Tensor]:
     """Return the losses of a branch by name, in nats, averaged over the batch: "ctc", "rnnt", or both.
 
     Args:
@@ -56,7 +54,7 @@ def branch_losses(
 
 
 def distillation_losses(
-    dense: BranchOutput, sparse: BranchOutput, batch: Transcripts, config: RecogniserConfig
+    dense: BranchOutput, sparse: BranchOutput, batch: References, config: AsrConfig
 ) -> dict[str, Tensor]:
     """Return the divergences of the sparse branch from the dense one by name, in nats: those that have a weight.
 

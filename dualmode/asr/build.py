@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dualmode.asr.config import RecogniserConfig
-from dualmode.asr.model import Recogniser
+from dualmode.asr.config import AsrConfig
+from dualmode.asr.model import AsrModel
 from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
@@ -19,21 +19,21 @@ def build_encoder(conf: Mapping) -> DualModeEncoder:
     return DualModeEncoder(from_mapping(EncoderConfig, conf.get("encoder_conf") or {}, "encoder_conf"))
 
 
-def build_recogniser(
+def build_asr_model(
     conf: Mapping,
     tokens: Sequence[str],
     encoder: DualModeEncoder | None = None,
     augment: Callable | None = None,
-    cls: type[Recogniser] = Recogniser,
+    cls: type[AsrModel] = AsrModel,
     to_words: Callable[[Sequence[int]], list[str]] | None = None,
-) -> Recogniser:
+) -> AsrModel:
     """Build a recogniser with new weights from a training's configuration.
 
     Args:
         conf: holds encoder_conf, model_conf, pruning_conf and branch_conf, as in ``conf/tuning/*.yaml``.
         tokens: the vocabulary.
         encoder: an encoder built already; by default one is built from encoder_conf.
-        augment, to_words: see :class:`Recogniser`.
+        augment, to_words: see :class:`AsrModel`.
         cls: the class to build.
 
     Raises:
@@ -42,7 +42,7 @@ def build_recogniser(
     return cls(
         encoder=build_encoder(conf) if encoder is None else encoder,
         tokens=tokens,
-        config=from_mapping(RecogniserConfig, conf.get("model_conf") or {}, "model_conf"),
+        config=from_mapping(AsrConfig, conf.get("model_conf") or {}, "model_conf"),
         schedule=from_mapping(PruningSchedule, conf.get("pruning_conf") or {}, "pruning_conf"),
         branches=from_mapping(BranchWeights, conf.get("branch_conf") or {}, "branch_conf"),
         augment=augment,

@@ -60,7 +60,7 @@ class TransducerConfig:
 
 
 @dataclass(frozen=True)
-class RecogniserConfig:
+class AsrConfig:
     """Settings of the recogniser and its fine-tuning.
 
     Args:
@@ -118,7 +118,7 @@ class RecogniserConfig:
     def weights(self, step: int) -> dict[str, float]:
         """Return the weights of a branch's losses at training batch ``step``, counted from 1, by name.
 
-        >>> RecogniserConfig(kind="rnnt", transducer={"ctc_weight": 0.5, "warmup": 10}).weights(4)
+        >>> AsrConfig(kind="rnnt", transducer={"ctc_weight": 0.5, "warmup": 10}).weights(4)
         {'ctc': 0.5, 'rnnt': 0.4}
         """
         if self.transducer is None:
@@ -139,7 +139,7 @@ class RecogniserConfig:
     def distill_share(self, step: int) -> float:
         """Return the share of the distillation weights that holds at training batch ``step``, counted from 1.
 
-        >>> [RecogniserConfig(distill_after=10, distill_ramp=4).distill_share(step) for step in (10, 11, 14, 50)]
+        >>> [AsrConfig(distill_after=10, distill_ramp=4).distill_share(step) for step in (10, 11, 14, 50)]
         [0.0, 0.25, 1.0, 1.0]
         """
         return min(max(step - self.distill_after, 0) / max(self.distill_ramp, 1), 1.0)

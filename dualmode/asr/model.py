@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 from dualmode.asr.branch import BranchOutput, branch_losses, distillation_losses
-from dualmode.asr.config import RecogniserConfig
+from dualmode.asr.config import AsrConfig
 from dualmode.asr.ctc import greedy
 from dualmode.asr.error_rate import error_rate
-from dualmode.asr.transcripts import Transcripts
+from dualmode.asr.references import References
 from dualmode.asr.transducer.greedy import greedy as transducer_greedy
 from dualmode.asr.transducer.joiner import Joiner
 from dualmode.asr.transducer.lattice import make_lattice
@@ -20,7 +20,7 @@ from dualmode.errors import UserError
 from dualmode.supernet.pruning import PruningSchedule
 
 
-class Recogniser(TwoBranchModel):
+class AsrModel(TwoBranchModel):
     """Encoder, CTC head and RNN-T, trained as the dense full-context and the sparse streaming sub-network at once::
 
         features -> augment -> subsampling -+-> dense,  full  --> CTC and RNN-T loss
@@ -48,7 +48,7 @@ class Recogniser(TwoBranchModel):
         self,
         encoder: DualModeEncoder,
         tokens: Sequence[str],
-        config: RecogniserConfig,
+        config: AsrConfig,
         schedule: PruningSchedule,
         branches: BranchWeights,
         augment: Callable[[Tensor, Tensor], Tensor] | None = None,
@@ -108,7 +108,7 @@ class Recogniser(TwoBranchModel):
         stats = self.begin_batch()
         x, frames = self.encoder.embed(speech, speech_lengths, self.augment if self.training else None)
         names = utt_id or [f"number {number} of the batch" for number in range(1, len(speech) + 1)]
-        batch = Transcripts(names, frames, text, text_lengths)
+        batch = References(names, frames, text, text_lengths)
         batch.check_lengths(ctc=self.config.has_ctc)
 
         predicted = None if self.predictor is None else self.predictor(text)
@@ -139,7 +139,7 @@ class Recogniser(TwoBranchModel):
             return greedy(self.posteriors(encoded), frames)
         return transducer_greedy(self.predictor, self.joiner, encoded, frames)
 
-    def _output(self, encoded: Tensor, predicted: Tensor | None, batch: Transcripts) -> BranchOutput:
+    def _output(self, encoded: Tensor, predicted: Tensor | None, batch: References) -> BranchOutput:
         posteriors = lattice = None
         if self.config.has_ctc:
             posteriors = self.posteriors(encoded)
@@ -148,7 +148,7 @@ class Recogniser(TwoBranchModel):
             lattice = make_lattice(self.joiner, encoded, predicted, batch.text, batch.tokens, max_cells)
         return BranchOutput(encoded, posteriors, lattice)
 
-    def _error_rates(self, branches: dict[str, BranchOutput], batch: Transcripts) -> dict[str, Tensor]:
+    def _error_rates(self, branches: dict[str, BranchOutput], batch: References) -> dict[str, Tensor]:
         """Decode the first ``decode_share`` of the batch; return its error rates in percent.
 
         ``ter`` and ``ter_NAME`` count tokens, ``wer`` and ``wer_NAME`` words; without a name it is the branches' mean.

@@ -18,7 +18,7 @@ import torch
 import yaml
 from torch import nn
 
-from dualmode.asr.model import Recogniser
+from dualmode.asr.model import AsrModel
 from dualmode.bench.encoder import espnet_conformer
 from dualmode.bench.timing import interleaved
 from dualmode.cli import existing_dir
@@ -89,7 +89,7 @@ def measure(args: argparse.Namespace) -> list[dict]:
 
 
 def decode_ours(
-    model: Recogniser, tokenizer: Tokenizer, features: Sequence[np.ndarray], size: int, bf16: bool = False
+    model: AsrModel, tokenizer: Tokenizer, features: Sequence[np.ndarray], size: int, bf16: bool = False
 ) -> list[list[int]]:
     """Return the tokens of each utterance, decoded ``size`` at a time; their text is made too."""
     searcher, found = greedy_searcher(model), []
@@ -101,7 +101,7 @@ def decode_ours(
     return found
 
 
-def espnet_decoder(model: Recogniser, folder: Path):
+def espnet_decoder(model: AsrModel, folder: Path):
     """Return ESPnet's Speech2Text with our encoder and CTC head, loaded from files as its command does.
 
     Args:

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dualmode.asr.build import build_recogniser
-from dualmode.asr.model import Recogniser
+from dualmode.asr.build import build_asr_model
+from dualmode.asr.model import AsrModel
 from dualmode.bench.timing import timed
 from dualmode.device.engine import Device
 from dualmode.device.pack import pack_model
@@ -76,12 +76,12 @@ class _Entrant:
     linear: Callable[[], object] | None = None
 
 
-def _model(sparsity: float, pruned: dict, encoder: dict) -> Recogniser:
+def _model(sparsity: float, pruned: dict, encoder: dict) -> AsrModel:
     """Return a recogniser of random weights, pruned for good; the seed is always the same."""
     torch.manual_seed(0)
     conf = encoder | {"sparsities": [sparsity or 0.5], **pruned}
     tokens = ["<blank>", "<unk>", *(f"token{number}" for number in range(VOCABULARY - 2))]
-    model = build_recogniser({"encoder_conf": conf}, tokens).eval()
+    model = build_asr_model({"encoder_conf": conf}, tokens).eval()
     if sparsity:
         estimate_masks(model, model.encoder.config.pruning)
         model.encoder, level = without_pruned_units(model.encoder, 1)
@@ -92,7 +92,7 @@ def _model(sparsity: float, pruned: dict, encoder: dict) -> Recogniser:
 class _Streamed(nn.Module):
     """One chunk of a stream with its state as plain tensors, as an ONNX graph wants it."""
 
-    def __init__(self, model: Recogniser, context: Context):
+    def __init__(self, model: AsrModel, context: Context):
         super().__init__()
         self.model, self.subnet = model, Subnet(context=context)
 
@@ -103,7 +103,7 @@ class _Streamed(nn.Module):
         return self.model.head(encoded), state.keys, state.values, state.convolution, state.seen
 
 
-def _torch_entrant(model: Recogniser, context: Context) -> _Entrant:
+def _torch_entrant(model: AsrModel, context: Context) -> _Entrant:
     streamed, state = _Streamed(model, context), [model.encoder.init_state(1, context)]
 
     @torch.inference_mode()
@@ -116,7 +116,7 @@ def _torch_entrant(model: Recogniser, context: Context) -> _Entrant:
     return _Entrant(Row("torch-fp32", "fp32", 0.0, "", context.chunk_ms, 0.0, size), run)
 
 
-def _onnx_entrants(model: Recogniser, context: Context, folder: Path) -> Iterator[_Entrant]:
+def _onnx_entrants(model: AsrModel, context: Context, folder: Path) -> Iterator[_Entrant]:
     """Yield the dense encoder in ONNX Runtime, as floats and with dynamically quantised matrix products."""
     import onnxruntime
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -154,7 +154,7 @@ def _onnx_entrants(model: Recogniser, context: Context, folder: Path) -> Iterato
         yield _Entrant(row, run)
 
 
-def _own_entrants(model: Recogniser, sparsity: float, block: str, contexts: Sequence[Context]) -> Iterator[_Entrant]:
+def _own_entrants(model: AsrModel, sparsity: float, block: str, contexts: Sequence[Context]) -> Iterator[_Entrant]:
     for context in contexts:
         for precision in ("int8", "fp32"):
             file = pack_model(model, "word", Subnet(sparsity, context), precision)

@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import build_asr_model
 from dualmode.bench.timing import interleaved, timed
 from dualmode.device.engine import Device, EngineMissing
 from dualmode.device.pack import pack_model
@@ -173,7 +173,7 @@ def stream(encoder: DualModeEncoder, features: torch.Tensor) -> None:
 def open_device(encoder: DualModeEncoder) -> Device:
     """Return the same sub-network in the device engine, in fp32."""
     conf = {"encoder_conf": encoder.config.to_dict()}
-    model = build_recogniser(conf, ["<blank>", "<unk>", "token"], encoder).eval()
+    model = build_asr_model(conf, ["<blank>", "<unk>", "token"], encoder).eval()
     return Device.open(pack_model(model, "word", SUBNET, "fp32"))
 
 

@@ -21,7 +21,7 @@ def get_parser():
 
 def main(argv: Sequence[str] | None = None) -> None:
     args, options = get_parser().parse_known_args(argv)
-    from dualmode.tasks.asr import RecogniserTask  # ESPnet takes seconds to import; --help should not
+    from dualmode.tasks.asr import AsrTask  # ESPnet takes seconds to import; --help should not
     from dualmode.tasks.launch import train
 
     # The model folder is complete in itself: decoding needs nothing outside it.
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = ["--cmvn", str(args.cmvn), "--seed", str(args.seed), "--token_dir", str(args.out / "tokens"), *options]
     if args.init:
         options = ["--init_encoder", str(args.init), *options]
-    train(RecogniserTask, args.config, args.train, args.valid, args.out, options, seed=args.seed)
+    train(AsrTask, args.config, args.train, args.valid, args.out, options, seed=args.seed)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dualmode.asr.model import Recogniser
+from dualmode.asr.model import AsrModel
 from dualmode.data.tokens import Tokenizer
 from dualmode.frames import FRAME_MS, LAST_FRAME_MS
 from dualmode.search.searcher import Searcher
@@ -24,7 +24,7 @@ class StreamedUtterance:
         start_ms: where in the audio the utterance begins.
     """
 
-    def __init__(self, model: Recogniser, subnet: Subnet, searcher: Searcher, tokenizer: Tokenizer, start_ms: float):
+    def __init__(self, model: AsrModel, subnet: Subnet, searcher: Searcher, tokenizer: Tokenizer, start_ms: float):
         self._decoder = StreamDecoder(model, subnet, searcher)
         self._search = self._decoder.searches[0]
         self._words = StableWords(tokenizer, start_ms)

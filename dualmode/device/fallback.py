@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dualmode.asr.build import build_recogniser
-from dualmode.asr.model import Recogniser
+from dualmode.asr.build import build_asr_model
+from dualmode.asr.model import AsrModel
 from dualmode.data.fbank import BINS, OnlineFbank
 from dualmode.data.tokens import Tokenizer
 from dualmode.device.container import TOKEN_TYPES, DeviceConfig, read
@@ -21,7 +21,7 @@ from dualmode.search.stream import StreamDecoder
 from dualmode.supernet.subnet import Context, Subnet
 
 
-def unpack_model(data: bytes, source: str) -> tuple[Recogniser, DeviceConfig]:
+def unpack_model(data: bytes, source: str) -> tuple[AsrModel, DeviceConfig]:
     """Return the recogniser in a device file, dense, its matrices rounded as they were stored.
 
     Raises:
@@ -46,7 +46,7 @@ def unpack_model(data: bytes, source: str) -> tuple[Recogniser, DeviceConfig]:
         sizes = {key: getattr(config, key) for key in ("context", "predictor_size", "joiner_size")}
         heads = {"kind": "rnnt", "transducer": {**sizes, "ctc_weight": 0.0}}
     try:
-        model = build_recogniser({"encoder_conf": encoder, "model_conf": heads}, stored["tokens"]).eval()
+        model = build_asr_model({"encoder_conf": encoder, "model_conf": heads}, stored["tokens"]).eval()
         state = model.state_dict()
         for name, target in state.items():
             own = name.removeprefix("encoder.")

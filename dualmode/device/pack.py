@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dualmode.asr.model import Recogniser
+from dualmode.asr.model import AsrModel
 from dualmode.asr.transducer.predictor import StatelessPredictor
 from dualmode.device.container import (
     COLUMNS,
@@ -21,7 +21,7 @@ from dualmode.device.container import (
 )
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
-from dualmode.models.loaded import LoadedRecogniser
+from dualmode.models.loaded import LoadedModel
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.subnet import Subnet
 
@@ -52,7 +52,7 @@ def block_rows(encoder: DualModeEncoder, subnet: Subnet) -> int:
     )
 
 
-def _transducer_sizes(model: Recogniser) -> dict[str, int]:
+def _transducer_sizes(model: AsrModel) -> dict[str, int]:
     """Return the fields of DeviceConfig that describe the RNN-T; none for CTC."""
     if model.kind != "rnnt":
         return {}
@@ -91,7 +91,7 @@ class _Writer:
             yield self.plain(f"{name}.{part}", self.get(f"{name}.{part}")[0])
 
 
-def _sections(writer: _Writer, model: Recogniser) -> Iterator[Section]:
+def _sections(writer: _Writer, model: AsrModel) -> Iterator[Section]:
     """Yield all sections in the order of FORMAT.md."""
     config = model.encoder.config
     for name in ("normalize.mean", "normalize.std"):
@@ -125,7 +125,7 @@ def _sections(writer: _Writer, model: Recogniser) -> Iterator[Section]:
     yield text("tokens", model.tokens)
 
 
-def pack_model(model: Recogniser, token_type: str, subnet: Subnet, precision: str) -> bytes:
+def pack_model(model: AsrModel, token_type: str, subnet: Subnet, precision: str) -> bytes:
     """Return the device file of a model whose masks are multiplied in (:func:`dualmode.supernet.storage.materialise`).
 
     Args:
@@ -172,6 +172,6 @@ def pack_model(model: Recogniser, token_type: str, subnet: Subnet, precision: st
     return file_bytes(config, list(_sections(_Writer(tensors, rows, precision == "int8"), model)))
 
 
-def pack(loaded: LoadedRecogniser, precision: str) -> bytes:
+def pack(loaded: LoadedModel, precision: str) -> bytes:
     """Return the device file of a model folder, loaded as the streaming sub-network that is wanted."""
     return pack_model(loaded.model, loaded.tokenizer.kind, loaded.subnet, precision)

@@ -24,7 +24,7 @@ from dualmode.data.tokens import Tokenizer
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.errors import UserError
 from dualmode.export.runtimes import padded
-from dualmode.models.loaded import LoadedRecogniser
+from dualmode.models.loaded import LoadedModel
 from dualmode.progress import progress
 from dualmode.results.score import score_texts
 from dualmode.results.text import read_text
@@ -91,7 +91,7 @@ def join_without_unknown(joiner: Joiner, encoded: Tensor, predicted: Tensor) -> 
 
 
 @torch.inference_mode()
-def ours(loaded: LoadedRecogniser, samples: np.ndarray, window: int, shift: int) -> tuple[str, ...]:
+def ours(loaded: LoadedModel, samples: np.ndarray, window: int, shift: int) -> tuple[str, ...]:
     """Return our transcript of what sherpa-onnx hears: zeros after the audio, no chunk that is not full.
 
     Like there, an RNN-T puts out at most one token a frame of 40 ms, and the unknown token counts as the blank.
@@ -149,7 +149,7 @@ def compare(expected: Texts, texts: Mapping[str, Texts], references: Texts | Non
     return Report(lines, expected == texts["fp32"], loss)
 
 
-def check(loaded: LoadedRecogniser, folder: Path, about: dict, given: Sequence[Path]) -> Report:
+def check(loaded: LoadedModel, folder: Path, about: dict, given: Sequence[Path]) -> Report:
     """Run an export on audio.
 
     Args:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dualmode.asr.ctc import BLANK
-from dualmode.asr.model import Recogniser
+from dualmode.asr.model import AsrModel
 from dualmode.asr.transducer.predictor import StatelessState
 from dualmode.export.interface import Interface
 from dualmode.supernet.subnet import Subnet
@@ -22,7 +22,7 @@ class StreamingGraph(nn.Module):
         interface: of its kind and context.
     """
 
-    def __init__(self, model: Recogniser, interface: Interface):
+    def __init__(self, model: AsrModel, interface: Interface):
         super().__init__()
         self.encoder, self.interface = model.encoder, interface
         self.ctc = model.kind == "ctc"
@@ -49,7 +49,7 @@ class StreamingGraph(nn.Module):
 class PredictorGraph(nn.Module):
     """The stateless predictor and its projection in the joiner: tokens (batch, context) to (batch, joiner size)."""
 
-    def __init__(self, model: Recogniser):
+    def __init__(self, model: AsrModel):
         super().__init__()
         self.predictor, self.project = model.predictor, model.joiner.predictor
 
@@ -63,7 +63,7 @@ class PredictorGraph(nn.Module):
 class JoinerGraph(nn.Module):
     """What is left of the joiner: two projections, both (batch, joiner size), to logits (batch, vocabulary)."""
 
-    def __init__(self, model: Recogniser):
+    def __init__(self, model: AsrModel):
         super().__init__()
         self.output = model.joiner.output
 

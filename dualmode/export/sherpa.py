@@ -18,7 +18,7 @@ from dualmode.export.interface import EBranchformer, Interface, ZipformerCtc
 from dualmode.export.onnx_file import check_installed, quantise, write_onnx
 from dualmode.export.tokens import symbols
 from dualmode.files import atomic_write, write_json
-from dualmode.models.loaded import LoadedRecogniser
+from dualmode.models.loaded import LoadedModel
 
 FORMAT = "sherpa-onnx"
 ABOUT = "export.json"
@@ -43,7 +43,7 @@ class Graph:
     quantised: bool = True
 
 
-def interface_of(loaded: LoadedRecogniser) -> Interface:
+def interface_of(loaded: LoadedModel) -> Interface:
     """Return how the recogniser's caches are laid out for sherpa-onnx.
 
     Raises:
@@ -69,7 +69,7 @@ def interface_of(loaded: LoadedRecogniser) -> Interface:
     return EBranchformer(config, context)
 
 
-def graphs(loaded: LoadedRecogniser) -> list[Graph]:
+def graphs(loaded: LoadedModel) -> list[Graph]:
     """Return the graphs of a recogniser.
 
     Raises:
@@ -99,7 +99,7 @@ def graphs(loaded: LoadedRecogniser) -> list[Graph]:
     ]
 
 
-def export(loaded: LoadedRecogniser, out: Path, int8: bool = False) -> dict:
+def export(loaded: LoadedModel, out: Path, int8: bool = False) -> dict:
     """Write the folder ``out``; it replaces one that was exported before.
 
     Args:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from dualmode.asr.model import Recogniser
+from dualmode.asr.model import AsrModel
 from dualmode.supernet.storage import kept_parameters
 
 NOT_RUN = "not run with these weights: stages 5 and 6 of the recipe measure error rates before a model is packed"
 
 
-def model_card(name: str, model: Recogniser, seed: object, checkpoint: str, results: str | None) -> Iterator[str]:
+def model_card(name: str, model: AsrModel, seed: object, checkpoint: str, results: str | None) -> Iterator[str]:
     """Yield the lines of the README.
 
     Args:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from dualmode.asr.build import build_encoder, build_recogniser
-from dualmode.asr.model import Recogniser
+from dualmode.asr.build import build_asr_model, build_encoder
+from dualmode.asr.model import AsrModel
 from dualmode.config import from_mapping
 from dualmode.data.tokens import Tokenizer
 from dualmode.encoder.config import EncoderConfig
@@ -23,8 +23,8 @@ from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.slicing import without_pruned_units
 from dualmode.errors import UserError
 from dualmode.models.choice import check_trained, choose_subnet
-from dualmode.models.loaded import LoadedRecogniser
-from dualmode.models.one_subnet import WEIGHTS, is_standalone, load_standalone, read_about
+from dualmode.models.loaded import LoadedModel
+from dualmode.models.one_subnet import WEIGHTS, is_one_subnet, load_one_subnet, read_about
 from dualmode.models.weights import encoder_weights, find_checkpoint, load_into, load_weights, read_yaml
 from dualmode.supernet.pruning import check_masks
 from dualmode.supernet.storage import kept_parameters, materialise, stored_bytes
@@ -58,7 +58,7 @@ class ModelFolder:
         Raises:
             UserError: it is missing or damaged.
         """
-        if is_standalone(path):
+        if is_one_subnet(path):
             if checkpoint is not None:
                 raise UserError(f"{path} holds one sub-network and no checkpoints, so there is no {checkpoint}")
             about = read_about(path)
@@ -112,19 +112,19 @@ class ModelFolder:
         check_masks(encoder, encoder.config.pruning)
         return encoder.eval()
 
-    def supernet(self) -> Recogniser:
+    def supernet(self) -> AsrModel:
         """Load the recogniser with all its sub-networks, in evaluation mode.
 
         Raises:
             UserError: the folder holds one sub-network alone, or something is missing, damaged or does not fit.
         """
         weights = self.weights()
-        model = build_recogniser(self.config, self.tokenizer.tokens)
+        model = build_asr_model(self.config, self.tokenizer.tokens)
         load_into(model, weights, self.checkpoint)
         check_masks(model, model.encoder.config.pruning)
         return model.eval()
 
-    def load(self, subnet: Subnet, force: bool = False) -> LoadedRecogniser:
+    def load(self, subnet: Subnet, force: bool = False) -> LoadedModel:
         """Load the recogniser as one sub-network.
 
         Args:
@@ -142,7 +142,7 @@ class ModelFolder:
             check_trained(config, subnet)
         level, total = config.level(subnet.sparsity), kept_parameters(model, 0)
         model.encoder, level = without_pruned_units(model.encoder, level)
-        loaded = LoadedRecogniser(
+        loaded = LoadedModel(
             model=model,
             tokenizer=self.tokenizer,
             subnet=subnet,
@@ -155,7 +155,7 @@ class ModelFolder:
         materialise(model, level)
         return loaded
 
-    def _load_alone(self, subnet: Subnet, force: bool) -> LoadedRecogniser:
+    def _load_alone(self, subnet: Subnet, force: bool) -> LoadedModel:
         about = self.one_subnet
         if subnet.sparsity != about["sparsity"]:
             raise UserError(
@@ -164,8 +164,8 @@ class ModelFolder:
             )
         if not force:
             check_trained(self.encoder_config, subnet)
-        return LoadedRecogniser(
-            model=load_standalone(self.path, about, self.tokenizer),
+        return LoadedModel(
+            model=load_one_subnet(self.path, about, self.tokenizer),
             tokenizer=self.tokenizer,
             subnet=subnet,
             parameters_total=about["parameters_total"],
@@ -176,6 +176,6 @@ class ModelFolder:
         )
 
 
-def load_recogniser(folder: Path, subnet: Subnet, checkpoint: str | None = None, force: bool = False):
+def load_model(folder: Path, subnet: Subnet, checkpoint: str | None = None, force: bool = False):
     """Open a model folder and load one sub-network of it: :meth:`ModelFolder.load` in one call."""
     return ModelFolder.open(folder, checkpoint).load(subnet, force)

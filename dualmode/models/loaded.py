@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dualmode.asr.model import Recogniser
+from dualmode.asr.model import AsrModel
 from dualmode.data.tokens import Tokenizer
 from dualmode.supernet.subnet import Context, Subnet
 
 
 @dataclass(frozen=True)
-class LoadedRecogniser:
+class LoadedModel:
     """A recogniser whose weights are those of ``subnet``: masks multiplied in, or pruned units taken out.
 
     Attributes:
@@ -22,7 +22,7 @@ class LoadedRecogniser:
         config: the training's ``config.yaml``.
     """
 
-    model: Recogniser
+    model: AsrModel
     tokenizer: Tokenizer
     subnet: Subnet
     parameters_total: int

@@ -11,8 +11,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualmode.asr.build import BUILT_FROM, build_recogniser
-from dualmode.asr.model import Recogniser
+from dualmode.asr.build import BUILT_FROM, build_asr_model
+from dualmode.asr.model import AsrModel
 from dualmode.data.folder import atomic_folder
 from dualmode.data.tokens import Tokenizer
 from dualmode.encoder.slicing import without_pruned_units
@@ -26,11 +26,11 @@ FORMAT = "dualmode-subnet-1"
 WEIGHTS, ABOUT = "subnet.safetensors", "subnet.json"
 
 
-def is_standalone(folder: Path) -> bool:
+def is_one_subnet(folder: Path) -> bool:
     return (folder / ABOUT).is_file()
 
 
-def save_standalone(model: Recogniser, sparsity: float, config: Mapping, tokens: Path, out: Path) -> int:
+def save_one_subnet(model: AsrModel, sparsity: float, config: Mapping, tokens: Path, out: Path) -> int:
     """Write the sub-network of ``sparsity`` (0: dense) of a supernet.
 
     Args:
@@ -76,8 +76,8 @@ def read_about(folder: Path) -> dict:
     return about
 
 
-def load_standalone(folder: Path, about: Mapping, tokenizer: Tokenizer) -> Recogniser:
-    """Read a folder of :func:`save_standalone`.
+def load_one_subnet(folder: Path, about: Mapping, tokenizer: Tokenizer) -> AsrModel:
+    """Read a folder of :func:`save_one_subnet`.
 
     Args:
         folder: to read.
@@ -90,7 +90,7 @@ def load_standalone(folder: Path, about: Mapping, tokenizer: Tokenizer) -> Recog
     Raises:
         UserError: something is missing or damaged, or does not fit together.
     """
-    model = build_recogniser(about["config"], tokenizer.tokens)
+    model = build_asr_model(about["config"], tokenizer.tokens)
     shapes = {f"{name}.weight": layer.weight.shape for name, layer in prunable(model)}
     tensors = unpack_subnet(folder / WEIGHTS, shapes)
     own = model.state_dict()

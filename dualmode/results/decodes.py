@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dualmode.errors import UserError
-from dualmode.results.delays import STATISTICS, Delays, read_delays
+from dualmode.results.delays import STATISTICS, DelayStatistics, read_delays
 from dualmode.results.score import Score, score_files
 
 NUMBER = (int, float)
@@ -44,7 +44,7 @@ class Decode:
     folder: Path
     meta: dict[str, Any]
     score: Score
-    delays: Delays | None = None
+    delays: DelayStatistics | None = None
 
     def row(self) -> Row:
         """Return the row of results.json; ``wer`` and ``cer`` in percent; unmeasured delays are None."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dualmode.results.delays import FIELDS, KINDS, Delays
+from dualmode.results.delays import FIELDS, KINDS, DelayStatistics
 from dualmode.results.table import context, weights
 
 MEASURES = """\
@@ -29,7 +29,7 @@ def markdown_section(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     yield from (f"- {kind.replace('_', ' ')}: {meaning}" for kind, meaning in KINDS.items())
 
 
-def _cells(delays: Delays | None) -> list[str]:
+def _cells(delays: DelayStatistics | None) -> list[str]:
     if delays is None:
         return [""] * (1 + 3 * len(KINDS))
     count = delays["word"]["count"] if delays["word"] else 0
@@ -37,7 +37,7 @@ def _cells(delays: Delays | None) -> list[str]:
     return [str(count), *("" if value is None else f"{value:.0f}" for value in values)]
 
 
-def terminal_lines(delays: Delays) -> list[str]:
+def terminal_lines(delays: DelayStatistics) -> list[str]:
     """Return a line for each kind of delay.
 
     >>> terminal_lines({"word": {"count": 3, "mean_ms": 410.5, "p50_ms": 400.0, "p90_ms": 650.0}})

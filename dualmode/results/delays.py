@@ -14,10 +14,10 @@ KINDS = {
 }
 FIELDS = ("count", "mean_ms", "p50_ms", "p90_ms")
 
-Delays = dict[str, dict[str, float] | None]
+DelayStatistics = dict[str, dict[str, float] | None]
 
 
-def read_delays(path: Path) -> Delays | None:
+def read_delays(path: Path) -> DelayStatistics | None:
     """Return the statistics by kind (see :data:`KINDS`); None where the file does not exist: they were not measured.
 
     Raises:

@@ -21,8 +21,8 @@ def details(score: Score, cer: bool = True) -> Iterator[str]:
 def utterance_lines(utterance: str, pairs: Sequence[Pair]) -> Iterator[str]:
     """Yield the five lines of one utterance; stars stand where a side has no word.
 
-    >>> from dualmode.results.score import align
-    >>> pairs = align("turn off the light please".split(), "turn on light please now".split())
+    >>> from dualmode.results.score import align_words
+    >>> pairs = align_words("turn off the light please".split(), "turn on light please now".split())
     >>> for line in utterance_lines("utt1", pairs):
     ...     print(line)
     id:     utt1

@@ -91,10 +91,10 @@ class Score:
         return fields
 
 
-def align(ref: Sequence[str], hyp: Sequence[str]) -> tuple[Pair, ...]:
+def align_words(ref: Sequence[str], hyp: Sequence[str]) -> tuple[Pair, ...]:
     """Return a shortest alignment of two sequences of words (or of characters).
 
-    >>> [pair.kind for pair in align("turn the light on".split(), "turn light off".split())]
+    >>> [pair.kind for pair in align_words("turn the light on".split(), "turn light off".split())]
     ['=', 'D', '=', 'S']
     """
     # rapidfuzz compares hashes; small integers are their own hash, so two words can never be taken for one.
@@ -139,9 +139,9 @@ def score_texts(ref: Transcripts, hyp: Transcripts) -> Score:
     _check_same_utterances(ref, hyp)
     if not any(ref.values()):
         raise UserError("the reference has no words, so there is no error rate; check that its lines are 'id words'")
-    alignments = {utterance: align(words, hyp[utterance]) for utterance, words in ref.items()}
+    alignments = {utterance: align_words(words, hyp[utterance]) for utterance, words in ref.items()}
     words = sum(map(count, alignments.values()), Counts())
-    chars = sum((count(align(characters(ref[u]), characters(hyp[u]))) for u in ref), Counts())
+    chars = sum((count(align_words(characters(ref[u]), characters(hyp[u]))) for u in ref), Counts())
     return Score(words, chars, alignments)
 
 

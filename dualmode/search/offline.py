@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dualmode.asr.model import Recogniser
+from dualmode.asr.model import AsrModel
 from dualmode.search.search import Search
 from dualmode.search.searcher import Searcher
 from dualmode.supernet.subnet import Subnet
@@ -21,7 +21,7 @@ def pad(utterances: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def decode_offline(
-    model: Recogniser, utterances: Sequence[np.ndarray], subnet: Subnet, searcher: Searcher, bf16: bool = False
+    model: AsrModel, utterances: Sequence[np.ndarray], subnet: Subnet, searcher: Searcher, bf16: bool = False
 ) -> list[Search]:
     """Return the finished search of each utterance.
 

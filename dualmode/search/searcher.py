@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from dualmode.asr.model import Recogniser
+from dualmode.asr.model import AsrModel
 from dualmode.data.tokens import Tokenizer
 from dualmode.errors import UserError
 from dualmode.search.arpa import read_arpa
@@ -73,7 +73,7 @@ class Searcher:
     start: Callable[[], Search]
 
 
-def make_searcher(model: Recogniser, tokenizer: Tokenizer, config: SearchConfig) -> Searcher:
+def make_searcher(model: AsrModel, tokenizer: Tokenizer, config: SearchConfig) -> Searcher:
     """Return what ``config`` asks for; the language model is read once, here.
 
     Raises:
@@ -89,7 +89,7 @@ def make_searcher(model: Recogniser, tokenizer: Tokenizer, config: SearchConfig)
     return Searcher(model.posteriors, lambda: CtcBeamSearch(beam_size, scorer))
 
 
-def greedy_searcher(model: Recogniser) -> Searcher:
+def greedy_searcher(model: AsrModel) -> Searcher:
     """Return the greedy search of ``model``."""
     if model.kind == "rnnt":
         return Searcher(as_it_is, lambda: RnntGreedy(model.predictor, model.joiner))

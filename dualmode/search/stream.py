@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from dualmode.asr.model import Recogniser
+from dualmode.asr.model import AsrModel
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.frames import FACTOR
 from dualmode.search.search import Search
@@ -35,7 +35,7 @@ class StreamDecoder:
         UserError: the context cannot be streamed.
     """
 
-    def __init__(self, model: Recogniser, subnet: Subnet, searcher: Searcher, streams: int = 1):
+    def __init__(self, model: AsrModel, subnet: Subnet, searcher: Searcher, streams: int = 1):
         self._encoder = StreamingEncoder(model.encoder, subnet, streams)
         self._searcher = searcher
         self.searches: list[Search] = [searcher.start() for _ in range(streams)]
@@ -55,7 +55,7 @@ class StreamDecoder:
 
 
 def decode_streams(
-    model: Recogniser, utterances: Sequence[np.ndarray], subnet: Subnet, searcher: Searcher
+    model: AsrModel, utterances: Sequence[np.ndarray], subnet: Subnet, searcher: Searcher
 ) -> list[Search]:
     """As :func:`dualmode.search.offline.decode_offline`, each utterance a stream, fed a chunk's worth at a time."""
     decoder = StreamDecoder(model, subnet, searcher, len(utterances))

@@ -9,15 +9,15 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 
-from dualmode.asr.build import build_recogniser
-from dualmode.asr.model import Recogniser
+from dualmode.asr.build import build_asr_model
+from dualmode.asr.model import AsrModel
 from dualmode.data.tokens import Tokenizer
 from dualmode.errors import UserError
 from dualmode.tasks.base import SupernetTask, collect_feats
 
 
-class EspnetRecogniser(Recogniser, AbsESPnetModel):
-    """:class:`Recogniser` as ESPnet's trainer takes it."""
+class EspnetAsrModel(AsrModel, AbsESPnetModel):
+    """:class:`AsrModel` as ESPnet's trainer takes it."""
 
     collect_feats = staticmethod(collect_feats)
 
@@ -35,7 +35,7 @@ class TokenIds:
         return {**data, "text": np.array(self.tokenizer.encode(data["text"]), dtype=np.int64)}
 
 
-class RecogniserTask(SupernetTask):
+class AsrTask(SupernetTask):
     """Fine-tuning on features and transcripts."""
 
     @classmethod
@@ -60,7 +60,7 @@ class RecogniserTask(SupernetTask):
         return ()
 
     @classmethod
-    def build_model(cls, args: argparse.Namespace) -> EspnetRecogniser:
+    def build_model(cls, args: argparse.Namespace) -> EspnetAsrModel:
         augment = None
         if args.specaug_conf:
             try:
@@ -76,8 +76,8 @@ class RecogniserTask(SupernetTask):
         def to_words(tokens):
             return tokenizer.decode(tokens).split()
 
-        model = build_recogniser(
-            vars(args), tokenizer.tokens, cls.build_encoder(args), augment, EspnetRecogniser, to_words
+        model = build_asr_model(
+            vars(args), tokenizer.tokens, cls.build_encoder(args), augment, EspnetAsrModel, to_words
         )
         cls.take_over(args, model, tokenizer.tokens)
         return model

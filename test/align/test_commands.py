@@ -8,7 +8,7 @@ import torch
 
 from dualmode.align.ctm import read_ctm
 from dualmode.align.segmentation import load_package
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import build_asr_model
 from dualmode.bin import align, asr_inference, emission_delay
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
@@ -31,7 +31,7 @@ def places(tmp_path, save_model):
     kaldiio = pytest.importorskip("kaldiio")
     torch.manual_seed(0)
     config = {"encoder_conf": ENCODER, "model_conf": {"kind": "ctc"}}
-    model = build_recogniser(config, TOKENS).eval()
+    model = build_asr_model(config, TOKENS).eval()
     estimate_masks(model, model.encoder.config.pruning)
     model_dir, data = save_model(tmp_path / "model", config, TOKENS, model), tmp_path / "data"
     data.mkdir()

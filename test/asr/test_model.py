@@ -3,7 +3,7 @@ import re
 import pytest
 import torch
 
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import build_asr_model
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
 
@@ -18,7 +18,7 @@ CONF = {
 
 def tiny(**conf):
     torch.manual_seed(0)
-    model = build_recogniser({**CONF, **conf}, TOKENS)
+    model = build_asr_model({**CONF, **conf}, TOKENS)
     estimate_masks(model, model.encoder.config.pruning)
     return model
 
@@ -214,7 +214,7 @@ def test_an_impossible_setting_is_named(conf, message):
 @pytest.mark.parametrize("section", ["encoder_conf", "model_conf", "pruning_conf", "branch_conf"])
 def test_an_unknown_key_is_named(section):
     with pytest.raises(UserError, match=f"{section} has no key 'sparsty'"):
-        build_recogniser({**CONF, section: {"sparsty": 1}}, TOKENS)
+        build_asr_model({**CONF, section: {"sparsty": 1}}, TOKENS)
 
 
 def test_alternate_trains_one_branch_a_batch_and_validates_both():

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import build_asr_model
 from dualmode.bench.decode import decode_espnet, decode_ours, encode, espnet_decoder
 from dualmode.data.tokens import Tokenizer
 
@@ -11,7 +11,7 @@ ENCODER = {"output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_uni
 
 def test_espnet_runs_the_same_model(tmp_path):
     torch.manual_seed(0)
-    model = build_recogniser({"encoder_conf": ENCODER, "model_conf": {"kind": "ctc"}}, TOKENS).eval()
+    model = build_asr_model({"encoder_conf": ENCODER, "model_conf": {"kind": "ctc"}}, TOKENS).eval()
     draw = np.random.default_rng(0)
     features = [draw.standard_normal((frames, 80)).astype(np.float32) for frames in (30, 45, 60)]
     espnet = espnet_decoder(model, tmp_path)

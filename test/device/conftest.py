@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from dualmode.asr.build import build_recogniser
-from dualmode.asr.model import Recogniser
+from dualmode.asr.build import build_asr_model
+from dualmode.asr.model import AsrModel
 from dualmode.device.build import LIBRARY, PROGRAM, NoCompiler, compile_engine
 from dualmode.device.engine import load_library
 from dualmode.search.searcher import greedy_searcher
@@ -56,13 +56,13 @@ def draw_features(frames: int, seed: int = 0) -> np.ndarray:
 
 
 @functools.cache
-def tiny(sparsity: float = 0.7, block=(8, 4), context=0, sizes=()) -> tuple[Recogniser, Subnet]:
+def tiny(sparsity: float = 0.7, block=(8, 4), context=0, sizes=()) -> tuple[AsrModel, Subnet]:
     """A tiny recogniser with its masks multiplied in, in which every token is the best one somewhere."""
     torch.manual_seed(0)
     conf = {"output_size": 32, "num_blocks": 2, "attention_heads": 2, "linear_units": 48, "subsampling_channels": 4}
     conf |= {"kernel_size": 5, "block": block, **dict(sizes)}
     rnnt = {"kind": "rnnt", "transducer": {"context": context, "predictor_size": 12, "joiner_size": 20}}
-    model = build_recogniser({"encoder_conf": conf, "model_conf": rnnt if context else {}}, TOKENS).eval()
+    model = build_asr_model({"encoder_conf": conf, "model_conf": rnnt if context else {}}, TOKENS).eval()
     config = model.encoder.config
     estimate_masks(model, config.pruning)
     with torch.inference_mode():
@@ -89,7 +89,7 @@ def features() -> Callable[..., np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def model() -> Callable[..., tuple[Recogniser, Subnet]]:
+def model() -> Callable[..., tuple[AsrModel, Subnet]]:
     """Makes a tiny recogniser: ``model(sparsity, block, context, **sizes)``; do not change it.
 
     With a ``context`` it is an RNN-T whose predictor sees that many tokens.
@@ -100,6 +100,6 @@ def model() -> Callable[..., tuple[Recogniser, Subnet]]:
 
 
 @pytest.fixture(scope="session")
-def streamed_tokens() -> Callable[[Recogniser, np.ndarray, Subnet], list[int]]:
+def streamed_tokens() -> Callable[[AsrModel, np.ndarray, Subnet], list[int]]:
     """Decodes features (frames, bins) greedily, chunk by chunk, in PyTorch."""
     return lambda model, x, subnet: decode_streams(model, [x], subnet, greedy_searcher(model))[0].settled

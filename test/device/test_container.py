@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualmode.asr.build import build_encoder, build_recogniser
+from dualmode.asr.build import build_asr_model, build_encoder
 from dualmode.device.build import compile_engine
 from dualmode.device.container import ENTRY, FIXED, from_blocks, quantise, read, scale_of, to_blocks
 from dualmode.device.engine import Device
@@ -145,7 +145,7 @@ def test_an_lstm_predictor_is_refused():
     conf = {"encoder_conf": {"output_size": 8, "attention_heads": 1, "num_blocks": 1, "linear_units": 8}}
     conf["model_conf"] = {"kind": "rnnt", "transducer": {"predictor": "lstm"}}
     with pytest.raises(UserError, match="RNN-Ts with a stateless predictor only: this one's is an LSTM"):
-        pack_model(build_recogniser(conf, ["<blank>", "<unk>"]), "char", Subnet(0.0, STREAMED), "fp32")
+        pack_model(build_asr_model(conf, ["<blank>", "<unk>"]), "char", Subnet(0.0, STREAMED), "fp32")
 
 
 RNNT_DAMAGE = {

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import build_asr_model
 from dualmode.device.engine import Device
 from dualmode.device.fallback import TorchDevice
 from dualmode.device.pack import pack_model
@@ -116,7 +116,7 @@ def test_whole_units_run_as_a_smaller_model(library, features, streamed_tokens, 
     torch.manual_seed(0)
     conf = {"output_size": 48, "num_blocks": 2, "attention_heads": 3, "linear_units": 40, "subsampling_channels": 4}
     conf |= {"kernel_size": 5, "granularity": "units", "sparsities": [0.6]}
-    model = build_recogniser({"encoder_conf": conf}, TEXTS["char"]).eval()
+    model = build_asr_model({"encoder_conf": conf}, TEXTS["char"]).eval()
     model.encoder.normalize.mean.sub_(8)
     whole = len(pack_model(model, "char", Subnet(0.0, Context(5, 8, 2)), precision))
     estimate_masks(model, model.encoder.config.pruning)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import build_asr_model
 from dualmode.bin.pack_device import main
 from dualmode.device.engine import Device
 from dualmode.errors import UserError
@@ -18,7 +18,7 @@ ENCODER = {"output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_uni
 def folder(tmp_path, save_model):
     torch.manual_seed(0)
     conf = {"encoder_conf": ENCODER | {"chunk_ms": [320], "left_ms": [640]}}
-    model = build_recogniser(conf, TOKENS).eval()
+    model = build_asr_model(conf, TOKENS).eval()
     model.encoder.normalize.mean.sub_(8)
     estimate_masks(model, model.encoder.config.pruning)
     return save_model(tmp_path / "model", conf, TOKENS, model), model

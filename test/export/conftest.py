@@ -8,11 +8,11 @@ import pytest
 import soundfile
 import torch
 
-from dualmode.asr.build import build_recogniser
-from dualmode.asr.model import Recogniser
+from dualmode.asr.build import build_asr_model
+from dualmode.asr.model import AsrModel
 from dualmode.data.fbank import SAMPLE_RATE, fbank
-from dualmode.models.folder import load_recogniser
-from dualmode.models.loaded import LoadedRecogniser
+from dualmode.models.folder import load_model
+from dualmode.models.loaded import LoadedModel
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 
@@ -45,10 +45,10 @@ def speech(seconds: float, seed: int = 0) -> np.ndarray:
     return (0.05 * samples + 0.3 * pitch).astype(np.float32)
 
 
-def diverse(conf: dict) -> Recogniser:
+def diverse(conf: dict) -> AsrModel:
     """Return a recogniser whose every token is the best one somewhere."""
     torch.manual_seed(1)
-    model = build_recogniser(conf, TOKENS).eval()
+    model = build_asr_model(conf, TOKENS).eval()
     features = torch.from_numpy(fbank(speech(8.0, seed=9)))
     estimate_masks(model, model.encoder.config.pruning)
     with torch.inference_mode():
@@ -83,8 +83,8 @@ def folders(tmp_path_factory, save_model) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def recognisers(folders) -> dict[str, LoadedRecogniser]:
-    return {kind: load_recogniser(folder, SUBNET) for kind, folder in folders.items()}
+def recognisers(folders) -> dict[str, LoadedModel]:
+    return {kind: load_model(folder, SUBNET) for kind, folder in folders.items()}
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import build_asr_model
 from dualmode.bin.export import main
 from dualmode.data.fbank import fbank
 from dualmode.encoder.streaming import StreamingEncoder
@@ -124,7 +124,7 @@ def test_what_the_interface_cannot_hold_is_refused(changes, sentence, recogniser
     loaded = recognisers["ctc"]
     loaded = replace(
         loaded,
-        model=build_recogniser(conf, loaded.tokenizer.tokens),
+        model=build_asr_model(conf, loaded.tokenizer.tokens),
         subnet=Subnet(0.5, changes.get("context", Context(4, 6))),
     )
     with pytest.raises(UserError, match=sentence):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import build_asr_model
 from dualmode.bin.asr_inference import read_settings
 from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
@@ -18,7 +18,7 @@ from dualmode.pretrain.model import PretrainModel
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.supernet.storage import kept_parameters
 from dualmode.supernet.subnet import Context
-from dualmode.tasks.asr import RecogniserTask
+from dualmode.tasks.asr import AsrTask
 from dualmode.tasks.hand_over import TRAINING_ONLY
 from dualmode.tasks.launch import check_names
 from dualmode.tasks.pretrain import PretrainTask
@@ -38,13 +38,13 @@ def no_memory_for_weights():
 
 
 def recogniser(path: Path):
-    return build_recogniser(read_yaml(path), TOKENS)
+    return build_asr_model(read_yaml(path), TOKENS)
 
 
 @pytest.mark.parametrize(("pretrain", "asr"), PAIRS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_both_trainings_take_them_and_fit_each_other(pretrain, asr):
     check_names(PretrainTask, pretrain, [])
-    check_names(RecogniserTask, asr, [])
+    check_names(AsrTask, asr, [])
     conf = read_yaml(pretrain)
     PretrainModel(
         encoder=DualModeEncoder(from_mapping(EncoderConfig, conf["encoder_conf"], "encoder_conf")),

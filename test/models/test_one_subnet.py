@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import build_asr_model
 from dualmode.bin.subnet import main
 from dualmode.errors import UserError
-from dualmode.models.folder import load_recogniser
+from dualmode.models.folder import load_model
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 
@@ -24,7 +24,7 @@ def trained(request, tmp_path, save_model):
     torch.manual_seed(0)
     conf = {"encoder_conf": {**ENCODER, "granularity": request.param}, "seed": 3, "model_conf": {}}
     tokens = ["<blank>", "<unk>", "<space>", *"abcdef"]
-    model = build_recogniser(conf, tokens)
+    model = build_asr_model(conf, tokens)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     estimate_masks(model, model.encoder.config.pruning)
@@ -35,7 +35,7 @@ def trained(request, tmp_path, save_model):
 def test_alone_is_as_in_the_supernet(trained, tmp_path, subnet, capsys):
     main([str(trained), "--sparsity", str(subnet.sparsity), "--out", str(tmp_path / "alone")])
     assert "MB, where the dense" in capsys.readouterr().out
-    inside, alone = load_recogniser(trained, subnet), load_recogniser(tmp_path / "alone", subnet)
+    inside, alone = load_model(trained, subnet), load_model(tmp_path / "alone", subnet)
     assert (inside.parameters_total, inside.parameters_kept) == (alone.parameters_total, alone.parameters_kept)
     assert inside.stored_bytes == alone.stored_bytes == (tmp_path / "alone/subnet.safetensors").stat().st_size
     assert subnet.sparsity == 0 or alone.parameters_kept < 0.6 * alone.parameters_total
@@ -56,13 +56,13 @@ def test_refusals(trained, tmp_path):
     with pytest.raises(UserError, match="no sub-network of sparsity 0.6"):
         main([str(trained), "--sparsity", "0.6", "--out", str(tmp_path / "other")])
     with pytest.raises(UserError, match="of sparsity 0.7 alone, not that of 0"):
-        load_recogniser(out, Subnet())
+        load_model(out, Subnet())
     with pytest.raises(UserError, match="not trained to run as"):
-        load_recogniser(out, Subnet(0.7, Context(5, 8)))
+        load_model(out, Subnet(0.7, Context(5, 8)))
     about = json.loads((out / "subnet.json").read_text())
     (out / "subnet.json").write_text(json.dumps(about | {"format": "other"}))
     with pytest.raises(UserError, match="has the format 'other'"):
-        load_recogniser(out, SPARSE)
+        load_model(out, SPARSE)
     (out / "subnet.json").write_text("{}")
     with pytest.raises(UserError, match="not a file of dualmode.bin.subnet"):
-        load_recogniser(out, SPARSE)
+        load_model(out, SPARSE)

@@ -9,13 +9,13 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import build_asr_model
 from dualmode.bin import pack
 from dualmode.data.make_tokens import make_token_list
 from dualmode.data.tokens import Tokenizer
 from dualmode.errors import UserError
 from dualmode.models.card import NOT_RUN
-from dualmode.models.folder import ModelFolder, load_recogniser
+from dualmode.models.folder import ModelFolder, load_model
 from dualmode.models.weights import load_cmvn
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
@@ -33,7 +33,7 @@ def trained(request, tmp_path):
     folder = tmp_path / "asr_x"
     config = {"encoder_conf": ENCODER, "model_conf": {"kind": request.param}, "seed": 3, "output_dir": "/home/x/exp"}
     make_token_list(["hello world"], folder / "tokens", "bpe", 10)
-    model = build_recogniser(config, Tokenizer.load(folder / "tokens").tokens)
+    model = build_asr_model(config, Tokenizer.load(folder / "tokens").tokens)
     estimate_masks(model, model.encoder.config.pruning)
     model.encoder.normalize.mean.normal_()
     model.step = 7
@@ -51,7 +51,7 @@ def packed(trained, tmp_path):
 
 @pytest.mark.parametrize("subnet", [Subnet(), SPARSE])
 def test_outputs_and_masks_are_equal(trained, packed, subnet):
-    ours, theirs = load_recogniser(trained, subnet), load_recogniser(packed, subnet)
+    ours, theirs = load_model(trained, subnet), load_model(packed, subnet)
     features, lengths = torch.randn(2, 150, 80), torch.tensor([150, 90])
     with torch.inference_mode():
         one, _ = ours.model.encoder(features, lengths, Subnet(0.0, subnet.context))

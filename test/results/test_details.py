@@ -1,11 +1,11 @@
 """The aligned form of an utterance, and the totals."""
 
 from dualmode.results.details import details, display_width, utterance_lines
-from dualmode.results.score import align, score_texts
+from dualmode.results.score import align_words, score_texts
 
 
 def test_every_error_stands_under_its_words():
-    pairs = align("turn off the light please".split(), "turn on light please now".split())
+    pairs = align_words("turn off the light please".split(), "turn on light please now".split())
     assert list(utterance_lines("utt1", pairs)) == [
         "id:     utt1",
         "scores: 3 right, 1 S, 1 D, 1 I",
@@ -17,7 +17,7 @@ def test_every_error_stands_under_its_words():
 
 def test_wide_characters_and_accents_keep_the_columns():
     assert [display_width(text) for text in ("light", "東京", "e\u0301")] == [5, 4, 1]
-    lines = list(utterance_lines("u", align(["東京", "e\u0301a", "x"], ["東", "e\u0301a", "y"])))
+    lines = list(utterance_lines("u", align_words(["東京", "e\u0301a", "x"], ["東", "e\u0301a", "y"])))
     assert lines[2:] == ["REF:    東京 e\u0301a x", "HYP:    東   e\u0301a y", "Eval:   S       S"]
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualmode.errors import UserError
-from dualmode.results.score import Counts, align, characters, count, score_files, score_texts, summary
+from dualmode.results.score import Counts, align_words, characters, count, score_files, score_texts, summary
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "aa", "on", "naïve", "光"]), max_size=9).map(tuple)
 
@@ -34,18 +34,18 @@ def levenshtein(ref, hyp):
     ],
 )
 def test_alignment_worked_out_by_hand(ref, hyp, kinds):
-    pairs = align(ref.split(), hyp.split())
+    pairs = align_words(ref.split(), hyp.split())
     assert "".join(pair.kind for pair in pairs) == kinds
 
 
 @given(WORDS, WORDS)
 def test_errors_are_the_edit_distance(ref, hyp):
-    assert count(align(ref, hyp)).errors == levenshtein(ref, hyp)
+    assert count(align_words(ref, hyp)).errors == levenshtein(ref, hyp)
 
 
 @given(WORDS, WORDS)
 def test_an_alignment_holds_both_sides_whole_and_in_order(ref, hyp):
-    pairs = align(ref, hyp)
+    pairs = align_words(ref, hyp)
     assert tuple(pair.ref for pair in pairs if pair.kind != "I") == ref
     assert tuple(pair.hyp for pair in pairs if pair.kind != "D") == hyp
     assert all((pair.ref == pair.hyp) == (pair.kind == "=") for pair in pairs)

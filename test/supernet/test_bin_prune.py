@@ -8,10 +8,10 @@ import pytest
 import torch
 import yaml
 
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import build_asr_model
 from dualmode.bin.prune import main, nearest_rows
 from dualmode.errors import UserError
-from dualmode.models.folder import load_recogniser
+from dualmode.models.folder import load_model
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 
@@ -25,7 +25,7 @@ ENCODER = {
 def trained(tmp_path, save_model):
     torch.manual_seed(0)
     conf, tokens = {"encoder_conf": ENCODER, "model_conf": {}}, ["<blank>", "<unk>", "a"]
-    model = build_recogniser(conf, tokens)
+    model = build_asr_model(conf, tokens)
     estimate_masks(model, model.encoder.config.pruning)
     return save_model(tmp_path / "model", conf, tokens, model)
 
@@ -46,7 +46,7 @@ def test_a_finished_model_gets_other_masks_and_decodes(trained, capsys):
     histogram = report["importance_histogram"]
     assert sum(histogram["kept"]["0.75"]) == sum(histogram["groups"]) / 4
     assert (out / "importance.png").is_file() and (out / "report_75.png").is_file()
-    loaded = load_recogniser(out, Subnet(0.75, Context(4, 8)))
+    loaded = load_model(out, Subnet(0.75, Context(4, 8)))
     assert loaded.parameters_kept == report["subnets"][1]["kept_parameters"] + 16 * 3 + 3  # and the CTC head
     assert "sparsity 75 %:" in capsys.readouterr().out
 

@@ -10,7 +10,7 @@ from espnet2.train.reporter import SubReporter
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
 from dualmode.supernet.subnet import DENSE, Context, Subnet
-from dualmode.tasks.asr import RecogniserTask, TokenIds
+from dualmode.tasks.asr import AsrTask, TokenIds
 from dualmode.tasks.encoder import NAME, EspnetEncoder, register
 from dualmode.tasks.history import read_history
 from dualmode.tasks.launch import check_names, data_arguments
@@ -49,7 +49,7 @@ def test_espnet_s_forward_pass_runs_the_chosen_sub_network(conf, subnet):
     assert frames.tolist() == [14, 9] and states is None
 
 
-@pytest.mark.parametrize("task", [PretrainTask, RecogniserTask])
+@pytest.mark.parametrize("task", [PretrainTask, AsrTask])
 def test_an_unknown_yaml_key_is_named_with_the_nearest_one(task, tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text("max_epohc: 3\n")

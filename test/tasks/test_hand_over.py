@@ -4,7 +4,7 @@ import shutil
 import pytest
 import torch
 
-from dualmode.asr.build import build_recogniser
+from dualmode.asr.build import build_asr_model
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.two_branch import BranchWeights
@@ -28,7 +28,7 @@ TOKENS = ["<blank>", "<unk>", "one", "two"]
 
 def recogniser(seed: int, tokens=TOKENS, model_conf=None, **conf):
     torch.manual_seed(seed)
-    return build_recogniser({"encoder_conf": {**CONF, **conf}, "model_conf": model_conf or {}}, tokens)
+    return build_asr_model({"encoder_conf": {**CONF, **conf}, "model_conf": model_conf or {}}, tokens)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from dualmode.frames import FRAME_MS
 
 
 @dataclass(frozen=True)
-class Transcripts:
-    """Transcripts of a batch, and the lengths on both sides.
+class References:
+    """What the utterances of a batch should be recognised as, and the lengths on both sides.
 
     Attributes:
         names: of the utterances, for messages.
