@@ -1,6 +1,7 @@
 """The floor plan of the package: rooms import from the floors below them only, so that none waits for itself."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,13 @@ def test_the_ground_floor_needs_nothing_but_python():
     for module, path in files().items():
         if FLOOR.get(room_of(module), 99) <= FLOOR["config"]:
             assert not outside(path) & {"torch", "numpy", "yaml"}, module
+
+
+def test_the_drawn_floor_plan_is_this_one():
+    """docs/architecture.md draws the floors from the top down, a wide one in two lines."""
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawing = page.partition("## Floor plan")[2].split("```")[1].strip()
+    # A room's name stands at the beginning of a line or of a column.
+    drawn = [name for name in re.findall(r"(?:^| {2,})(\w+)(?= )", drawing, re.M) if name in FLOOR]
+    assert len(drawn) == len(set(drawn)) == len(FLOOR)
+    assert [FLOOR[name] for name in drawn] == sorted(FLOOR.values(), reverse=True)
