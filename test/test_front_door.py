@@ -35,3 +35,17 @@ def test_the_citation_is_of_this_version():
 def test_the_changelog_begins_with_what_is_not_released_yet():
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.findall(r"^## \[?([\w.]+)", text, re.M)[0] == "Unreleased" and dualmode.__version__ in text
+
+
+def test_every_file_that_the_documents_name_is_there():
+    """Paths in backticks and targets of links; what a reader has to write is not looked for."""
+    missing = []
+    for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        links = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+        missing += [f"{page}: {link}" for link in links if link and not (ROOT / page).parent.joinpath(link).exists()]
+        for path in re.findall(r"`((?:dualmode|egs|test|tools|docs|conf)/[\w./-]+)`", text):
+            places = [ROOT, *ROOT.glob("egs/*")] if path.startswith("conf/") else [ROOT]  # a corpus has a conf/, too
+            if "yours" not in path and "NAME" not in path and not any((place / path).exists() for place in places):
+                missing.append(f"{page}: {path}")
+    assert not missing
