@@ -67,6 +67,14 @@ setup(
     name="dualmode",
     version=re.search(r'^__version__ = "(.+)"', Path("dualmode/__init__.py").read_text(encoding="utf-8"), re.M)[1],
     description="Speech recognition models that are trained once and run twice",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Topic :: Multimedia :: Sound/Audio :: Speech",
+    ],
     # The engine is a library of its own, not an extension of Python; the entry makes setuptools build per platform.
     ext_modules=[Extension("dualmode.device.built", sources=[])],
     cmdclass={"build_ext": BuildDevice},

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,13 @@ def test_the_ground_floor_needs_nothing_but_python():
 def test_module_names_that_users_import_open(name):
     module = importlib.import_module(name)
     assert module.__name__ == MOVED.get(name, name)
+
+
+def test_the_drawn_floor_plan_is_this_one():
+    """docs/architecture.md draws the floors from the top down, a wide one in two lines."""
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawing = page.partition("## Floor plan")[2].split("```")[1].strip()
+    # A room's name stands at the beginning of a line or of a column.
+    drawn = [name for name in re.findall(r"(?:^| {2,})(\w+)(?= )", drawing, re.M) if name in FLOOR]
+    assert len(drawn) == len(set(drawn)) == len(FLOOR)
+    assert [FLOOR[name] for name in drawn] == sorted(FLOOR.values(), reverse=True)

@@ -19,13 +19,11 @@ from dualmode.results.table import LEGEND, terminal_table
 DESCRIPTION = """
 Score every decoded set of a model and write the table of results (stages 6 and 7).
 
-    names = ("wer.png", "curves.png", *(f"{decode.folder.name}/{FIGURE}" for decode in decodes if decode.delays))
-    figures = [name for name in names if (args.exp / name).is_file()]
-    write_lines(args.exp / "RESULTS.md", results_page(args.title, notes, decodes, origin, figures, devices))
 Writes  EXP/RESULTS.md     the table, how it was measured, and commands, configuration, commit, seed, versions, machine
         EXP/results.json   the rows: error rates in percent, times in ms, sizes in bytes
         EXP/wer.png        the error rates as bars
         EXP/decode_*/score.json and score.txt (every utterance aligned)
+
 and prints the table.
 """
 

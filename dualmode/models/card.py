@@ -5,6 +5,10 @@ from collections.abc import Iterator
 from dualmode.asr.model import AsrModel
 from dualmode.supernet.storage import kept_parameters
 
+LICENCE = (
+    "The licence of the software (`dualmode`) is Apache-2.0, the Apache License 2.0; that of these weights follows "
+    "from the data that they were trained on, and is for whoever packed them to state."
+)
 NOT_RUN = "not run with these weights: stages 5 and 6 of the recipe measure error rates before a model is packed"
 
 
@@ -43,6 +47,7 @@ def model_card(name: str, model: AsrModel, seed: object, checkpoint: str, result
     yield from ("", "## Results", "")
     yield from results_head(results) if results is not None else [NOT_RUN + "."]
     yield from ("", "## Training", "", f"Seed {seed}; weights of `{checkpoint}`; settings in `config.yaml`.")
+    yield from ("", "## Licence", "", LICENCE)
 
 
 def results_head(page: str) -> Iterator[str]:
