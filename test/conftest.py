@@ -19,7 +19,7 @@ from dualmode.supernet.subnet import Context, Subnet
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefg"]
 ENCODER = {"output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4}
 RANGES = ((-3.0, -0.5), (0.0, 1.0))  # of log10 loudness and of the share of high frequencies
-ENCODER |= {"chunk_ms": [160, 320], "left_ms": [320]}
+ENCODER |= {"chunk_ms": [160, 320], "left_ms": [320], "granularity": "blocks"}
 
 
 def draw_samples(seconds: float, seed: int = 0) -> np.ndarray:
