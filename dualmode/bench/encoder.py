@@ -17,6 +17,7 @@ from dualmode.device.engine import Device, EngineMissing
 from dualmode.device.pack import pack_model
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.slicing import without_pruned_units
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.frames import EXTRA, FACTOR
 from dualmode.supernet.pruning import estimate_masks
@@ -65,6 +66,13 @@ def build(size: str) -> DualModeEncoder:
 def build_espnet(size: str) -> torch.nn.Module:
     """Return ESPnet's Conformer of the same depth, width, feed-forward size and kernel, as its recipes use it."""
     return espnet_conformer(*SIZES[size], heads=4)
+
+
+def as_decoded(encoder: DualModeEncoder) -> DualModeEncoder:
+    """Return the sparse sub-network as decoding runs it: pruned units taken out, other masks multiplied in."""
+    encoder, level = without_pruned_units(encoder, 1)
+    materialise(encoder, level)
+    return encoder
 
 
 def espnet_conformer(width: int, blocks: int, units: int, taps: int, heads: int) -> torch.nn.Module:
@@ -138,8 +146,7 @@ def streaming(args: argparse.Namespace) -> list[dict]:
     torch.set_num_threads(1)
     rows = []
     for size, streams in itertools.product(args.sizes, args.streams):
-        encoder, features = build(size).eval(), torch.randn(streams, 1500, 80)
-        materialise(encoder, 1)  # as decoding does
+        encoder, features = as_decoded(build(size).eval()), torch.randn(streams, 1500, 80)
         runs = {"all chunks at once": partial(parallel, encoder, features)}
         runs["chunk by chunk"] = partial(stream, encoder, features)
         if streams == 1:  # of which the engine has one at a time
@@ -205,8 +212,7 @@ def grown(what: str, minutes: float, threads: int) -> dict:
     """Return ms of one pass over noise of that length, and the peak memory of this process, torch included."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    encoder, features = build("small").eval(), torch.randn(1, round(6000 * minutes), 80)
-    materialise(encoder, 1)
+    encoder, features = as_decoded(build("small").eval()), torch.randn(1, round(6000 * minutes), 80)
     run = parallel if what == "all chunks at once" else stream
     run(encoder, features[:, :600])
     seconds = timed(lambda: run(encoder, features))
