@@ -2,7 +2,7 @@
 # Steps that are done once.  A step leaves a marker, $done_dir/NAME, with all that its result depends on:
 #
 #   command python -m dualmode.bin.prune --config conf/tuning/prune.yaml ...     its words
-#   file conf/tuning/prune.yaml 5f3a...                                          its small input files
+#   file conf/tuning/prune.yaml 5f3a...                                          its small input files, by what they say
 #   step pretrain_base 77c0...                                                   the markers of the steps before it
 #   finished 1795417872.123                                                      when; steps that follow depend on it
 #
@@ -18,7 +18,7 @@
 #   --intact DIR      done again when a file in DIR is gone or has another size than it was left with
 #   --quiet           what the command prints goes to its log only
 step() {
-  local name=$1 what=$2 list='' folder='' intact='' quiet='' recipe reason marker=$done_dir/$1
+  local name=$1 what=$2 list='' folder='' intact='' quiet='' recipe by_bytes reason marker=$done_dir/$1
   local -a after=() inputs=() outputs=() uncounted=() launcher=()
   shift 2
   while [[ $1 != -- ]]; do
@@ -44,7 +44,8 @@ step() {
   shift
 
   require "${after[@]}"
-  recipe=$(ingredients "$@")
+  recipe=$(ingredients meaning "$@")
+  by_bytes=$(ingredients digest "$@")
   reason=$(why_again)
   if [[ -z $reason ]]; then
     log "stage $stage_now: $what: done already (${folder:-${outputs[0]}}), skipping"
@@ -70,13 +71,28 @@ require() {
 
 digest() { sha256sum <"$1" | cut -c 1-16; }
 
-# ingredients COMMAND...: prints the marker's lines but the last.  (This and what follows see the variables of step.)
+# meaning FILE: a digest of what a file says: comments, blank lines and trailing spaces of YAML are not counted.
+# Behind a quote # may be text, and in block scalars anywhere: comments are counted there.
+meaning() {
+  local spelling=()
+  if [[ $1 == *.yaml ]] && ! grep -qE '(^|[ :-])[|>][-+0-9]*[[:space:]]*(#.*)?$' "$1"; then
+    spelling=(-e "s/^([^\"'#]*[[:space:]])?#.*/\\1/" -e 's/[[:space:]]+$//' -e '/^$/d')
+  fi
+  sed -E -e '' "${spelling[@]}" -- "$1" | sha256sum | cut -c 1-16
+}
+
+# same TEXT: whether these lines are the step's, also those of a marker from when YAML was counted by its bytes.
+same() { [[ $1 == "$recipe" || $1 == "$by_bytes" ]]; }
+
+# ingredients DIGEST COMMAND...: prints the marker's lines but the last, with files told apart by the function DIGEST.
+# (This and what follows see the variables of step.)
 ingredients() {
-  local item
+  local item of=$1
+  shift
   printf 'command%s\n' "$(quote "$@")"
   for item in "${inputs[@]}"; do
     [[ -f $item ]] || die "stage $stage_now: there is no file $item: run an earlier --stage first"
-    printf 'file %s %s\n' "$item" "$(digest "$item")"
+    printf 'file %s %s\n' "$item" "$("$of" "$item")"
   done
   for item in "${after[@]}"; do printf 'step %s %s\n' "$item" "$(digest "$done_dir/$item")"; done
 }
@@ -88,7 +104,7 @@ why_again() {
     echo ": starting"
   elif [[ $force == true ]]; then
     echo ": again, as --force says"
-  elif [[ $(sed '$d' "$marker") != "$recipe" ]]; then
+  elif ! same "$(sed '$d' "$marker")"; then
     # The first word, and for a file or a step its name, of each line that is in only one of the two.
     changes=$(printf '%s\n' "$(sed '$d' "$marker")" "$recipe" | sort | uniq -u |
       sed -E 's/^(command).*/the command/; s/^(file|step) (.*) [^ ]*$/\1 \2/' | sort -u | paste -sd, | sed 's/,/, /g')
@@ -113,7 +129,7 @@ missing_output() {
 prepare_folder() {
   local aside
   if [[ -e $folder ]]; then
-    if [[ $force != true && -f $folder/.started && $(<"$folder/.started") == "$recipe" ]]; then
+    if [[ $force != true && -f $folder/.started ]] && same "$(<"$folder/.started")"; then
       log "stage $stage_now: going on in $folder, where an interrupted run left off"
     else
       printf -v aside '%s.old-%(%Y%m%d-%H%M%S)T' "$folder" -1

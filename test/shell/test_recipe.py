@@ -1,5 +1,6 @@
 """The shell of the recipe, with a stub for Python: options, steps done once, interruptions, the lock."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -184,6 +185,62 @@ def test_the_whole_recipe_then_nothing_twice(corpus):
     assert corpus.new_calls() == []
     assert again.count("done already") == STEPS and again.endswith(table)
     assert "stage 2: pre-training: done already (exp/pretrain_base), skipping" in again
+
+
+def test_a_comment_in_a_configuration_redoes_nothing_and_a_value_does(corpus):
+    corpus.run()
+    corpus.new_calls()
+    config = corpus.folder / "conf/tuning/asr.yaml"
+    config.write_text("# Stage 4, as the paper's\n\n" + config.read_text().rstrip() + "   # a remark\n")
+    corpus.run()
+    assert corpus.new_calls() == []
+    config.write_text(config.read_text().replace("tuning/asr", "tuning/another"))
+    corpus.run()
+    assert "asr_train" in corpus.new_calls()
+
+
+def test_a_step_whose_configurations_were_counted_by_their_bytes_stays_done(corpus):
+    """As steps were noted before comments stopped counting."""
+    for config in (corpus.folder / "conf").rglob("*.yaml"):
+        config.write_text("# a remark\n" + config.read_text())
+    corpus.run()
+    corpus.new_calls()
+    for marker in (corpus.folder / "exp").rglob("*"):
+        if not marker.is_file() or "finished " not in marker.read_text(errors="ignore"):
+            continue
+        lines = marker.read_text().splitlines()
+        for number, line in enumerate(lines):
+            if line.startswith("file ") and ".yaml " in line:
+                name = line.split(" ")[1]
+                digest = hashlib.sha256((corpus.folder / name).read_bytes()).hexdigest()[:16]
+                assert not line.endswith(digest)
+                lines[number] = f"file {name} {digest}"
+        stamp = marker.stat()
+        marker.write_text("\n".join(lines) + "\n")
+        os.utime(marker, (stamp.st_atime, stamp.st_mtime))
+    output = corpus.run("--stop-stage", "2")
+    assert "done already" in output and corpus.new_calls() == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("a: 1 # x\n", "a: 1\n", True),
+        ("# it's\na: 1\n\n", "a: 1  \n", True),
+        ("a: b#c\n", "a: b#d\n", False),
+        ('a: "x #c" # k\n', 'a: "x #d"\n', False),
+        ("a: |\n  # t\n", "a: |\n  # u\n", False),
+        ("- >-\n  # t\n", "- >-\n  # u\n", False),
+        ("a:\n  b: 1\n", "a:\nb: 1\n", False),
+    ],
+)
+def test_what_a_configuration_means(tmp_path, one, other, same):
+    digests = []
+    for text in (one, other):
+        (tmp_path / "x.yaml").write_text(text)
+        command = f'source "{ROOT}/egs/common/steps.sh"; meaning "{tmp_path}/x.yaml"'
+        digests.append(subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout)
+    assert (digests[0] == digests[1]) == same and len(digests[0]) == 17
 
 
 def test_what_does_not_change_results_redoes_nothing(corpus):
