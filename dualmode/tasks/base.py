@@ -21,7 +21,7 @@ from dualmode.errors import UserError
 from dualmode.models.weights import load_cmvn
 from dualmode.tasks.batch_size import FRAMES_PER_HOUR, accumulation
 from dualmode.tasks.encoder import NAME, EspnetEncoder
-from dualmode.tasks.hand_over import take_over
+from dualmode.tasks.hand_over import inherited, take_over
 from dualmode.tasks.trainer import SupernetTrainer
 
 encoder_choices = ClassChoices("encoder", {NAME: EspnetEncoder}, default=NAME)
@@ -72,8 +72,9 @@ class SupernetTask(AbsTask):
 
     @classmethod
     def build_encoder(cls, args: argparse.Namespace) -> EspnetEncoder:
-        """Build the encoder with new weights."""
-        config = from_mapping(EncoderConfig, args.encoder_conf, "encoder_conf")
+        """Build the encoder with new weights; sizes and masks that are not given are those of what it starts from."""
+        conf = inherited(args.encoder_conf, Path(args.init_encoder)) if args.init_encoder else args.encoder_conf
+        config = from_mapping(EncoderConfig, conf, "encoder_conf")
         args.encoder_conf = config.to_dict()
         return EspnetEncoder(**config.to_dict())
 

@@ -1,7 +1,7 @@
 """What one training hands over to the next: the encoder with its masks, and a recogniser's heads."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import nn
@@ -14,6 +14,16 @@ from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import ENCODER, encoder_weights, load_into
 
 BATCHES = "_extra_state"  # how many a training has seen; the next one counts its own
+
+
+def inherited(conf: Mapping, folder: Path) -> dict:
+    """Return ``conf``, an encoder_conf, completed by the sizes and masks of the model in ``folder``.
+
+    What a training draws is its own, so it is not inherited.  Keys that are given stay, and
+    :func:`check_same_encoder` says which of them do not fit.
+    """
+    theirs = ModelFolder.open(folder).encoder_config.to_dict()
+    return {**{key: value for key, value in theirs.items() if key not in TRAINING_ONLY}, **conf}
 
 
 def take_over(model: nn.Module, config: EncoderConfig, folder: Path, tokens: Sequence[str] = ()) -> None:
