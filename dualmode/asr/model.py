@@ -20,6 +20,15 @@ from dualmode.errors import UserError
 from dualmode.supernet.pruning import PruningSchedule
 
 
+def check_branches(config: AsrConfig, branches: BranchWeights) -> None:
+    """Raise UserError if the losses need both branches in a batch that runs only one."""
+    if branches.schedule == "alternate" and any(config.distill_weights.values()):
+        raise UserError(
+            "branch_conf: alternate runs one branch a batch, so the dense one cannot teach the sparse one: set "
+            "distill_weight to 0, or schedule to both"
+        )
+
+
 class AsrModel(TwoBranchModel):
     """Encoder, CTC head and RNN-T, trained as the dense full-context and the sparse streaming sub-network at once::
 
@@ -55,11 +64,7 @@ class AsrModel(TwoBranchModel):
         to_words: Callable[[Sequence[int]], list[str]] | None = None,
     ):
         super().__init__(encoder, schedule, branches)
-        if branches.schedule == "alternate" and any(config.distill_weights.values()):
-            raise UserError(
-                "branch_conf: alternate runs one branch a batch, so the dense one cannot teach the sparse one: set "
-                "distill_weight to 0, or schedule to both"
-            )
+        check_branches(config, branches)
         self.tokens, self.config = list(tokens), config
         self.augment, self.to_words = augment, to_words
         size, vocabulary, transducer = encoder.config.output_size, len(tokens), config.transducer

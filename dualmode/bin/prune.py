@@ -39,6 +39,17 @@ def get_parser():
     return parser
 
 
+def read_rule(path: Path) -> dict:
+    """Return what the YAML file says; an unknown key is a UserError."""
+    from dualmode.models.weights import read_yaml
+
+    wanted = read_yaml(path)
+    unknown = sorted(set(wanted) - set(KEYS))
+    if unknown:
+        raise UserError(f"{path} has the key {unknown[0]!r}; it may hold {', '.join(KEYS)}")
+    return wanted
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     if args.utterances < 1:
@@ -52,16 +63,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.encoder.config import EncoderConfig
     from dualmode.encoder.conformer import DualModeEncoder
     from dualmode.models.folder import ModelFolder
-    from dualmode.models.weights import encoder_weights, load_into, read_yaml
+    from dualmode.models.weights import encoder_weights, load_into
     from dualmode.supernet.masked_linear import prunable
     from dualmode.supernet.pruning import check_masks, estimate_masks, magnitudes
     from dualmode.supernet.storage import own_norms
 
-    wanted, folder = read_yaml(args.config), ModelFolder.open(args.model, args.checkpoint)
+    wanted, folder = read_rule(args.config), ModelFolder.open(args.model, args.checkpoint)
     training = folder.config
-    unknown = sorted(set(wanted) - set(KEYS))
-    if unknown:
-        raise UserError(f"{args.config} has the key {unknown[0]!r}; it may hold {', '.join(KEYS)}")
     if not isinstance(training.get("encoder_conf"), dict):
         raise UserError(f"{args.model / 'config.yaml'} has no encoder_conf: it is not the folder of a supernet")
     config = from_mapping(EncoderConfig, {**training["encoder_conf"], **wanted}, str(args.config))

@@ -1,17 +1,22 @@
 """ESPnet task of the two-branch fine-tuning."""
 
 import argparse
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 from espnet2.asr.specaug.specaug import SpecAug
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 
 from dualmode.asr.build import build_asr_model
-from dualmode.asr.model import AsrModel
+from dualmode.asr.config import AsrConfig
+from dualmode.asr.model import AsrModel, check_branches
+from dualmode.config import from_mapping
 from dualmode.data.tokens import Tokenizer
+from dualmode.encoder.two_branch import BranchWeights
 from dualmode.errors import UserError
 from dualmode.tasks.base import SupernetTask, collect_feats
 
@@ -20,6 +25,17 @@ class EspnetAsrModel(AsrModel, AbsESPnetModel):
     """:class:`AsrModel` as ESPnet's trainer takes it."""
 
     collect_feats = staticmethod(collect_feats)
+
+
+def make_augment(conf: Mapping) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None:
+    """Return what augments features, ESPnet's SpecAug as ``conf`` says; None for none; a bad value is a UserError."""
+    if not conf:
+        return None
+    try:
+        specaug = SpecAug(**conf)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"specaug_conf: {error}") from error
+    return lambda features, lengths: specaug(features, lengths)[0]
 
 
 class TokenIds:
@@ -60,17 +76,15 @@ class AsrTask(SupernetTask):
         return ()
 
     @classmethod
+    def check_settings(cls, args: argparse.Namespace) -> None:
+        super().check_settings(args)
+        config = from_mapping(AsrConfig, args.model_conf, "model_conf")
+        check_branches(config, from_mapping(BranchWeights, args.branch_conf, "branch_conf"))
+        make_augment(args.specaug_conf)
+
+    @classmethod
     def build_model(cls, args: argparse.Namespace) -> EspnetAsrModel:
-        augment = None
-        if args.specaug_conf:
-            try:
-                specaug = SpecAug(**args.specaug_conf)
-            except (TypeError, ValueError) as error:
-                raise UserError(f"specaug_conf: {error}") from error
-
-            def augment(features, lengths):
-                return specaug(features, lengths)[0]
-
+        augment = make_augment(args.specaug_conf)
         tokenizer = Tokenizer.load(Path(args.token_dir))
 
         def to_words(tokens):

@@ -17,8 +17,11 @@ from espnet2.utils.types import float_or_none, int_or_none, str_or_none
 
 from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
+from dualmode.encoder.two_branch import BranchWeights
 from dualmode.errors import UserError
+from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import load_cmvn
+from dualmode.supernet.pruning import PruningSchedule
 from dualmode.tasks.batch_size import FRAMES_PER_HOUR, accumulation
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.hand_over import inherited, take_over
@@ -73,10 +76,18 @@ class SupernetTask(AbsTask):
     @classmethod
     def build_encoder(cls, args: argparse.Namespace) -> EspnetEncoder:
         """Build the encoder with new weights; sizes and masks that are not given are those of what it starts from."""
-        conf = inherited(args.encoder_conf, Path(args.init_encoder)) if args.init_encoder else args.encoder_conf
+        conf = args.encoder_conf
+        if args.init_encoder:
+            conf = inherited(conf, ModelFolder.open(Path(args.init_encoder)).encoder_config)
         config = from_mapping(EncoderConfig, conf, "encoder_conf")
         args.encoder_conf = config.to_dict()
         return EspnetEncoder(**config.to_dict())
+
+    @classmethod
+    def check_settings(cls, args: argparse.Namespace) -> None:
+        """Build every setting but the encoder's, without data and without a model; a bad one is a UserError."""
+        from_mapping(PruningSchedule, args.pruning_conf, "pruning_conf")
+        from_mapping(BranchWeights, args.branch_conf, "branch_conf")
 
     @classmethod
     def take_over(cls, args: argparse.Namespace, model: torch.nn.Module, tokens: Sequence[str] = ()) -> None:
@@ -100,9 +111,7 @@ class SupernetTask(AbsTask):
     @classmethod
     def _train(cls, args: argparse.Namespace) -> None:
         """Complete the settings that follow from others, then run ESPnet's training."""
-        for name, value in vars(args).items():
-            if name.endswith("_conf"):
-                setattr(args, name, with_numbers(value))
+        numbers_in_settings(args)
         complete_batch(args)
         if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:
             if not args.num_iters_per_epoch:
@@ -125,6 +134,13 @@ def with_numbers(value):
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):
         return float(value)
     return value
+
+
+def numbers_in_settings(args: argparse.Namespace) -> None:
+    """Make :func:`with_numbers` of every ``*_conf``."""
+    for name, value in vars(args).items():
+        if name.endswith("_conf"):
+            setattr(args, name, with_numbers(value))
 
 
 def complete_batch(args: argparse.Namespace) -> None:

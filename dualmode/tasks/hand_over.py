@@ -16,14 +16,13 @@ from dualmode.models.weights import ENCODER, encoder_weights, load_into
 BATCHES = "_extra_state"  # how many a training has seen; the next one counts its own
 
 
-def inherited(conf: Mapping, folder: Path) -> dict:
-    """Return ``conf``, an encoder_conf, completed by the sizes and masks of the model in ``folder``.
+def inherited(conf: Mapping, theirs: EncoderConfig) -> dict:
+    """Return ``conf``, an encoder_conf, completed by the sizes and masks of the model that it starts from.
 
     What a training draws is its own, so it is not inherited.  Keys that are given stay, and
     :func:`check_same_encoder` says which of them do not fit.
     """
-    theirs = ModelFolder.open(folder).encoder_config.to_dict()
-    return {**{key: value for key, value in theirs.items() if key not in TRAINING_ONLY}, **conf}
+    return {**{key: value for key, value in theirs.to_dict().items() if key not in TRAINING_ONLY}, **conf}
 
 
 def take_over(model: nn.Module, config: EncoderConfig, folder: Path, tokens: Sequence[str] = ()) -> None:
@@ -41,7 +40,7 @@ def take_over(model: nn.Module, config: EncoderConfig, folder: Path, tokens: Seq
     """
     opened = ModelFolder.open(folder)
     checkpoint = opened.checkpoint
-    check_same_encoder(config, opened)
+    check_same_encoder(config, opened.encoder_config, str(folder))
     weights = opened.weights()
     encoder: DualModeEncoder = model.encoder
     load_into(encoder, encoder_weights(weights), checkpoint)
@@ -66,12 +65,12 @@ def is_outside_encoder(name: str) -> bool:
     return not name.startswith(ENCODER) and name != BATCHES
 
 
-def check_same_encoder(config: EncoderConfig, other: ModelFolder) -> None:
-    """Raise UserError if the encoder in the folder has other sizes or masks than ``config``; names both."""
+def check_same_encoder(config: EncoderConfig, theirs: EncoderConfig, where: str) -> None:
+    """Raise UserError if the encoder ``where`` has other sizes or masks than ``config``; names both."""
     mine = config.to_dict()
-    for key, value in other.encoder_config.to_dict().items():
+    for key, value in theirs.to_dict().items():
         if key not in TRAINING_ONLY and mine[key] != value:
             raise UserError(
-                f"the encoder in {other.path} has {key} {value}, but this configuration has {mine[key]}: "
+                f"the encoder in {where} has {key} {value}, but this configuration has {mine[key]}: "
                 "make encoder_conf the same in both YAML files"
             )

@@ -77,6 +77,12 @@ class PretrainTask(SupernetTask):
         return ()
 
     @classmethod
+    def check_settings(cls, args: argparse.Namespace) -> None:
+        super().check_settings(args)
+        read_config(args.model_conf)
+        from_mapping(AlarmConfig, args.alarm_conf, "alarm_conf")
+
+    @classmethod
     def build_model(cls, args: argparse.Namespace) -> EspnetPretrainModel:
         model = EspnetPretrainModel(
             encoder=cls.build_encoder(args),

@@ -181,6 +181,7 @@ recipe() {
   check_disk "${work_dir:-$corpus_dir}" "$needed_gb"
   mkdir -p "$done_dir" "$log_dir"
   start_guard
+  check_configs
   for ((n = stage; n <= stop_stage; n++)); do
     stage_now=$n began=$SECONDS
     log "stage $n: ${stage_names[n]}"
@@ -191,6 +192,25 @@ recipe() {
   for n in "${!seconds[@]}"; do printf '  %d  %-55s %s\n' "$n" "${stage_names[n]}" "$(duration "${seconds[n]}")"; done
   log "all asked for is done in $(duration "$SECONDS")"
   if ((stop_stage >= results_stage)); then show_results; fi
+}
+
+# check_configs: stops before any work if the YAML of the stages asked for cannot be used, alone or together.  What was
+# found good is looked at again only when it says something else.
+check_configs() {
+  ((stage <= 5 && stop_stage >= 2)) || return 0
+  local config quiet=true checked=$done_dir/.configs words files=("$asr_config" "${decoders[@]}")
+  local command=(python -m dualmode.bin.check_config --asr "$asr_config" "--asr-args=$asr_args" --decode "${decoders[@]}")
+  # What stage 4 starts from is known here if this experiment makes it.
+  if [[ $from_scratch != true && -z $prune_asr && $pretrain_tag == "$tag" && $prune_tag == "$tag" ]]; then
+    command+=(--pretrain "$pretrain_config" "--pretrain-args=$pretrain_args" --prune "$prune_config")
+    files+=("$pretrain_config" "$prune_config")
+  fi
+  words=$(quote "${command[@]}"; for config in "${files[@]}"; do meaning "$config"; done)
+  [[ ! -f $checked || $(<"$checked") != "$words" ]] || return 0
+  stage_now=$stage
+  run_logged check_config "${command[@]}"
+  printf '%s\n' "$words" >"$checked.tmp"
+  mv "$checked.tmp" "$checked"
 }
 
 # array_of CMD: sets $array, the options that let a command share its work among jobs; nothing without CMD.

@@ -187,6 +187,23 @@ def test_the_whole_recipe_then_nothing_twice(corpus):
     assert "stage 2: pre-training: done already (exp/pretrain_base), skipping" in again
 
 
+def test_configurations_are_looked_at_before_any_work_and_again_when_they_change(corpus):
+    checks = corpus.folder / "calls.checks"
+    output = corpus.run(status=2, STUB_FAIL="check_config")
+    assert "the stub does not like asr.yaml" in output
+    assert corpus.new_calls() == [] and not (corpus.folder / "data").exists()
+    corpus.run("--stop-stage", "1", STUB_FAIL="check_config")  # stages without these configurations
+    corpus.run()
+    corpus.run()
+    assert len(checks.read_text().splitlines()) == 2
+    assert "--pretrain conf/tuning/pretrain.yaml" in checks.read_text()
+    (corpus.folder / "conf/decode_dense.yaml").write_text("name: another\n")
+    corpus.run()
+    corpus.run("--from-scratch", "--tag", "new", "--stop-stage", "4")
+    last = checks.read_text().splitlines()[2:]
+    assert len(last) == 2 and "--pretrain" not in last[1]
+
+
 def test_a_comment_in_a_configuration_redoes_nothing_and_a_value_does(corpus):
     corpus.run()
     corpus.new_calls()

@@ -9,6 +9,7 @@ from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.two_branch import BranchWeights
 from dualmode.errors import UserError
+from dualmode.models.folder import ModelFolder
 from dualmode.pretrain.config import read_config
 from dualmode.pretrain.model import PretrainModel
 from dualmode.supernet.pruning import PruningSchedule
@@ -105,7 +106,7 @@ def test_another_size_of_the_encoder_names_both(save):
 
 def test_sizes_and_masks_are_inherited_and_what_training_draws_is_not(save):
     folder = save(recogniser(0, sparsities=[0.5, 0.8], chunk_ms=[160], dropout_rate=0.3))
-    config = EncoderConfig(**inherited({"dropout_rate": 0.0}, folder))
+    config = EncoderConfig(**inherited({"dropout_rate": 0.0}, ModelFolder.open(folder).encoder_config))
     assert (config.output_size, config.kernel_size, config.sparsities) == (16, 3, (0.5, 0.8))
     assert (config.granularity, config.block) == ("blocks", (2, 2))
     assert (config.dropout_rate, config.chunk_ms) == (0.0, (640,))
@@ -113,7 +114,7 @@ def test_sizes_and_masks_are_inherited_and_what_training_draws_is_not(save):
 
 def test_a_size_that_is_given_all_the_same_must_fit(save):
     folder = save(recogniser(0))
-    conf = inherited({"linear_units": 64}, folder)
+    conf = inherited({"linear_units": 64}, ModelFolder.open(folder).encoder_config)
     model = build_asr_model({"encoder_conf": conf}, TOKENS)
     with pytest.raises(UserError, match="linear_units 32, but this configuration has 64"):
         take(model, folder)

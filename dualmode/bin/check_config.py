@@ -1,0 +1,52 @@
+"""Check the YAML files of a recipe, each for itself and together, without data and before any work.
+
+Named are unknown keys, impossible values, a fine-tuning of other sizes or masks than the pruning leaves, and a decoding
+with a sub-network that is not trained.
+"""
+
+import shlex
+from collections.abc import Sequence
+
+from dualmode.cli import existing_file, make_parser, run
+
+
+def get_parser():
+    parser = make_parser(__doc__, "check_config")
+    for name, what in (("pretrain", "stage 2"), ("prune", "stage 3"), ("asr", "stage 4")):
+        parser.add_argument(f"--{name}", type=existing_file, metavar="YAML", help=f"configuration of {what}")
+    for name in ("pretrain", "asr"):
+        parser.add_argument(
+            f"--{name}-args", default="", metavar="WORDS", help=f"more options for ESPnet's trainer, with --{name}"
+        )
+    parser.add_argument("--decode", type=existing_file, nargs="+", default=[], metavar="YAML", help="those of stage 5")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    from dualmode.bin.asr_inference import read_settings
+    from dualmode.bin.prune import read_rule
+    from dualmode.supernet.subnet import Context, Subnet
+    from dualmode.tasks.asr import AsrTask
+    from dualmode.tasks.check import check_decoding, pruned_config, settings_of, trained_config
+    from dualmode.tasks.pretrain import PretrainTask
+
+    start, where = None, ""
+    if args.pretrain:
+        conf = settings_of(PretrainTask, args.pretrain, shlex.split(args.pretrain_args)).encoder_conf
+        start, where = trained_config(conf, None, str(args.pretrain), ""), str(args.pretrain)
+    rule = read_rule(args.prune) if args.prune else {}
+    if start and args.prune:
+        start, where = pruned_config(start, rule, str(args.prune)), f"{args.pretrain} with {args.prune}"
+    trained = start
+    if args.asr:
+        conf = settings_of(AsrTask, args.asr, shlex.split(args.asr_args)).encoder_conf
+        trained = trained_config(conf, start, str(args.asr), where)
+    decodings = {path: read_settings(path) for path in args.decode}
+    for path, settings in decodings.items() if trained else ():
+        context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["right_ms"])
+        check_decoding(trained, Subnet(float(settings["sparsity"]), context), str(path))
+
+
+if __name__ == "__main__":
+    run(main)
