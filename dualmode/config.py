@@ -5,12 +5,14 @@ from dataclasses import fields
 from typing import TypeVar
 
 from dualmode.errors import UserError
+from dualmode.old_names import with_new_keys
 
 T = TypeVar("T")
 
 
 def from_mapping(cls: type[T], values: Mapping, where: str) -> T:
     """Build the dataclass ``cls`` from ``values``; an unknown or missing key is a UserError that names it."""
+    values = with_new_keys(values, where)
     known = {field.name for field in fields(cls)}
     unknown = sorted(set(values) - known)
     if unknown:

@@ -1,4 +1,7 @@
-"""Modules by the names that they once had: old imports go on working until version 0.3, with a DeprecationWarning.
+"""Modules and keys by the names that they once had.
+
+Old imports go on working until version 0.3, with a DeprecationWarning; old keys of YAML files stay readable as long as
+models hold them.
 
 >>> import warnings
 >>> with warnings.catch_warnings():
@@ -13,6 +16,9 @@ import importlib.abc
 import importlib.machinery
 import sys
 import warnings
+from collections.abc import Mapping
+
+from dualmode.errors import UserError
 
 ENDS = "0.3"  # the version without them
 MOVED = {
@@ -36,6 +42,20 @@ MOVED = {
     "dualmode.encoder.frames": "dualmode.frames",
     "dualmode.supernet.self_pruning": "dualmode.encoder.two_branch",
 }
+
+KEYS = {"right_ms": "lookahead_ms"}  # of YAML files: encoder_conf, and decodings
+
+
+def with_new_keys(values: Mapping, where: str) -> dict:
+    """Return ``values`` by today's keys; one that is given by both of its names is a UserError.
+
+    >>> with_new_keys({"chunk_ms": [640], "right_ms": [0]}, "encoder_conf")
+    {'chunk_ms': [640], 'lookahead_ms': [0]}
+    """
+    for old, new in KEYS.items():
+        if old in values and new in values:
+            raise UserError(f"{where} has {old} and {new}, which are two names of one setting: keep {new}")
+    return {KEYS.get(key, key): value for key, value in values.items()}
 
 
 class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):

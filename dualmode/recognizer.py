@@ -7,6 +7,7 @@ dense                                          `---- whole utterance --> second_
 
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,12 +139,13 @@ class Recognizer:
         subnet: str = "sparse",
         chunk_ms: float | None = None,
         left_ms: float | None = None,
-        right_ms: float | None = None,
+        lookahead_ms: float | None = None,
         second_pass: bool = False,
         search: SearchConfig | None = None,
         endpointing: Endpointing | None = None,
         checkpoint: str | None = None,
         force: bool = False,
+        right_ms: float | None = None,
     ) -> "Recognizer":
         """Open a model folder of dualmode.bin.asr_train.
 
@@ -151,15 +153,19 @@ class Recognizer:
 
         Args:
             folder, checkpoint: see :meth:`dualmode.models.folder.ModelFolder.open`.
-            subnet, chunk_ms, left_ms, right_ms: see :func:`dualmode.models.choice.choose_subnet`.
+            subnet, chunk_ms, left_ms, lookahead_ms: see :func:`dualmode.models.choice.choose_subnet`.
             second_pass, search, endpointing: see :class:`Recognizer`.
             force: also run a sub-network that was not trained.
+            right_ms: the old name of ``lookahead_ms``, until version 0.3.
 
         Raises:
             UserError: something is missing, damaged or impossible.
         """
+        if right_ms is not None:
+            warnings.warn("right_ms is lookahead_ms now; the old name ends with version 0.3", DeprecationWarning, 2)
+            lookahead_ms = right_ms
         opened = ModelFolder.open(Path(folder), checkpoint)
-        chosen = opened.choose(subnet, chunk_ms, left_ms, right_ms)
+        chosen = opened.choose(subnet, chunk_ms, left_ms, lookahead_ms)
         if not second_pass:
             loaded = opened.load(chosen, force)
             return cls(loaded.model, loaded.tokenizer, chosen, False, search, endpointing, loaded.run_as)

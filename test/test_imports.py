@@ -12,7 +12,8 @@ from dualmode.old_names import MOVED
 PACKAGE = Path(__file__).parents[1] / "dualmode"
 # From the ground up.  A room may import from the floors below its own, and from nothing beside it or above it.
 FLOORS = (
-    ("errors", "old_names"),
+    ("errors",),
+    ("old_names",),
     ("frames", "config", "files", "progress", "cli"),
     ("supernet", "cluster", "results"),
     ("data",),

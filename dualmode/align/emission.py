@@ -36,7 +36,7 @@ def heard_ms(frame: int, context: Context, duration_ms: float) -> float:
         duration_ms: of the utterance.
     """
     chunks = frame // context.chunk + 1
-    return min((chunks * context.chunk + context.right) * FRAME_MS + LAST_FRAME_MS, duration_ms)
+    return min((chunks * context.chunk + context.lookahead) * FRAME_MS + LAST_FRAME_MS, duration_ms)
 
 
 @dataclass(frozen=True)

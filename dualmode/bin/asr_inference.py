@@ -18,7 +18,7 @@ from dualmode.errors import UserError
 from dualmode.files import write_json
 from dualmode.progress import progress
 
-DEFAULTS = {"sparsity": 0.0, "chunk_ms": None, "left_ms": None, "right_ms": 0}
+DEFAULTS = {"sparsity": 0.0, "chunk_ms": None, "left_ms": None, "lookahead_ms": 0}
 DEFAULTS |= {"batch_size": 1, "threads": 0, "precision": "fp32"}
 PRECISIONS = ("fp32", "bf16")
 SEARCH = ("beam_size", "nbest", "lm", "lm_weight", "hotwords", "hotword_boost")
@@ -30,7 +30,7 @@ def get_parser():
         "--config",
         type=existing_file,
         required=True,
-        help="YAML: sparsity (0: dense), chunk_ms and left_ms (null: full context), right_ms (look-ahead), "
+        help="YAML: sparsity (0: dense), chunk_ms and left_ms (null: full context), lookahead_ms (look-ahead), "
         "batch_size (utterances, or streams side by side), threads (0: all cores), "
         "precision (fp32, or bf16 in the full context), beam_size (1: greedy), nbest, lm (ARPA file) and lm_weight, "
         "hotwords (list) and hotword_boost",
@@ -52,8 +52,9 @@ def get_parser():
 def read_settings(path: Path) -> dict:
     """Return the decoding YAML with defaults filled in; an unknown key or impossible value is a UserError."""
     from dualmode.models.weights import read_yaml
+    from dualmode.old_names import with_new_keys
 
-    settings = read_yaml(path)
+    settings = with_new_keys(read_yaml(path), str(path))
     unknown = sorted(set(settings) - {*DEFAULTS, *SEARCH})
     if unknown:
         raise UserError(f"{path} has the key {unknown[0]!r}; it may hold {', '.join([*DEFAULTS, *SEARCH])}")
@@ -62,7 +63,7 @@ def read_settings(path: Path) -> dict:
         value = settings[key]
         if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
             raise UserError(f"{path}: {key} is {value!r}: it must be a whole number of at least {lowest}")
-    for key in ("sparsity", "chunk_ms", "left_ms", "right_ms"):
+    for key in ("sparsity", "chunk_ms", "left_ms", "lookahead_ms"):
         value, optional = settings[key], key in ("chunk_ms", "left_ms")
         if not (isinstance(value, (int, float)) and not isinstance(value, bool)) and not (optional and value is None):
             raise UserError(f"{path}: {key} is {value!r}: it must be a number" + (" or null" if optional else ""))
@@ -111,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.supernet.subnet import Context, Subnet
 
     search = SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
-    context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["right_ms"])
+    context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["lookahead_ms"])
     subnet = Subnet(float(settings["sparsity"]), context)
     if settings["threads"]:
         torch.set_num_threads(settings["threads"])
@@ -147,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "subnet": args.config.stem.removeprefix("decode_"),
             "sparsity": subnet.sparsity,
             "chunk_ms": subnet.context.chunk_ms,
-            "lookahead_ms": subnet.context.right_ms,
+            "lookahead_ms": subnet.context.lookahead_ms,
             "left_ms": subnet.context.left_ms,
             "params_total": loaded.parameters_total,
             "params_kept": loaded.parameters_kept,

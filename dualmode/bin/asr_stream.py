@@ -30,7 +30,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--subnet", default="sparse", help="dense, sparse, or one sparsity such as sparse_0.7")
     parser.add_argument("--chunk-ms", type=float, metavar="MS", help="chunk (default: that of validation)")
     parser.add_argument("--left-ms", type=float, metavar="MS", help="left context (default: that of validation)")
-    parser.add_argument("--right-ms", type=float, metavar="MS", help="look-ahead (default: that of validation)")
+    parser.add_argument(
+        "--lookahead-ms", "--right-ms", type=float, metavar="MS", help="look-ahead (default: that of validation)"
+    )
     parser.add_argument("--second-pass", action="store_true", help="the dense sub-network hears each utterance again")
     parser.add_argument("--beam-size", type=int, default=1, metavar="N", help="hypotheses kept; 1 is greedy")
     parser.add_argument("--silence-ms", type=float, default=1000, metavar="MS", help="silence that ends an utterance")
@@ -57,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.subnet,
         args.chunk_ms,
         args.left_ms,
-        args.right_ms,
+        args.lookahead_ms,
         second_pass=args.second_pass,
         search=SearchConfig(beam_size=args.beam_size),
         endpointing=Endpointing(silence_ms=args.silence_ms, max_utterance_ms=args.max_utterance_ms),

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         trained = trained_config(conf, start, str(args.asr), where)
     decodings = {path: read_settings(path) for path in args.decode}
     for path, settings in decodings.items() if trained else ():
-        context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["right_ms"])
+        context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["lookahead_ms"])
         check_decoding(trained, Subnet(float(settings["sparsity"]), context), str(path))
 
 

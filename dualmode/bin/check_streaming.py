@@ -33,7 +33,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--sparsity", type=float, help="check this sparsity only (default: dense and all of the model)")
     parser.add_argument("--chunk-ms", type=float, help="check this chunk, ms (default: all chunks of the model)")
     parser.add_argument("--left-ms", type=float, help="with --chunk-ms: left context, ms (default: the model's first)")
-    parser.add_argument("--right-ms", type=float, default=0, help="with --chunk-ms: look-ahead past the chunk, ms")
+    parser.add_argument(
+        "--lookahead-ms", "--right-ms", type=float, default=0, help="with --chunk-ms: look-ahead past the chunk, ms"
+    )
     parser.add_argument("--force", action="store_true", help="also check a context that the model was not trained for")
     parser.add_argument("--seed", type=int, default=0, help="of the pieces, of the noise, and of random weights")
     return parser
@@ -103,7 +105,7 @@ def chosen_subnets(config, args: argparse.Namespace) -> list:
     contexts = [context for context in config.contexts if context.chunk]
     if args.chunk_ms is not None:
         left = config.left_ms[0] if args.left_ms is None else args.left_ms
-        wanted = Context.from_ms(args.chunk_ms, left, args.right_ms)
+        wanted = Context.from_ms(args.chunk_ms, left, args.lookahead_ms)
         if wanted not in contexts and not args.force:
             have = "; ".join(map(str, contexts))
             raise UserError(f"this model was not trained for: {wanted}; it was for: {have} (--force checks it)")

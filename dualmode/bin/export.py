@@ -25,7 +25,9 @@ def get_parser():
         "--chunk-ms", type=float, metavar="MS", help="audio decoded at once; by default that of the model's validation"
     )
     parser.add_argument("--left-ms", type=float, metavar="MS", help="audio seen before the chunk; default as above")
-    parser.add_argument("--right-ms", type=float, metavar="MS", help="look-ahead past the chunk; default as above")
+    parser.add_argument(
+        "--lookahead-ms", "--right-ms", type=float, metavar="MS", help="look-ahead past the chunk; default as above"
+    )
     parser.add_argument("--int8", action="store_true", help="write files with matrix products in int8 too")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"--subnet dense has no pruned weights, so --sparsity {args.sparsity:g} cannot be")
     name = args.subnet if args.sparsity is None else f"{args.subnet}_{args.sparsity:g}"
     folder = ModelFolder.open(args.model, args.checkpoint)
-    loaded = folder.load(folder.choose(name, args.chunk_ms, args.left_ms, args.right_ms), args.force)
+    loaded = folder.load(folder.choose(name, args.chunk_ms, args.left_ms, args.lookahead_ms), args.force)
     about = export(loaded, args.out, args.int8)
     sizes = ", ".join(f"{precision} {sum(files.values())} bytes" for precision, files in about["files"].items())
     print(f"{args.out}: {loaded.subnet}, {sizes}")

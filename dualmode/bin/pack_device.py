@@ -17,7 +17,7 @@ def get_parser():
     parser.add_argument("--sparsity", type=float, required=True, help="share of pruned weights, such as 0.7; 0: dense")
     parser.add_argument("--chunk-ms", type=float, default=640, help="audio that is decoded at once, in ms")
     parser.add_argument("--left-ms", type=float, default=1280, help="audio before the chunk that is seen, in ms")
-    parser.add_argument("--right-ms", type=float, default=0, help="look-ahead past the chunk, in ms")
+    parser.add_argument("--lookahead-ms", "--right-ms", type=float, default=0, help="look-ahead past the chunk, in ms")
     parser.add_argument("--precision", choices=("int8", "fp32"), default="int8", help="of the matrices")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     parser.add_argument("--force", action="store_true", help="write a sub-network that the model was not trained as")
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.models.folder import ModelFolder
     from dualmode.supernet.subnet import Context, Subnet
 
-    subnet = Subnet(args.sparsity, Context.from_ms(args.chunk_ms, args.left_ms, args.right_ms))
+    subnet = Subnet(args.sparsity, Context.from_ms(args.chunk_ms, args.left_ms, args.lookahead_ms))
     data = pack(ModelFolder.open(args.model, args.checkpoint).load(subnet, args.force), args.precision)
     with atomic_path(args.out) as tmp:
         tmp.write_bytes(data)

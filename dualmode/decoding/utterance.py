@@ -28,7 +28,7 @@ class StreamedUtterance:
         self._decoder = StreamDecoder(model, subnet, searcher)
         self._search = self._decoder.searches[0]
         self._words = StableWords(tokenizer, start_ms)
-        self._waits_ms = FRAME_MS * subnet.context.right + LAST_FRAME_MS
+        self._waits_ms = FRAME_MS * subnet.context.lookahead + LAST_FRAME_MS
         self._last_frame: int | None = None
 
     @property

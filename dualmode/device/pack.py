@@ -158,7 +158,7 @@ def pack_model(model: AsrModel, token_type: str, subnet: Subnet, precision: str)
         vocabulary=len(model.tokens),
         chunk=subnet.context.chunk,
         left=subnet.context.left,
-        right=subnet.context.right,
+        right=subnet.context.lookahead,
         token_type=TOKEN_TYPES.index(token_type),
         block_rows=rows,
         sparsity=subnet.sparsity,

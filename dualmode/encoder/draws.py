@@ -27,7 +27,7 @@ class TrainingDraws:
             at it; weights, norms, losses, and everything outside the training stay in float32.
         chunk_ms: chunks that the streaming branch is trained with, one drawn for each batch; validation uses the
             first.  None in the list is the full context.
-        left_ms, right_ms: left contexts and look-aheads past the chunk, drawn with them.
+        left_ms, lookahead_ms: left contexts and look-aheads past the chunk, drawn with them.
     """
 
     dropout_rate: float = 0.1
@@ -36,7 +36,7 @@ class TrainingDraws:
     training_precision: str = "fp32"
     chunk_ms: Sequence[float | None] = (640,)
     left_ms: Sequence[float] = (1280,)
-    right_ms: Sequence[float] = (0,)
+    lookahead_ms: Sequence[float] = (0,)
 
     def check_draws(self) -> None:
         """Raise UserError for the first setting that is impossible, named."""
@@ -49,11 +49,11 @@ class TrainingDraws:
             raise UserError(
                 f"{WHERE}: gradient_checkpointing is {self.gradient_checkpointing!r}: it must be true or false"
             )
-        for name in ("chunk_ms", "left_ms", "right_ms"):
+        for name in ("chunk_ms", "left_ms", "lookahead_ms"):
             object.__setattr__(self, name, as_tuple(name, getattr(self, name)))
         if self.chunk_ms[0] is None:
             raise UserError(f"{WHERE}: chunk_ms begins with null: the first one is the streaming context of validation")
-        for name in ("left_ms", "right_ms"):
+        for name in ("left_ms", "lookahead_ms"):
             if None in getattr(self, name):
                 raise UserError(f"{WHERE}: {name} lists numbers of ms, not null")
         self.contexts  # builds every one, which checks it  # noqa: B018
@@ -62,11 +62,11 @@ class TrainingDraws:
     def contexts(self) -> list[Context]:
         """Every context that the streaming branch is trained with; the first is that of validation."""
         chunked = [
-            Context.from_ms(chunk, left, right)
+            Context.from_ms(chunk, left, lookahead)
             for chunk in self.chunk_ms
             if chunk is not None
             for left in self.left_ms
-            for right in self.right_ms
+            for lookahead in self.lookahead_ms
         ]
         return chunked + [Context()] * (None in self.chunk_ms)
 
@@ -75,7 +75,7 @@ class TrainingDraws:
         chunk = draw(self.chunk_ms)
         if chunk is None:
             return Context()
-        return Context.from_ms(chunk, draw(self.left_ms), draw(self.right_ms))
+        return Context.from_ms(chunk, draw(self.left_ms), draw(self.lookahead_ms))
 
 
 TRAINING_ONLY = tuple(field.name for field in fields(TrainingDraws))

@@ -106,7 +106,7 @@ class ParallelChunks:
         cls, lengths: Tensor, frames: int, context: Context, head_size: int, dtype: torch.dtype
     ) -> "ParallelChunks":
         batch, device = len(lengths), lengths.device
-        chunks, width = -(-frames // context.chunk), context.chunk + context.right
+        chunks, width = -(-frames // context.chunk), context.chunk + context.lookahead
         starts = torch.arange(chunks, device=device) * context.chunk
         offsets = torch.arange(-context.left, width, device=device)
         positions = starts[:, None] + offsets  # (chunks, left + width)
@@ -118,7 +118,7 @@ class ParallelChunks:
 
     def arrange(self, x: Tensor) -> Tensor:
         """Cut x (batch, frames, d) into rows (batch * chunks, chunk + right, d)."""
-        chunk, right = self.context.chunk, self.context.right
+        chunk, right = self.context.chunk, self.context.lookahead
         x = pad_frames(x, chunk)
         if right:
             x = windows(F.pad(x, (0, 0, 0, right)), chunk + right, chunk)
@@ -138,7 +138,7 @@ class ParallelChunks:
         chunk, own = self.context.chunk, self._utterances(x)
         own = torch.cat([own.new_zeros(self.batch, frames, *own.shape[2:]), own], dim=1)
         rows = windows(own, frames + chunk, chunk).flatten(0, 1)
-        return torch.cat([rows, x[:, chunk:]], dim=1) if self.context.right else rows
+        return torch.cat([rows, x[:, chunk:]], dim=1) if self.context.lookahead else rows
 
     def _utterances(self, x: Tensor) -> Tensor:
         """Join rows (batch * chunks, chunk + right, ...) to (batch, chunks * chunk, ...)."""

@@ -31,7 +31,7 @@ class StreamingEncoder:
         self.state = encoder.init_state(streams, subnet.context)
         self.pending = [encoder.normalize.mean.new_zeros(0, encoder.config.input_size) for _ in range(streams)]
         self._shift = FACTOR * subnet.context.chunk
-        self._window = FACTOR * (subnet.context.chunk + subnet.context.right) + EXTRA
+        self._window = FACTOR * (subnet.context.chunk + subnet.context.lookahead) + EXTRA
 
     def reset(self, stream: int) -> None:
         """Make one stream as if it had heard nothing; the others go on."""

@@ -38,7 +38,7 @@ class Interface:
     @property
     def window(self) -> int:
         """Feature frames of 10 ms that one call takes."""
-        return FACTOR * (self.context.chunk + self.context.right) + EXTRA
+        return FACTOR * (self.context.chunk + self.context.lookahead) + EXTRA
 
     @property
     def shift(self) -> int:

@@ -136,7 +136,7 @@ def export(loaded: LoadedModel, out: Path, int8: bool = False) -> dict:
             "sparsity": loaded.subnet.sparsity,
             "chunk_ms": context.chunk_ms,
             "left_ms": context.left_ms,
-            "lookahead_ms": context.right_ms,
+            "lookahead_ms": context.lookahead_ms,
             "window": interface.window,
             "shift": interface.shift,
             "params_total": loaded.parameters_total,

@@ -22,14 +22,15 @@ def choose_subnet(
     name: str,
     chunk_ms: float | None = None,
     left_ms: float | None = None,
-    right_ms: float | None = None,
+    lookahead_ms: float | None = None,
 ) -> Subnet:
     """Return the sub-network that a user names.
 
     Args:
         config: of the supernet.
         name: "dense", "sparse" (the supernet's first sparsity) or one sparsity, "sparse_0.7".
-        chunk_ms, left_ms, right_ms: context; by default the full one for "dense", and what validation used for others.
+        chunk_ms, left_ms, lookahead_ms: context; by default the full one for "dense", and what validation used for
+            others.
 
     Raises:
         UserError: there is no such name or sparsity, or the context is impossible.
@@ -44,7 +45,7 @@ def choose_subnet(
     if sparsity < 0 or (kind == "dense") != (sparsity == 0) or sparsity != sparsity:
         raise UserError(f"there is no sub-network {name!r}: it is dense, sparse, or one sparsity such as sparse_0.7")
     config.level(sparsity)
-    if kind == "dense" and chunk_ms is None and left_ms is None and right_ms is None:
+    if kind == "dense" and chunk_ms is None and left_ms is None and lookahead_ms is None:
         return Subnet()
     usual = config.contexts[0]
     return Subnet(
@@ -52,6 +53,6 @@ def choose_subnet(
         Context.from_ms(
             usual.chunk_ms if chunk_ms is None else chunk_ms,
             usual.left_ms if left_ms is None else left_ms,
-            usual.right_ms if right_ms is None else right_ms,
+            usual.lookahead_ms if lookahead_ms is None else lookahead_ms,
         ),
     )

@@ -96,10 +96,10 @@ class ModelFolder:
         name: str,
         chunk_ms: float | None = None,
         left_ms: float | None = None,
-        right_ms: float | None = None,
+        lookahead_ms: float | None = None,
     ) -> Subnet:
         """Return the sub-network that a user names, see :func:`dualmode.models.choice.choose_subnet`."""
-        return choose_subnet(self.encoder_config, name, chunk_ms, left_ms, right_ms)
+        return choose_subnet(self.encoder_config, name, chunk_ms, left_ms, lookahead_ms)
 
     def encoder(self) -> DualModeEncoder:
         """Load the encoder of a supernet, pre-trained or fine-tuned, in evaluation mode.

@@ -24,26 +24,28 @@ class Context:
         E   x x x x x
         H         x x x x x
 
-    With ``right=1``, A to C see D as well, D to F see G, and so on: the look-ahead past the chunk.  It costs
-    ``right`` more frames of waiting, and ``right / chunk`` more computation, since every block computes the frames
-    looked ahead at once more for the chunk that they belong to.
+    With ``lookahead=1``, A to C see D as well, D to F see G, and so on: the look-ahead past the chunk.  It costs
+    ``lookahead`` more frames of waiting, and ``lookahead / chunk`` more computation, since every block computes the
+    frames looked ahead at once more for the chunk that they belong to.
 
     Args:
         chunk: frames in a chunk; a frame sees its whole chunk.  None is the whole utterance.
         left: frames seen before the chunk's first one; a chunk needs it, since a stream's caches are of fixed size.
-        right: frames seen after the chunk's last one.
+        lookahead: frames seen after the chunk's last one.
     """
 
     chunk: int | None = None
     left: int | None = None
-    right: int = 0
+    lookahead: int = 0
 
     def __post_init__(self):
         if self.chunk is None:
             if self.left is not None:
                 raise UserError(f"a left context of {self.left} frames needs a chunk: the full context sees everything")
-            if self.right:
-                raise UserError(f"a look-ahead of {self.right} frames needs a chunk: the full context sees everything")
+            if self.lookahead:
+                raise UserError(
+                    f"a look-ahead of {self.lookahead} frames needs a chunk: the full context sees everything"
+                )
             return
         if self.chunk < 1:
             raise UserError(f"the chunk is {self.chunk} frames of {FRAME_MS} ms: it must be at least 1")
@@ -53,19 +55,19 @@ class Context:
             )
         if self.left < 0:
             raise UserError(f"the left context is {self.left} frames of {FRAME_MS} ms: it must be 0 or more")
-        if self.right < 0:
-            raise UserError(f"the look-ahead is {self.right} frames of {FRAME_MS} ms: it must be 0 or more")
+        if self.lookahead < 0:
+            raise UserError(f"the look-ahead is {self.lookahead} frames of {FRAME_MS} ms: it must be 0 or more")
 
     @classmethod
-    def from_ms(cls, chunk_ms: float | None, left_ms: float | None = None, right_ms: float = 0) -> "Context":
+    def from_ms(cls, chunk_ms: float | None, left_ms: float | None = None, lookahead_ms: float = 0) -> "Context":
         """Build a context from ms, as users give it.
 
         >>> Context.from_ms(640, 1280)
-        Context(chunk=16, left=32, right=0)
+        Context(chunk=16, left=32, lookahead=0)
         """
         chunk = None if chunk_ms is None else frames_from_ms(chunk_ms, "the chunk")
         left = None if left_ms is None else frames_from_ms(left_ms, "the left context")
-        return cls(chunk, left, frames_from_ms(right_ms, "the look-ahead"))
+        return cls(chunk, left, frames_from_ms(lookahead_ms, "the look-ahead"))
 
     @property
     def chunk_ms(self) -> int | None:
@@ -76,8 +78,8 @@ class Context:
         return None if self.left is None else self.left * FRAME_MS
 
     @property
-    def right_ms(self) -> int | None:
-        return None if self.chunk is None else self.right * FRAME_MS
+    def lookahead_ms(self) -> int | None:
+        return None if self.chunk is None else self.lookahead * FRAME_MS
 
     @property
     def latency_ms(self) -> float | None:
@@ -89,12 +91,13 @@ class Context:
         >>> Context(16, 32).latency_ms
         677.5
         """
-        return None if self.chunk is None else (self.chunk + self.right) * FRAME_MS + LAST_FRAME_MS
+        return None if self.chunk is None else (self.chunk + self.lookahead) * FRAME_MS + LAST_FRAME_MS
 
     def __str__(self) -> str:
         if self.chunk is None:
             return "full context"
-        return f"chunk {self.chunk_ms} ms, left context {self.left_ms} ms, look-ahead past the chunk {self.right_ms} ms"
+        ahead = f"look-ahead past the chunk {self.lookahead_ms} ms"
+        return f"chunk {self.chunk_ms} ms, left context {self.left_ms} ms, {ahead}"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import espnet2.asr.encoder.abs_encoder as espnet
 import torch
 
+from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.supernet.subnet import Context, Subnet
@@ -23,7 +24,7 @@ class EspnetEncoder(DualModeEncoder, espnet.AbsEncoder):
     """
 
     def __init__(self, input_size: int = 80, sparsity: float = 0.0, run_chunk_ms=None, run_left_ms=None, **conf):
-        super().__init__(EncoderConfig(input_size=input_size, **conf))
+        super().__init__(from_mapping(EncoderConfig, {"input_size": input_size, **conf}, "encoder_conf"))
         self.subnet = Subnet(sparsity, Context.from_ms(run_chunk_ms, run_left_ms))
         self.config.level(sparsity)
 

@@ -11,7 +11,7 @@ from dualmode.supernet.subnet import Context
         (0, Context(4, 8), 197.5),  # 4 frames of 40 ms and 37.5 ms
         (3, Context(4, 8), 197.5),
         (4, Context(4, 8), 357.5),
-        (4, Context(4, 8, right=2), 437.5),
+        (4, Context(4, 8, lookahead=2), 437.5),
         (0, Context(1, 8), 77.5),
         (23, Context(4, 8), 990.0),  # the chunk ends at 997.5 ms, the utterance before it
     ],
@@ -20,7 +20,7 @@ def test_audio_heard_by_hand(frame, context, heard):
     assert heard_ms(frame, context, 990.0) == heard
 
 
-@pytest.mark.parametrize("context", [Context(4, 8), Context(16, 32, right=3)])
+@pytest.mark.parametrize("context", [Context(4, 8), Context(16, 32, lookahead=3)])
 def test_a_frame_that_opens_a_chunk_waits_for_the_algorithmic_latency(context):
     opens = 5 * context.chunk
     assert heard_ms(opens, context, 1e9) - 40 * opens == context.latency_ms

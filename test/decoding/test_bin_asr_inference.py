@@ -83,7 +83,7 @@ def test_bf16_is_close_to_fp32_and_not_the_same(model_dir, data, tmp_path):
     [
         ("batch_size: true", "batch_size is True"),
         ("chunk_ms: fast", "chunk_ms is 'fast': it must be a number or null"),
-        ("right_ms: null", "right_ms is None: it must be a number"),
+        ("lookahead_ms: null", "lookahead_ms is None: it must be a number"),
         ("nbest: 4", "must not exceed beam_size"),
         ("precision: fp8", "precision is 'fp8': it must be one of fp32, bf16"),
         ("precision: bf16\nchunk_ms: 160", "bf16 is for the full context"),

@@ -211,7 +211,7 @@ def test_impossible_recognisers_are_one_sentence(model_dir, options, words):
 
 def test_contexts_are_chosen_by_their_times(model_dir):
     assert Recognizer.from_pretrained(model_dir, chunk_ms=320).subnet == Subnet(0.7, Context(8, 8))
-    forced = Recognizer.from_pretrained(model_dir, "dense", chunk_ms=160, left_ms=80, right_ms=40, force=True)
+    forced = Recognizer.from_pretrained(model_dir, "dense", chunk_ms=160, left_ms=80, lookahead_ms=40, force=True)
     assert forced.subnet == Subnet(0.0, Context(4, 2, 1))
 
 

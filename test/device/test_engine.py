@@ -20,7 +20,7 @@ def outputs_of_torch(recogniser, x, context):
     state, outputs, shift = recogniser.encoder.init_state(1, context), [], 4 * context.chunk
     with torch.inference_mode():
         for start in range(0, len(x) - 6, shift):
-            piece = torch.tensor(x[start : start + shift + 4 * context.right + 3])[None]
+            piece = torch.tensor(x[start : start + shift + 4 * context.lookahead + 3])[None]
             y, _, state = recogniser.encoder.forward_chunk(
                 piece, torch.tensor([piece.shape[1]]), state, Subnet(0.0, context)
             )

@@ -11,7 +11,7 @@ from dualmode.errors import UserError
 
 YAML = """
 encoder_conf: {output_size: 16, num_blocks: 2, attention_heads: 2, linear_units: 32, subsampling_channels: 4,
-  kernel_size: 5, chunk_ms: [160, 320], left_ms: [320], right_ms: [0, 80]}
+  kernel_size: 5, chunk_ms: [160, 320], left_ms: [320], lookahead_ms: [0, 80]}
 """
 
 
@@ -50,7 +50,9 @@ def test_the_first_difference_is_where_it_was_put():
 
 def test_audio_files(config, tmp_path, capsys, rng):
     soundfile.write(tmp_path / "a.wav", noise(1.3, rng), 16000)
-    assert main(["--config", config, "--chunk-ms", "320", "--right-ms", "80", "--audio", str(tmp_path / "a.wav")]) == 0
+    assert (
+        main(["--config", config, "--chunk-ms", "320", "--lookahead-ms", "80", "--audio", str(tmp_path / "a.wav")]) == 0
+    )
     assert "2 sub-networks on 1 signals" in capsys.readouterr().out
 
 

@@ -32,7 +32,7 @@ from dualmode.supernet.subnet import Context, Subnet
         ({"block": [8]}, "rows, columns"),
         ({"chunk_ms": [None, 640]}, "begins with null"),
         ({"left_ms": [None]}, "not null"),
-        ({"right_ms": [-40]}, "look-ahead is -1 frames"),
+        ({"lookahead_ms": [-40]}, "look-ahead is -1 frames"),
         ({"layer_drop_rate": 1.0}, "below 1"),
         ({"separate_norms": "no"}, "true or false"),
         ({"training_precision": "fp16"}, "fp32 or bf16"),
@@ -49,7 +49,7 @@ def test_a_block_that_does_not_divide_a_layer():
 
 
 def test_every_combination_of_contexts_is_drawn():
-    config = EncoderConfig(chunk_ms=[320, 640, None], left_ms=[640, 1280], right_ms=[0, 80], sparsities=[0.5, 0.7])
+    config = EncoderConfig(chunk_ms=[320, 640, None], left_ms=[640, 1280], lookahead_ms=[0, 80], sparsities=[0.5, 0.7])
     assert len(config.contexts) == 9
     assert config.contexts[:2] == [Context(8, 16, 0), Context(8, 16, 2)]
     assert config.contexts[-1] == Context()
@@ -86,3 +86,10 @@ def test_all_weights_and_several_masks_are_trained_side_by_side():
 def test_the_parts_of_the_configuration_have_no_key_in_common():
     parts = [{field.name for field in fields(part)} for part in (Sizes, PruningPart, TrainingDraws)]
     assert sum(map(len, parts)) == len(set.union(*parts)) == len(fields(EncoderConfig))
+
+
+def test_the_old_key_of_the_look_ahead_is_still_read():
+    old, new = ({"chunk_ms": [320], key: [0, 80]} for key in ("right_ms", "lookahead_ms"))
+    assert from_mapping(EncoderConfig, old, "encoder_conf") == from_mapping(EncoderConfig, new, "encoder_conf")
+    with pytest.raises(UserError, match="right_ms and lookahead_ms, which are two names"):
+        from_mapping(EncoderConfig, old | new, "encoder_conf")

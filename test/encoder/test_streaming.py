@@ -17,7 +17,7 @@ TOLERANCE = 1e-4
 def stream(encoder, features, lengths, subnet):
     """Run a batch of streams chunk by chunk; return (batch, frames, d)."""
     context = subnet.context
-    shift, window = FACTOR * context.chunk, FACTOR * (context.chunk + context.right) + EXTRA
+    shift, window = FACTOR * context.chunk, FACTOR * (context.chunk + context.lookahead) + EXTRA
     state = encoder.init_state(len(features), context)
     outputs, start = [], 0
     while start + FACTOR + EXTRA <= features.shape[1]:

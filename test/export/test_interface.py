@@ -51,7 +51,7 @@ def test_sizes_are_those_that_sherpa_onnx_computes_from_the_metadata():
     block = [(left, 1, keys), (1, 1, left, 3 * dim // 4), *[(left, 1, values)] * 2, *[(1, dim, kernel // 2)] * 2]
     assert [tuple(x.shape) for x in zipformer.zeros(1)] == [*block, *block, (1, 128, 3, 19), (1,)]
 
-    branchformer = EBranchformer(config, Context(16, 5, right=2))
+    branchformer = EBranchformer(config, Context(16, 5, lookahead=2))
     meta = {name: value for name, value in branchformer.metadata().items()}
     assert (meta["T"], meta["decode_chunk_len"], meta["model_type"]) == ("75", "64", "ebranchformer")
     heads, size = int(meta["num_heads"]), int(meta["head_dim"])

@@ -69,7 +69,7 @@ def test_the_size_is_what_the_file_says(size, millions):
 @pytest.mark.parametrize("path", sorted(CONF.glob("decode_*.yaml")), ids=lambda path: path.stem)
 def test_every_size_was_trained_to_run_as_it_is_decoded(path):
     settings = read_settings(path)
-    context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["right_ms"])
+    context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["lookahead_ms"])
     for size in SIZES:
         encoder = recogniser(CONF / f"tuning/asr_{size}.yaml").encoder.config
         encoder.level(settings["sparsity"])
