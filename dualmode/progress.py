@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TextIO, TypeVar
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class Progress:
 
 def progress(iterable: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """Yield from ``iterable`` and report how far it is.  ``total`` defaults to ``len(iterable)`` where it has one."""
-    if total is None and hasattr(iterable, "__len__"):
+    if total is None and isinstance(iterable, Sized):
         total = len(iterable)
     state = Progress(total, label)
     for item in iterable:

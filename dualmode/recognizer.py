@@ -130,6 +130,7 @@ class Recognizer:
         self._searcher = make_searcher(model, tokenizer, search or SearchConfig())
         self._keeps_features = second_pass or endpointing is not None or not self.streaming
         self._run_as = run_as or subnet
+        self._resampler: Resampler | None = None
         self._begin_audio()
 
     @classmethod
@@ -218,7 +219,7 @@ class Recognizer:
         return result
 
     def _begin_audio(self) -> None:
-        self._resampler: Resampler | None = None
+        self._resampler = None
         self._fbank, self._samples = OnlineFbank(), 0
         self._begin_utterance(0.0)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All checks: sets up what they need, then ruff on the Python (lint, format), shellcheck on the shell, pytest.
+# All checks: sets up what they need, then ruff (lint, format) and mypy (types) on the Python, shellcheck on the shell, pytest.
 #   bash test/run.sh [OPTIONS OF PYTEST]      such as -k streaming, or test/supernet
 # Each is run whatever the others said; the status is 0 only if all are well.
 set -uo pipefail
@@ -31,6 +31,7 @@ check() {
 mapfile -d '' -t scripts < <(shell_scripts)
 check ruff ruff check .
 check format ruff format --check .
+check types python -m mypy
 check shellcheck shellcheck -x "${scripts[@]}"
 check pytest python -m pytest "$@"
 

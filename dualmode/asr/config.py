@@ -1,7 +1,7 @@
 """Settings of the recogniser and of its training, checked once when they are read."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dualmode.config import check_at_least, from_mapping
 from dualmode.errors import UserError
@@ -76,7 +76,7 @@ class AsrConfig:
     """
 
     kind: str = "ctc"
-    transducer: Mapping | TransducerConfig | None = None
+    transducer: Any = None  # a mapping comes in, a TransducerConfig is what is kept
     label_smoothing: float = 0.0
     distill_weight: float = 0.0
     distill_after: int = 0

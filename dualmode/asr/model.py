@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from dualmode.asr.branch import BranchOutput, branch_losses, distillation_losses
@@ -13,7 +14,7 @@ from dualmode.asr.references import References
 from dualmode.asr.transducer.greedy import greedy as transducer_greedy
 from dualmode.asr.transducer.joiner import Joiner
 from dualmode.asr.transducer.lattice import make_lattice
-from dualmode.asr.transducer.predictor import make_predictor
+from dualmode.asr.transducer.predictor import LstmPredictor, StatelessPredictor, make_predictor
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.two_branch import Branch, BranchWeights, Judgement, TwoBranchModel
 from dualmode.errors import UserError
@@ -66,6 +67,9 @@ class AsrModel(TwoBranchModel):
         super().__init__(encoder, schedule, branches)
         check_branches(config, branches)
         self.tokens, self.config = list(tokens), config
+        self.head: nn.Linear | None
+        self.predictor: StatelessPredictor | LstmPredictor | None
+        self.joiner: Joiner | None
         self.augment, self.to_words = augment, to_words
         size, vocabulary, transducer = encoder.config.output_size, len(tokens), config.transducer
         self.head = nn.Linear(size, vocabulary) if config.has_ctc else None
@@ -123,7 +127,8 @@ class AsrModel(TwoBranchModel):
             output = self._output(encoded, predicted, batch)
             losses = branch_losses(output, batch, self.config, streaming=branch.name == "sparse")
             several = {f"loss_{kind}": value for kind, value in losses.items()} if len(losses) > 1 else {}
-            return Judgement(sum(weights[kind] * value for kind, value in losses.items()), several, output)
+            loss = torch.stack([weights[kind] * value for kind, value in losses.items()]).sum()
+            return Judgement(loss, several, output)
 
         loss, branches, values = self.run_branches(x, frames, judge)
         stats.update(values)
@@ -159,15 +164,15 @@ class AsrModel(TwoBranchModel):
         ``ter`` and ``ter_NAME`` count tokens, ``wer`` and ``wer_NAME`` words; without a name it is the branches' mean.
         """
         count = max(1, math.ceil(self.config.decode_share * len(batch.names)))
-        references = {"ter": batch.as_lists(count)}
+        references: dict[str, list] = {"ter": batch.as_lists(count)}
         if self.to_words is not None:
             references["wer"] = [self.to_words(tokens) for tokens in references["ter"]]
         rates: dict[str, Tensor] = {}
         for name, branch in branches.items():
             decoded = self.decode_greedy(branch.encoded[:count], batch.frames[:count])
             for unit, reference in references.items():
-                hypotheses = decoded if unit == "ter" else [self.to_words(tokens) for tokens in decoded]
+                hypotheses: list = decoded if unit == "ter" else [self.to_words(tokens) for tokens in decoded]
                 rates[f"{unit}_{name}"] = branch.encoded.new_tensor(error_rate(reference, hypotheses))
         for unit in references:
-            rates[unit] = sum(rates[f"{unit}_{name}"] for name in branches) / len(branches)
+            rates[unit] = torch.stack([rates[f"{unit}_{name}"] for name in branches]).mean()
         return rates

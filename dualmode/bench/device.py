@@ -39,7 +39,7 @@ ENCODER = {
     "subsampling_channels": 64,
 }
 VOCABULARY = 100
-PRUNED = {"16x4": {"block": [16, 4]}, "8x4": {"block": [8, 4]}, "4x4": {"block": [4, 4]}}
+PRUNED: dict[str, dict] = {"16x4": {"block": [16, 4]}, "8x4": {"block": [8, 4]}, "4x4": {"block": [4, 4]}}
 PRUNED["units"] = {"granularity": "units"}  # a smaller dense model
 COLUMNS = ("engine", "sparsity", "block", "chunk_ms", "ms", "linear_ms", "bytes")
 

@@ -130,7 +130,7 @@ def one_pass(encoder: torch.nn.Module, features: torch.Tensor, lengths: torch.Te
 def two_branches(encoder: DualModeEncoder, features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Return something to differentiate of both branches of ours."""
     x, frames = encoder.embed(features, lengths)
-    return sum(encoder.encode(x, frames, subnet).float().square().mean() for subnet in (DENSE, SUBNET))
+    return torch.stack([encoder.encode(x, frames, subnet).float().square().mean() for subnet in (DENSE, SUBNET)]).sum()
 
 
 def step(loss: Callable[..., torch.Tensor], features: torch.Tensor, lengths: torch.Tensor, bf16: bool) -> None:

@@ -1,7 +1,9 @@
 """Finding masks anew: seconds for a large encoder, by granularity, and its share of a training step."""
 
 import argparse
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -12,7 +14,7 @@ from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.supernet.pruning import estimate_masks
 
 COLUMNS = ("what", "parameters_m", "ms", "share_of_step")
-CHOICES = {
+CHOICES: dict[str, dict[str, Any]] = {
     "blocks of 8x4": {"block": [8, 4]},
     "blocks of 16x4": {"block": [16, 4]},
     "unstructured": {"granularity": "unstructured"},
@@ -36,14 +38,16 @@ def measure(args: argparse.Namespace) -> list[dict]:
     ``share_of_step`` is the cost of an estimate every 50 batches, relative to a two-branch forward and backward pass.
     """
     torch.manual_seed(0)
-    sizes = {"output_size": 512, "linear_units": 2048, "attention_heads": 8, "num_blocks": args.blocks}
+    sizes: dict[str, Any] = {"output_size": 512, "linear_units": 2048, "attention_heads": 8, "num_blocks": args.blocks}
     encoders = {name: DualModeEncoder(EncoderConfig(**sizes, **choice)) for name, choice in CHOICES.items()}
     shared = next(iter(encoders.values()))
     for encoder in encoders.values():  # the weights are the same
         for mine, theirs in zip(encoder.parameters(), shared.parameters(), strict=True):
             if mine.shape == theirs.shape:
                 mine.data = theirs.data
-    runs = {name: partial(estimate_masks, encoder, encoder.config.pruning) for name, encoder in encoders.items()}
+    runs: dict[str, Callable[[], object]] = {
+        name: partial(estimate_masks, encoder, encoder.config.pruning) for name, encoder in encoders.items()
+    }
     frames = round(100 * args.audio_s / 4)
     features, lengths = torch.randn(4, frames, 80), torch.full((4,), frames)
     runs["training step"] = lambda: two_branches(shared, features, lengths).backward()

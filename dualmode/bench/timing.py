@@ -2,12 +2,15 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
 
 import torch
 
+K = TypeVar("K", bound=Hashable)
 
-def interleaved(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+
+def interleaved(functions: Mapping[K, Callable[[], object]], rounds: int) -> dict[K, float]:
     """Return the median seconds of each function, all of them called in turn in every round.
 
     What slows the machine down for a while then slows all of them down alike::
@@ -16,7 +19,7 @@ def interleaved(functions: Mapping[str, Callable[[], object]], rounds: int) -> d
         round 1   A B C
         round 2   A B C ...
     """
-    times: dict[str, list[float]] = {name: [] for name in functions}
+    times: dict[K, list[float]] = {name: [] for name in functions}
     for round_number in range(rounds + 1):
         for name, function in functions.items():
             seconds = timed(function)

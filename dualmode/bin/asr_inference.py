@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.cluster.parts import Part, add_options, run_parts
@@ -18,7 +19,10 @@ from dualmode.errors import UserError
 from dualmode.files import write_json
 from dualmode.progress import progress
 
-DEFAULTS = {"sparsity": 0.0, "chunk_ms": None, "left_ms": None, "lookahead_ms": 0}
+if TYPE_CHECKING:
+    from dualmode.search.hypothesis import Hypothesis
+
+DEFAULTS: dict[str, Any] = {"sparsity": 0.0, "chunk_ms": None, "left_ms": None, "lookahead_ms": 0}
 DEFAULTS |= {"batch_size": 1, "threads": 0, "precision": "fp32"}
 PRECISIONS = ("fp32", "bf16")
 SEARCH = ("beam_size", "nbest", "lm", "lm_weight", "hotwords", "hotword_boost")
@@ -77,7 +81,7 @@ def read_settings(path: Path) -> dict:
 def make_batches(utterances, names: Sequence[str], size: int) -> list[list[str]]:
     """Return ``names`` in batches of ``size``; those of similar length go together, for little padding."""
     keys = names if size == 1 else sorted(names, key=lambda key: (utterances.frames(key), key))
-    return [keys[start : start + size] for start in range(0, len(keys), size)]
+    return [list(keys[start : start + size]) for start in range(0, len(keys), size)]
 
 
 def decode_as_jobs(args, arguments: Sequence[str]) -> None:
@@ -127,8 +131,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if context.chunk is None:
         decode = partial(decode_offline, bf16=settings["precision"] == "bf16")
 
-    seconds = frames = 0
-    nbest = {}
+    seconds, frames = 0.0, 0
+    nbest: dict[str, list[Hypothesis]] = {}
     batches = make_batches(utterances, names, settings["batch_size"])
     for batch in progress(batches, f"decoding {args.data.name} ({subnet})"):
         features = [utterances[key] for key in batch]

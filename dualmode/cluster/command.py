@@ -44,7 +44,8 @@ def parse(words: Sequence[str]) -> Request:
     Raises:
         UserError: a value, the log or the command is missing, or the range is empty.
     """
-    words, options, variable, tasks = list(words), {}, None, (1,)
+    words, options, variable = list(words), {}, None
+    tasks: tuple[int, ...] = (1,)
     while words:
         word = words[0]
         span = re.fullmatch(r"([A-Z][A-Z0-9_]*)=(\d+)(?::(\d+))?", word)

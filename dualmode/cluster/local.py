@@ -23,7 +23,8 @@ def run(request: Request) -> Mapping[int, int]:
     most = request.options.get("max_jobs_run", str(os.cpu_count()))
     if not most.isdecimal() or int(most) < 1:
         raise UserError(f"--max-jobs-run is {most!r}: it must be a whole number of at least 1")
-    folder, waiting, running = job_folder(request), list(request.tasks), {}
+    folder, waiting = job_folder(request), list(request.tasks)
+    running: dict[int, subprocess.Popen] = {}
     statuses: dict[int, int] = {}
 
     def stop(number: int, _) -> None:

@@ -16,6 +16,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from dualmode.cluster.command import Request
 from dualmode.files import atomic_write, write_json
@@ -33,8 +34,9 @@ def write_request(folder: Path, request: Request) -> None:
 
 
 def read_request(folder: Path) -> Request:
-    fields = json.loads((folder / "request.json").read_text(encoding="utf-8"))
-    return Request(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+    fields: dict[str, Any] = json.loads((folder / "request.json").read_text(encoding="utf-8"))
+    fields |= {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
+    return Request(**fields)
 
 
 def read_status(folder: Path, task: int) -> int | None:

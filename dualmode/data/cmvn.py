@@ -41,7 +41,7 @@ def statistics(features: Iterable[np.ndarray]) -> Statistics:
     Raises:
         UserError: there are no frames, or a value is NaN or infinite.
     """
-    frames, total, squares = 0, 0.0, 0.0
+    frames, total, squares = 0, np.zeros(()), np.zeros(())
     for matrix in features:
         wide = matrix.astype(np.float64)
         frames += len(wide)

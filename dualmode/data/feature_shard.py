@@ -99,7 +99,9 @@ def make_shard(shard: Shard, folder: Path) -> bool:
     fingerprint = shard.fingerprint()
     if _is_done(ark, fingerprint):
         return False
-    entries, rejected, warned = [], [], []
+    entries: list[Entry] = []
+    rejected: list[Rejection] = []
+    warned: list[Rejection] = []
     with atomic_path(ark) as tmp:
         with open(tmp, "wb") as file:
             for task in shard.tasks:
@@ -111,11 +113,11 @@ def make_shard(shard: Shard, folder: Path) -> bool:
                 for speed in shard.speeds:
                     name = prefix(speed) + task.utt
                     features = fbank(change_speed(samples, speed, SAMPLE_RATE))
-                    fault = _fault(name, task, len(features))
-                    if fault and not (shard.keep and subsampled(len(features))):
-                        rejected.append(fault)
+                    unfit = _fault(name, task, len(features))
+                    if unfit and not (shard.keep and subsampled(len(features))):
+                        rejected.append(unfit)
                         continue
-                    warned += [fault] if fault else []
+                    warned += [unfit] if unfit else []
                     # A matrix of an ark is found by the position after its id and the space that follows it.
                     offset = file.tell() + len(name.encode("utf-8")) + 1
                     kaldiio.save_ark(file, {name: features})

@@ -2,8 +2,8 @@
 
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TypeVar
@@ -12,6 +12,7 @@ from dualmode.errors import UserError
 from dualmode.progress import Progress
 
 Item = TypeVar("Item")
+Block = TypeVar("Block", bound=Sized)
 Result = TypeVar("Result")
 
 # Blocks handed out for each process: enough that none waits, few enough that work without end fits the memory.
@@ -30,8 +31,8 @@ def blocks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def parallel_blocks(
-    function: Callable[[Sequence[Item]], Result],
-    work: Iterable[Sequence[Item]],
+    function: Callable[[Block], Result],
+    work: Iterable[Block],
     jobs: int,
     label: str,
     total: int | None = None,
@@ -58,7 +59,8 @@ def parallel_blocks(
         return
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            remaining, running = iter(work), deque()
+            remaining = iter(work)
+            running: deque[tuple[int, Future]] = deque()
             while True:
                 for block in islice(remaining, _AHEAD * jobs - len(running)):
                     running.append((len(block), pool.submit(function, block)))

@@ -55,7 +55,9 @@ def validate(folder: KaldiDir, limits: Limits, read_samples: bool = False, jobs:
         UserError: the folder itself is at fault, see :meth:`KaldiDir.utterances`.
     """
     check = partial(_check_block, folder=folder, limits=limits, read_samples=read_samples)
-    total, seconds, speakers, rejections = 0, 0.0, set(), []
+    total, seconds = 0, 0.0
+    speakers: set[str] = set()
+    rejections: list[Rejection] = []
     work = blocks(folder.utterances(), _BLOCK)
     for part in parallel_blocks(check, work, jobs, f"checking {folder.path}", folder.size()):
         total += part.utterances

@@ -79,6 +79,7 @@ def open_inputs(folder: Path) -> Features | Recordings:
     Raises:
         UserError: it holds neither feats.scp nor wav.scp, or nothing in it.
     """
+    utterances: Features | Recordings
     if (folder / "feats.scp").is_file():
         utterances = Features(folder)
     elif (folder / "wav.scp").is_file():

@@ -40,7 +40,7 @@ def pcm_pieces(stream: BinaryIO, rate: int) -> Iterator[np.ndarray]:
         rate: Hz.
     """
     size, rest = max(rate * PIECE_MS // 1000, 1) * 2, b""
-    while data := stream.read1(size):
+    while data := stream.read1(size):  # type: ignore[attr-defined]  # of buffered streams
         data = rest + data
         whole = len(data) // 2 * 2
         yield np.frombuffer(data[:whole], dtype="<i2").astype(np.int16)

@@ -4,6 +4,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -90,8 +91,8 @@ def vector(name: str, values: np.ndarray, half: bool) -> Section:
     with np.errstate(over="ignore"):
         rounded = values.astype(np.float16)
     if half and np.isfinite(rounded).all():
-        return Section(name, HALF, *values.shape, rounded.astype("<f2").tobytes())
-    return Section(name, FLOAT, *values.shape, values.astype("<f4").tobytes())
+        return Section(name, HALF, len(values), values.shape[1], rounded.astype("<f2").tobytes())
+    return Section(name, FLOAT, len(values), values.shape[1], values.astype("<f4").tobytes())
 
 
 def to_blocks(weight: np.ndarray, block_rows: int) -> np.ndarray:
@@ -183,7 +184,7 @@ def file_bytes(config: DeviceConfig, sections: Sequence[Section]) -> bytes:
     return start + struct.pack("<I", zlib.crc32(start + bytes(4) + rest)) + rest + bytes(body)
 
 
-def read(data: bytes, source: str) -> tuple[DeviceConfig, dict[str, np.ndarray | list[str]]]:
+def read(data: bytes, source: str) -> tuple[DeviceConfig, dict[str, Any]]:
     """Return the configuration and, by name, dense float32 arrays (text: lines) of a device file's bytes.
 
     Args:

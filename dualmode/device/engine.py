@@ -5,6 +5,7 @@ import functools
 import os
 from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_size_t, c_uint8, c_void_p
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class _Info(ctypes.Structure):
 
 
 # name: (result, arguments before the error text)
-_FUNCTIONS = {
+_FUNCTIONS: dict[str, tuple[Any, tuple]] = {
     "dualmode_open": (c_void_p, (c_char_p, c_char_p)),
     "dualmode_open_memory": (c_void_p, (c_char_p, c_size_t, c_char_p)),
     "dualmode_accept_samples": (c_int, (c_void_p, FLOATS, c_size_t)),
@@ -43,7 +44,7 @@ _FUNCTIONS = {
         (c_int, c_size_t, c_size_t, c_size_t, POINTER(c_uint8), c_void_p, FLOATS, FLOATS, c_char_p),
     ),
 }
-_SAFE_FUNCTIONS = {
+_SAFE_FUNCTIONS: dict[str, tuple[Any, tuple]] = {
     "dualmode_free": (None, (c_void_p,)),
     "dualmode_reset": (None, (c_void_p,)),
     "dualmode_get_info": (_Info, (c_void_p,)),

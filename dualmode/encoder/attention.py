@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from dualmode.encoder.layout import Layout
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.units import Units
 
@@ -23,8 +24,8 @@ class Attention(nn.Module):
         self.qkv = MaskedLinear(size, 3 * heads * head_size, levels)
         self.out = MaskedLinear(heads * head_size, size, levels)
 
-    def forward(self, x: Tensor, level: int, layout) -> Tensor:
-        """Map x (rows, frames, d) to the same shape; ``layout`` is one of :mod:`dualmode.encoder.layout`."""
+    def forward(self, x: Tensor, level: int, layout: Layout) -> Tensor:
+        """Map x (rows, frames, d) to the same shape, as ``layout`` arranges the rows."""
         qkv = self.qkv(x, level).unflatten(-1, (3, self.heads, -1))
         return self.out(layout.attend(qkv[:, :, :2], qkv[:, :, 2]).flatten(2), level)
 

@@ -19,7 +19,7 @@ from dualmode.encoder.attention import Attention
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.convolution import Convolution
 from dualmode.encoder.dropout import Dropout
-from dualmode.encoder.layout import ParallelChunks, StreamingChunk, WholeUtterances, as_factor, never_empty
+from dualmode.encoder.layout import Layout, ParallelChunks, StreamingChunk, WholeUtterances, as_factor, never_empty
 from dualmode.encoder.padding import valid_frames
 from dualmode.encoder.rotation import Rotation
 from dualmode.encoder.state import StreamState
@@ -71,8 +71,8 @@ class Block(nn.Module):
         self.norms = nn.ModuleList(SubnetNorm(size, levels, config.separate_norms) for _ in range(5))
         self.dropout = Dropout(config.dropout_rate)
 
-    def forward(self, x: Tensor, level: int, layout) -> Tensor:
-        """Map x (rows, frames, d) to the same shape; ``layout`` is one of :mod:`dualmode.encoder.layout`."""
+    def forward(self, x: Tensor, level: int, layout: Layout) -> Tensor:
+        """Map x (rows, frames, d) to the same shape, as ``layout`` arranges the rows."""
         x = torch.add(x, self.dropout(self.ffn1(self.norms[0](x, level), level)), alpha=0.5)
         x = x + self.dropout(self.attention(self.norms[1](x, level), level, layout))
         x = x + self.dropout(self.convolution(self.norms[2](x, level), level, layout))
@@ -136,7 +136,7 @@ class DualModeEncoder(nn.Module):
                 x = self._run(block, x, level, layout)
         return layout.restore(x)
 
-    def _run(self, block: Block, x: Tensor, level: int, layout) -> Tensor:
+    def _run(self, block: nn.Module, x: Tensor, level: int, layout: Layout) -> Tensor:
         """Run one block, with what training may do about it."""
         if not self.training:
             return block(x, level, layout)

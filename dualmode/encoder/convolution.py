@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dualmode.encoder.depthwise import depthwise
+from dualmode.encoder.layout import Layout
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.subnet_norm import SubnetNorm
 from dualmode.supernet.units import Units
@@ -38,8 +39,8 @@ class Convolution(nn.Module):
         self.norm = SubnetNorm(channels, levels, separate)
         self.project = MaskedLinear(channels, size, levels)
 
-    def forward(self, x: Tensor, level: int, layout) -> Tensor:
-        """Map x (rows, frames, d) to the same shape; ``layout`` is one of :mod:`dualmode.encoder.layout`."""
+    def forward(self, x: Tensor, level: int, layout: Layout) -> Tensor:
+        """Map x (rows, frames, d) to the same shape, as ``layout`` arranges the rows."""
         x = F.glu(self.expand(x, level), dim=-1) * layout.valid
         x = layout.extended(x, self.reach)
         x = depthwise(F.pad(x.transpose(1, 2), (0, self.reach)), self.depthwise.weight, self.depthwise.bias).transpose(

@@ -90,4 +90,4 @@ def as_tuple(name: str, value) -> tuple:
 
 def draw(values: Sequence):
     """Return one of ``values``, each equally likely, from torch's seeded generator; of one value nothing is drawn."""
-    return values[torch.randint(len(values), ()).item()] if len(values) > 1 else values[0]
+    return values[int(torch.randint(len(values), ()))] if len(values) > 1 else values[0]

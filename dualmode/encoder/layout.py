@@ -17,6 +17,7 @@ copies anew from what this chunk may see, so that the look-ahead does not grow w
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +47,28 @@ def never_empty(allowed: Tensor) -> Tensor:
 def as_factor(valid: Tensor, dtype: torch.dtype) -> Tensor:
     """Return booleans (rows, frames) as factors 0 and 1, (rows, frames, 1); multiplying is faster than filling."""
     return valid.to(dtype).unsqueeze(-1)
+
+
+class Layout(Protocol):
+    """What a block asks of the pass that it runs in."""
+
+    @property
+    def valid(self) -> Tensor:
+        """(rows, frames, 1), 1 where a frame is real, else 0."""
+
+    def attend(self, query_key: Tensor, value: Tensor) -> Tensor:
+        """Mix frames by attention.
+
+        Args:
+            query_key: (rows, frames, 2, heads, head size), not rotated.
+            value: (rows, frames, heads, head size).
+
+        Returns:
+            (rows, frames, heads, head size)
+        """
+
+    def extended(self, x: Tensor, frames: int) -> Tensor:
+        """Return x (rows, n, ...) with the ``frames`` frames before each row in front: (rows, frames + n, ...)."""
 
 
 @dataclass(frozen=True)

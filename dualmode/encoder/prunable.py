@@ -57,9 +57,9 @@ class PruningPart:
     @property
     def pruning(self) -> PruningRule:
         """What the masks are made by."""
-        return PruningRule(
-            self.masked, make_granularity(self.granularity, self.block), self.scope, tuple(self.layer_share)
-        )
+        low, high = self.layer_share
+        granularity = make_granularity(self.granularity, self.block)
+        return PruningRule(self.masked, granularity, self.scope, (low, high))
 
     def level(self, sparsity: float) -> int:
         """Return the index that :class:`MaskedLinear` knows ``sparsity`` by.

@@ -119,7 +119,7 @@ class TwoBranchModel(nn.Module):
         Returns:
             ``mask_change``, the share of mask entries that changed, if this batch found the masks anew; else nothing.
         """
-        stats = {}
+        stats: dict[str, Tensor] = {}
         if not self.training:
             return stats
         if self.schedule.due(self.step):
@@ -153,7 +153,9 @@ class TwoBranchModel(nn.Module):
             the sum of the branches' losses times their shares, (); their outputs, by the branches' names; and their
             stats, ``loss`` among them, as ``loss_dense`` and ``loss_sparse``.
         """
-        loss, outputs, stats = x.new_zeros((), dtype=torch.float32), {}, {}
+        loss = x.new_zeros((), dtype=torch.float32)
+        outputs: dict[str, Any] = {}
+        stats: dict[str, Tensor] = {}
         for branch in self.draw_branches():
             judgement = judge(branch, self.encoder.encode(x, lengths, branch.subnet))
             loss = loss + branch.share * judgement.loss

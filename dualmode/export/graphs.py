@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dualmode.asr.ctc import BLANK
 from dualmode.asr.model import AsrModel
-from dualmode.asr.transducer.predictor import StatelessState
+from dualmode.asr.transducer.predictor import Predictor, StatelessState
 from dualmode.export.interface import Interface
 from dualmode.supernet.subnet import Subnet
 
@@ -51,7 +51,8 @@ class PredictorGraph(nn.Module):
 
     def __init__(self, model: AsrModel):
         super().__init__()
-        self.predictor, self.project = model.predictor, model.joiner.predictor
+        self.predictor: Predictor = model.predictor
+        self.project = model.joiner.predictor
 
     def forward(self, tokens: Tensor) -> Tensor:
         # sherpa-onnx writes -1 where there is no token yet, we the blank.

@@ -11,8 +11,10 @@ What an interface has beyond our caches (nonlin, conv2, embed_states, conv_fusio
 Source: online-zipformer2-ctc-model.cc and online-ebranchformer-transducer-model.cc of sherpa-onnx 2.0.1.
 """
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,7 +26,7 @@ from dualmode.supernet.subnet import Context
 
 
 @dataclass(frozen=True)
-class Interface:
+class Interface(ABC):
     """What both interfaces share.
 
     Attributes:
@@ -32,8 +34,31 @@ class Interface:
         context: has a chunk, and a left context.
     """
 
+    PER_BLOCK: ClassVar[tuple[str, ...]]  # names of the states of each block
+    AFTER: ClassVar[tuple[str, ...]]  # and of those that follow all blocks
+
     config: EncoderConfig
     context: Context
+
+    @abstractmethod
+    def _sizes(self) -> Mapping[str, int | str]:
+        """Return the sizes that the runtime reads."""
+
+    @abstractmethod
+    def batch_axes(self) -> list[int]:
+        """Return which axis of each state is the batch."""
+
+    @abstractmethod
+    def zeros(self, batch: int) -> list[Tensor]:
+        """Return the states of ``batch`` streams that have heard nothing, as sherpa-onnx makes them."""
+
+    @abstractmethod
+    def unpack(self, states: Sequence[Tensor]) -> StreamState:
+        """Return our state, which ``states`` hold."""
+
+    @abstractmethod
+    def pack(self, state: StreamState, before: Sequence[Tensor]) -> list[Tensor]:
+        """Return ``state`` laid out as ``before`` was; what we do not use is taken from there."""
 
     @property
     def window(self) -> int:
@@ -99,9 +124,10 @@ class ZipformerCtc(Interface):
         heads = (self.config.attention_heads, self.config.head_size)
         blocks = range(0, len(states) - 2, 6)
         keys = [states[i].transpose(0, 1).unflatten(-1, heads) for i in blocks]
-        values = [torch.cat(states[i + 2 : i + 4], dim=-1).transpose(0, 1).unflatten(-1, heads) for i in blocks]
+        values = [torch.cat(list(states[i + 2 : i + 4]), dim=-1).transpose(0, 1).unflatten(-1, heads) for i in blocks]
         convolution = [states[i + 4].transpose(1, 2) for i in blocks]
-        return StreamState(*(torch.stack(parts, dim=1) for parts in (keys, values, convolution)), states[-1])
+        stacked = [torch.stack(parts, dim=1) for parts in (keys, values, convolution)]
+        return StreamState(stacked[0], stacked[1], stacked[2], states[-1])
 
     def pack(self, state: StreamState, before: Sequence[Tensor]) -> list[Tensor]:
         """Return ``state`` laid out as ``before`` was; what we do not use is taken from there."""
@@ -147,8 +173,8 @@ class EBranchformer(Interface):
 
     def unpack(self, states: Sequence[Tensor]) -> StreamState:
         """Return our state, which ``states`` hold."""
-        parts = ([x.transpose(1, 2) for x in states[first:-1:4]] for first in range(3))
-        return StreamState(*(torch.stack(blocks, dim=1) for blocks in parts), states[-1])
+        parts = [torch.stack([x.transpose(1, 2) for x in states[first:-1:4]], dim=1) for first in range(3)]
+        return StreamState(parts[0], parts[1], parts[2], states[-1])
 
     def pack(self, state: StreamState, before: Sequence[Tensor]) -> list[Tensor]:
         """Return ``state`` laid out as ``before`` was; what we do not use is taken from there."""

@@ -88,7 +88,7 @@ def graphs(loaded: LoadedModel) -> list[Graph]:
     )
     if model.kind == "ctc":
         return [encoder]
-    context, joint = model.predictor.context, torch.zeros(2, model.joiner.output.in_features)
+    context, joint = model.config.transducer.context, torch.zeros(2, model.config.transducer.joiner_size)
     about = {"vocab_size": str(len(model.tokens)), "context_size": str(context)}
     history = torch.zeros(2, context, dtype=torch.long)
     joined = (["encoder_out", "decoder_out"], ["logit"])
@@ -117,7 +117,7 @@ def export(loaded: LoadedModel, out: Path, int8: bool = False) -> dict:
         raise UserError(f"{out} is there already and holds no {ABOUT}: choose another folder, or remove it")
     parts, names = graphs(loaded), symbols(loaded.tokenizer.kind, loaded.tokenizer.tokens)
     check_installed()
-    interface = parts[0].module.interface
+    interface = interface_of(loaded)
     with atomic_folder(out) as tmp:
         files: dict[str, list[str]] = {"fp32": [], "int8": []}
         for part in parts:

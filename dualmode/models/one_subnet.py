@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dualmode.asr.build import BUILT_FROM, build_asr_model
 from dualmode.asr.model import AsrModel
@@ -51,7 +52,7 @@ def save_one_subnet(model: AsrModel, sparsity: float, config: Mapping, tokens: P
     rule, total = model.encoder.config.pruning, kept_parameters(model, 0)
     model.encoder, level = without_pruned_units(model.encoder, model.encoder.config.level(sparsity))
     packed = pack_subnet(model, level, sparsity, stored_block(rule))
-    about = {"format": FORMAT, "sparsity": sparsity, "granularity": str(rule.granularity)}
+    about: dict[str, Any] = {"format": FORMAT, "sparsity": sparsity, "granularity": str(rule.granularity)}
     about |= {"parameters_total": total, "parameters_kept": kept_parameters(model, level)}
     about["config"] = {key: config[key] for key in BUILT_FROM if key in config}
     about["config"]["encoder_conf"] = model.encoder.config.to_dict()

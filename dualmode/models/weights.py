@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.errors import UserError
 
 PACKED = "model.safetensors"
@@ -87,8 +88,8 @@ def find_checkpoint(folder: Path, name: str | None = None) -> Path:
     raise UserError(f"there is no checkpoint in {folder} (looked for {', '.join(names)}): train the model first")
 
 
-def load_cmvn(module: nn.Module, path: Path) -> None:
-    """Read the training set's mean and standard deviation of each fbank bin into ``module`` (a GlobalNorm)."""
+def load_cmvn(module: GlobalNorm, path: Path) -> None:
+    """Read the training set's mean and standard deviation of each fbank bin into ``module``."""
     try:
         stats = json.loads(path.read_text(encoding="utf-8"))
         mean, std = torch.tensor(stats["mean"]), torch.tensor(stats["std"])

@@ -114,7 +114,8 @@ class PretrainModel(TwoBranchModel):
             losses = {part: mean_over(answer.losses, at[part]) for part in self.parts()}
             values = {f"{part}accuracy": mean_over(answer.right, at[part]) for part in losses}
             values |= {f"{part}loss": value for part, value in losses.items()}
-            return Judgement(sum(share * losses[part] for part, share in self.parts().items()), values)
+            loss = torch.stack([share * losses[part] for part, share in self.parts().items()]).sum()
+            return Judgement(loss, values)
 
         of_branches, _, values = self.run_branches(x, lengths, judge)
         loss, stats = loss + of_branches, stats | values

@@ -37,7 +37,7 @@ def delay_figure(delays: Sequence[float], row: Row) -> Figure:
     where = context(row["chunk_ms"], row["lookahead_ms"], row["left_ms"])
     axes.set_title(f"{weights(row['sparsity'])}, {where}", fontsize="small")
     edges = np.arange(BIN_MS * (min(delays) // BIN_MS), max(delays) + 2 * BIN_MS, BIN_MS)
-    axes.hist(delays, edges, color=BLUE if row["sparsity"] == 0 else VERMILION, alpha=0.8)
+    axes.hist(delays, edges.tolist(), color=BLUE if row["sparsity"] == 0 else VERMILION, alpha=0.8)
     for percent, style in ((50, "-"), (90, "--")):
         value = float(np.percentile(delays, percent))
         axes.axvline(value, color=GREY, linestyle=style, label=f"p{percent} {value:.0f} ms")

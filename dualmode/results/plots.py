@@ -46,7 +46,7 @@ PANELS = (
     (re.compile(r"^mask_change$"), "masks: changed by an estimate"),
     (re.compile(r"(^|_)lr\d*$"), "learning rate"),
 )
-STYLES = {
+STYLES: dict[str, dict[str, Any]] = {
     "train": {"linestyle": "--", "marker": "o", "markersize": 4, "markerfacecolor": "white"},
     "valid": {"linestyle": "-", "marker": "o", "markersize": 4},
 }
@@ -248,11 +248,11 @@ def _sparsity_map(layers: Sequence[Mapping[str, Any]], places: Sequence[tuple[in
             if not math.isnan(share):
                 colour = "white" if share > 60 else "black"
                 axes.text(column, line, f"{share:.0f}", ha="center", va="center", color=colour, fontsize="small")
-    axes.set_xticks(range(len(blocks)), blocks)
+    axes.set_xticks(range(len(blocks)), [str(block) for block in blocks])
     axes.set_yticks(range(len(names)), [f"{n}  {parts[n]['shape'][0]} x {parts[n]['shape'][1]}" for n in names])
     colours = _kind_colours(layers)
-    for label, part in zip(axes.get_yticklabels(), parts.values(), strict=True):
-        label.set_color(colours[layer_kind(part["kind"])])
+    for tick, layer in zip(axes.get_yticklabels(), parts.values(), strict=True):
+        tick.set_color(colours[layer_kind(layer["kind"])])
     axes.tick_params(length=0)
     axes.set_xlabel("encoder block")
     axes.set_ylabel("layer, outputs x inputs")
@@ -310,8 +310,11 @@ def _subnet_colours(rows: Iterable[Row]) -> dict[str, str]:
 def save(figure: Figure, path: str | os.PathLike) -> None:
     """Write a figure as PNG, with room around it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)  # inches between the text and the edge
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(w_pad=0.12, h_pad=0.1)  # inches between the text and the edge
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI)

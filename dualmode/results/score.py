@@ -101,7 +101,8 @@ def align_words(ref: Sequence[str], hyp: Sequence[str]) -> tuple[Pair, ...]:
     number: dict[str, int] = {}
     coded = [[number.setdefault(unit, len(number)) for unit in units] for units in (ref, hyp)]
     pairs: list[Pair] = []
-    for tag, ref_from, ref_to, hyp_from, hyp_to in Levenshtein.opcodes(*coded):
+    for tag, *places in Levenshtein.opcodes(*coded):
+        ref_from, ref_to, hyp_from, hyp_to = map(int, places)
         if tag == "delete":
             pairs += [Pair("D", unit, None) for unit in ref[ref_from:ref_to]]
         elif tag == "insert":

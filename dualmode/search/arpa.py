@@ -43,7 +43,8 @@ class NgramModel:
                 return LN10 * (penalty + UNSEEN), after
             penalty += self.backoffs.get(history, 0.0)
             history = history[1:]
-        return LN10 * (penalty + self.probabilities[(*history, word)]), after
+        known = (*history, word)
+        return LN10 * (penalty + self.probabilities[known]), after
 
 
 def read_arpa(path: Path) -> NgramModel:

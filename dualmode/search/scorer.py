@@ -1,7 +1,7 @@
 """What is added to a hypothesis's score for its tokens alone: language models and hotwords."""
 
 from collections.abc import Hashable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Scorer(Protocol):
@@ -10,10 +10,10 @@ class Scorer(Protocol):
     def start(self) -> Hashable:
         """Return the state before the first token."""
 
-    def step(self, state: Hashable, token: int) -> tuple[float, Hashable]:
+    def step(self, state: Any, token: int) -> tuple[float, Any]:
         """Return what ``token`` adds, and the new state."""
 
-    def finish(self, state: Hashable) -> float:
+    def finish(self, state: Any) -> float:
         """Return what the end of the utterance adds."""
 
 

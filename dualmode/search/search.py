@@ -9,7 +9,7 @@ Settling happens after each frame, so the pieces in which an utterance comes cha
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -27,7 +27,7 @@ class Search(ABC):
         settled, settled_frames: tokens that cannot change any more, and the frame of each.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.frame = 0
         self.settled: list[int] = []
         self.settled_frames: list[int] = []
@@ -74,12 +74,20 @@ class Entry(Protocol):
         state: of the scorer.
     """
 
-    tokens: tuple[int, ...]
-    frames: tuple[int, ...]
-    state: Hashable
+    @property
+    def tokens(self) -> tuple[int, ...]: ...
+
+    @property
+    def frames(self) -> tuple[int, ...]: ...
+
+    @property
+    def state(self) -> Hashable: ...
 
     @property
     def score(self) -> float: ...
+
+
+E = TypeVar("E", bound=Entry)
 
 
 class BeamSearch(Search):
@@ -115,6 +123,6 @@ class BeamSearch(Search):
             self._beam = [entry for entry in self._beam if entry.tokens[:1] == first]
 
 
-def best_first(entries: Iterable[Entry]) -> Sequence[Entry]:
+def best_first(entries: Iterable[E]) -> Sequence[E]:
     """Return the entries by score; equal scores by tokens, so that results are reproducible."""
     return sorted(entries, key=lambda entry: (-entry.score, entry.tokens))

@@ -15,7 +15,7 @@ from dualmode.search.ctc_search import CtcBeamSearch, CtcGreedy
 from dualmode.search.fusion import WordFusion
 from dualmode.search.hotwords import Hotwords
 from dualmode.search.rnnt_search import RnntBeamSearch, RnntGreedy
-from dualmode.search.scorer import Sum
+from dualmode.search.scorer import Scorer, Sum
 from dualmode.search.search import Search
 
 
@@ -103,7 +103,7 @@ def as_it_is(encoded: Tensor) -> Tensor:
 
 def make_scorer(tokenizer: Tokenizer, config: SearchConfig) -> Sum:
     """Return what language model and hotwords add; see :func:`make_searcher`."""
-    scorers = []
+    scorers: list[Scorer] = []
     if config.lm:
         scorers.append(WordFusion(read_arpa(Path(config.lm)), tokenizer.tokens, tokenizer.kind, config.lm_weight))
     for phrase in config.hotwords:

@@ -72,11 +72,11 @@ class BlockRanking(Ranking):
     block: tuple[int, int]
 
     @property
-    def layers(self) -> Mapping[str, MaskedLinear]:
+    def layers(self) -> Mapping[str, MaskedLinear]:  # type: ignore[override]  # follows from the fields
         return {self.name: self.layer}
 
     @property
-    def group_size(self) -> int:
+    def group_size(self) -> int:  # type: ignore[override]  # follows from the fields
         return self.block[0] * self.block[1]
 
     def scores(self, importance: Importance) -> Tensor:
@@ -102,7 +102,7 @@ class UnitRanking(Ranking):
     units: Units
 
     @property
-    def group_size(self) -> int:
+    def group_size(self) -> int:  # type: ignore[override]  # follows from the fields
         rows, columns = self.units.rows.shape[1], self.units.columns.shape[1]
         made, read = self._shapes()
         return rows * made[1] + columns * read[0]
@@ -122,9 +122,8 @@ class UnitRanking(Ranking):
         return {f"{self.name}.{self.units.made_by}": made, f"{self.name}.{self.units.read_by}": read}
 
     def _shapes(self) -> tuple[torch.Size, torch.Size]:
-        return tuple(
-            self.layers[f"{self.name}.{layer}"].weight.shape for layer in (self.units.made_by, self.units.read_by)
-        )
+        made, read = (self.layers[f"{self.name}.{layer}"] for layer in (self.units.made_by, self.units.read_by))
+        return made.weight.shape, read.weight.shape
 
 
 class Granularity(ABC):

@@ -37,7 +37,7 @@ class MaskedLinear(nn.Linear):
         # By way of bytes, since torch turns booleans into floats ten times more slowly on a CPU.
         return self.weight * self.masks[level - 1].view(torch.uint8).to(self.weight.dtype)
 
-    def forward(self, x: Tensor, level: int) -> Tensor:
+    def forward(self, x: Tensor, level: int) -> Tensor:  # type: ignore[override]  # nn.Linear knows no level
         """Map x (..., in_features) to (..., out_features)."""
         return F.linear(x, self.weight_at(level), self.bias)
 

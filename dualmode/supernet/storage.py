@@ -10,7 +10,7 @@ Of a norm, only the sub-network's own row is stored.  Everything else is stored 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -70,7 +70,7 @@ def stored_bytes(model: nn.Module, level: int, rule: PruningRule) -> int:
     return len(pack_subnet(model, level, rule.sparsities[level - 1] if level else 0.0, stored_block(rule)))
 
 
-def unpack_subnet(path, shapes: dict[str, Sequence[int]]) -> dict[str, Tensor]:
+def unpack_subnet(path, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
     """Read a sub-network back as dense tensors, pruned weights as zeros.
 
     Args:

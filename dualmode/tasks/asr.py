@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -94,4 +95,4 @@ class AsrTask(SupernetTask):
             vars(args), tokenizer.tokens, cls.build_encoder(args), augment, EspnetAsrModel, to_words
         )
         cls.take_over(args, model, tokenizer.tokens)
-        return model
+        return cast(EspnetAsrModel, model)

@@ -17,7 +17,7 @@ from espnet2.utils.types import float_or_none, int_or_none, str_or_none
 
 from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
-from dualmode.encoder.two_branch import BranchWeights
+from dualmode.encoder.two_branch import BranchWeights, TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import load_cmvn
@@ -90,7 +90,7 @@ class SupernetTask(AbsTask):
         from_mapping(BranchWeights, args.branch_conf, "branch_conf")
 
     @classmethod
-    def take_over(cls, args: argparse.Namespace, model: torch.nn.Module, tokens: Sequence[str] = ()) -> None:
+    def take_over(cls, args: argparse.Namespace, model: TwoBranchModel, tokens: Sequence[str] = ()) -> None:
         """Load weights of another training, if asked for; the training set's statistics stay this one's."""
         if args.init_encoder:
             take_over(model, model.encoder.config, Path(args.init_encoder), tokens)

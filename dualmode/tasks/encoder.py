@@ -31,7 +31,9 @@ class EspnetEncoder(DualModeEncoder, espnet.AbsEncoder):
     def output_size(self) -> int:
         return self.config.output_size
 
-    def forward(self, xs_pad: torch.Tensor, ilens: torch.Tensor, prev_states: torch.Tensor = None):
+    def forward(  # type: ignore[override]  # ESPnet's arguments
+        self, xs_pad: torch.Tensor, ilens: torch.Tensor, prev_states: torch.Tensor = None
+    ):
         """Map features (batch, frames, bins) to (batch, frames of 40 ms, d), their lengths, and None."""
         encoded, lengths = super().forward(xs_pad, ilens, self.subnet)
         return encoded, lengths, None

@@ -4,11 +4,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import nn
-
 from dualmode.encoder.config import EncoderConfig
-from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.draws import TRAINING_ONLY
+from dualmode.encoder.two_branch import TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import ENCODER, encoder_weights, load_into
@@ -25,7 +23,7 @@ def inherited(conf: Mapping, theirs: EncoderConfig) -> dict:
     return {**{key: value for key, value in theirs.to_dict().items() if key not in TRAINING_ONLY}, **conf}
 
 
-def take_over(model: nn.Module, config: EncoderConfig, folder: Path, tokens: Sequence[str] = ()) -> None:
+def take_over(model: TwoBranchModel, config: EncoderConfig, folder: Path, tokens: Sequence[str] = ()) -> None:
     """Load what fits of the model in ``folder`` into ``model``; log what is left over there, and what is new here.
 
     ::
@@ -42,8 +40,7 @@ def take_over(model: nn.Module, config: EncoderConfig, folder: Path, tokens: Seq
     checkpoint = opened.checkpoint
     check_same_encoder(config, opened.encoder_config, str(folder))
     weights = opened.weights()
-    encoder: DualModeEncoder = model.encoder
-    load_into(encoder, encoder_weights(weights), checkpoint)
+    load_into(model.encoder, encoder_weights(weights), checkpoint)
     logging.info("the encoder's weights and masks come from %s", checkpoint)
 
     own = {name: tensor for name, tensor in model.state_dict().items() if is_outside_encoder(name)}

@@ -100,7 +100,7 @@ def pool(sources: Sequence[Source], out: Path, names: Sequence[str], max_ms: int
         raise UserError(f"--max-ms is {max_ms}: it must be at least a feature frame of {FEATURE_MS} ms")
     if longest is not None and "text" in names:
         raise UserError("--max-ms cuts recordings, but their transcripts cannot be cut: use it for pre-training only")
-    tables: dict[str, dict[str, str]] = {FILES[name]: {} for name in names} | {"speech_shape": {}}
+    tables: dict[str, dict[str, str]] = {file: {} for file in (*(FILES[name] for name in names), "speech_shape")}
     for index, source in enumerate(sources):
         lists = _read(source.path, tables)
         for utt, number in copies(list(lists["feats.scp"]), source.weight, seed):

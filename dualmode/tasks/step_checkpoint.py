@@ -27,10 +27,10 @@ NAME = "checkpoint_step.pth"
 
 def random_states() -> dict:
     """Return the states of Python's, numpy's and torch's generators, as what weights_only can read."""
-    _, numbers, *position = np.random.get_state()
+    _, numbers, *position = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
-        "numpy": (torch.from_numpy(numbers.astype(np.int64)), *position),
+        "numpy": (torch.from_numpy(np.asarray(numbers).astype(np.int64)), *position),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }

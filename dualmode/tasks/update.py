@@ -66,9 +66,8 @@ class RunState:
         self.options, self.preemption, self.watch = options, preemption, watch
         self.folder = Path(options.output_dir)
         self.criteria = options.best_model_criterion  # (phase, key, "min" or "max") of the best epochs
-        self.rank, self.ranks = (
-            (distributed.dist_rank, distributed.dist_world_size) if distributed.distributed else (0, 1)
-        )
+        self.rank: int = distributed.dist_rank if distributed.distributed else 0
+        self.ranks: int = distributed.dist_world_size if distributed.distributed else 1
         self.keeps_files = self.rank == 0  # of several processes, the first one
         self.progress: Progress | None = None  # over all epochs; None until the first one begins
         self.running: step_checkpoint.Running | None = None  # the parts that change, of the epoch that runs

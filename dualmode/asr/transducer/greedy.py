@@ -1,16 +1,21 @@
 """Greedy decoding of an RNN-T, for a whole batch of encoded utterances."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from dualmode.asr.ctc import BLANK
-from dualmode.asr.transducer.joiner import Joiner
 from dualmode.asr.transducer.predictor import Predictor
 
 
 @torch.no_grad()
 def greedy(
-    predictor: Predictor, joiner: Joiner, encoded: Tensor, frames: Tensor, max_per_frame: int = 3
+    predictor: Predictor,
+    joiner: Callable[[Tensor, Tensor], Tensor],
+    encoded: Tensor,
+    frames: Tensor,
+    max_per_frame: int = 3,
 ) -> list[list[int]]:
     """Return the tokens of each utterance: at every node the best token, until it is the blank.
 

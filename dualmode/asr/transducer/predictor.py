@@ -8,7 +8,9 @@ Both kinds offer the same two ways to run, which agree::
 Row u of ``forward`` has seen the first u tokens, so row 0 has seen none; before the first token comes the blank.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +49,7 @@ class LstmState(PredictorState):
     cell: Tensor
 
 
-class Predictor(nn.Module):
+class Predictor(nn.Module, ABC):
     """What both predictors share.
 
     Args:
@@ -59,7 +61,15 @@ class Predictor(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, size)
 
-    def start(self, batch: int) -> tuple[Tensor, PredictorState]:
+    @abstractmethod
+    def init_state(self, batch: int) -> Any:
+        """Return the state of ``batch`` hypotheses before the blank that comes first, of the predictor's own kind."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Append tokens (batch,); return output (batch, size) and the new state."""
+
+    def start(self, batch: int) -> tuple[Tensor, Any]:
         """Return what precedes any token: output (batch, size) and state."""
         blanks = torch.full((batch,), BLANK, device=self.embedding.weight.device)
         return self.step(blanks, self.init_state(batch))
