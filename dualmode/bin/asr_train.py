@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 
-from dualmode.cli import existing_dir, run
+from dualmode.cli import existing_dir, existing_file, run
 from dualmode.tasks.options import training_parser
 
 
@@ -15,6 +15,12 @@ def get_parser():
         type=existing_dir,
         help="model folder that the encoder and its masks come from, and of a recogniser with the same tokens what "
         "else fits; else random weights",
+    )
+    parser.add_argument(
+        "--encoder-from",
+        type=existing_file,
+        metavar="YAML",
+        help="without --init: configuration, such as the pre-training's, that completes encoder_conf",
     )
     return parser
 
@@ -29,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = ["--cmvn", str(args.cmvn), "--seed", str(args.seed), "--token_dir", str(args.out / "tokens"), *options]
     if args.init:
         options = ["--init_encoder", str(args.init), *options]
+    if args.encoder_from:
+        options = ["--encoder_from", str(args.encoder_from), *options]
     train(AsrTask, args.config, args.train, args.valid, args.out, options, seed=args.seed)
 
 

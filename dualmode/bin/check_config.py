@@ -18,6 +18,7 @@ def get_parser():
         parser.add_argument(
             f"--{name}-args", default="", metavar="WORDS", help=f"more options for ESPnet's trainer, with --{name}"
         )
+    parser.add_argument("--encoder-from", type=existing_file, metavar="YAML", help="completes encoder_conf of --asr")
     parser.add_argument("--decode", type=existing_file, nargs="+", default=[], metavar="YAML", help="those of stage 5")
     return parser
 
@@ -28,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.bin.prune import read_rule
     from dualmode.supernet.subnet import Context, Subnet
     from dualmode.tasks.asr import AsrTask
+    from dualmode.tasks.base import encoder_config_of
     from dualmode.tasks.check import check_decoding, pruned_config, settings_of, trained_config
+    from dualmode.tasks.hand_over import inherited
     from dualmode.tasks.pretrain import PretrainTask
 
     start, where = None, ""
@@ -41,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     trained = start
     if args.asr:
         conf = settings_of(AsrTask, args.asr, shlex.split(args.asr_args)).encoder_conf
+        if args.encoder_from:
+            conf = inherited(conf, encoder_config_of(args.encoder_from))
         trained = trained_config(conf, start, str(args.asr), where)
     decodings = {path: read_settings(path) for path in args.decode}
     for path, settings in decodings.items() if trained else ():

@@ -78,7 +78,9 @@ class TrainingDraws:
         return Context.from_ms(chunk, draw(self.left_ms), draw(self.lookahead_ms))
 
 
+# What two trainings of one model may differ in; of these, what the next training does not take over unless it says so.
 TRAINING_ONLY = tuple(field.name for field in fields(TrainingDraws))
+OWN = ("dropout_rate", "layer_drop_rate", "gradient_checkpointing", "training_precision")
 
 
 def as_tuple(name: str, value) -> tuple:

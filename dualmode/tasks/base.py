@@ -20,7 +20,7 @@ from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.two_branch import BranchWeights, TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
-from dualmode.models.weights import load_cmvn
+from dualmode.models.weights import load_cmvn, read_yaml
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.tasks.batch_size import FRAMES_PER_HOUR, accumulation
 from dualmode.tasks.encoder import NAME, EspnetEncoder
@@ -55,6 +55,12 @@ class SupernetTask(AbsTask):
             help="model folder of another training to start from",
         )
         group.add_argument(
+            "--encoder_from",
+            type=str_or_none,
+            default=None,
+            help="YAML whose encoder_conf completes this one's, for a training that starts from nothing",
+        )
+        group.add_argument(
             "--checkpoint_every",
             type=int_or_none,
             default=None,
@@ -79,6 +85,8 @@ class SupernetTask(AbsTask):
         conf = args.encoder_conf
         if args.init_encoder:
             conf = inherited(conf, ModelFolder.open(Path(args.init_encoder)).encoder_config)
+        elif args.encoder_from:
+            conf = inherited(conf, encoder_config_of(Path(args.encoder_from)))
         config = from_mapping(EncoderConfig, conf, "encoder_conf")
         args.encoder_conf = config.to_dict()
         return EspnetEncoder(**config.to_dict())
@@ -134,6 +142,12 @@ def with_numbers(value):
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):
         return float(value)
     return value
+
+
+def encoder_config_of(path: Path) -> EncoderConfig:
+    """Return what the encoder_conf of a training's YAML says, checked."""
+    conf = with_numbers(read_yaml(path).get("encoder_conf") or {})
+    return from_mapping(EncoderConfig, conf, f"{path}: encoder_conf")
 
 
 def numbers_in_settings(args: argparse.Namespace) -> None:

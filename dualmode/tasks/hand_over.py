@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dualmode.encoder.config import EncoderConfig
-from dualmode.encoder.draws import TRAINING_ONLY
+from dualmode.encoder.draws import OWN, TRAINING_ONLY
 from dualmode.encoder.two_branch import TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
@@ -15,12 +15,12 @@ BATCHES = "_extra_state"  # how many a training has seen; the next one counts it
 
 
 def inherited(conf: Mapping, theirs: EncoderConfig) -> dict:
-    """Return ``conf``, an encoder_conf, completed by the sizes and masks of the model that it starts from.
+    """Return ``conf``, an encoder_conf, completed by sizes, masks and contexts of the model that it starts from.
 
-    What a training draws is its own, so it is not inherited.  Keys that are given stay, and
-    :func:`check_same_encoder` says which of them do not fit.
+    Dropout, precision and the like are each training's own.  Keys that are given stay, and :func:`check_same_encoder`
+    says which of them do not fit.
     """
-    return {**{key: value for key, value in theirs.to_dict().items() if key not in TRAINING_ONLY}, **conf}
+    return {**{key: value for key, value in theirs.to_dict().items() if key not in OWN}, **conf}
 
 
 def take_over(model: TwoBranchModel, config: EncoderConfig, folder: Path, tokens: Sequence[str] = ()) -> None:

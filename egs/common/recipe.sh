@@ -147,6 +147,11 @@ check_options() {
   ((${#files[@]})) || die "--decode-configs names no file"
   decoders=()
   for name in "${files[@]}"; do decoders+=("$(find_file "$name")"); done
+  # Sizes that stage 4 does not name are those of what it starts from, or would start from.
+  sizes_from=()
+  if [[ $from_scratch == true ]] && ! grep -qE '^ *output_size:|[{,] *output_size:' "$asr_config"; then
+    sizes_from=(--encoder-from "$pretrain_config")
+  fi
 }
 
 # set_environment: the same for every command of the recipe.
@@ -204,6 +209,9 @@ check_configs() {
   if [[ $from_scratch != true && -z $prune_asr && $pretrain_tag == "$tag" && $prune_tag == "$tag" ]]; then
     command+=(--pretrain "$pretrain_config" "--pretrain-args=$pretrain_args" --prune "$prune_config")
     files+=("$pretrain_config" "$prune_config")
+  elif ((${#sizes_from[@]})); then
+    command+=("${sizes_from[@]}")
+    files+=("$pretrain_config")
   fi
   words=$(quote "${command[@]}"; for config in "${files[@]}"; do meaning "$config"; done)
   [[ ! -f $checked || $(<"$checked") != "$words" ]] || return 0
@@ -308,10 +316,10 @@ stage_4() {
   # DIR:WEIGHT takes that share of a set.
   [[ $label_share == 100 ]] || labelled+=:$(awk -v share="$label_share" 'BEGIN {print share / 100}')
   step "asr_$tag" "fine-tuning" --after "${after[@]}" \
-    --inputs "$asr_config" "$data/cmvn.json" "$data/token_list/tokens.txt" \
+    --inputs "$asr_config" ${sizes_from:+"${sizes_from[1]}"} "$data/cmvn.json" "$data/token_list/tokens.txt" \
     --folder "$recogniser" --outputs "$recogniser/config.yaml" --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
     python -m dualmode.bin.asr_train --config "$asr_config" --train "$labelled" --valid "$dump/valid" \
-    --tokens "$data/token_list" --cmvn "$data/cmvn.json" "${init[@]}" --out "$recogniser" --seed "$seed" "${more[@]}"
+    --tokens "$data/token_list" --cmvn "$data/cmvn.json" "${init[@]}" "${sizes_from[@]}" --out "$recogniser" --seed "$seed" "${more[@]}"
 }
 
 # decode_name CONFIG SET: prints the name of a decoding's folder, decode_sparse_test.

@@ -19,7 +19,8 @@ from dualmode.supernet.pruning import PruningSchedule
 from dualmode.supernet.storage import kept_parameters
 from dualmode.supernet.subnet import Context
 from dualmode.tasks.asr import AsrTask
-from dualmode.tasks.hand_over import TRAINING_ONLY
+from dualmode.tasks.base import encoder_config_of
+from dualmode.tasks.hand_over import TRAINING_ONLY, inherited
 from dualmode.tasks.launch import check_names
 from dualmode.tasks.pretrain import PretrainTask
 
@@ -37,8 +38,15 @@ def no_memory_for_weights():
         yield
 
 
+def completed(path: Path) -> dict:
+    """The settings of a fine-tuning, with what it inherits from the pre-training of its size."""
+    conf = read_yaml(path)
+    start = encoder_config_of(path.with_name(path.name.replace("asr", "pretrain")))
+    return {**conf, "encoder_conf": inherited(conf["encoder_conf"], start)}
+
+
 def recogniser(path: Path):
-    return build_asr_model(read_yaml(path), TOKENS)
+    return build_asr_model(completed(path), TOKENS)
 
 
 @pytest.mark.parametrize(("pretrain", "asr"), PAIRS, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -52,7 +60,7 @@ def test_both_trainings_take_them_and_fit_each_other(pretrain, asr):
         schedule=from_mapping(PruningSchedule, conf["pruning_conf"], "pruning_conf"),
         branches=from_mapping(BranchWeights, conf["branch_conf"], "branch_conf"),
     )
-    first, second = (from_mapping(EncoderConfig, read_yaml(path)["encoder_conf"], "x") for path in (pretrain, asr))
+    first, second = (from_mapping(EncoderConfig, c["encoder_conf"], "x") for c in (conf, completed(asr)))
     assert {key for key, value in first.to_dict().items() if second.to_dict()[key] != value} <= set(TRAINING_ONLY)
     assert recogniser(asr).kind == "rnnt" and recogniser(asr).head is not None
     prune = read_yaml(CONF / "tuning/prune.yaml")

@@ -204,6 +204,16 @@ def test_configurations_are_looked_at_before_any_work_and_again_when_they_change
     assert len(last) == 2 and "--pretrain" not in last[1]
 
 
+def test_from_scratch_a_fine_tuning_without_sizes_has_those_of_the_pre_training(corpus):
+    calls = corpus.folder / "calls"
+    corpus.run("--from-scratch", "--stop-stage", "4")
+    assert "--encoder-from conf/tuning/pretrain.yaml" in calls.read_text()
+    (corpus.folder / "conf/tuning/asr.yaml").write_text("encoder_conf:\n  output_size: 16\n")
+    corpus.new_calls()
+    corpus.run("--from-scratch", "--stop-stage", "4")
+    assert "asr_train" in calls.read_text() and "--encoder-from" not in calls.read_text()
+
+
 def test_a_comment_in_a_configuration_redoes_nothing_and_a_value_does(corpus):
     corpus.run()
     corpus.new_calls()

@@ -87,6 +87,14 @@ def test_options_of_the_trainings_count(changed):
     main([*command, "--pretrain-args=--encoder_conf num_blocks=4", "--asr-args=--encoder_conf num_blocks=4"])
 
 
+def test_a_fine_tuning_from_scratch_takes_its_sizes_from_where_it_is_told():
+    asr, pretrain = (ROOT / f"egs/librispeech/conf/tuning/{name}_base.yaml" for name in ("asr", "pretrain"))
+    decode = str(ROOT / "egs/librispeech/conf/decode_sparse.yaml")
+    main(["--asr", str(asr), "--encoder-from", str(pretrain), "--decode", decode])
+    with pytest.raises(UserError, match="not trained to run as"):  # with the defaults it would be another model
+        main(["--asr", str(asr), "--decode", decode])
+
+
 def test_a_fine_tuning_need_not_repeat_sizes_and_masks(changed):
     text = (ROOT / RECIPES["mini"][2]).read_text()
     sizes = text[text.index("  output_size") : text.index("  dropout_rate")]

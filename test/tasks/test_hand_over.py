@@ -104,12 +104,12 @@ def test_another_size_of_the_encoder_names_both(save):
         take(recogniser(1, output_size=32), folder)
 
 
-def test_sizes_and_masks_are_inherited_and_what_training_draws_is_not(save):
-    folder = save(recogniser(0, sparsities=[0.5, 0.8], chunk_ms=[160], dropout_rate=0.3))
+def test_sizes_masks_and_contexts_are_inherited_and_dropout_is_not(save):
+    folder = save(recogniser(0, sparsities=[0.5, 0.8], chunk_ms=[160], dropout_rate=0.3, training_precision="bf16"))
     config = EncoderConfig(**inherited({"dropout_rate": 0.0}, ModelFolder.open(folder).encoder_config))
     assert (config.output_size, config.kernel_size, config.sparsities) == (16, 3, (0.5, 0.8))
     assert (config.granularity, config.block) == ("blocks", (2, 2))
-    assert (config.dropout_rate, config.chunk_ms) == (0.0, (640,))
+    assert (config.dropout_rate, config.chunk_ms, config.training_precision) == (0.0, (160,), "fp32")
 
 
 def test_a_size_that_is_given_all_the_same_must_fit(save):
