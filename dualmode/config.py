@@ -24,12 +24,13 @@ def from_mapping(cls: type[T], values: Mapping, where: str) -> T:
         raise UserError(f"{where}: {error}") from error
 
 
-def check_at_least(where: str, lowest: float, **values: float) -> None:
-    """Raise UserError for the first value that is no number of at least ``lowest``.
+def check_at_least(where: str, config: object, lowest: float, *names: str) -> None:
+    """Raise UserError for the first of the fields ``names`` that is no number of at least ``lowest``.
 
     Whole numbers are asked for where ``lowest`` is one.  True and false are no numbers, and neither is NaN.
     """
-    for name, value in values.items():
+    for name in names:
+        value = getattr(config, name)
         if isinstance(value, bool) or not isinstance(value, type(lowest) | int) or not value >= lowest:
             kind = "whole number" if isinstance(lowest, int) else "number"
             raise UserError(f"{where}: {name} is {value!r}: it must be a {kind} of at least {lowest:g}")

@@ -44,19 +44,9 @@ class TransducerConfig:
         where = "model_conf: transducer"
         if self.predictor not in PREDICTORS:
             raise UserError(f"{where}: predictor is {self.predictor!r}: it must be one of {', '.join(PREDICTORS)}")
-        check_at_least(
-            where,
-            1,
-            context=self.context,
-            layers=self.layers,
-            predictor_size=self.predictor_size,
-            joiner_size=self.joiner_size,
-            max_cells=self.max_cells,
-        )
-        check_at_least(where, 0, warmup=self.warmup)
-        check_at_least(
-            where, 0.0, ctc_weight=self.ctc_weight, distill_weight=self.distill_weight, fastemit=self.fastemit
-        )
+        check_at_least(where, self, 1, "context", "layers", "predictor_size", "joiner_size", "max_cells")
+        check_at_least(where, self, 0, "warmup")
+        check_at_least(where, self, 0.0, "ctc_weight", "distill_weight", "fastemit")
 
 
 @dataclass(frozen=True)
@@ -92,15 +82,8 @@ class AsrConfig:
         if self.kind == "rnnt" and not isinstance(self.transducer, TransducerConfig):
             transducer = from_mapping(TransducerConfig, self.transducer or {}, "model_conf: transducer")
             object.__setattr__(self, "transducer", transducer)
-        check_at_least(
-            "model_conf",
-            0.0,
-            label_smoothing=self.label_smoothing,
-            distill_weight=self.distill_weight,
-            distill_shift_ms=self.distill_shift_ms,
-            decode_share=self.decode_share,
-        )
-        check_at_least("model_conf", 0, distill_after=self.distill_after, distill_ramp=self.distill_ramp)
+        check_at_least("model_conf", self, 0.0, "label_smoothing", "distill_weight", "distill_shift_ms", "decode_share")
+        check_at_least("model_conf", self, 0, "distill_after", "distill_ramp")
         if self.label_smoothing >= 1 or self.decode_share > 1:
             raise UserError("model_conf: label_smoothing must be below 1, and decode_share at most 1")
         if not self.has_ctc and (self.distill_weight or self.label_smoothing):

@@ -40,14 +40,15 @@ class Sizes:
         """Fill in what follows from other sizes; an impossible size is a UserError that names it."""
         check_at_least(
             WHERE,
+            self,
             1,
-            input_size=self.input_size,
-            output_size=self.output_size,
-            num_blocks=self.num_blocks,
-            attention_heads=self.attention_heads,
-            linear_units=self.linear_units,
-            kernel_size=self.kernel_size,
-            subsampling_channels=self.subsampling_channels,
+            "input_size",
+            "output_size",
+            "num_blocks",
+            "attention_heads",
+            "linear_units",
+            "kernel_size",
+            "subsampling_channels",
         )
         if self.head_size is None:
             if self.output_size % (2 * self.attention_heads):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dualmode.config import check_at_least
 from dualmode.errors import UserError
 
 
@@ -28,12 +29,11 @@ class AlarmConfig:
     stop: bool = False
 
     def __post_init__(self):
-        if self.after < 0 or self.window < 1:
-            raise UserError("alarm_conf: after must be at least 0, and window at least 1 batch")
-        if self.min_perplexity < 0 or self.min_accuracy < 0 or not 0 < self.max_accuracy <= 1:
-            raise UserError(
-                "alarm_conf: min_perplexity and min_accuracy must be at least 0, max_accuracy between 0 and 1"
-            )
+        check_at_least("alarm_conf", self, 0, "after")
+        check_at_least("alarm_conf", self, 1, "window")
+        check_at_least("alarm_conf", self, 0.0, "min_perplexity", "min_accuracy", "max_accuracy")
+        if not 0 < self.max_accuracy <= 1:
+            raise UserError(f"alarm_conf: max_accuracy is {self.max_accuracy}: it must be above 0 and at most 1")
 
     def due(self, batch: int) -> bool:
         """Return whether to look after ``batch`` (from 1)."""

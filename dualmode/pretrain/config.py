@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dualmode.config import from_mapping
+from dualmode.config import check_at_least, from_mapping
 from dualmode.errors import UserError
 
 
@@ -29,15 +29,12 @@ class MaskConfig:
     feature_penalty: float = 0.0
 
     def __post_init__(self):
-        self.at_least(1, "mask_span")
-        self.at_least(0, "visible_weight", "feature_penalty", *(["mask_gap"] if self.mask_gap is not None else []))
+        check_at_least("model_conf", self, 1, "mask_span")
+        check_at_least("model_conf", self, 0.0, "visible_weight", "feature_penalty")
+        if self.mask_gap is not None:
+            check_at_least("model_conf", self, 0, "mask_gap")
         if not 0 < self.mask_start < 1:
             raise UserError(f"model_conf: mask_start is {self.mask_start}: it must be between 0 and 1")
-
-    def at_least(self, lowest: float, *names: str) -> None:
-        for name in names:
-            if not getattr(self, name) >= lowest:
-                raise UserError(f"model_conf: {name} is {getattr(self, name)}: it must be at least {lowest}")
 
 
 @dataclass(frozen=True)
@@ -79,8 +76,8 @@ class ContrastiveConfig(MaskConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        self.at_least(1, "groups", "entries", "target_size", "distractors")
-        self.at_least(0, "diversity_weight")
+        check_at_least("model_conf", self, 1, "groups", "entries", "target_size", "distractors")
+        check_at_least("model_conf", self, 0.0, "diversity_weight")
         if not self.similarity_scale > 0:
             raise UserError(f"model_conf: similarity_scale is {self.similarity_scale}: it must be above 0")
         if self.target_size % self.groups:
@@ -108,8 +105,8 @@ class BestRqConfig(MaskConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        self.at_least(1, "groups", "target_size")
-        self.at_least(2, "entries")
+        check_at_least("model_conf", self, 1, "groups", "target_size")
+        check_at_least("model_conf", self, 2, "entries")
 
 
 CONFIGS = {"contrastive": ContrastiveConfig, "best_rq": BestRqConfig}
