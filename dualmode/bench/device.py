@@ -84,8 +84,8 @@ def _model(sparsity: float, pruned: dict, encoder: dict) -> AsrModel:
     model = build_asr_model({"encoder_conf": conf}, tokens).eval()
     if sparsity:
         estimate_masks(model, model.encoder.config.pruning)
-        model.encoder, level = without_pruned_units(model.encoder, 1)
-        materialise(model, level)
+        model.encoder, view = without_pruned_units(model.encoder, model.encoder.config.view(sparsity))
+        materialise(model, view)
     return model
 
 

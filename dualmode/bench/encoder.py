@@ -70,8 +70,8 @@ def build_espnet(size: str) -> torch.nn.Module:
 
 def as_decoded(encoder: DualModeEncoder) -> DualModeEncoder:
     """Return the sparse sub-network as decoding runs it: pruned units taken out, other masks multiplied in."""
-    encoder, level = without_pruned_units(encoder, 1)
-    materialise(encoder, level)
+    encoder, view = without_pruned_units(encoder, encoder.config.view(SPARSITY))
+    materialise(encoder, view)
     return encoder
 
 

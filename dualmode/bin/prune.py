@@ -139,6 +139,7 @@ def write_report(args, encoder, before: dict, importance: dict, checkpoint: Path
     from dualmode.results.plots import plot_layer_sparsity
     from dualmode.supernet.report import changed_share, importance_histogram, layer_report, shares_by_kind
     from dualmode.supernet.storage import kept_parameters, stored_bytes
+    from dualmode.supernet.view import ALL
 
     rule = encoder.config.pruning
     histogram = importance_histogram(encoder, rule, importance)
@@ -147,14 +148,14 @@ def write_report(args, encoder, before: dict, importance: dict, checkpoint: Path
         "granularity": str(rule.granularity),
         "scope": rule.scope,
         "importance": "magnitude times activations" if args.calibrate else "magnitude",
-        "encoder_parameters": kept_parameters(encoder, 0),
-        "dense_bytes": stored_bytes(encoder, 0, rule),
+        "encoder_parameters": kept_parameters(encoder, ALL),
+        "dense_bytes": stored_bytes(encoder, ALL, rule),
         "importance_histogram": histogram,
         "subnets": [],
     }
     print(f"{rule.granularity}, scope {rule.scope}, importance: {report['importance']}")
     for level, sparsity in enumerate(rule.sparsities, 1):
-        layers, alone = layer_report(encoder, level), without_pruned_units(encoder, level)
+        layers, alone = layer_report(encoder, level), without_pruned_units(encoder, encoder.config.view(sparsity))
         subnet = {
             "sparsity": sparsity,
             "kept_parameters": kept_parameters(*alone),

@@ -23,10 +23,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.models.folder import ModelFolder
     from dualmode.models.one_subnet import save_one_subnet
     from dualmode.supernet.storage import stored_bytes
+    from dualmode.supernet.view import ALL
 
     folder = ModelFolder.open(args.model, args.checkpoint)
     model = folder.supernet()
-    dense = stored_bytes(model, 0, model.encoder.config.pruning)
+    dense = stored_bytes(model, ALL, model.encoder.config.pruning)
     size = save_one_subnet(model, args.sparsity, folder.config, args.model / "tokens", args.out)
     sizes = f"{size / 1e6:.2f} MB, where the dense sub-network takes {dense / 1e6:.2f} MB"
     print(f"{args.out}: {sizes}, from {folder.checkpoint}")

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from dualmode.encoder.layout import Layout
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.units import Units
+from dualmode.supernet.view import View
 
 
 class Attention(nn.Module):
@@ -24,10 +25,10 @@ class Attention(nn.Module):
         self.qkv = MaskedLinear(size, 3 * heads * head_size, levels)
         self.out = MaskedLinear(heads * head_size, size, levels)
 
-    def forward(self, x: Tensor, level: int, layout: Layout) -> Tensor:
+    def forward(self, x: Tensor, view: View, layout: Layout) -> Tensor:
         """Map x (rows, frames, d) to the same shape, as ``layout`` arranges the rows."""
-        qkv = self.qkv(x, level).unflatten(-1, (3, self.heads, -1))
-        return self.out(layout.attend(qkv[:, :, :2], qkv[:, :, 2]).flatten(2), level)
+        qkv = self.qkv(x, view).unflatten(-1, (3, self.heads, -1))
+        return self.out(layout.attend(qkv[:, :, :2], qkv[:, :, 2]).flatten(2), view)
 
     def units(self) -> Units:
         """Return the heads: their rows of queries, keys and values, and their columns of the output."""

@@ -31,6 +31,7 @@ from dualmode.supernet.pruning import check_prunable
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.supernet.subnet_norm import SubnetNorm
 from dualmode.supernet.units import Units
+from dualmode.supernet.view import View
 
 
 class FeedForward(nn.Module):
@@ -42,8 +43,8 @@ class FeedForward(nn.Module):
         self.down = MaskedLinear(units, size, levels)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, level: int) -> Tensor:
-        return self.down(self.dropout(F.silu(self.up(x, level))), level)
+    def forward(self, x: Tensor, view: View) -> Tensor:
+        return self.down(self.dropout(F.silu(self.up(x, view))), view)
 
     def units(self) -> Units:
         """Return the hidden units."""
@@ -60,24 +61,19 @@ class Block(nn.Module):
         self.ffn1 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
         self.attention = Attention(size, config.attention_heads, config.head_size, levels)
         self.convolution = Convolution(
-            size,
-            config.convolution_channels,
-            config.kernel_size,
-            levels,
-            config.separate_norms,
-            config.pruning.granularity.leaves_smaller_model,
+            size, config.convolution_channels, config.kernel_size, levels, config.separate_norms
         )
         self.ffn2 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
         self.norms = nn.ModuleList(SubnetNorm(size, levels, config.separate_norms) for _ in range(5))
         self.dropout = Dropout(config.dropout_rate)
 
-    def forward(self, x: Tensor, level: int, layout: Layout) -> Tensor:
+    def forward(self, x: Tensor, view: View, layout: Layout) -> Tensor:
         """Map x (rows, frames, d) to the same shape, as ``layout`` arranges the rows."""
-        x = torch.add(x, self.dropout(self.ffn1(self.norms[0](x, level), level)), alpha=0.5)
-        x = x + self.dropout(self.attention(self.norms[1](x, level), level, layout))
-        x = x + self.dropout(self.convolution(self.norms[2](x, level), level, layout))
-        x = torch.add(x, self.dropout(self.ffn2(self.norms[3](x, level), level)), alpha=0.5)
-        return self.norms[4](x, level)
+        x = torch.add(x, self.dropout(self.ffn1(self.norms[0](x, view), view)), alpha=0.5)
+        x = x + self.dropout(self.attention(self.norms[1](x, view), view, layout))
+        x = x + self.dropout(self.convolution(self.norms[2](x, view), view, layout))
+        x = torch.add(x, self.dropout(self.ffn2(self.norms[3](x, view), view)), alpha=0.5)
+        return self.norms[4](x, view)
 
 
 class DualModeEncoder(nn.Module):
@@ -128,23 +124,23 @@ class DualModeEncoder(nn.Module):
         Returns:
             (batch, frames, d); what lies past an utterance's length has no meaning.
         """
-        level = self.config.level(subnet.sparsity)
+        view = self.config.view(subnet.sparsity)
         layout = self.layout(lengths, x.shape[1], subnet.context)
         x = layout.arrange(self.dropout(x))
         with self._precision(x.device):
             for block in self.blocks:
-                x = self._run(block, x, level, layout)
+                x = self._run(block, x, view, layout)
         return layout.restore(x)
 
-    def _run(self, block: nn.Module, x: Tensor, level: int, layout: Layout) -> Tensor:
+    def _run(self, block: nn.Module, x: Tensor, view: View, layout: Layout) -> Tensor:
         """Run one block, with what training may do about it."""
         if not self.training:
-            return block(x, level, layout)
+            return block(x, view, layout)
         if self.config.layer_drop_rate and torch.rand(()).item() < self.config.layer_drop_rate:
             return x
         if self.config.gradient_checkpointing:
-            return checkpoint(block, x, level, layout, use_reentrant=False)
-        return block(x, level, layout)
+            return checkpoint(block, x, view, layout, use_reentrant=False)
+        return block(x, view, layout)
 
     def _precision(self, device: torch.device) -> torch.autocast:
         """Return the context in which training multiplies matrices, in bfloat16 if the configuration says so."""
@@ -199,7 +195,7 @@ class DualModeEncoder(nn.Module):
         Returns:
             (batch, up to chunk frames, d), the real frames of each stream (batch,), and the new state.
         """
-        level, context = self.config.level(subnet.sparsity), subnet.context
+        view, context = self.config.view(subnet.sparsity), subnet.context
         x, lengths = self.embed(features, lengths)
         frames = x.shape[1]
         valid = valid_frames(lengths, frames)
@@ -210,7 +206,7 @@ class DualModeEncoder(nn.Module):
         caches = []
         for index, block in enumerate(self.blocks):
             layout = StreamingChunk(context, real, allowed, rotation, state.cache(index))
-            x = block(x, level, layout)
+            x = block(x, view, layout)
             caches.append(layout.cache)
         lengths = lengths.clamp(max=context.chunk)
         return x[:, : context.chunk], lengths, StreamState.join(caches, state.seen + lengths)

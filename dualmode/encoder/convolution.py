@@ -16,10 +16,13 @@ from dualmode.encoder.layout import Layout
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.subnet_norm import SubnetNorm
 from dualmode.supernet.units import Units
+from dualmode.supernet.view import View
 
 
 class Convolution(nn.Module):
     """Pointwise, gated linear unit, depthwise, norm, SiLU, pointwise.
+
+    Where masks prune whole channels, the norm leaves the pruned ones out, as the smaller module without them does.
 
     Args:
         size: width of the model, d.
@@ -27,27 +30,24 @@ class Convolution(nn.Module):
         kernel: taps of the depthwise convolution, odd.
         levels: number of masks of the two pointwise (Linear) layers; the depthwise one is not pruned.
         separate: whether each sub-network has a norm of its own.
-        whole: whether masks prune whole channels; the norm then leaves out those that are pruned, as the smaller module
-            without them does.
     """
 
-    def __init__(self, size: int, channels: int, kernel: int, levels: int, separate: bool = True, whole: bool = False):
+    def __init__(self, size: int, channels: int, kernel: int, levels: int, separate: bool = True):
         super().__init__()
-        self.reach, self.whole = kernel // 2, whole
+        self.reach = kernel // 2
         self.expand = MaskedLinear(size, 2 * channels, levels)
         self.depthwise = nn.Conv1d(channels, channels, kernel, groups=channels)
         self.norm = SubnetNorm(channels, levels, separate)
         self.project = MaskedLinear(channels, size, levels)
 
-    def forward(self, x: Tensor, level: int, layout: Layout) -> Tensor:
+    def forward(self, x: Tensor, view: View, layout: Layout) -> Tensor:
         """Map x (rows, frames, d) to the same shape, as ``layout`` arranges the rows."""
-        x = F.glu(self.expand(x, level), dim=-1) * layout.valid
+        x = F.glu(self.expand(x, view), dim=-1) * layout.valid
         x = layout.extended(x, self.reach)
         x = depthwise(F.pad(x.transpose(1, 2), (0, self.reach)), self.depthwise.weight, self.depthwise.bias).transpose(
             1, 2
         )
-        kept = self.project.masks[level - 1].any(dim=0) if self.whole and level else None
-        return self.project(F.silu(self.norm(x, level, kept)), level)
+        return self.project(F.silu(self.norm(x, view, view.keep(self))), view)
 
     def units(self) -> Units:
         """Return the channels: their rows of values and of gates, and their columns of the output."""

@@ -8,6 +8,7 @@ import torch
 from dualmode.encoder.draws import WHERE, as_tuple, draw
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import PruningRule, make_granularity
+from dualmode.supernet.view import View
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,10 @@ class PruningPart:
             have = ", ".join(["0 (dense)", *(f"{s:g}" for s in self.masked)])
             raise UserError(f"this supernet has no sub-network of sparsity {sparsity:g}; it has {have}")
         return self.masked.index(sparsity) + 1
+
+    def view(self, sparsity: float) -> View:
+        """Return which weights the sub-network of this sparsity uses; one that is not there is a UserError."""
+        return View(self.level(sparsity), self.pruning.granularity.leaves_smaller_model)
 
     @property
     def usual_sparsity(self) -> float:

@@ -8,15 +8,16 @@ from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.convolution import Convolution
 from dualmode.supernet.kept import kept_units
 from dualmode.supernet.storage import own_norms
+from dualmode.supernet.view import ALL, View
 
 
 @torch.no_grad()
-def slice_encoder(encoder: DualModeEncoder, level: int) -> DualModeEncoder:
-    """Return an encoder of the kept units only, whose dense pass is what ``encoder`` computes at mask ``level``.
+def slice_encoder(encoder: DualModeEncoder, view: View) -> DualModeEncoder:
+    """Return an encoder of the kept units only, whose dense pass is what ``encoder`` computes as ``view``.
 
     Args:
         encoder: pruned in whole units.
-        level: of the mask, above 0.
+        view: of one of its masks.
 
     Returns:
         in evaluation mode, with fewer hidden units, heads and channels in its configuration.
@@ -26,7 +27,7 @@ def slice_encoder(encoder: DualModeEncoder, level: int) -> DualModeEncoder:
     """
     tensors = {name: tensor.detach().clone() for name, tensor in encoder.state_dict().items()}
     sizes: dict[str, int] = {}
-    for kept in kept_units(encoder, level):
+    for kept in kept_units(encoder, view):
         made, read, rows, columns = kept.made_by, kept.read_by, kept.rows, kept.columns
         for part in ("weight", "bias"):
             tensors[f"{made}.{part}"] = tensors[f"{made}.{part}"][rows]
@@ -41,7 +42,7 @@ def slice_encoder(encoder: DualModeEncoder, level: int) -> DualModeEncoder:
         sizes[kept.units.made_by] = kept.count
     for name, norm in own_norms(encoder):
         for part in ("weight", "bias"):
-            tensors[f"{name}.{part}"][0] = tensors[f"{name}.{part}"][norm.row(level)]
+            tensors[f"{name}.{part}"][0] = tensors[f"{name}.{part}"][norm.row(view)]
     config = replace(
         encoder.config,
         linear_units=sizes["up"],
@@ -54,11 +55,11 @@ def slice_encoder(encoder: DualModeEncoder, level: int) -> DualModeEncoder:
     return smaller.eval()
 
 
-def without_pruned_units(encoder: DualModeEncoder, level: int) -> tuple[DualModeEncoder, int]:
-    """Return what runs as mask ``level``, and the level to run it at: a sliced encoder and 0 for masks of whole units.
+def without_pruned_units(encoder: DualModeEncoder, view: View) -> tuple[DualModeEncoder, View]:
+    """Return what runs as ``view``, and the view to run it as: where units are pruned, a sliced encoder and all of it.
 
-    Other masks leave nothing out that is whole; the encoder and its level are returned as they are.
+    Other masks leave nothing out that is whole; the encoder and its view are returned as they are.
     """
-    if level and encoder.config.pruning.granularity.leaves_smaller_model:
-        return slice_encoder(encoder, level), 0
-    return encoder, level
+    if view.level and view.whole:
+        return slice_encoder(encoder, view), ALL
+    return encoder, view

@@ -33,7 +33,7 @@ def model_card(name: str, model: AsrModel, seed: object, checkpoint: str, result
     yield from ("", "| weights | context | parameters |", "| :-- | :-- | --: |")
     for subnet in encoder.trained_subnets():
         weights, _, context = str(subnet).partition(", ")
-        yield f"| {weights} | {context} | {kept_parameters(model, encoder.level(subnet.sparsity)) / 1e6:.2f} M |"
+        yield f"| {weights} | {context} | {kept_parameters(model, encoder.view(subnet.sparsity)) / 1e6:.2f} M |"
     yield from ("", "## Use", "")
     yield "Nothing in this folder runs code when it is opened. With the package `dualmode`:"
     yield from ("", "```python", "from dualmode.recognizer import Recognizer", "")

@@ -29,6 +29,7 @@ from dualmode.models.weights import encoder_weights, find_checkpoint, load_into,
 from dualmode.supernet.pruning import check_masks
 from dualmode.supernet.storage import kept_parameters, materialise, stored_bytes
 from dualmode.supernet.subnet import Subnet
+from dualmode.supernet.view import ALL
 
 
 @dataclass(frozen=True)
@@ -140,19 +141,19 @@ class ModelFolder:
         config = model.encoder.config
         if not force:
             check_trained(config, subnet)
-        level, total = config.level(subnet.sparsity), kept_parameters(model, 0)
-        model.encoder, level = without_pruned_units(model.encoder, level)
+        total = kept_parameters(model, ALL)
+        model.encoder, view = without_pruned_units(model.encoder, config.view(subnet.sparsity))
         loaded = LoadedModel(
             model=model,
             tokenizer=self.tokenizer,
             subnet=subnet,
             parameters_total=total,
-            parameters_kept=kept_parameters(model, level),
-            stored_bytes=stored_bytes(model, level, config.pruning),
+            parameters_kept=kept_parameters(model, view),
+            stored_bytes=stored_bytes(model, view, config.pruning),
             checkpoint=self.checkpoint,
             config=self.config,
         )
-        materialise(model, level)
+        materialise(model, view)
         return loaded
 
     def _load_alone(self, subnet: Subnet, force: bool) -> LoadedModel:

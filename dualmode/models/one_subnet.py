@@ -22,6 +22,7 @@ from dualmode.files import write_json
 from dualmode.models.weights import load_into
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.storage import kept_parameters, own_norms, pack_subnet, stored_block, unpack_subnet
+from dualmode.supernet.view import ALL
 
 FORMAT = "dualmode-subnet-1"
 WEIGHTS, ABOUT = "subnet.safetensors", "subnet.json"
@@ -49,11 +50,11 @@ def save_one_subnet(model: AsrModel, sparsity: float, config: Mapping, tokens: P
     """
     if out.exists():
         raise UserError(f"{out} is there already: choose another folder, or remove it")
-    rule, total = model.encoder.config.pruning, kept_parameters(model, 0)
-    model.encoder, level = without_pruned_units(model.encoder, model.encoder.config.level(sparsity))
-    packed = pack_subnet(model, level, sparsity, stored_block(rule))
+    rule, total = model.encoder.config.pruning, kept_parameters(model, ALL)
+    model.encoder, view = without_pruned_units(model.encoder, model.encoder.config.view(sparsity))
+    packed = pack_subnet(model, view, sparsity, stored_block(rule))
     about: dict[str, Any] = {"format": FORMAT, "sparsity": sparsity, "granularity": str(rule.granularity)}
-    about |= {"parameters_total": total, "parameters_kept": kept_parameters(model, level)}
+    about |= {"parameters_total": total, "parameters_kept": kept_parameters(model, view)}
     about["config"] = {key: config[key] for key in BUILT_FROM if key in config}
     about["config"]["encoder_conf"] = model.encoder.config.to_dict()
     with atomic_folder(out) as folder:

@@ -1,6 +1,6 @@
 """What a mask keeps of the units of a module, and where in the layers it lies.
 
-Of four hidden units, mask ``level`` keeps b and d::
+Of four hidden units, the mask keeps b and d::
 
     keep     0 1 0 1          units a b c d
     rows     [1, 3]           of the layer that makes them
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dualmode.errors import UserError
 from dualmode.supernet.units import Units, unit_groups
+from dualmode.supernet.view import View
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,14 @@ class KeptUnits:
         return self.units.columns[self.keep].flatten()
 
 
-def kept_units(module: nn.Module, level: int) -> Iterator[KeptUnits]:
-    """Yield what mask ``level`` (above 0) keeps of everything below ``module`` that has units, in a fixed order.
+def kept_units(module: nn.Module, view: View) -> Iterator[KeptUnits]:
+    """Yield what ``view``, of one of the masks, keeps of everything below ``module`` that has units, in a fixed order.
 
     Raises:
         UserError: the mask of a module cuts through its units; names the module.
     """
     for name, owner, units in unit_groups(module):
-        made, read = (getattr(owner, layer).masks[level - 1] for layer in (units.made_by, units.read_by))
+        made, read = (view.mask(getattr(owner, layer)) for layer in (units.made_by, units.read_by))
         keep = made[units.rows[:, 0]].any(dim=1)
         whole = made[units.rows].all(dim=(1, 2)) == keep, read[:, units.columns].all(dim=(0, 2)) == keep
         if not (whole[0].all() and whole[1].all()):

@@ -6,14 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dualmode.supernet.view import View
+
 
 class MaskedLinear(nn.Linear):
     """Linear layer of the supernet.
 
-    ``level`` says which weights a call uses::
-
-        level 0      all of them
-        level i > 0  those that masks[i - 1] keeps
+    A call names the :class:`View` that it is run as: all weights, or those that one of the masks keeps.
 
     The weight itself stays whole: the dense branch trains every entry, the sparse branch sends gradient only to kept
     ones, and a later mask may bring a pruned entry back.
@@ -30,16 +29,17 @@ class MaskedLinear(nn.Linear):
         super().__init__(in_features, out_features)
         self.register_buffer("masks", torch.ones(levels, out_features, in_features, dtype=torch.bool))
 
-    def weight_at(self, level: int) -> Tensor:
-        """Return the weight (out_features, in_features) as ``level`` sees it."""
-        if level == 0:
+    def weight_at(self, view: View) -> Tensor:
+        """Return the weight (out_features, in_features) as ``view`` sees it."""
+        mask = view.mask(self)
+        if mask is None:
             return self.weight
         # By way of bytes, since torch turns booleans into floats ten times more slowly on a CPU.
-        return self.weight * self.masks[level - 1].view(torch.uint8).to(self.weight.dtype)
+        return self.weight * mask.view(torch.uint8).to(self.weight.dtype)
 
-    def forward(self, x: Tensor, level: int) -> Tensor:  # type: ignore[override]  # nn.Linear knows no level
+    def forward(self, x: Tensor, view: View) -> Tensor:  # type: ignore[override]  # nn.Linear knows no view
         """Map x (..., in_features) to (..., out_features)."""
-        return F.linear(x, self.weight_at(level), self.bias)
+        return F.linear(x, self.weight_at(view), self.bias)
 
 
 def prunable(module: nn.Module) -> Iterator[tuple[str, MaskedLinear]]:

@@ -22,6 +22,7 @@ from dualmode.errors import UserError
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.pruning import PruningRule
 from dualmode.supernet.subnet_norm import SubnetNorm
+from dualmode.supernet.view import View
 
 VALUES, BITMAP = ".values", ".bitmap"
 
@@ -38,18 +39,18 @@ def _from_blocks(blocks: Tensor, shape: Sequence[int], block: Sequence[int]) -> 
     return blocks.reshape(out // rows, inner // columns, rows, columns).transpose(1, 2).reshape(out, inner)
 
 
-def stored_tensors(model: nn.Module, level: int, block: Sequence[int]) -> dict[str, Tensor]:
-    """Return what has to be stored of ``model`` to run it at mask ``level`` (0: dense), by name."""
+def stored_tensors(model: nn.Module, view: View, block: Sequence[int]) -> dict[str, Tensor]:
+    """Return what has to be stored of ``model`` to run it as ``view``, by name."""
     tensors = {name: tensor for name, tensor in model.state_dict().items() if isinstance(tensor, Tensor)}
     for name, layer in prunable(model):
         del tensors[f"{name}.masks"]
-        if level:
+        if view.level:
             del tensors[f"{name}.weight"]
-            kept = _to_blocks(layer.masks[level - 1], block).any(dim=1)
+            kept = _to_blocks(view.mask(layer), block).any(dim=1)
             tensors[f"{name}.weight{VALUES}"] = _to_blocks(layer.weight.detach(), block)[kept]
             tensors[f"{name}.weight{BITMAP}"] = torch.from_numpy(np.packbits(kept.numpy()))
     for name, norm in own_norms(model):
-        row = norm.row(level)
+        row = norm.row(view)
         tensors[f"{name}.weight"], tensors[f"{name}.bias"] = norm.weight.detach()[row], norm.bias.detach()[row]
     return {name: tensor.contiguous() for name, tensor in tensors.items() if not name.endswith("_extra_state")}
 
@@ -59,15 +60,16 @@ def stored_block(rule: PruningRule) -> tuple[int, int]:
     return rule.granularity.stored_block
 
 
-def pack_subnet(model: nn.Module, level: int, sparsity: float, block: Sequence[int]) -> bytes:
+def pack_subnet(model: nn.Module, view: View, sparsity: float, block: Sequence[int]) -> bytes:
     """Return the file of the sub-network; its length is the "bytes stored" of the results."""
     metadata = {"format": "dualmode-subnet-1", "sparsity": json.dumps(sparsity), "block": json.dumps(list(block))}
-    return save(stored_tensors(model, level, block), metadata=metadata)
+    return save(stored_tensors(model, view, block), metadata=metadata)
 
 
-def stored_bytes(model: nn.Module, level: int, rule: PruningRule) -> int:
-    """Return the length of the file that :func:`pack_subnet` makes of ``model`` at mask ``level`` (0: dense)."""
-    return len(pack_subnet(model, level, rule.sparsities[level - 1] if level else 0.0, stored_block(rule)))
+def stored_bytes(model: nn.Module, view: View, rule: PruningRule) -> int:
+    """Return the length of the file that :func:`pack_subnet` makes of ``model`` as ``view``."""
+    sparsity = rule.sparsities[view.level - 1] if view.level else 0.0
+    return len(pack_subnet(model, view, sparsity, stored_block(rule)))
 
 
 def unpack_subnet(path, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
@@ -111,18 +113,18 @@ def own_norms(model: nn.Module) -> Iterator[tuple[str, SubnetNorm]]:
             yield name, module
 
 
-def kept_parameters(model: nn.Module, level: int) -> int:
-    """Return how many parameters of ``model`` run at mask ``level`` (0: dense)."""
+def kept_parameters(model: nn.Module, view: View) -> int:
+    """Return how many parameters of ``model`` run as ``view``."""
     total = sum(parameter.numel() for parameter in model.parameters())
     total -= sum(norm.weight[1:].numel() + norm.bias[1:].numel() for _, norm in own_norms(model))
-    if level == 0:
+    if view.level == 0:
         return total
-    return total - sum(int((~layer.masks[level - 1]).sum()) for _, layer in prunable(model))
+    return total - sum(int((~view.mask(layer)).sum()) for _, layer in prunable(model))
 
 
 @torch.no_grad()
-def materialise(model: nn.Module, level: int) -> None:
-    """Make the sub-network at mask ``level`` the model's dense one, for good; run it at level 0 from then on.
+def materialise(model: nn.Module, view: View) -> None:
+    """Make what ``view`` sees all that the model has, for good; run it as ALL from then on.
 
     Decoding then pays for the masks once, not in every chunk.
 
@@ -130,9 +132,9 @@ def materialise(model: nn.Module, level: int) -> None:
         ValueError: masks prune whole channels, which norms then leave out: slice such an encoder instead
             (:func:`dualmode.encoder.slicing.without_pruned_units`).
     """
-    if level and any(getattr(module, "whole", False) for module in model.modules()):
+    if view.level and view.whole:
         raise ValueError("masks of whole units cannot be multiplied in: use without_pruned_units")
     for _, layer in prunable(model):
-        layer.weight.copy_(layer.weight_at(level))
+        layer.weight.copy_(layer.weight_at(view))
     for _, norm in own_norms(model):
-        norm.weight[0], norm.bias[0] = norm.weight[norm.row(level)], norm.bias[norm.row(level)]
+        norm.weight[0], norm.bias[0] = norm.weight[norm.row(view)], norm.bias[norm.row(view)]

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dualmode.supernet.view import View
+
 EPSILON = 1e-5  # as in torch's layer_norm
 
 
@@ -25,16 +27,16 @@ class SubnetNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(rows, size))
         self.bias = nn.Parameter(torch.zeros(rows, size))
 
-    def row(self, level: int) -> int:
-        """Return which row ``level`` uses."""
-        return level if len(self.weight) > 1 else 0
+    def row(self, view: View) -> int:
+        """Return which row ``view`` uses."""
+        return view.row(len(self.weight))
 
-    def forward(self, x: Tensor, level: int, kept: Tensor | None = None) -> Tensor:
-        """Normalise x (..., size) as ``level`` does; with ``kept`` (size,) booleans, by the kept entries' statistics.
+    def forward(self, x: Tensor, view: View, kept: Tensor | None = None) -> Tensor:
+        """Normalise x (..., size) as ``view`` does; with ``kept`` (size,) booleans, by the kept entries' statistics.
 
         Entries that are not kept come out as their bias.
         """
-        weight, bias = self.weight[self.row(level)], self.bias[self.row(level)]
+        weight, bias = self.weight[self.row(view)], self.bias[self.row(view)]
         if kept is None:
             return F.layer_norm(x, x.shape[-1:], weight, bias)
         share = kept / kept.sum()

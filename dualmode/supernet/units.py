@@ -10,6 +10,7 @@ that computes the same as the masked one::
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -28,6 +29,12 @@ class Units:
     read_by: str
     rows: Tensor
     columns: Tensor
+
+
+class HasUnits(Protocol):
+    """A module that knows its units."""
+
+    def units(self) -> Units: ...
 
 
 def unit_groups(module: nn.Module) -> Iterator[tuple[str, nn.Module, Units]]:

@@ -71,7 +71,7 @@ def tiny(sparsity: float = 0.7, block=(8, 4), context=0, sizes=()) -> tuple[AsrM
                 parameter.add_(0.1 * torch.randn_like(parameter))
         model.encoder.normalize.mean.add_(torch.randn(80) - 8)
         model.encoder.normalize.std.mul_(1 + torch.rand(80))
-        materialise(model, config.level(sparsity))
+        materialise(model, config.view(sparsity))
         x = torch.as_tensor(draw_features(260))[None]
         encoded, _ = model.encoder(x, torch.tensor([260]), Subnet(0.0, CONTEXT))
         head = model.joiner.encoder if context else model.head

@@ -14,6 +14,7 @@ from dualmode.encoder.slicing import slice_encoder
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode.supernet.view import View
 
 
 def outputs_of_torch(recogniser, x, context):
@@ -120,7 +121,7 @@ def test_whole_units_run_as_a_smaller_model(library, features, streamed_tokens, 
     model.encoder.normalize.mean.sub_(8)
     whole = len(pack_model(model, "char", Subnet(0.0, Context(5, 8, 2)), precision))
     estimate_masks(model, model.encoder.config.pruning)
-    model.encoder = slice_encoder(model.encoder, 1)
+    model.encoder = slice_encoder(model.encoder, View(1, whole=True))
     config, subnet = model.encoder.config, Subnet(0.6, Context(5, 8, 2))
     assert (config.attention_heads, config.head_size, config.convolution_channels, config.linear_units) == (
         1,

@@ -15,6 +15,7 @@ from dualmode.errors import UserError
 from dualmode.supernet.pruning import check_masks, estimate_masks
 from dualmode.supernet.storage import kept_parameters
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode.supernet.view import ALL, View
 
 CONFIG = EncoderConfig(
     input_size=16, output_size=24, num_blocks=2, attention_heads=4, linear_units=40, kernel_size=5,
@@ -42,7 +43,7 @@ def encoder():
 )
 @torch.inference_mode()
 def test_sliced_is_masked(encoder, level, chunk, lengths, seed):
-    sliced = slice_encoder(encoder, level)
+    sliced = slice_encoder(encoder, View(level, whole=True))
     features = torch.randn(len(lengths), max(lengths), 16, generator=torch.Generator().manual_seed(seed))
     context = Context() if chunk is None else Context(chunk, 3)
     masked, frames = encoder(features, torch.tensor(lengths), Subnet(CONFIG.sparsities[level - 1], context))
@@ -52,11 +53,15 @@ def test_sliced_is_masked(encoder, level, chunk, lengths, seed):
 
 
 def test_sliced_is_smaller_and_streams(encoder):
-    sliced = slice_encoder(encoder, 2)
+    sliced = slice_encoder(encoder, View(2, whole=True))
     # A tenth of 40 hidden units and 24 channels, and at least one of four heads.
     config = sliced.config
     assert (config.linear_units, config.convolution_channels, config.attention_heads) == (4, 2, 1)
-    assert kept_parameters(sliced, 0) < kept_parameters(slice_encoder(encoder, 1), 0) < kept_parameters(encoder, 0)
+    assert (
+        kept_parameters(sliced, ALL)
+        < kept_parameters(slice_encoder(encoder, View(1, whole=True)), ALL)
+        < kept_parameters(encoder, ALL)
+    )
     features, subnet = torch.randn(50, 16), Subnet(0.0, Context(4, 3))
     [streamed] = StreamingEncoder(sliced, subnet).accept([features], [True])
     with torch.inference_mode():
@@ -67,7 +72,7 @@ def test_sliced_is_smaller_and_streams(encoder):
 def test_gradient_of_the_sparse_branch_stays_within_its_units(encoder):
     block = encoder.blocks[0]
     layout = encoder.layout(torch.tensor([6]), 6, Context())
-    block(torch.randn(1, 6, 24), 1, layout).sum().backward()
+    block(torch.randn(1, 6, 24), View(1, whole=True), layout).sum().backward()
     for layer in (block.ffn1.up, block.attention.qkv, block.convolution.project):
         assert not layer.weight.grad[~layer.masks[0]].any() and layer.weight.grad[layer.masks[0]].any()
     encoder.zero_grad()
@@ -78,4 +83,4 @@ def test_masks_of_blocks_cannot_be_sliced():
     encoder = DualModeEncoder(config)
     estimate_masks(encoder, config.pruning)
     with pytest.raises(UserError, match="cuts through units"):
-        slice_encoder(encoder, 1)
+        slice_encoder(encoder, View(1, whole=True))

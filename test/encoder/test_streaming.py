@@ -10,6 +10,7 @@ from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
 from dualmode.frames import EXTRA, FACTOR, subsampled
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode.supernet.view import ALL
 
 TOLERANCE = 1e-4
 
@@ -76,7 +77,7 @@ def influence(encoder, context, module):
     layout = encoder.layout(torch.tensor([9]), 9, context)
 
     def run(x):
-        return layout.restore(module(layout.arrange(x), 0, layout))[0]
+        return layout.restore(module(layout.arrange(x), ALL, layout))[0]
 
     x = torch.randn(1, 9, 16)
     base, seen = run(x), torch.zeros(9, 9, dtype=torch.bool)

@@ -12,6 +12,7 @@ from dualmode.search.searcher import SearchConfig, greedy_searcher, make_searche
 from dualmode.search.stream import StreamDecoder, decode_streams
 from dualmode.supernet.storage import materialise
 from dualmode.supernet.subnet import DENSE, Context, Subnet
+from dualmode.supernet.view import View
 
 SUBNET = Subnet(0.7, Context(4, 8))
 LENGTHS = (0, 1, 6, 7, 10, 11, 30, 31, 35, 40, 49, 60, 61, 90, 100, 130)
@@ -70,7 +71,7 @@ def test_a_batch_gives_what_each_utterance_gives_alone(model, features):
 
 def test_materialised_weights_give_the_same_tokens(model, features):
     baked = copy.deepcopy(model)
-    materialise(baked, 1)
+    materialise(baked, View(1))
     streamed = decode_streams(baked, [features(200)], Subnet(0.0, SUBNET.context), greedy_searcher(baked))
     assert found(streamed) == found(decode_streams(model, [features(200)], SUBNET, greedy_searcher(model)))
 

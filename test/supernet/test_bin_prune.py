@@ -14,6 +14,7 @@ from dualmode.errors import UserError
 from dualmode.models.folder import load_model
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode.supernet.view import ALL
 
 ENCODER = {
     "output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "kernel_size": 3,
@@ -73,7 +74,7 @@ def test_importance_of_loud_inputs(trained):
     module = nn.ModuleDict({"a": MaskedLinear(2, 1)})
     nn.init.constant_(module["a"].weight, -0.5)
     inputs = torch.tensor([[[3.0, 0.0], [4.0, 1.0]]])
-    importance = weights_times_activations(module, lambda: module["a"](inputs, 0))
+    importance = weights_times_activations(module, lambda: module["a"](inputs, ALL))
     assert torch.allclose(importance["a"], torch.tensor([[2.5, 0.5]]))  # 0.5 * (sqrt(9 + 16), 1)
 
     data = trained.parent / "data"

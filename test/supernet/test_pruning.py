@@ -10,6 +10,7 @@ from dualmode.supernet.granularity import Blocks, NOfM, WholeUnits
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.pruning import PruningRule, PruningSchedule, check_masks, estimate_masks
 from dualmode.supernet.report import layer_report
+from dualmode.supernet.view import ALL, View
 
 
 def pruned(weight: torch.Tensor, *sparsities: float, granularity, **settings) -> torch.Tensor:
@@ -181,8 +182,8 @@ def test_only_the_dense_branch_trains_pruned_weights():
     layer = MaskedLinear(2, 1, levels=1)
     layer.masks[0] = torch.tensor([[True, False]])
     x = torch.ones(1, 2)
-    layer(x, 1).sum().backward()
+    layer(x, View(1)).sum().backward()
     assert layer.weight.grad.tolist() == [[1.0, 0.0]]
     layer.weight.grad = None
-    layer(x, 0).sum().backward()
+    layer(x, ALL).sum().backward()
     assert layer.weight.grad.tolist() == [[1.0, 1.0]]
