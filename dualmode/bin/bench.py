@@ -14,6 +14,7 @@ BENCHES = {
     "encoder": "training, streaming, and long audio",
     "pruning": "finding masks anew",
     "device": "a chunk in the device engine, PyTorch and ONNX Runtime",
+    "learning": "learning curves on real sentences, against ESPnet's Conformer",
     "decode": "greedy decoding of whole utterances against ESPnet's asr_inference",
 }
 DESCRIPTION = """

@@ -66,6 +66,7 @@ class Block(nn.Module):
         self.ffn2 = FeedForward(size, config.linear_units, config.dropout_rate, levels)
         self.norms = nn.ModuleList(SubnetNorm(size, levels, config.separate_norms) for _ in range(5))
         self.dropout = Dropout(config.dropout_rate)
+        start_as_identity(self)
 
     def forward(self, x: Tensor, view: View, layout: Layout) -> Tensor:
         """Map x (rows, frames, d) to the same shape, as ``layout`` arranges the rows."""
@@ -74,6 +75,21 @@ class Block(nn.Module):
         x = x + self.dropout(self.convolution(self.norms[2](x, view), view, layout))
         x = torch.add(x, self.dropout(self.ffn2(self.norms[3](x, view), view)), alpha=0.5)
         return self.norms[4](x, view)
+
+
+@torch.no_grad()
+def start_as_identity(block: Block) -> None:
+    """Set the last layer of every residual branch to zero, so that the block passes on what it is given.
+
+    Random branches hide the input at the start: what attention over the full context adds is nearly the same at all
+    frames, and LayerNorm, other than BatchNorm, does not take away what is constant over time.  Branches that start at
+    zero come from De and Smith (2020), "Batch Normalization Biases Residual Blocks Towards the Identity Function"
+    (arXiv 2002.10444), and Bachlechner et al. (2020), "ReZero is All You Need" (2003.04887).  The magnitudes that
+    pruning ranks are from then on what training made of these weights.
+    """
+    for layer in (block.ffn1.down, block.attention.out, block.convolution.project, block.ffn2.down):
+        layer.weight.zero_()
+        layer.bias.zero_()
 
 
 class DualModeEncoder(nn.Module):
@@ -86,7 +102,9 @@ class DualModeEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.normalize = GlobalNorm(config.input_size)
-        self.subsampling = Subsampling(config.input_size, config.subsampling_channels, config.output_size)
+        self.subsampling = Subsampling(
+            config.input_size, config.subsampling_channels, config.output_size, config.subsampling_norm
+        )
         self.dropout = Dropout(config.dropout_rate)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_blocks))
         check_prunable(self, config.pruning)

@@ -1,0 +1,190 @@
+"""How fast encoders learn real sentences: error rates over updates, ours against ESPnet's Conformer."""
+
+import argparse
+import itertools
+import json
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+import yaml
+
+from dualmode.bench.learner import STARTS, VARIANTS, Plan, learn
+from dualmode.bench.sentences import Sentences, characters
+from dualmode.cli import existing_dir
+from dualmode.errors import UserError
+from dualmode.progress import Progress
+
+COLUMNS = ("label", "size", "learning_rate", "seeds", "updates", "cer", "spread", "cer_stream", "cer_train", "seconds")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=existing_dir,
+        required=True,
+        metavar="DIR",
+        help="folder with train and valid, each with feats.scp and text: a recipe's dump, say",
+    )
+    parser.add_argument(
+        "--rows",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="JSON lines of all measurements; trainings there are kept",
+    )
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the curves, each at its best learning rate")
+    parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS), help="what is trained")
+    parser.add_argument("--sizes", nargs="+", default=["144x6"], metavar="WIDTHxBLOCKS", help="of the encoders")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="N", help="a training for each")
+    parser.add_argument(
+        "--learning-rates",
+        nargs="+",
+        type=float,
+        default=[3e-4, 6e-4, 1.2e-3],
+        metavar="RATE",
+        help="peaks of OneCycle",
+    )
+    parser.add_argument("--updates", type=int, default=2000, metavar="N", help="batches")
+    parser.add_argument("--every", type=int, default=250, metavar="N", help="updates between two measurements")
+    parser.add_argument("--batch-s", type=float, default=30.0, metavar="S", help="seconds of audio in a batch")
+    parser.add_argument(
+        "--frames-a-token", type=float, default=2.0, metavar="N", help="leave out faster utterances, frames of 40 ms"
+    )
+    parser.add_argument("--valid-utterances", type=int, default=200, metavar="N", help="of valid that are recognised")
+    parser.add_argument("--start", choices=STARTS, default="zero", help="of our residual branches and input")
+    parser.add_argument(
+        "--encoder-conf", type=yaml.safe_load, default={}, metavar="YAML", help="more of our encoder's configuration"
+    )
+    parser.add_argument("--label", metavar="TEXT", help="name of the rows (default: the variant's)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings side by side")
+
+
+def measure(args: argparse.Namespace) -> list[dict]:
+    """Train what is not in the rows' file yet; return the last row of every training there, joined over seeds."""
+    for size in args.sizes:
+        if not all(part.isdecimal() and int(part) for part in size.split("x")) or size.count("x") != 1:
+            raise UserError(f"--sizes {size}: expected WIDTHxBLOCKS, such as 144x6")
+    for name in ("updates", "every", "jobs", "valid_utterances"):
+        if getattr(args, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)}: expected at least 1")
+    rows = read_rows(args.rows)
+    have = {identity(row) for row in rows if row["updates"] == row["plan"]["updates"]}
+    jobs = [
+        (args.label or variant, plan)
+        for variant, size, rate, seed in itertools.product(args.variants, args.sizes, args.learning_rates, args.seeds)
+        if (args.label or variant, json.dumps(asdict(plan := plan_of(args, variant, size, rate, seed)))) not in have
+    ]
+    train_all(args, jobs)
+    rows = read_rows(args.rows)
+    if args.picture:
+        from dualmode.bench.learning_plot import plot_curves  # matplotlib takes a second to import
+
+        plot_curves(rows, args.picture)
+    return summaries(rows)
+
+
+def plan_of(args: argparse.Namespace, variant: str, size: str, rate: float, seed: int) -> Plan:
+    return Plan(variant, args.start, size, rate, seed, args.updates, args.every, args.batch_s, args.encoder_conf)
+
+
+def train_all(args: argparse.Namespace, jobs: Sequence[tuple[str, Plan]]) -> None:
+    """Run the trainings, several side by side; the rows of each are written once it has ended."""
+    if not jobs:
+        return
+    args.rows.parent.mkdir(parents=True, exist_ok=True)
+    progress = Progress(len(jobs), "trainings")
+    options = (
+        args.data,
+        args.device,
+        args.frames_a_token,
+        args.valid_utterances,
+        max(torch.get_num_threads() // args.jobs, 1),
+    )
+    with ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(train_one, label, plan, *options) for label, plan in jobs]):
+            with open(args.rows, "a", encoding="utf-8") as out:
+                out.writelines(json.dumps(row) + "\n" for row in done.result())
+            progress.advance()
+    progress.finish()
+
+
+def train_one(
+    label: str, plan: Plan, data: Path, device: str, frames_a_token: float, valid: int, threads: int
+) -> list[dict]:
+    """Return all rows of one training; runs in a process of its own."""
+    torch.set_num_threads(threads)
+    tokenizer = characters(data / "train")
+    place = torch.device(device)
+    heard = Sentences.read(data / "train", tokenizer, place, frames_a_token)
+    unheard = Sentences.read(data / "valid", tokenizer, place, frames_a_token).first(valid)
+    machine = torch.cuda.get_device_name() if place.type == "cuda" else f"CPU, {threads} threads"
+    about = {"label": label, "variant": plan.variant, "seed": plan.seed, "device": machine, "torch": torch.__version__}
+    about |= {"train_h": heard.hours, "train_utterances": len(heard.texts), "train_left_out": heard.left_out}
+    rows = [about | row | {"plan": asdict(plan)} for row in learn(plan, heard, unheard, len(tokenizer))]
+    print(
+        f"{label} {plan.size} rate {plan.learning_rate:g} seed {plan.seed}: CER {rows[-1]['cer']:.1f}", file=sys.stderr
+    )
+    return rows
+
+
+def identity(row: dict) -> tuple[str, str]:
+    """Return what a training is known by."""
+    return row["label"], json.dumps(row["plan"])
+
+
+def read_rows(path: Path) -> list[dict]:
+    """Return the measurements of a file of JSON lines; none if it is not there.
+
+    Raises:
+        UserError: a line is no measurement.
+    """
+    if not path.is_file():
+        return []
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            rows.append(json.loads(line))
+            identity(rows[-1])
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path}:{number}: this is no measurement of a training: remove the line") from None
+    return rows
+
+
+def summaries(rows: Sequence[dict]) -> list[dict]:
+    """Return one row for each label, size, rate and number of updates: means over seeds, at the trainings' end."""
+    return [summary for summary, _ in joined(rows) if summary["updates"] == summary["of"]]
+
+
+def joined(rows: Sequence[dict]) -> Iterator[tuple[dict, list[dict]]]:
+    """Yield (means, rows) for all rows that differ in their seed alone."""
+
+    def key(row: dict) -> tuple:
+        plan = row["plan"]
+        return row["label"], plan["size"], plan["learning_rate"], plan["updates"], row["updates"]
+
+    for (label, size, rate, updates, at), same in itertools.groupby(sorted(rows, key=key), key):
+        members = list(same)
+        summary = {"label": label, "size": size, "learning_rate": rate, "of": updates, "updates": at}
+        summary["seeds"] = len(members)
+        for name in ("cer", "cer_stream", "cer_train", "cer_train_stream", "loss", "seconds"):
+            if all(name in row for row in members):
+                summary[name] = statistics.fmean(row[name] for row in members)
+        values = [row["cer"] for row in members]
+        summary["spread"] = max(values) - min(values)
+        yield summary, members
+
+
+def best_rates(rows: Sequence[dict]) -> list[list[dict]]:
+    """Return the curve, means at each measurement, of every label and size at the learning rate that ends best."""
+    curves: dict[tuple, dict[float, list[dict]]] = {}
+    for summary, _ in joined(rows):
+        of = (summary["label"], summary["size"], summary["of"])
+        curves.setdefault(of, {}).setdefault(summary["learning_rate"], []).append(summary)
+    return [min(rates.values(), key=lambda curve: curve[-1]["cer"]) for rates in curves.values()]
