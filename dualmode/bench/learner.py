@@ -55,12 +55,24 @@ def scaled_input(encoder: DualModeEncoder) -> None:
     encoder.subsampling.project.weight.mul_(encoder.config.output_size**0.5)
 
 
-# What the start of our encoder is made of, to be taken apart.
+def normed_input(encoder: DualModeEncoder) -> None:
+    """Put a LayerNorm behind the subsampling, which the encoder does not have."""
+    encoder.subsampling.project = nn.Sequential(encoder.subsampling.project, nn.LayerNorm(encoder.config.output_size))
+
+
+def normed_random(encoder: DualModeEncoder) -> None:
+    random_branches(encoder)
+    normed_input(encoder)
+
+
+# What makes our encoder learn from the start, to be taken apart.
 STARTS: dict[str, Callable[[DualModeEncoder], None]] = {
     "zero": lambda encoder: None,
     "random": random_branches,
     "zero-attention": lambda encoder: random_branches(encoder, only_attention=True),
     "zero-scaled": scaled_input,
+    "zero-normed": normed_input,
+    "random-normed": normed_random,
 }
 
 

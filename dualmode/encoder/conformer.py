@@ -102,9 +102,7 @@ class DualModeEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.normalize = GlobalNorm(config.input_size)
-        self.subsampling = Subsampling(
-            config.input_size, config.subsampling_channels, config.output_size, config.subsampling_norm
-        )
+        self.subsampling = Subsampling(config.input_size, config.subsampling_channels, config.output_size)
         self.dropout = Dropout(config.dropout_rate)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_blocks))
         check_prunable(self, config.pruning)

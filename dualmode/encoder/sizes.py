@@ -20,7 +20,6 @@ class Sizes:
         linear_units: units of each feed-forward module.
         kernel_size: taps of the depthwise convolution, in frames of 40 ms; odd.
         subsampling_channels: channels of the two convolutions that subsample.
-        subsampling_norm: whether what they give is normalised; False only for models from before it was.
         separate_norms: whether each sub-network has LayerNorm parameters of its own.
         head_size: of each head; by default ``output_size`` is shared among them.
         convolution_channels: of the convolution modules; by default ``output_size``.
@@ -33,7 +32,6 @@ class Sizes:
     linear_units: int = 576
     kernel_size: int = 15
     subsampling_channels: int = 64
-    subsampling_norm: bool = True
     separate_norms: bool = True
     head_size: int | None = None
     convolution_channels: int | None = None
@@ -67,6 +65,5 @@ class Sizes:
                 raise UserError(f"{WHERE}: {name} is {value!r}: it must be a positive multiple of {multiple}")
         if self.kernel_size % 2 == 0:
             raise UserError(f"{WHERE}: kernel_size is {self.kernel_size}: it must be odd")
-        for name in ("subsampling_norm", "separate_norms"):
-            if not isinstance(getattr(self, name), bool):
-                raise UserError(f"{WHERE}: {name} is {getattr(self, name)!r}: it must be true or false")
+        if not isinstance(self.separate_norms, bool):
+            raise UserError(f"{WHERE}: separate_norms is {self.separate_norms!r}: it must be true or false")

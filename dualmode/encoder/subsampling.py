@@ -31,18 +31,10 @@ class Subsampling(nn.Module):
         frame 1           x x x x x x x
 
     Both are full convolutions.  A depthwise second one costs less, but on the small corpora of the recipes the CTC loss
-    then left its first plateau several epochs later.  The
-    norm gives every frame the size that the blocks expect; without it frames are small, and what the first block adds
-    to all of them alike drowns them (:mod:`dualmode.encoder.variation`).
-
-    Args:
-        bins: of the features.
-        channels: of both convolutions.
-        output_size: width of the model, d.
-        normalised: whether there is a LayerNorm at the end; False only for models from before there was.
+    then left its first plateau several epochs later.
     """
 
-    def __init__(self, bins: int, channels: int, output_size: int, normalised: bool = True):
+    def __init__(self, bins: int, channels: int, output_size: int):
         super().__init__()
         self.conv = nn.Sequential(
             nn.Conv2d(1, channels, 3, stride=2),
@@ -51,9 +43,8 @@ class Subsampling(nn.Module):
             nn.ReLU(),
         )
         self.project = nn.Linear(channels * (((bins - 1) // 2 - 1) // 2), output_size)
-        self.norm = nn.LayerNorm(output_size) if normalised else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (batch, frames, bins), frames >= 7, to (batch, (frames - 7) // 4 + 1, output_size)."""
         x = self.conv(features.unsqueeze(1))
-        return self.norm(self.project(x.transpose(1, 2).flatten(2)))
+        return self.project(x.transpose(1, 2).flatten(2))

@@ -48,7 +48,9 @@ class Corpus:
     def of(self, speakers: set[str]) -> "Corpus":
         """Return the utterances of these speakers."""
         chosen = {utt for utt, speaker in self.speakers.items() if speaker in speakers}
-        return Corpus(*({utt: table[utt] for utt in table if utt in chosen} for table in (self.audio, self.speakers, self.texts)))
+        return Corpus(
+            *({utt: table[utt] for utt in table if utt in chosen} for table in (self.audio, self.speakers, self.texts))
+        )
 
     def joined(self, other: "Corpus", origin: Path) -> "Corpus":
         """Return both; an utterance of both is a UserError that names ``origin``, where the other is from."""
@@ -82,7 +84,9 @@ def read_split(folder: Path) -> tuple[Corpus, dict[str, int]]:
     for name in ("utt2spk", "text"):
         if tables[name].keys() != tables["wav.scp"].keys():
             odd = sorted(tables[name].keys() ^ tables["wav.scp"].keys())[0]
-            raise UserError(f"{folder}: wav.scp and {name} do not have the same utterances: {odd} is in one of them only")
+            raise UserError(
+                f"{folder}: wav.scp and {name} do not have the same utterances: {odd} is in one of them only"
+            )
     root = folder.parent.resolve()
     audio = {utt: inside(root, path, folder / "wav.scp") for utt, path in tables["wav.scp"].items()}
     # The corpus does not sort this list.
@@ -149,7 +153,9 @@ def read_more(folder: Path) -> Corpus:
         audio = {}
         for utt, path in read_table(folder / "wav.scp").items():
             if path.endswith("|"):
-                raise UserError(f"{folder / 'wav.scp'}: {utt} is a command: data must never start a program; make files of it")
+                raise UserError(
+                    f"{folder / 'wav.scp'}: {utt} is a command: data must never start a program; make files of it"
+                )
             audio[utt] = Path(path).absolute()
         texts = read_table(folder / "text") if (folder / "text").is_file() else {}
         return Corpus(audio, read_table(folder / "utt2spk"), {utt: texts[utt] for utt in texts if utt in audio})
@@ -177,7 +183,9 @@ def clone(folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(partial, ignore_errors=True)
     print(f"getting speechocean762 from {HOME} (about 700 MB)", file=sys.stderr)
-    repair = "get the corpus by other means, such as https://www.openslr.org/101, and give its folder with --speechocean-dir"
+    repair = (
+        "get the corpus by other means, such as https://www.openslr.org/101, and give its folder with --speechocean-dir"
+    )
     try:
         done = subprocess.run(
             ["git", "clone", "--quiet", "--depth", "1", HOME, str(partial)],
@@ -201,7 +209,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--speechocean-dir", type=existing_dir, metavar="DIR", help="the corpus (default: cloned into OUT/downloads)"
     )
-    parser.add_argument("--more-speech", nargs="*", type=existing_dir, default=[], metavar="DIR", help="for training, too")
+    parser.add_argument(
+        "--more-speech", nargs="*", type=existing_dir, default=[], metavar="DIR", help="for training, too"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="work folder: writes DIR/data")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="what is drawn follows from it (default: 1)")
     parser.add_argument("--small", type=int, metavar="N", help="N utterances in every set, for tests")
@@ -225,7 +235,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         more = read_more(folder)
         if more.texts:
             silent = len(more.audio) - len(more.texts)
-            print(f"{folder}: {len(more.texts)} utterances with transcripts join train" + f", {silent} have none" * bool(silent))
+            print(
+                f"{folder}: {len(more.texts)} utterances with transcripts join train"
+                + f", {silent} have none" * bool(silent)
+            )
             sets["train"] = sets["train"].joined(with_transcripts(more), folder)
         if len(more.texts) < len(more.audio):
             pool[set_name(folder)] = without_transcripts(more)
@@ -238,11 +251,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def fewer(corpus: Corpus, count: int) -> Corpus:
     chosen = set(list(corpus.audio)[:count])
-    return Corpus(*({utt: v for utt, v in table.items() if utt in chosen} for table in (corpus.audio, corpus.speakers, corpus.texts)))
+    return Corpus(
+        *(
+            {utt: v for utt, v in table.items() if utt in chosen}
+            for table in (corpus.audio, corpus.speakers, corpus.texts)
+        )
+    )
 
 
 def with_transcripts(corpus: Corpus) -> Corpus:
-    return Corpus(*({utt: table[utt] for utt in corpus.texts} for table in (corpus.audio, corpus.speakers)), corpus.texts)
+    return Corpus(
+        *({utt: table[utt] for utt in corpus.texts} for table in (corpus.audio, corpus.speakers)), corpus.texts
+    )
 
 
 def without_transcripts(corpus: Corpus) -> Corpus:
