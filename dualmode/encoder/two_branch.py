@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
+from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.pruning import PruningSchedule, estimate_masks
 from dualmode.supernet.subnet import DENSE, Subnet
 
@@ -123,10 +124,30 @@ class TwoBranchModel(nn.Module):
         if not self.training:
             return stats
         if self.schedule.due(self.step):
-            fraction = self.schedule.fraction(self.step)
-            stats["mask_change"] = estimate_masks(self.encoder, self.encoder.config.pruning, fraction)
+            if self.step or self._can_be_ranked():
+                fraction = self.schedule.fraction(self.step)
+                stats["mask_change"] = estimate_masks(self.encoder, self.encoder.config.pruning, fraction)
         self.step += 1
         return stats
+
+    def _can_be_ranked(self) -> bool:
+        """Return whether the weights that a training starts from say what to prune.
+
+        Fresh ones do not: the last layers of all residual branches are zero
+        (:func:`dualmode.encoder.conformer.start_as_identity`).  The masks then keep everything until they are found
+        anew.
+
+        Raises:
+            UserError: that will never be.
+        """
+        if all(layer.weight.any() for _, layer in prunable(self.encoder)):
+            return True
+        if self.schedule.end == 0 and not self.schedule.after:
+            raise UserError(
+                "pruning_conf: the masks are to be found once, before the first batch, from weights that have learnt "
+                "nothing: set begin and end to a later batch, or start from trained weights"
+            )
+        return False
 
     def draw_branches(self) -> list[Branch]:
         """Return the branches of this batch; the sparse one is drawn in training, and the usual one in validation.

@@ -1,0 +1,107 @@
+"""A fresh encoder: blocks that are the identity, frames that can be told apart, magnitudes that pruning cannot rank."""
+
+import copy
+
+import pytest
+import torch
+
+from dualmode.encoder.config import EncoderConfig
+from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.two_branch import BranchWeights, TwoBranchModel
+from dualmode.encoder.variation import varying_share, varying_shares
+from dualmode.errors import UserError
+from dualmode.supernet.masked_linear import prunable
+from dualmode.supernet.pruning import PruningSchedule
+from dualmode.supernet.subnet import DENSE, Context, Subnet
+
+CHUNKS = Subnet(0.7, Context(16, 32))
+
+
+@pytest.fixture(scope="module")
+def batch(features):
+    padded = torch.stack([torch.tensor(features(400, seed)) for seed in range(3)])
+    mean, std = padded.mean(dim=(0, 1)), padded.std(dim=(0, 1))
+    return (padded - mean) / std, torch.tensor([400, 333, 250])
+
+
+def build(seed=0, **conf):
+    torch.manual_seed(seed)
+    return DualModeEncoder(EncoderConfig(output_size=32, num_blocks=4, linear_units=64, **conf))
+
+
+@pytest.mark.parametrize("subnet", [DENSE, CHUNKS], ids=["full context", "chunks"])
+def test_a_fresh_block_passes_on_what_it_is_given(fresh_start, batch, subnet):
+    encoder, (features, lengths) = build().eval(), batch
+    x, frames = encoder.embed(features, lengths)
+    normed = torch.nn.functional.layer_norm(x, x.shape[-1:])
+    real = torch.arange(x.shape[1]) < frames[:, None]
+    torch.testing.assert_close(encoder.encode(x, frames, subnet)[real], normed[real], atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("subnet", [DENSE, CHUNKS], ids=["full context", "chunks"])
+@pytest.mark.parametrize("seed", range(3))
+def test_frames_can_be_told_apart_at_every_depth(fresh_start, batch, subnet, seed):
+    first, *blocks = varying_shares(build(seed), *batch, subnet)
+    assert first > 0.3
+    assert min(blocks) > 0.8 * first
+
+
+def test_random_branches_hide_the_input(batch):
+    """What the start is for: without it, the share that varies falls with depth in full context."""
+    first, *_, last = varying_shares(build(), *batch, DENSE)
+    assert last < 0.3 * first
+
+
+def test_varying_share_counts_real_frames_only():
+    x = torch.tensor([[[1.0, 0.0], [3.0, 0.0], [99.0, 99.0]]])
+    assert varying_share(x, torch.tensor([2])) == pytest.approx(2 / 10)  # mean 2: (1 + 1) of (1 + 9)
+    assert varying_share(torch.ones(2, 5, 3), torch.tensor([5, 4])) == 0
+
+
+class Model(TwoBranchModel):
+    def __init__(self, encoder, schedule):
+        super().__init__(encoder, schedule, BranchWeights())
+
+
+def kept(model):
+    return [layer.masks.float().mean().item() for _, layer in prunable(model)]
+
+
+@pytest.mark.parametrize("granularity", ["units", "blocks", "unstructured"])
+def test_masks_wait_for_weights_that_can_be_ranked(fresh_start, granularity):
+    model = Model(build(granularity=granularity), PruningSchedule(0, 100, 10, start=1.0)).train()
+    assert model.begin_batch() == {}
+    assert set(kept(model)) == {1.0}
+    for _, layer in prunable(model):  # one update of all weights
+        layer.weight.data += 1e-3 * torch.randn_like(layer.weight)
+    for _ in range(9):
+        assert model.begin_batch() == {}
+    assert model.begin_batch()["mask_change"] > 0.6
+    assert max(kept(model)) < 0.4
+
+
+def test_trained_weights_are_ranked_at_once():
+    model = Model(build(), PruningSchedule(0, 100, 10, start=1.0)).train()
+    assert model.begin_batch()["mask_change"] > 0.6
+
+
+def test_masks_found_once_from_nothing_are_refused(fresh_start):
+    model = Model(build(), PruningSchedule(0, 0, 1)).train()
+    with pytest.raises(UserError, match="weights that have learnt nothing"):
+        model.begin_batch()
+
+
+def test_zeros_are_no_dead_end(fresh_start, batch):
+    """Two steps of gradient descent reach every weight: the zeros first, then what stands behind them."""
+    encoder = build().train()
+    features, lengths = batch
+    before = copy.deepcopy(encoder.state_dict())
+    optimizer = torch.optim.SGD(encoder.parameters(), lr=0.1)
+    target = torch.randn(3, 99, 32)
+    for _ in range(2):
+        out, frames = encoder(features, lengths)
+        optimizer.zero_grad()
+        ((out - target[:, : out.shape[1]]) ** 2).mean().backward()
+        optimizer.step()
+    for name, layer in prunable(encoder):
+        assert not torch.equal(layer.weight, before[f"{name}.weight"]), name
