@@ -1,9 +1,27 @@
-"""Which frames the pre-training hides."""
+"""Which frames the pre-training hides, and what of the features lies under them.
+
+An encoder frame's target is made of the four middle ones of the seven feature frames that it sees.  Those of a hidden
+frame are hidden from its neighbours as well, which see three of the seven too::
+
+    feature frames     0 1 2 3 4 5 6 7 8 9 10 11 12 13 14
+    encoder frame 0    x x x x x x x
+    encoder frame 1            x x x x x x x                  hidden: features 6 to 9
+    encoder frame 2                    x x x x  x  x  x
+
+Hiding after the subsampling alone leaves a fifth of the target readable in the frames beside a span.
+"""
+
+import contextlib
+from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dualmode.encoder.padding import valid_frames
+from dualmode.frames import FACTOR
+
+FIRST = 2  # of an encoder frame's feature frames, the first that belongs to its target
 
 
 def span_mask(lengths: Tensor, frames: int, start_probability: float, span: int, gap: int | None = None) -> Tensor:
@@ -36,6 +54,35 @@ def span_mask(lengths: Tensor, frames: int, start_probability: float, span: int,
     for shift in range(min(span, frames)):
         hidden[:, shift:] |= starts[:, : frames - shift]
     return hidden
+
+
+def features_under(hidden: Tensor, count: int) -> Tensor:
+    """Return which of ``count`` feature frames belong to the targets of the hidden encoder frames (batch, frames).
+
+    >>> features_under(torch.tensor([[False, True, False]]), 11).int()
+    tensor([[0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0]], dtype=torch.int32)
+    """
+    under = F.pad(hidden.repeat_interleave(FACTOR, dim=1), (FIRST, 0))[:, :count]
+    return F.pad(under, (0, count - under.shape[1]))
+
+
+def at_edges(hidden: Tensor) -> Tensor:
+    """Return which of the hidden frames (batch, frames) have a visible frame beside them.
+
+    >>> at_edges(torch.tensor([[False, True, True, True, False, True]])).int()
+    tensor([[0, 1, 0, 1, 0, 1]], dtype=torch.int32)
+    """
+    before, after = F.pad(hidden, (1, 0))[:, :-1], F.pad(hidden, (0, 1))[:, 1:]
+    return hidden & ~(before & after)
+
+
+@contextlib.contextmanager
+def fixed_draws(lengths: Tensor) -> Iterator[None]:
+    """Draw the same random numbers whenever the batch has these ``lengths`` (batch,); afterwards nothing is changed."""
+    devices = [lengths.device] if lengths.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(int(lengths.sum()))
+        yield
 
 
 def keep_apart(starts: Tensor, distance: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Masked pre-training of the supernet: one set of targets, two branches."""
 
+import contextlib
 from collections.abc import Iterable
 
 import torch
@@ -9,11 +10,11 @@ from torch import Tensor, nn
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.padding import valid_frames
 from dualmode.encoder.two_branch import Branch, BranchWeights, Judgement, TwoBranchModel
-from dualmode.frames import FACTOR
+from dualmode.frames import FACTOR, subsampled
 from dualmode.pretrain.best_rq import BestRqTargets
 from dualmode.pretrain.config import BestRqConfig, ContrastiveConfig
 from dualmode.pretrain.contrastive import ContrastiveTargets
-from dualmode.pretrain.masking import span_mask
+from dualmode.pretrain.masking import at_edges, features_under, fixed_draws, span_mask
 from dualmode.supernet.pruning import PruningSchedule
 
 
@@ -32,9 +33,9 @@ TARGETS = {ContrastiveConfig: ContrastiveTargets, BestRqConfig: BestRqTargets}
 class PretrainModel(TwoBranchModel):
     """Both branches see the same hidden frames and must tell the same targets::
 
-        features -+-> stack 4 frames ------------------------------------> targets
-                  +-> subsampling -> hide spans -+-> dense,  full  --> answer
-                                                 +-> sparse, chunk --> answer
+        features -+-> stack 4 frames --------------------------------------------------> targets
+                  +-> hide under spans -> subsampling -> mark spans -+-> dense,  full  --> answer
+                                                                     +-> sparse, chunk --> answer
 
     The loss is that of the hidden frames, plus ``visible_weight`` times that of the others.
 
@@ -83,19 +84,29 @@ class PretrainModel(TwoBranchModel):
         Args:
             speech: (batch, feature frames of 10 ms, bins).
             speech_lengths: (batch,).
+
+        In evaluation, spans and distractors follow from the lengths alone, so that epochs can be compared.
         """
+        with contextlib.nullcontext() if self.training else fixed_draws(speech_lengths):
+            return self._forward(speech, speech_lengths)
+
+    def _forward(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         pruned = self.begin_batch()
         config = self.config
-        x, lengths = self.encoder.embed(speech, speech_lengths)
-        hidden = span_mask(lengths, x.shape[1], config.mask_start, config.mask_span, config.mask_gap)
+        lengths, frames = subsampled(speech_lengths), max(int(subsampled(torch.tensor(speech.shape[1]))), 1)
+        hidden = span_mask(lengths, frames, config.mask_start, config.mask_span, config.mask_gap)
         # One hidden frame alone has no distractors; such an utterance only occurs with spans of a single frame.
         hidden &= (hidden.sum(dim=1) > 1)[:, None]
         told = hidden
         if config.visible_weight:
-            told = valid_frames(lengths, x.shape[1]) & hidden.any(dim=1, keepdim=True)
+            told = valid_frames(lengths, frames) & hidden.any(dim=1, keepdim=True)
         weight = hidden.sum()
         if weight == 0:
             return self.nothing_hidden(self.branches.active(self.step, self.training), pruned)
+        # Features are normalised by then: 0 is the mean of the training set.
+        x, lengths = self.encoder.embed(
+            speech, speech_lengths, lambda x, _: x.masked_fill(features_under(hidden, x.shape[1])[..., None], 0.0)
+        )
         # Cosines divided by 0.1 and softmaxes over thousands of codes need more digits than bf16 has.
         with torch.autocast(x.device.type, enabled=False):
             drawn = self.targets.draw(self.stack(speech, x.shape[1])[told], told.nonzero()[:, 0], self.step)
@@ -107,12 +118,14 @@ class PretrainModel(TwoBranchModel):
 
         stats = {**pruned, "masked_share": weight / lengths.sum(), **drawn.stats}
         at = {"": hidden[told], "visible_": ~hidden[told]}
+        edges = at_edges(hidden)[told]
 
         def judge(_: Branch, encoded: Tensor) -> Judgement:
             with torch.autocast(x.device.type, enabled=False):
                 answer = self.targets.compare(encoded[told].float(), drawn)
             losses = {part: mean_over(answer.losses, at[part]) for part in self.parts()}
             values = {f"{part}accuracy": mean_over(answer.right, at[part]) for part in losses}
+            values["edge_accuracy"] = mean_over(answer.right, edges)
             values |= {f"{part}loss": value for part, value in losses.items()}
             loss = torch.stack([share * losses[part] for part, share in self.parts().items()]).sum()
             return Judgement(loss, values)
@@ -130,7 +143,9 @@ class PretrainModel(TwoBranchModel):
         Every parameter takes part and every value is there, since other GPUs of the same update wait for them.
         """
         loss = 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
+        branches = list(branches)
         names = ["masked_share", *self.targets.names, "loss"]
+        names += [f"edge_accuracy_{name}" for name in branches]
         names += [f"{part}{what}_{name}" for name in branches for part in self.parts() for what in ("loss", "accuracy")]
         zero = torch.zeros_like(loss).detach()
         return loss, {**pruned, **dict.fromkeys(names, zero)}, zero

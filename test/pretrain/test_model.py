@@ -5,6 +5,7 @@ from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.two_branch import BranchWeights
 from dualmode.pretrain.config import read_config
+from dualmode.pretrain.masking import features_under
 from dualmode.pretrain.model import PretrainModel
 from dualmode.pretrain.quantizer import GumbelQuantizer
 from dualmode.supernet.pruning import PruningSchedule
@@ -84,12 +85,14 @@ def test_feature_penalty_is_the_mean_square_before_the_encoder():
     torch.manual_seed(1)
     data = batch(120, 90)
     plain, with_penalty = tiny().eval(), tiny(conf={"feature_penalty": 10.0}).eval()
-    x, lengths = plain.encoder.embed(**{"features": data["speech"], "lengths": data["speech_lengths"]})
-    power = torch.cat([row[:length] for row, length in zip(x, lengths, strict=True)]).square().mean()
-    losses = []
+    embedded, losses = [], []
+    embed = plain.encoder.embed
+    plain.encoder.embed = lambda *args: embedded.append(embed(*args)) or embedded[0]
     for model in (plain, with_penalty):
         torch.manual_seed(2)
         losses.append(model(**data)[0].item())
+    x, lengths = embedded[0]
+    power = torch.cat([row[:length] for row, length in zip(x, lengths, strict=True)]).square().mean()
     assert losses[1] - losses[0] == pytest.approx(10.0 * power.item(), rel=1e-4)
 
 
@@ -188,3 +191,44 @@ def test_quantizer_chooses_entries_of_the_codebook():
     quantized = quantizer(torch.randn(5, 6), temperature=1.0)
     rows = torch.stack([torch.cat([quantizer.codebook[g, c] for g, c in enumerate(code)]) for code in quantized.codes])
     assert torch.allclose(quantized.vectors, quantizer.project(rows), atol=1e-6)
+
+
+def seen_by_blocks(model, data, monkeypatch):
+    """Return what the blocks are given, (batch, frames, d), and the targets' input."""
+    seen = []
+    with monkeypatch.context() as patch:
+        patch.setattr(model.encoder, "encode", lambda x, lengths, subnet: seen.append(x) or x)
+        model(**data)
+    return seen[0]
+
+
+@KINDS
+def test_nothing_of_a_hidden_target_is_seen_by_any_frame(kind, monkeypatch):
+    """Other values under the spans: what the blocks are given stays the same, bit for bit, at every frame."""
+    model, data = tiny(kind=kind).eval(), batch(120, 90)
+    first = seen_by_blocks(model, data, monkeypatch)
+    hidden = (first == model.hidden_frame).all(dim=-1)
+    assert 0.1 < hidden.float().mean() < 0.9
+    under = features_under(hidden, 120)
+    changed = data["speech"] + 5.0 * torch.randn_like(data["speech"]) * under[..., None]
+    again = seen_by_blocks(model, {**data, "speech": changed}, monkeypatch)
+    assert torch.equal(first, again)
+    stacked, other = (model.stack(speech, first.shape[1]) for speech in (data["speech"], changed))
+    assert (stacked != other).any(dim=-1)[hidden].all() and torch.equal(stacked[~hidden], other[~hidden])
+
+
+def test_validation_draws_the_same_again_and_leaves_the_generator_alone():
+    model, data = tiny().eval(), batch(120, 90)
+    torch.manual_seed(1)
+    first = model(**data)[0]
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    assert model(**data)[0] == first
+    assert torch.equal(torch.get_rng_state(), state)
+    model.train()
+    assert model(**data)[0] != model(**data)[0]
+
+
+def test_accuracy_at_the_edges_of_spans_is_told_apart():
+    _, stats, _ = tiny().eval()(**batch(120, 90))
+    assert 0 <= stats["edge_accuracy_dense"] <= 1 and "edge_accuracy_sparse" in stats
