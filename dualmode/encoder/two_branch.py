@@ -183,4 +183,13 @@ class TwoBranchModel(nn.Module):
             outputs[branch.name] = judgement.output
             values = {"loss": judgement.loss, **judgement.stats}
             stats.update((f"{what}_{branch.name}", value.detach()) for what, value in values.items())
-        return loss, outputs, stats
+        return loss, outputs, stats | self.settled()
+
+    def settled(self) -> dict[str, Tensor]:
+        """Return what validation says about the masks: ``masks_settled``, 0 on their ramp and 1 behind it.
+
+        Nothing in training, and where the masks follow no schedule.
+        """
+        if self.training or not self.schedule.interval:
+            return {}
+        return {"masks_settled": self.encoder.normalize.mean.new_tensor(float(self.step > self.schedule.end))}

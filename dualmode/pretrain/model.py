@@ -148,4 +148,4 @@ class PretrainModel(TwoBranchModel):
         names += [f"edge_accuracy_{name}" for name in branches]
         names += [f"{part}{what}_{name}" for name in branches for part in self.parts() for what in ("loss", "accuracy")]
         zero = torch.zeros_like(loss).detach()
-        return loss, {**pruned, **dict.fromkeys(names, zero)}, zero
+        return loss, {**pruned, **dict.fromkeys(names, zero), **self.settled()}, zero

@@ -43,6 +43,7 @@ PANELS = (
     (re.compile(r"^visible_acc"), "accuracy at visible frames"),
     (re.compile(r"perplexity|^ppl"), "perplexity"),
     (re.compile(r"^dead\d*$"), "dead codes (share of 1)"),
+    (re.compile(r"^masks_settled$"), "masks at their full sparsity (1: yes)"),
     (re.compile(r"^mask_change$"), "masks: changed by an estimate"),
     (re.compile(r"(^|_)lr\d*$"), "learning rate"),
 )

@@ -15,11 +15,12 @@ from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.torch_utils.recursive_op import recursive_average
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.distributed_utils import DistributedOption
-from espnet2.train.reporter import SubReporter
+from espnet2.train.reporter import Reporter, SubReporter
 from espnet2.train.trainer import Trainer, TrainerOptions
 
 import dualmode.tasks.averaging
 from dualmode.tasks.patches import empty_modules, patches
+from dualmode.tasks.patches.settled_epochs import settled_epochs
 from dualmode.tasks.pretrain import PretrainTask
 from dualmode.tasks.trainer import SupernetTrainer
 from dualmode.tasks.watched import Watched
@@ -213,3 +214,23 @@ def test_espnet_still_averages_only_what_has_one_dimension():
     mean, total = recursive_average(stats, weight)
     assert mean["loss"] == 1.0 and total == 3.0
     assert model()[2].dim() == 0  # the hook is gone
+
+
+def test_an_epoch_on_the_ramp_is_not_the_best():
+    reporter = Reporter()
+    for settled, loss in ((0.0, 1.0), (0.5, 2.0), (1.0, 5.0), (1.0, 4.0)):
+        reporter.set_epoch(len(reporter.stats) + 1)
+        reporter.stats[reporter.get_epoch()] = {"valid": {"loss": loss, "masks_settled": settled}}
+    assert reporter.get_best_epoch("valid", "loss", "min") == 1
+    with settled_epochs():
+        assert reporter.sort_epochs("valid", "loss", "min") == [4, 3]
+        del reporter.stats[3], reporter.stats[4]  # none is behind the ramp yet
+        reporter.set_epoch(2)
+        assert reporter.sort_epochs("valid", "loss", "min") == [1, 2]
+    assert reporter.get_best_epoch("valid", "loss", "min") == 1
+
+
+def test_stand_ins_can_be_looked_for():
+    """As libraries do that use others where they are installed."""
+    for name in empty_modules.NAMES:
+        assert importlib.util.find_spec(name) is not None

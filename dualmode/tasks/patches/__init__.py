@@ -10,6 +10,7 @@ file                      changes                                        holds
 :mod:`.empty_modules`     modules for text-to-speech are empty           from the import of dualmode.tasks on
 :mod:`.whole_checkpoints` a killed process leaves no half checkpoint     while a training runs (:func:`patches`)
 :mod:`.masked_average`    the mean of the best epochs knows about masks  while a training runs
+:mod:`.settled_epochs`    the best epoch has masks of the full sparsity  while a training runs
 :mod:`.gathered_scalars`  processes can average what our models return   while a training runs, for its model
 ========================= ============================================== ======================================
 """
@@ -36,7 +37,8 @@ def patches(model, distributed: bool) -> Iterator[None]:
     # These import ESPnet, so they come after before_import; and lists of files alone need no ESPnet.
     from dualmode.tasks.patches.gathered_scalars import gathered_scalars
     from dualmode.tasks.patches.masked_average import masked_average
+    from dualmode.tasks.patches.settled_epochs import settled_epochs
     from dualmode.tasks.patches.whole_checkpoints import whole_checkpoints
 
-    with whole_checkpoints(), masked_average(), gathered_scalars(model, distributed):
+    with whole_checkpoints(), masked_average(), settled_epochs(), gathered_scalars(model, distributed):
         yield

@@ -7,10 +7,15 @@ What ours does: an empty module takes the place of each that is not loaded alrea
 
 import sys
 import types
+from importlib.machinery import ModuleSpec
 
 NAMES = ("g2p_en", "tacotron_cleaner", "tacotron_cleaner.cleaners")
 
 
 def stand_in() -> None:
     for name in NAMES:
-        sys.modules.setdefault(name, types.ModuleType(name))
+        if name not in sys.modules:
+            module = types.ModuleType(name)
+            # Libraries that look for optional ones, such as transformers, ask for this.
+            module.__spec__ = ModuleSpec(name, loader=None, origin="stand-in of dualmode")
+            sys.modules[name] = module
