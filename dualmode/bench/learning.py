@@ -3,9 +3,8 @@
 import argparse
 import itertools
 import json
-import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -15,6 +14,7 @@ import torch
 import yaml
 
 from dualmode.bench.learner import STARTS, VARIANTS, Plan, learn
+from dualmode.bench.learning_rows import identity, read_rows, summaries
 from dualmode.bench.sentences import Sentences, characters
 from dualmode.cli import existing_dir
 from dualmode.errors import UserError
@@ -132,59 +132,3 @@ def train_one(
         f"{label} {plan.size} rate {plan.learning_rate:g} seed {plan.seed}: CER {rows[-1]['cer']:.1f}", file=sys.stderr
     )
     return rows
-
-
-def identity(row: dict) -> tuple[str, str]:
-    """Return what a training is known by."""
-    return row["label"], json.dumps(row["plan"])
-
-
-def read_rows(path: Path) -> list[dict]:
-    """Return the measurements of a file of JSON lines; none if it is not there.
-
-    Raises:
-        UserError: a line is no measurement.
-    """
-    if not path.is_file():
-        return []
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            rows.append(json.loads(line))
-            identity(rows[-1])
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path}:{number}: this is no measurement of a training: remove the line") from None
-    return rows
-
-
-def summaries(rows: Sequence[dict]) -> list[dict]:
-    """Return one row for each label, size, rate and number of updates: means over seeds, at the trainings' end."""
-    return [summary for summary, _ in joined(rows) if summary["updates"] == summary["of"]]
-
-
-def joined(rows: Sequence[dict]) -> Iterator[tuple[dict, list[dict]]]:
-    """Yield (means, rows) for all rows that differ in their seed alone."""
-
-    def key(row: dict) -> tuple:
-        plan = row["plan"]
-        return row["label"], plan["size"], plan["learning_rate"], plan["updates"], row["updates"]
-
-    for (label, size, rate, updates, at), same in itertools.groupby(sorted(rows, key=key), key):
-        members = list(same)
-        summary = {"label": label, "size": size, "learning_rate": rate, "of": updates, "updates": at}
-        summary["seeds"] = len(members)
-        for name in ("cer", "cer_stream", "cer_train", "cer_train_stream", "loss", "seconds"):
-            if all(name in row for row in members):
-                summary[name] = statistics.fmean(row[name] for row in members)
-        values = [row["cer"] for row in members]
-        summary["spread"] = max(values) - min(values)
-        yield summary, members
-
-
-def best_rates(rows: Sequence[dict]) -> list[list[dict]]:
-    """Return the curve, means at each measurement, of every label and size at the learning rate that ends best."""
-    curves: dict[tuple, dict[float, list[dict]]] = {}
-    for summary, _ in joined(rows):
-        of = (summary["label"], summary["size"], summary["of"])
-        curves.setdefault(of, {}).setdefault(summary["learning_rate"], []).append(summary)
-    return [min(rates.values(), key=lambda curve: curve[-1]["cer"]) for rates in curves.values()]

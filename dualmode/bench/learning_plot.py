@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dualmode.bench.learning import best_rates
+from dualmode.bench.learning_rows import best_rates
 from dualmode.files import atomic_path
 from dualmode.results.plots import BLUE, DPI, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 

@@ -30,12 +30,14 @@ from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.pruning import check_prunable
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.supernet.subnet_norm import SubnetNorm
-from dualmode.supernet.units import Units
+from dualmode.supernet.units import UnitModule, Units
 from dualmode.supernet.view import View
 
 
-class FeedForward(nn.Module):
+class FeedForward(UnitModule):
     """Linear, SiLU, dropout, Linear; both prunable."""
+
+    made_by, read_by = "up", "down"
 
     def __init__(self, size: int, units: int, dropout: float, levels: int):
         super().__init__()
@@ -44,12 +46,13 @@ class FeedForward(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, view: View) -> Tensor:
-        return self.down(self.dropout(F.silu(self.up(x, view))), view)
+        kept = view.kept(self)
+        return self.down.read(self.dropout(F.silu(self.up.make(x, view, kept))), view, kept)
 
     def units(self) -> Units:
         """Return the hidden units."""
         each = torch.arange(self.up.out_features, device=self.up.weight.device).unsqueeze(1)
-        return Units("up", "down", rows=each, columns=each)
+        return Units(self.made_by, self.read_by, rows=each, columns=each)
 
 
 class Block(nn.Module):
@@ -140,7 +143,7 @@ class DualModeEncoder(nn.Module):
         Returns:
             (batch, frames, d); what lies past an utterance's length has no meaning.
         """
-        view = self.config.view(subnet.sparsity)
+        view = self.config.view(subnet.sparsity, sliced=True)
         layout = self.layout(lengths, x.shape[1], subnet.context)
         x = layout.arrange(self.dropout(x))
         with self._precision(x.device):

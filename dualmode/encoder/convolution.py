@@ -15,11 +15,11 @@ from dualmode.encoder.depthwise import depthwise
 from dualmode.encoder.layout import Layout
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.subnet_norm import SubnetNorm
-from dualmode.supernet.units import Units
+from dualmode.supernet.units import UnitModule, Units
 from dualmode.supernet.view import View
 
 
-class Convolution(nn.Module):
+class Convolution(UnitModule):
     """Pointwise, gated linear unit, depthwise, norm, SiLU, pointwise.
 
     Where masks prune whole channels, the norm leaves the pruned ones out, as the smaller module without them does.
@@ -32,6 +32,8 @@ class Convolution(nn.Module):
         separate: whether each sub-network has a norm of its own.
     """
 
+    made_by, read_by = "expand", "project"
+
     def __init__(self, size: int, channels: int, kernel: int, levels: int, separate: bool = True):
         super().__init__()
         self.reach = kernel // 2
@@ -42,14 +44,20 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor, view: View, layout: Layout) -> Tensor:
         """Map x (rows, frames, d) to the same shape, as ``layout`` arranges the rows."""
-        x = F.glu(self.expand(x, view), dim=-1) * layout.valid
-        x = layout.extended(x, self.reach)
-        x = depthwise(F.pad(x.transpose(1, 2), (0, self.reach)), self.depthwise.weight, self.depthwise.bias).transpose(
-            1, 2
-        )
-        return self.project(F.silu(self.norm(x, view, view.keep(self))), view)
+        kept = view.kept(self)
+        weight, bias = self.depthwise.weight, self.depthwise.bias
+        if kept is not None:
+            weight, bias = weight.index_select(0, kept.units), bias.index_select(0, kept.units)
+        x = F.glu(self.expand.make(x, view, kept), dim=-1) * layout.valid
+        x = F.pad(layout.extended(x, self.reach).transpose(1, 2), (0, self.reach))
+        x = depthwise(x, weight, bias).transpose(1, 2)
+        if kept is not None:
+            x = self.norm.of_units(x, view, kept.units)
+        else:
+            x = self.norm(x, view, view.keep(self))
+        return self.project.read(F.silu(x), view, kept)
 
     def units(self) -> Units:
         """Return the channels: their rows of values and of gates, and their columns of the output."""
         each = torch.arange(self.project.in_features, device=self.project.weight.device).unsqueeze(1)
-        return Units("expand", "project", torch.cat([each, each + self.project.in_features], dim=1), each)
+        return Units(self.made_by, self.read_by, torch.cat([each, each + self.project.in_features], dim=1), each)

@@ -1,10 +1,6 @@
 """What a mask keeps of the units of a module, and where in the layers it lies.
 
-Of four hidden units, the mask keeps b and d::
-
-    keep     0 1 0 1          units a b c d
-    rows     [1, 3]           of the layer that makes them
-    columns  [1, 3]           of the layer that reads them
+Here with names and checks, for what cuts out or stores a sub-network; a pass asks :meth:`View.kept`.
 """
 
 from collections.abc import Iterator
@@ -50,18 +46,13 @@ class KeptUnits:
 
     @property
     def rows(self) -> Tensor:
-        """Return the rows of the kept units in ``made_by``, (rows,), in the order of the smaller layer.
-
-        The rows of one unit lie in several parts, such as queries, keys and values, each of as many rows as the unit
-        has columns; the smaller layer holds the first part of all units, then the second, and so on.
-        """
-        parts = self.units.rows[self.keep].unflatten(1, (-1, self.units.columns.shape[1]))
-        return parts.transpose(0, 1).flatten()
+        """Return the rows of the kept units in ``made_by``, (rows,), in the order of the smaller layer."""
+        return self.units.kept(self.keep).rows
 
     @property
     def columns(self) -> Tensor:
         """Return the columns of the kept units in ``read_by``, (columns,), in the order of the smaller layer."""
-        return self.units.columns[self.keep].flatten()
+        return self.units.kept(self.keep).columns
 
 
 def kept_units(module: nn.Module, view: View) -> Iterator[KeptUnits]:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dualmode.supernet.units import Kept
 from dualmode.supernet.view import View
 
 
@@ -40,6 +41,21 @@ class MaskedLinear(nn.Linear):
     def forward(self, x: Tensor, view: View) -> Tensor:  # type: ignore[override]  # nn.Linear knows no view
         """Map x (..., in_features) to (..., out_features)."""
         return F.linear(x, self.weight_at(view), self.bias)
+
+    def make(self, x: Tensor, view: View, kept: Kept | None) -> Tensor:
+        """Map x (..., in_features) to the units that are ``kept``, (..., rows); None is :meth:`forward`.
+
+        Rows are selected in every pass: gradients go to the whole weight, and are 0 where nothing was selected.
+        """
+        if kept is None:
+            return self(x, view)
+        return F.linear(x, self.weight.index_select(0, kept.rows), self.bias.index_select(0, kept.rows))
+
+    def read(self, x: Tensor, view: View, kept: Kept | None) -> Tensor:
+        """Map the units that are ``kept``, (..., columns), to (..., out_features); None is :meth:`forward`."""
+        if kept is None:
+            return self(x, view)
+        return F.linear(x, self.weight.index_select(1, kept.columns), self.bias)
 
 
 def prunable(module: nn.Module) -> Iterator[tuple[str, MaskedLinear]]:

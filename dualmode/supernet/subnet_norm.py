@@ -31,6 +31,12 @@ class SubnetNorm(nn.Module):
         """Return which row ``view`` uses."""
         return view.row(len(self.weight))
 
+    def of_units(self, x: Tensor, view: View, units: Tensor) -> Tensor:
+        """Normalise x (..., units), which holds the entries ``units`` (units,) alone, as forward does these."""
+        row = self.row(view)
+        weight, bias = self.weight[row].index_select(0, units), self.bias[row].index_select(0, units)
+        return F.layer_norm(x, x.shape[-1:], weight, bias)
+
     def forward(self, x: Tensor, view: View, kept: Tensor | None = None) -> Tensor:
         """Normalise x (..., size) as ``view`` does; with ``kept`` (size,) booleans, by the kept entries' statistics.
 

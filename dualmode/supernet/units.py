@@ -9,8 +9,7 @@ that computes the same as the masked one::
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -30,15 +29,76 @@ class Units:
     rows: Tensor
     columns: Tensor
 
+    def kept(self, keep: Tensor) -> "Kept":
+        """Return where the units lie that ``keep`` (units,) booleans names.
 
-class HasUnits(Protocol):
-    """A module that knows its units."""
+        The rows of one unit lie in several parts, such as queries, keys and values, each of as many rows as the unit
+        has columns; the smaller layer holds the first part of all units, then the second, and so on.
+        """
+        parts = self.rows[keep].unflatten(1, (-1, self.columns.shape[1]))
+        return Kept(parts.transpose(0, 1).flatten(), self.columns[keep].flatten(), keep.nonzero()[:, 0])
 
-    def units(self) -> Units: ...
+
+@dataclass(frozen=True)
+class Kept:
+    """Units that stay, of four the second and the last::
+
+        keep     0 1 0 1          units a b c d
+        rows     [1, 3]           of the layer that makes them
+        columns  [1, 3]           of the layer that reads them
+
+    Attributes:
+        rows: (rows,), in the order of the smaller layer.
+        columns: (columns,), likewise.
+        units: (units,).
+    """
+
+    rows: Tensor
+    columns: Tensor
+    units: Tensor
 
 
-def unit_groups(module: nn.Module) -> Iterator[tuple[str, nn.Module, Units]]:
+@dataclass
+class KeptCache:
+    """What masks keep of one module, found once for all passes until the masks change: finding it waits for a GPU."""
+
+    found: dict[int, tuple[tuple, Kept]] = field(default_factory=dict)  # by level
+
+    def get(self, level: int, masks: Tensor) -> Kept | None:
+        """Return what was found for these very masks, if it was."""
+        about, kept = self.found.get(level, ((), None))
+        return kept if about == self._about(masks) else None
+
+    def put(self, level: int, masks: Tensor, kept: Kept) -> None:
+        if not (masks.is_inference() or kept.rows.is_inference()):  # changes of the former are not counted
+            self.found[level] = self._about(masks), kept
+
+    @staticmethod
+    def _about(masks: Tensor) -> tuple:
+        return () if masks.is_inference() else (id(masks), masks._version, masks.device)
+
+
+class UnitModule(nn.Module):
+    """A module whose middle is made of units that masks may keep or prune as wholes.
+
+    Attributes:
+        made_by, read_by: names of the layers that make and read its units.
+    """
+
+    made_by: str
+    read_by: str
+
+    def __init__(self):
+        super().__init__()
+        self.kept_cache = KeptCache()
+
+    def units(self) -> Units:
+        """Return all units."""
+        raise NotImplementedError
+
+
+def unit_groups(module: nn.Module) -> Iterator[tuple[str, UnitModule, Units]]:
     """Yield the name, the module and the units of everything below ``module`` that has units, in a fixed order."""
     for name, owner in module.named_modules():
-        if hasattr(owner, "units"):
+        if isinstance(owner, UnitModule):
             yield name, owner, owner.units()

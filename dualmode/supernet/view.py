@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from dualmode.supernet.units import HasUnits
+from dualmode.supernet.units import Kept, UnitModule
 
 
 class HasMasks(Protocol):
@@ -22,24 +22,39 @@ class View:
         level: 0 for all weights, i > 0 for those that every layer's ``masks[i - 1]`` keeps.
         whole: whether masks keep or prune whole units, so that what is computed beside them, such as a norm over
             channels, leaves out those that are pruned.
+        sliced: whether whole units that are pruned are left out of every product, as a smaller encoder would, instead
+            of being multiplied by zeros; the same function, at the cost of what is kept.
     """
 
     level: int = 0
     whole: bool = False
+    sliced: bool = False
 
     def mask(self, layer: HasMasks) -> Tensor | None:
         """Return the mask (out_features, in_features) of a layer; None where all weights are used."""
         return layer.masks[self.level - 1] if self.level else None
 
-    def keep(self, owner: HasUnits) -> Tensor | None:
+    def kept(self, owner: UnitModule) -> Kept | None:
+        """Return where the units of a module lie that stay; None where products are of all units, masked or not."""
+        if not (self.level and self.sliced):
+            return None
+        masks = getattr(owner, owner.made_by).masks
+        kept = owner.kept_cache.get(self.level, masks)
+        if kept is None:
+            keep = self.keep(owner)
+            assert keep is not None  # views that are sliced are of whole units
+            kept = owner.units().kept(keep)
+            owner.kept_cache.put(self.level, masks, kept)
+        return kept
+
+    def keep(self, owner: UnitModule) -> Tensor | None:
         """Return which units of a module stay, (units,) booleans; None where masks prune no whole units.
 
         One weight speaks for its unit; :func:`dualmode.supernet.kept.kept_units` looks at all.
         """
         if not (self.level and self.whole):
             return None
-        units = owner.units()
-        return self.mask(getattr(owner, units.made_by))[units.rows[:, 0], 0]
+        return self.mask(getattr(owner, owner.made_by))[owner.units().rows[:, 0], 0]
 
     def row(self, rows: int) -> int:
         """Return which of ``rows`` rows of parameters is this view's: there is one for each mask, or one for all."""
