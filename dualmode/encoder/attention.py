@@ -5,7 +5,7 @@ from torch import Tensor
 
 from dualmode.encoder.layout import Layout
 from dualmode.supernet.masked_linear import MaskedLinear
-from dualmode.supernet.units import UnitModule, Units
+from dualmode.supernet.units import Kept, UnitModule, Units
 from dualmode.supernet.view import View
 
 
@@ -27,9 +27,8 @@ class Attention(UnitModule):
         self.qkv = MaskedLinear(size, 3 * heads * head_size, levels)
         self.out = MaskedLinear(heads * head_size, size, levels)
 
-    def forward(self, x: Tensor, view: View, layout: Layout) -> Tensor:
+    def forward(self, x: Tensor, view: View, layout: Layout, kept: Kept | None = None) -> Tensor:
         """Map x (rows, frames, d) to the same shape, as ``layout`` arranges the rows."""
-        kept = view.kept(self)
         qkv = self.qkv.make(x, view, kept).unflatten(-1, (3, -1, self.head_size))
         return self.out.read(layout.attend(qkv[:, :, :2], qkv[:, :, 2]).flatten(2), view, kept)
 

@@ -30,7 +30,7 @@ from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.pruning import check_prunable
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.supernet.subnet_norm import SubnetNorm
-from dualmode.supernet.units import UnitModule, Units
+from dualmode.supernet.units import Kept, UnitModule, Units
 from dualmode.supernet.view import View
 
 
@@ -45,14 +45,17 @@ class FeedForward(UnitModule):
         self.down = MaskedLinear(units, size, levels)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, view: View) -> Tensor:
-        kept = view.kept(self)
+    def forward(self, x: Tensor, view: View, kept: Kept | None = None) -> Tensor:
         return self.down.read(self.dropout(F.silu(self.up.make(x, view, kept))), view, kept)
 
     def units(self) -> Units:
         """Return the hidden units."""
         each = torch.arange(self.up.out_features, device=self.up.weight.device).unsqueeze(1)
         return Units(self.made_by, self.read_by, rows=each, columns=each)
+
+
+KeptOfBlock = tuple[Kept | None, Kept | None, Kept | None, Kept | None]
+ALL_UNITS: KeptOfBlock = (None, None, None, None)
 
 
 class Block(nn.Module):
@@ -71,12 +74,21 @@ class Block(nn.Module):
         self.dropout = Dropout(config.dropout_rate)
         start_as_identity(self)
 
-    def forward(self, x: Tensor, view: View, layout: Layout) -> Tensor:
-        """Map x (rows, frames, d) to the same shape, as ``layout`` arranges the rows."""
-        x = torch.add(x, self.dropout(self.ffn1(self.norms[0](x, view), view)), alpha=0.5)
-        x = x + self.dropout(self.attention(self.norms[1](x, view), view, layout))
-        x = x + self.dropout(self.convolution(self.norms[2](x, view), view, layout))
-        x = torch.add(x, self.dropout(self.ffn2(self.norms[3](x, view), view)), alpha=0.5)
+    def kept(self, view: View) -> KeptOfBlock:
+        """Return what ``view`` keeps of each module; None four times where masks prune no whole units."""
+        first, attention, convolution, second = self.ffn1, self.attention, self.convolution, self.ffn2
+        return view.kept(first), view.kept(attention), view.kept(convolution), view.kept(second)
+
+    def forward(self, x: Tensor, view: View, layout: Layout, kept: KeptOfBlock = ALL_UNITS) -> Tensor:
+        """Map x (rows, frames, d) to the same shape, as ``layout`` arranges the rows.
+
+        With what :meth:`kept` returns, pruned units are left out of all products; without, masks are multiplied in.
+        """
+        first, attention, convolution, second = kept
+        x = torch.add(x, self.dropout(self.ffn1(self.norms[0](x, view), view, first)), alpha=0.5)
+        x = x + self.dropout(self.attention(self.norms[1](x, view), view, layout, attention))
+        x = x + self.dropout(self.convolution(self.norms[2](x, view), view, layout, convolution))
+        x = torch.add(x, self.dropout(self.ffn2(self.norms[3](x, view), view, second)), alpha=0.5)
         return self.norms[4](x, view)
 
 
@@ -143,23 +155,25 @@ class DualModeEncoder(nn.Module):
         Returns:
             (batch, frames, d); what lies past an utterance's length has no meaning.
         """
-        view = self.config.view(subnet.sparsity, sliced=True)
+        view = self.config.view(subnet.sparsity)
         layout = self.layout(lengths, x.shape[1], subnet.context)
         x = layout.arrange(self.dropout(x))
         with self._precision(x.device):
             for block in self.blocks:
+                assert isinstance(block, Block)
                 x = self._run(block, x, view, layout)
         return layout.restore(x)
 
-    def _run(self, block: nn.Module, x: Tensor, view: View, layout: Layout) -> Tensor:
+    def _run(self, block: Block, x: Tensor, view: View, layout: Layout) -> Tensor:
         """Run one block, with what training may do about it."""
+        kept = block.kept(view)
         if not self.training:
-            return block(x, view, layout)
+            return block(x, view, layout, kept)
         if self.config.layer_drop_rate and torch.rand(()).item() < self.config.layer_drop_rate:
             return x
         if self.config.gradient_checkpointing:
-            return checkpoint(block, x, view, layout, use_reentrant=False)
-        return block(x, view, layout)
+            return checkpoint(block, x, view, layout, kept, use_reentrant=False)
+        return block(x, view, layout, kept)
 
     def _precision(self, device: torch.device) -> torch.autocast:
         """Return the context in which training multiplies matrices, in bfloat16 if the configuration says so."""

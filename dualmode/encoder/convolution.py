@@ -15,7 +15,7 @@ from dualmode.encoder.depthwise import depthwise
 from dualmode.encoder.layout import Layout
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.subnet_norm import SubnetNorm
-from dualmode.supernet.units import UnitModule, Units
+from dualmode.supernet.units import Kept, UnitModule, Units
 from dualmode.supernet.view import View
 
 
@@ -42,9 +42,8 @@ class Convolution(UnitModule):
         self.norm = SubnetNorm(channels, levels, separate)
         self.project = MaskedLinear(channels, size, levels)
 
-    def forward(self, x: Tensor, view: View, layout: Layout) -> Tensor:
+    def forward(self, x: Tensor, view: View, layout: Layout, kept: Kept | None = None) -> Tensor:
         """Map x (rows, frames, d) to the same shape, as ``layout`` arranges the rows."""
-        kept = view.kept(self)
         weight, bias = self.depthwise.weight, self.depthwise.bias
         if kept is not None:
             weight, bias = weight.index_select(0, kept.units), bias.index_select(0, kept.units)

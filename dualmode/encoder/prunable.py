@@ -75,13 +75,9 @@ class PruningPart:
             raise UserError(f"this supernet has no sub-network of sparsity {sparsity:g}; it has {have}")
         return self.masked.index(sparsity) + 1
 
-    def view(self, sparsity: float, sliced: bool = False) -> View:
-        """Return which weights the sub-network of this sparsity uses; one that is not there is a UserError.
-
-        ``sliced`` leaves pruned units out of products; other masks are multiplied in all the same.
-        """
-        whole = self.pruning.granularity.leaves_smaller_model
-        return View(self.level(sparsity), whole, sliced and whole)
+    def view(self, sparsity: float) -> View:
+        """Return which weights the sub-network of this sparsity uses; one that is not there is a UserError."""
+        return View(self.level(sparsity), self.pruning.granularity.leaves_smaller_model)
 
     @property
     def usual_sparsity(self) -> float:

@@ -35,8 +35,9 @@ class MaskedLinear(nn.Linear):
         mask = view.mask(self)
         if mask is None:
             return self.weight
-        # By way of bytes, since torch turns booleans into floats ten times more slowly on a CPU.
-        return self.weight * mask.view(torch.uint8).to(self.weight.dtype)
+        if self.weight.device.type == "cpu":  # where torch turns bytes into floats ten times as fast as booleans
+            mask = mask.view(torch.uint8)
+        return self.weight * mask.to(self.weight.dtype)
 
     def forward(self, x: Tensor, view: View) -> Tensor:  # type: ignore[override]  # nn.Linear knows no view
         """Map x (..., in_features) to (..., out_features)."""

@@ -22,27 +22,27 @@ class View:
         level: 0 for all weights, i > 0 for those that every layer's ``masks[i - 1]`` keeps.
         whole: whether masks keep or prune whole units, so that what is computed beside them, such as a norm over
             channels, leaves out those that are pruned.
-        sliced: whether whole units that are pruned are left out of every product, as a smaller encoder would, instead
-            of being multiplied by zeros; the same function, at the cost of what is kept.
     """
 
     level: int = 0
     whole: bool = False
-    sliced: bool = False
 
     def mask(self, layer: HasMasks) -> Tensor | None:
         """Return the mask (out_features, in_features) of a layer; None where all weights are used."""
         return layer.masks[self.level - 1] if self.level else None
 
     def kept(self, owner: UnitModule) -> Kept | None:
-        """Return where the units of a module lie that stay; None where products are of all units, masked or not."""
-        if not (self.level and self.sliced):
-            return None
+        """Return where the units of a module lie that stay; None where masks prune no whole units.
+
+        A module that is given them leaves the others out of its products, as a smaller encoder does, instead of
+        multiplying them by zeros: the same function and the same gradients, at the cost of what is kept.
+        """
         masks = getattr(owner, owner.made_by).masks
         kept = owner.kept_cache.get(self.level, masks)
         if kept is None:
             keep = self.keep(owner)
-            assert keep is not None  # views that are sliced are of whole units
+            if keep is None:
+                return None
             kept = owner.units().kept(keep)
             owner.kept_cache.put(self.level, masks, kept)
         return kept
