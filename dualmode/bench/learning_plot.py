@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dualmode.bench.learning_rows import best_rates
+from dualmode.bench.learning_rows import best_rates, seeds_of
 from dualmode.files import atomic_path
 from dualmode.results.plots import BLUE, DPI, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 
@@ -14,7 +14,10 @@ OTHERS = (PURPLE, ORANGE, "#000000", "#F0E442")
 
 
 def plot_curves(rows: Sequence[dict], path: Path) -> None:
-    """Draw the character error rate over updates, a panel for each size; dashes are streaming sub-networks."""
+    """Draw the character error rate over updates, a panel for each size.
+
+    Thick lines are means over seeds, thin ones single seeds, dashes streaming sub-networks.
+    """
     curves = best_rates(rows)
     panels = sorted({(curve[0]["size"], curve[0]["of"]) for curve in curves})
     figure = Figure(figsize=(1 + 5 * len(panels), 4.2), layout="constrained")
@@ -29,6 +32,9 @@ def plot_curves(rows: Sequence[dict], path: Path) -> None:
             updates = [point["updates"] for point in curve]
             name = f"{label}, rate {rate:g}"
             ax.plot(updates, [point["cer"] for point in curve], color=colour, marker="o", markersize=3, label=name)
+            for seed in seeds_of(rows, curve[0]):
+                points = [(row["updates"], row["cer"]) for row in seed]
+                ax.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, alpha=0.6)
             if "cer_stream" in curve[0]:
                 streamed = [point["cer_stream"] for point in curve]
                 ax.plot(updates, streamed, color=colour, linestyle="--", label=f"{label}, streaming")

@@ -63,3 +63,14 @@ def best_rates(rows: Sequence[dict]) -> list[list[dict]]:
         of = (summary["label"], summary["size"], summary["of"])
         curves.setdefault(of, {}).setdefault(summary["learning_rate"], []).append(summary)
     return [min(rates.values(), key=lambda curve: curve[-1]["cer"]) for rates in curves.values()]
+
+
+def seeds_of(rows: Sequence[dict], summary: dict) -> list[list[dict]]:
+    """Return the rows that a summary joins, and those before them, for each seed in the order of updates."""
+    seeds: dict[int, list[dict]] = {}
+    for row in sorted(rows, key=lambda row: row["updates"]):
+        plan = row["plan"]
+        of = row["label"], plan["size"], plan["learning_rate"], plan["updates"]
+        if of == (summary["label"], summary["size"], summary["learning_rate"], summary["of"]):
+            seeds.setdefault(row["seed"], []).append(row)
+    return list(seeds.values())
