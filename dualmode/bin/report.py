@@ -14,6 +14,7 @@ from dualmode.results.device import read_devices
 from dualmode.results.output import writable, write_json_file, write_lines
 from dualmode.results.page import results_page
 from dualmode.results.provenance import provenance
+from dualmode.results.subsets import subset_rows
 from dualmode.results.table import LEGEND, terminal_table
 
 DESCRIPTION = """
@@ -21,6 +22,7 @@ Score every decoded set of a model and write the table of results (stages 6 and 
 
 Writes  EXP/RESULTS.md     the table, how it was measured, and commands, configuration, commit, seed, versions, machine
         EXP/results.json   the rows: error rates in percent, times in ms, sizes in bytes
+        EXP/subsets.json   error rates of parts of a set, where DIR/SET/utt2subsets names some
         EXP/wer.png        the error rates as bars
         EXP/decode_*/score.json and score.txt (every utterance aligned)
 
@@ -33,6 +35,13 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--exp", type=existing_dir, required=True, metavar="EXP", help="folder of the model")
     parser.add_argument(
         "--data-dir", type=existing_dir, required=True, metavar="DATA_DIR", help="folder with a folder for each set"
+    )
+    parser.add_argument(
+        "--subsets-dir",
+        type=existing_dir,
+        metavar="DIR",
+        help="folder with a folder for each set, whose utt2subsets says what parts of it are scored alone (default: "
+        "DATA_DIR)",
     )
     parser.add_argument("--title", default="Results", help="heading of RESULTS.md")
     parser.add_argument("--note", action="append", metavar="TEXT", help="sentence above the table; may be repeated")
@@ -57,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     decodes = read_decodes(args.exp, args.data_dir)
     rows, devices = [decode.row() for decode in decodes], read_devices(args.exp, args.data_dir)
+    parts = subset_rows(decodes, args.subsets_dir or args.data_dir)
     notes = [*(args.note or ()), *rejection_notes(decodes, args.data_dir)]
     commands = [*(args.command or ()), *(decode.meta["command"] for decode in decodes)]
     commands += [row.pop("command") for row in devices]
@@ -70,10 +80,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_json_file(decode.folder / "score.json", decode.score.as_json())
         write_lines(decode.folder / "score.txt", details(decode.score))
     write_json_file(args.exp / "results.json", [*rows, *devices])
+    if parts:
+        write_json_file(args.exp / "subsets.json", parts)
     draw(rows, args.exp / "wer.png")
     names = ("wer.png", "curves.png", *(f"{decode.folder.name}/{FIGURE}" for decode in decodes if decode.delays))
     figures = [name for name in names if (args.exp / name).is_file()]
-    write_lines(args.exp / "RESULTS.md", results_page(args.title, notes, decodes, origin, figures, devices))
+    write_lines(args.exp / "RESULTS.md", results_page(args.title, notes, decodes, origin, figures, devices, parts))
 
     print("\n".join(["", args.title, "", *terminal_table(rows), "", LEGEND, *notes]))
     print(f"written: {args.exp / 'RESULTS.md'}, results.json, wer.png")

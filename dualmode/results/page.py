@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dualmode.results import subsets
 from dualmode.results.decodes import Decode, Row
 from dualmode.results.delay_table import markdown_section
 from dualmode.results.device import device_section
@@ -27,6 +28,7 @@ def results_page(
     origin: dict[str, Any],
     figures: Sequence[str],
     devices: Sequence[Row] = (),
+    parts: Sequence[Row] = (),
 ) -> Iterator[str]:
     """Yield the lines of RESULTS.md.
 
@@ -37,6 +39,7 @@ def results_page(
         origin: from :func:`dualmode.results.provenance.provenance`.
         figures: file names of figures beside the page.
         devices: rows of :func:`dualmode.results.device.read_devices`.
+        parts: rows of :func:`dualmode.results.subsets.subset_rows`.
     """
     yield f"# {title}"
     for note in notes:
@@ -47,6 +50,7 @@ def results_page(
     yield from ("", LEGEND[0].upper() + LEGEND[1:] + ".")
     for figure in figures:
         yield from ("", f"![{figure}]({figure})")
+    yield from subsets.markdown_section(parts)
     yield from markdown_section(rows)
     yield from ("", "## How it was measured", "", MEASURES, "")
     yield from _measurements(decodes)

@@ -352,6 +352,9 @@ stage_6() {
     for config in "${decoders[@]}"; do decodes+=("${tag}_$(decode_name "$config" "$set")"); done
   done
   for note in "${notes[@]}"; do options+=(--note "$note"); done
+  for set in "${test_sets[@]}"; do
+    [[ ! -f $data/$set/utt2subsets ]] || { options+=(--subsets-dir "$data"); break; }
+  done
   for config in "$pretrain_config" "$prune_config" "${decoders[@]}"; do options+=(--config "$config"); done
   step "report_$tag" "scoring" --after "${decodes[@]}" --outputs "$recogniser"/{RESULTS.md,results.json} --quiet -- \
     python -m dualmode.bin.report --exp "$recogniser" --data-dir "$dump" --title "$title" --command "$how" "${options[@]}"

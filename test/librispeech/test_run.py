@@ -37,6 +37,28 @@ def test_data_and_features_of_a_small_corpus(corpus, tmp_path):
     )  # the corpus, 4 validations, tokens, 4 sets of features, their mean
 
 
+def test_mini_is_a_preset_of_parts_tokens_and_sizes(corpus, tmp_path):
+    parts = tmp_path / "LibriSpeech"
+    parts.mkdir()
+    for part, like in (("train-clean-5", "train-clean-100"), ("dev-clean-2", "dev-clean")):
+        (parts / part).symlink_to(corpus / like)
+    options = (
+        "--mini",
+        "--librispeech-dir",
+        parts,
+        "--work-dir",
+        tmp_path / "work",
+        "--jobs",
+        "1",
+        "--stop-stage",
+        "1",
+    )
+    run(*options, "--speeds", "1.0")
+    assert sorted(path.name for path in (tmp_path / "work" / "dump").iterdir()) == ["dev_clean_2", "train", "valid"]
+    assert '"char"' in (tmp_path / "work" / "data" / "token_list" / "tokens.json").read_text()
+    assert "there is no folder" in run(*options, "--test-parts", "test-clean", status=2)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

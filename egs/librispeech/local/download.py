@@ -34,7 +34,7 @@ def fetch(part: str, root: Path, mirror: str) -> None:
     archive, path = ARCHIVES[part], root.parent / f"{part}.tar.gz"
     root.mkdir(parents=True, exist_ok=True)
     _check_space(archive, path, part)
-    download(f"{mirror}/{part}.tar.gz", path, archive)
+    download(f"{archive.home or mirror}/{part}.tar.gz", path, archive)
     unpack(path, part, root)
     path.unlink()
 
