@@ -9,6 +9,8 @@
 
 from dataclasses import asdict, dataclass
 
+import torch
+
 from dualmode.config import from_mapping  # noqa: F401  # was here before, and is imported from here
 from dualmode.encoder.draws import TrainingDraws
 from dualmode.encoder.prunable import PruningPart
@@ -29,9 +31,9 @@ class EncoderConfig(TrainingDraws, PruningPart, Sizes):
         """Return the streaming sub-network that validation uses."""
         return Subnet(self.usual_sparsity, self.contexts[0])
 
-    def sample_subnet(self) -> Subnet:
+    def sample_subnet(self, generator: torch.Generator | None = None) -> Subnet:
         """Draw a streaming sub-network: a sparsity, then a context."""
-        return Subnet(self.sample_sparsity(), self.sample_context())
+        return Subnet(self.sample_sparsity(generator), self.sample_context(generator))
 
     def trained_subnets(self) -> list[Subnet]:
         """Return every sub-network that the supernet is trained to be; the first is the dense one."""

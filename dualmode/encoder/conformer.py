@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from dualmode.encoder.attention import Attention
+from dualmode.encoder.compiled import CompiledBlocks, run_block
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.convolution import Convolution
 from dualmode.encoder.dropout import Dropout
@@ -107,6 +108,11 @@ def start_as_identity(block: Block) -> None:
         layer.bias.zero_()
 
 
+def nothing_of(module: nn.Module) -> Tensor:
+    """Return 0 () that depends on all parameters: several GPUs wait for a gradient of each, of a dropped block too."""
+    return 0.0 * torch.stack([parameter.flatten()[0] for parameter in module.parameters()]).sum()
+
+
 class DualModeEncoder(nn.Module):
     """Normalisation, subsampling and Conformer blocks, shared by all sub-networks.
 
@@ -120,6 +126,8 @@ class DualModeEncoder(nn.Module):
         self.subsampling = Subsampling(config.input_size, config.subsampling_channels, config.output_size)
         self.dropout = Dropout(config.dropout_rate)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_blocks))
+        self.draws = torch.Generator()  # of what all processes of a training draw alike: contexts, sparsities, layers
+        self.run_block = CompiledBlocks() if config.compile_blocks else run_block
         check_prunable(self, config.pruning)
 
     def embed(
@@ -166,14 +174,15 @@ class DualModeEncoder(nn.Module):
 
     def _run(self, block: Block, x: Tensor, view: View, layout: Layout) -> Tensor:
         """Run one block, with what training may do about it."""
+        if self.training and self.config.layer_drop_rate:
+            if torch.rand((), generator=self.draws).item() < self.config.layer_drop_rate:
+                return x + nothing_of(block)
         kept = block.kept(view)
         if not self.training:
             return block(x, view, layout, kept)
-        if self.config.layer_drop_rate and torch.rand(()).item() < self.config.layer_drop_rate:
-            return x
         if self.config.gradient_checkpointing:
-            return checkpoint(block, x, view, layout, kept, use_reentrant=False)
-        return block(x, view, layout, kept)
+            return checkpoint(self.run_block, block, x, view, layout, kept, use_reentrant=False)
+        return self.run_block(block, x, view, layout, kept)
 
     def _precision(self, device: torch.device) -> torch.autocast:
         """Return the context in which training multiplies matrices, in bfloat16 if the configuration says so."""

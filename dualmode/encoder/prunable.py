@@ -84,12 +84,12 @@ class PruningPart:
         """The sparsity of validation, and of the sub-network that users call sparse: the first one above 0, if any."""
         return (self.masked or self.sparsities)[0]
 
-    def sample_sparsity(self) -> float:
-        """Draw a sparsity from torch's seeded generator.
+    def sample_sparsity(self, generator: torch.Generator | None = None) -> float:
+        """Draw a sparsity by torch's generator or another.
 
         The highest is drawn for every other batch, and each of the others equally likely for the rest: with the dense
         branch, which every batch trains, the two ends of the range are trained most (the sandwich rule of Yu and Huang
         2019, spread over batches).
         """
         *others, highest = self.sparsities
-        return draw(others) if others and torch.rand(()).item() < 0.5 else highest
+        return draw(others, generator) if others and torch.rand((), generator=generator).item() < 0.5 else highest

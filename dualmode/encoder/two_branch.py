@@ -107,6 +107,9 @@ class TwoBranchModel(nn.Module):
         super().__init__()
         self.encoder, self.schedule, self.branches = encoder, schedule, branches
         self.step = 0
+        self.seed = 0  # of what all processes draw alike
+        self.accumulated = 1  # batches of an update
+        self.begins_update = True  # whether the next batch is the first one of an update: masks change there only
 
     def get_extra_state(self) -> Tensor:
         return torch.tensor(self.step)
@@ -123,12 +126,20 @@ class TwoBranchModel(nn.Module):
         stats: dict[str, Tensor] = {}
         if not self.training:
             return stats
-        if self.schedule.due(self.step):
+        # Of the seed and the batch alone: the same in all processes, and after a training was resumed.
+        self.encoder.draws.manual_seed(self.seed * 1_000_003 + self.step)
+        if self.masks_due():
             if self.step or self._can_be_ranked():
                 fraction = self.schedule.fraction(self.step)
                 stats["mask_change"] = estimate_masks(self.encoder, self.encoder.config.pruning, fraction)
         self.step += 1
         return stats
+
+    def masks_due(self) -> bool:
+        """Return whether this batch begins an update before which the schedule has masks found anew."""
+        if not self.begins_update:
+            return False
+        return any(self.schedule.due(step) for step in range(max(self.step - self.accumulated + 1, 0), self.step + 1))
 
     def _can_be_ranked(self) -> bool:
         """Return whether the weights that a training starts from say what to prune.
@@ -156,7 +167,10 @@ class TwoBranchModel(nn.Module):
         which branches are run.
         """
         config = self.encoder.config
-        subnets = {"dense": DENSE, "sparse": config.sample_subnet() if self.training else config.default_subnet()}
+        subnets = {
+            "dense": DENSE,
+            "sparse": config.sample_subnet(self.encoder.draws) if self.training else config.default_subnet(),
+        }
         active = self.branches.active(self.step, self.training)
         return [Branch(name, subnets[name], share) for name, share in active.items()]
 

@@ -15,14 +15,22 @@ def perplexity(shares: Tensor) -> Tensor:
     return torch.exp(-(shares * (shares + 1e-7).log()).sum(dim=-1))
 
 
-def code_shares(codes: Tensor, entries: int) -> Tensor:
-    """Return how often each entry is chosen, (groups, entries), of codes (frames, groups); every row sums to 1.
+def code_counts(codes: Tensor, entries: int) -> Tensor:
+    """Return how often each entry is chosen, (groups, entries), of codes (frames, groups).
 
-    >>> code_shares(torch.tensor([[0], [2], [0], [0]]), 3)
-    tensor([[0.7500, 0.0000, 0.2500]])
+    >>> code_counts(torch.tensor([[0], [2], [0], [0]]), 3)
+    tensor([[3., 0., 1.]])
     """
     ones = torch.ones(codes.T.shape, device=codes.device)
-    return ones.new_zeros(codes.shape[1], entries).scatter_add_(1, codes.T, ones) / len(codes)
+    return ones.new_zeros(codes.shape[1], entries).scatter_add_(1, codes.T, ones)
+
+
+def of_all_processes(counts: Tensor) -> Tensor:
+    """Return the sum of ``counts`` over the processes of a training; all of them must come here."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        counts = counts.clone()
+        torch.distributed.all_reduce(counts)
+    return counts
 
 
 class CodeUsage(nn.Module):
@@ -41,12 +49,15 @@ class CodeUsage(nn.Module):
         """Return, for each codebook, ``perplexityN`` of a batch's codes (frames, groups), and ``deadN``.
 
         The perplexity is near 1 when all frames have one code, and at most the smaller of entries and frames.  ``dead``
-        is the share of entries that the last 100 training batches did not choose.
+        is the share of entries that the last 100 training batches did not choose.  Where several processes train, what
+        training chose is counted over all of them: each calls this once a batch, with no codes if it has none.
         """
-        shares = code_shares(codes, self.idle.shape[1])
+        counts = code_counts(codes, self.idle.shape[1])
+        shares = counts / max(len(codes), 1)
         if self.training:
-            self.chosen += (shares * len(codes)).round().long()
-            self.idle.add_(1).masked_fill_(shares > 0, 0)
+            counts = of_all_processes(counts)
+            self.chosen += counts.long()
+            self.idle.add_(1).masked_fill_(counts > 0, 0)
         dead = (self.idle >= DEAD_AFTER).float().mean(dim=1)
         return dict(zip(self.names, [*perplexity(shares), *dead], strict=True))
 

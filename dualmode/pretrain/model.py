@@ -142,6 +142,8 @@ class PretrainModel(TwoBranchModel):
 
         Every parameter takes part and every value is there, since other GPUs of the same update wait for them.
         """
+        usage = self.targets.usage
+        usage(usage.chosen.new_zeros(0, len(usage.chosen)))
         loss = 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
         branches = list(branches)
         names = ["masked_share", *self.targets.names, "loss"]

@@ -9,11 +9,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from dualmode.data.kaldi_dir import read_table
 from dualmode.errors import UserError
 from dualmode.results.decodes import Decode, Row
 from dualmode.results.score import Counts, Score, count
 from dualmode.results.table import context, weights
+from dualmode.results.text import read_text
 
 NAME = "utt2subsets"
 
@@ -21,8 +21,8 @@ NAME = "utt2subsets"
 def read_subsets(path: Path) -> dict[str, set[str]]:
     """Return the utterances of each subset; none where there is no such file."""
     subsets: dict[str, set[str]] = {}
-    for utt, names in read_table(path).items() if path.is_file() else ():
-        for name in names.split():
+    for utt, names in read_text(path).items() if path.is_file() else ():
+        for name in names:
             subsets.setdefault(name, set()).add(utt)
     return subsets
 

@@ -100,6 +100,7 @@ class SupernetTask(AbsTask):
     @classmethod
     def take_over(cls, args: argparse.Namespace, model: TwoBranchModel, tokens: Sequence[str] = ()) -> None:
         """Load weights of another training, if asked for; the training set's statistics stay this one's."""
+        model.seed = args.seed
         if args.init_encoder:
             take_over(model, model.encoder.config, Path(args.init_encoder), tokens)
         if args.cmvn:

@@ -18,6 +18,7 @@ import torch
 from espnet2.train.reporter import Average, SubReporter, WeightedAverage
 from torch.utils.data import DataLoader
 
+from dualmode.encoder.two_branch import TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.files import atomic_path
 from dualmode.models.weights import load_weights
@@ -50,7 +51,7 @@ def set_random_states(states: dict) -> None:
 class Running:
     """The parts of a training that change from batch to batch."""
 
-    model: torch.nn.Module
+    model: TwoBranchModel
     optimizers: Sequence[torch.optim.Optimizer]
     schedulers: Sequence
     scaler: torch.amp.GradScaler | None

@@ -3,11 +3,13 @@
 import argparse
 from collections.abc import Callable
 
+import torch
 from espnet2.train.reporter import SubReporter
 from espnet2.train.trainer import Trainer
 from espnet2.utils.build_dataclass import build_dataclass
-from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.nn.parallel import DistributedDataParallel
 
+from dualmode.errors import UserError
 from dualmode.tasks.patches import patches
 from dualmode.tasks.preemption import Preemption
 from dualmode.tasks.step_checkpoint import Running
@@ -36,6 +38,13 @@ class SupernetTrainer(Trainer):
     @classmethod
     def run(cls, *, model, trainer_options, distributed_option, **kwargs) -> None:
         distributed = distributed_option.distributed
+        if distributed:  # dropout, spans and SpecAugment are each process's own; what all draw alike, the model draws
+            torch.manual_seed(torch.initial_seed() + distributed_option.dist_rank)
+        elif distributed_option.ngpu > 1:
+            raise UserError(
+                f"one process cannot train on {distributed_option.ngpu} GPUs: the masks would never move; run one for "
+                "each, with --multiprocessing_distributed true, as the recipes do"
+            )
         cls.state = RunState(trainer_options, distributed_option, Preemption(distributed), cls.watcher(trainer_options))
         try:
             with patches(model, distributed):
@@ -53,14 +62,14 @@ class SupernetTrainer(Trainer):
 
     @classmethod
     def train_one_epoch(cls, *, model, optimizers, schedulers, scaler, iterator, reporter, **kwargs) -> bool:
-        bare = model.module if isinstance(model, (DataParallel, DistributedDataParallel)) else model
+        bare = model.module if isinstance(model, DistributedDataParallel) else model
         running = Running(bare, optimizers, schedulers, scaler, reporter)
         invalid = super().train_one_epoch(
             model=model,
             optimizers=optimizers,
             schedulers=schedulers,
             scaler=scaler,
-            iterator=cls.state.before_epoch(running, iterator),
+            iterator=cls.state.before_epoch(running, iterator, model if model is not bare else None),
             reporter=reporter,
             **kwargs,
         )

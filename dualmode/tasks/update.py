@@ -4,7 +4,8 @@ ESPnet's loop calls :class:`dualmode.tasks.trainer.SupernetTrainer`, which hands
 
     going on after a kill   at_resume     writes what the kill cut off behind checkpoint.pth
     each epoch              before_epoch  zeroes gradients; in a run's first epoch takes up checkpoint_step.pth
-      each batch            (ESPnet)      forward, backward; every accum_grad batches an update: clip, optimizer,
+      each batch            before_batch  gradients are exchanged in the last one of an update
+                            (ESPnet)      forward, backward; every accum_grad batches an update: clip, optimizer,
                                           scheduler, gradients to zero
                             after_batch   progress; the watch, which may end the run; checkpoint_step.pth, where
                                           checkpoint_due; after an update, where told to stop, at_stop
@@ -29,11 +30,13 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter, SubReporter, aggregate
 from espnet2.train.trainer import TrainerOptions
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from dualmode.cluster.task import REQUEUE
 from dualmode.progress import Progress
 from dualmode.tasks import history, step_checkpoint
+from dualmode.tasks.agreement import check_agreement
 from dualmode.tasks.finish_epoch import finish_epoch
 from dualmode.tasks.preemption import Preemption
 from dualmode.tasks.watched import Watched
@@ -72,15 +75,27 @@ class RunState:
         self.progress: Progress | None = None  # over all epochs; None until the first one begins
         self.running: step_checkpoint.Running | None = None  # the parts that change, of the epoch that runs
         self.batches = 0  # of the epoch that runs
+        self.parallel: DistributedDataParallel | None = None
 
     def at_resume(self, weights: Mapping[str, Tensor], reporter: Reporter) -> None:
         """Complete the last epoch of checkpoint.pth, which has just been loaded."""
         if self.keeps_files:
             finish_epoch(self.folder, weights, reporter, self.criteria)
 
-    def before_epoch(self, running: step_checkpoint.Running, batches: DataLoader) -> Watched:
-        """Return the batches that are left of the epoch; restores ``running`` where some of them are done."""
-        self.running, self.batches = running, len(batches)
+    def before_epoch(
+        self, running: step_checkpoint.Running, batches: DataLoader, parallel: DistributedDataParallel | None = None
+    ) -> Watched:
+        """Return the batches that are left of the epoch; restores ``running`` where some of them are done.
+
+        Args:
+            running: the parts that change.
+            batches: of the whole epoch.
+            parallel: what exchanges gradients between processes, if there are several.
+
+        Raises:
+            UserError: the processes do not hold the same model.
+        """
+        self.running, self.batches, self.parallel = running, len(batches), parallel
         epoch, state = running.reporter.get_epoch(), None
         # Gradients of an unfinished accumulation are not in a checkpoint, so no epoch begins with any.
         for optimizer in running.optimizers:
@@ -90,11 +105,22 @@ class RunState:
                 state = step_checkpoint.load(self.folder, epoch, self.batches, self.ranks)
             done = (epoch - 1) * self.batches + (state["batches"] if state else 0)
             self.progress = Progress(self.options.max_epoch * self.batches, "training", done=done)
-        if state is None:
-            return Watched(batches, self.after_batch)
-        running.restore(state)
-        print(f"going on after batch {state['batches']}/{self.batches} of epoch {epoch}", flush=True)
-        return Watched(batches, self.after_batch, state["batches"], state["random"][self.rank])
+        done, random_states = 0, None
+        if state is not None:
+            running.restore(state)
+            print(f"going on after batch {state['batches']}/{self.batches} of epoch {epoch}", flush=True)
+            done, random_states = state["batches"], state["random"][self.rank]
+        if parallel is not None:
+            check_agreement(running.model, parallel.device)
+        return Watched(batches, self.after_batch, done, random_states, self.before_batch)
+
+    def before_batch(self, number: int) -> None:
+        """Say where batch ``number`` (from 1) is in its update: masks change before one, gradients meet at its end."""
+        model = self.running.model
+        model.accumulated = self.options.accum_grad
+        model.begins_update = (number - 1) % self.options.accum_grad == 0
+        if self.parallel is not None:
+            self.parallel.require_backward_grad_sync = number % self.options.accum_grad == 0
 
     def after_batch(self, number: int) -> None:
         """Do what is due after batch ``number`` (from 1) of the epoch.

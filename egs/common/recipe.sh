@@ -160,6 +160,8 @@ set_environment() {
   [[ -n ${DUALMODE_VENV:-} ]] || bash "$root/tools/setup.sh" || exit
   [[ -x $environment/bin/python ]] || die "there is no Python environment $environment (DUALMODE_VENV)"
   export PATH=$environment/bin:$PATH PYTHONPATH=$root PYTHONUNBUFFERED=1 LC_ALL=C.UTF-8
+  # Threads that wait for others sleep instead of spinning: beside another busy process, spinning stops a training dead.
+  export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 }
 
 recipe() {
@@ -230,6 +232,7 @@ array_of() {
 # launcher_of FOLDER: sets $launcher and $machine, words before and after a training's command, by where it runs.
 launcher_of() {
   launcher=() machine=(--ngpu "$ngpu")
+  ((ngpu <= 1)) || machine+=(--multiprocessing_distributed true) # a process for each GPU
   [[ -n $train_cmd ]] || return 0
   machine=()
   launcher=(python -m espnet2.bin.launch --cmd "$train_cmd" --log "$1/job.log" --ngpu "$ngpu" --num_nodes "$num_nodes"

@@ -11,6 +11,7 @@ file                      changes                                        holds
 :mod:`.whole_checkpoints` a killed process leaves no half checkpoint     while a training runs (:func:`patches`)
 :mod:`.masked_average`    the mean of the best epochs knows about masks  while a training runs
 :mod:`.settled_epochs`    the best epoch has masks of the full sparsity  while a training runs
+:mod:`.own_buffers`       masks are not copied between processes         for a model that several train
 :mod:`.gathered_scalars`  processes can average what our models return   while a training runs, for its model
 ========================= ============================================== ======================================
 """
@@ -37,8 +38,11 @@ def patches(model, distributed: bool) -> Iterator[None]:
     # These import ESPnet, so they come after before_import; and lists of files alone need no ESPnet.
     from dualmode.tasks.patches.gathered_scalars import gathered_scalars
     from dualmode.tasks.patches.masked_average import masked_average
+    from dualmode.tasks.patches.own_buffers import keep_buffers
     from dualmode.tasks.patches.settled_epochs import settled_epochs
     from dualmode.tasks.patches.whole_checkpoints import whole_checkpoints
 
+    if distributed:
+        keep_buffers(model)
     with whole_checkpoints(), masked_average(), settled_epochs(), gathered_scalars(model, distributed):
         yield

@@ -3,7 +3,8 @@
 What ESPnet does: with several processes its loop averages the loss, the statistics and the weight over them, and
 asserts that each has one dimension, (batches,).
 Why that is wrong for us: our models return scalars, (), as a single process needs no more.
-What ours does: a hook on the model makes (1,) of each after the forward pass.
+What ours does: a hook on the model makes (1,) of each after the forward pass.  A weight of 0 becomes a very small one,
+since a batch that has nothing to say on any process would otherwise be 0 / 0.
 """
 
 import contextlib
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 import torch
 from espnet2.torch_utils.device_funcs import force_gatherable
 
+SMALL = 1e-6  # of an utterance or a frame
+
 
 @contextlib.contextmanager
 def gathered_scalars(model: torch.nn.Module, distributed: bool) -> Iterator[None]:
@@ -19,7 +22,12 @@ def gathered_scalars(model: torch.nn.Module, distributed: bool) -> Iterator[None
     if not distributed:
         yield
         return
-    hook = model.register_forward_hook(lambda _, inputs, output: force_gatherable(output, output[0].device))
+
+    def gatherable(_, inputs, output):
+        loss, stats, weight = output
+        return force_gatherable((loss, stats, weight.clamp(min=SMALL)), loss.device)
+
+    hook = model.register_forward_hook(gatherable)
     try:
         yield
     finally:
