@@ -36,8 +36,7 @@ def branch_losses(branch: BranchOutput, batch: References, config: AsrConfig, st
         config: settings; their weights are not applied here.
         streaming: whether this is the branch that FastEmit is for.
 
-    Raises:
-        UserError: a loss is not finite; names the utterance.
+    A loss that is not finite is noted in ``batch.faults``.
     """
     losses = {}
     if branch.posteriors is not None:

@@ -61,6 +61,7 @@ class AsrConfig:
         distill_after: training batches before distillation begins, while the dense branch has nothing to teach.
         distill_ramp: training batches over which the weights of both distillations then grow to their full size.
         distill_shift_ms: by how much the sparse branch may be later than its teacher without a loss.
+        max_skipped: training batches in a row that are skipped because a loss is not finite, before the training ends.
         decode_share: share of the validation set whose error rates are measured: the first utterances of each batch,
             one at least; the same ones every time.
     """
@@ -73,6 +74,7 @@ class AsrConfig:
     distill_ramp: int = 0
     distill_shift_ms: float = 0
     decode_share: float = 1.0
+    max_skipped: int = 10
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -83,7 +85,7 @@ class AsrConfig:
             transducer = from_mapping(TransducerConfig, self.transducer or {}, "model_conf: transducer")
             object.__setattr__(self, "transducer", transducer)
         check_at_least("model_conf", self, 0.0, "label_smoothing", "distill_weight", "distill_shift_ms", "decode_share")
-        check_at_least("model_conf", self, 0, "distill_after", "distill_ramp")
+        check_at_least("model_conf", self, 0, "distill_after", "distill_ramp", "max_skipped")
         if self.label_smoothing >= 1 or self.decode_share > 1:
             raise UserError("model_conf: label_smoothing must be below 1, and decode_share at most 1")
         if not self.has_ctc and (self.distill_weight or self.label_smoothing):

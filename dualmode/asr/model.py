@@ -15,7 +15,8 @@ from dualmode.asr.transducer.greedy import greedy as transducer_greedy
 from dualmode.asr.transducer.joiner import Joiner
 from dualmode.asr.transducer.lattice import make_lattice
 from dualmode.asr.transducer.predictor import LstmPredictor, StatelessPredictor, make_predictor
-from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.conformer import DualModeEncoder, nothing_of
+from dualmode.encoder.padding import at_least_float32
 from dualmode.encoder.two_branch import Branch, BranchWeights, Judgement, TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import PruningSchedule
@@ -67,6 +68,7 @@ class AsrModel(TwoBranchModel):
         super().__init__(encoder, schedule, branches)
         check_branches(config, branches)
         self.tokens, self.config = list(tokens), config
+        self.skipped = 0  # batches in a row, up to now
         self.head: nn.Linear | None
         self.predictor: StatelessPredictor | LstmPredictor | None
         self.joiner: Joiner | None
@@ -91,7 +93,7 @@ class AsrModel(TwoBranchModel):
         """
         if self.head is None:
             raise UserError("this recogniser has no CTC head: it was trained with ctc_weight 0")
-        return self.head(encoded).float().log_softmax(dim=-1)
+        return at_least_float32(self.head(encoded)).log_softmax(dim=-1)
 
     def forward(
         self,
@@ -112,7 +114,8 @@ class AsrModel(TwoBranchModel):
             utt_id: names of the utterances, for messages.
 
         Raises:
-            UserError: an utterance is too short for its transcript, or its loss is not finite.
+            UserError: an utterance is too short for its transcript; a loss is not finite, in validation, or in more
+                training batches in a row than are skipped.
         """
         stats = self.begin_batch()
         x, frames = self.encoder.embed(speech, speech_lengths, self.augment if self.training else None)
@@ -141,7 +144,26 @@ class AsrModel(TwoBranchModel):
         if not self.training:
             stats.update(self._error_rates(branches, batch))
         stats["loss"] = loss.detach()
-        return loss, stats, loss.new_tensor(float(len(speech)))
+        weight = loss.new_tensor(float(len(speech)))
+        if batch.faults:
+            return self.skip(batch.faults[0], stats, weight)
+        self.skipped = 0
+        return loss, stats, weight
+
+    def skip(self, why: str, stats: dict[str, Tensor], weight: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Return a batch that counts nothing, with all values and gradients 0, in the place of one that went wrong.
+
+        Other processes of the training wait for each of them.
+
+        Raises:
+            UserError: this is no training, or too many batches in a row went wrong.
+        """
+        self.skipped += 1
+        if not self.training or self.skipped > self.config.max_skipped:
+            raise UserError(why)
+        print(f"batch {self.step} is skipped ({self.skipped} of at most {self.config.max_skipped} in a row): {why}")
+        loss = torch.stack([nothing_of(part) for part in self.children() if any(True for _ in part.parameters())]).sum()
+        return loss, {name: torch.zeros_like(value) for name, value in stats.items()}, torch.zeros_like(weight)
 
     def decode_greedy(self, encoded: Tensor, frames: Tensor) -> list[list[int]]:
         """Return the best tokens of each utterance of encoded (batch, frames, d) with real frames (batch,)."""

@@ -1,7 +1,7 @@
 """What the utterances of a batch say, and which of them no loss can be taken of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -19,12 +19,14 @@ class References:
         frames: (batch,), real encoder frames of 40 ms.
         text: (batch, tokens), padded with anything.
         tokens: (batch,), real tokens.
+        faults: sentences on losses that are not finite.
     """
 
     names: Sequence[str]
     frames: Tensor
     text: Tensor
     tokens: Tensor
+    faults: list[str] = field(default_factory=list)
 
     def as_lists(self, count: int | None = None) -> list[list[int]]:
         """Return the real tokens of the first ``count`` utterances, by default of all."""
@@ -46,11 +48,11 @@ class References:
                 )
 
     def check_finite(self, losses: Tensor, kind: str) -> None:
-        """Raise UserError for the first utterance whose loss, of losses (batch,), is infinite or no number."""
+        """Note the first utterance whose loss, of losses (batch,), is infinite or no number, in ``faults``."""
         finite = losses.detach().isfinite()
         if not finite.all():
             worst = int((~finite).nonzero()[0])
-            raise UserError(
+            self.faults.append(
                 f"the {kind} loss of utterance {self.names[worst]} is {losses[worst].item()}: either its features are "
                 "not finite, or the training has diverged; a lower learning rate may help"
             )

@@ -2,8 +2,10 @@
 
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, run
+from dualmode.errors import UserError
 from dualmode.tasks.options import training_parser
 
 
@@ -25,11 +27,24 @@ def get_parser():
     return parser
 
 
+def check_tokens(tokens: Path, out: Path) -> None:
+    """Raise UserError if ``out`` holds a training with another vocabulary, whose tokens would change their meaning."""
+    name, kept = "tokens.txt", out / "tokens"
+    if not any(out.glob("*.pth")) or not (kept / name).is_file() or not (tokens / name).is_file():
+        return
+    if (kept / name).read_bytes() != (tokens / name).read_bytes():
+        raise UserError(
+            f"{out} holds a training with other tokens than {tokens}: use its own ({kept}), or train into another "
+            "folder"
+        )
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     args, options = get_parser().parse_known_args(argv)
     from dualmode.tasks.asr import AsrTask  # ESPnet takes seconds to import; --help should not
     from dualmode.tasks.launch import train
 
+    check_tokens(args.tokens, args.out)
     # The model folder is complete in itself: decoding needs nothing outside it.
     shutil.copytree(args.tokens, args.out / "tokens", dirs_exist_ok=True)
     options = ["--cmvn", str(args.cmvn), "--seed", str(args.seed), "--token_dir", str(args.out / "tokens"), *options]

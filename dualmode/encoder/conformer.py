@@ -21,7 +21,7 @@ from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.convolution import Convolution
 from dualmode.encoder.dropout import Dropout
 from dualmode.encoder.layout import Layout, ParallelChunks, StreamingChunk, WholeUtterances, as_factor, never_empty
-from dualmode.encoder.padding import valid_frames
+from dualmode.encoder.padding import at_least_float32, valid_frames
 from dualmode.encoder.rotation import Rotation
 from dualmode.encoder.state import StreamState
 from dualmode.encoder.subsampling import GlobalNorm, Subsampling
@@ -150,7 +150,7 @@ class DualModeEncoder(nn.Module):
         if short > 0:
             x = F.pad(x, (0, 0, 0, short))
         with self._precision(x.device):
-            return self.subsampling(x).float(), subsampled(lengths)
+            return at_least_float32(self.subsampling(x)), subsampled(lengths)
 
     def encode(self, x: Tensor, lengths: Tensor, subnet: Subnet) -> Tensor:
         """Run the blocks over whole utterances, as ``subnet``.

@@ -127,7 +127,30 @@ class SupernetTask(AbsTask):
                 raise UserError("onecyclelr needs num_iters_per_epoch in the YAML: the cycle's length follows from it")
             steps = args.max_epoch * (args.num_iters_per_epoch // args.accum_grad)
             args.scheduler_conf = {**args.scheduler_conf, "total_steps": steps}
+        check_plan_goes_on(args)
         super().main_worker(args)
+
+
+def check_plan_goes_on(args: argparse.Namespace) -> None:
+    """Raise UserError if a training that goes on has another plan of learning rates than it began with.
+
+    ESPnet takes the old plan from checkpoint.pth and would step past its end, or stop short of it.
+    """
+    begun = Path(args.output_dir) / "config.yaml"
+    if not (args.resume and (Path(args.output_dir) / "checkpoint.pth").exists() and begun.is_file()):
+        return
+    old = read_yaml(begun)
+    before, now = ((conf or {}).get("total_steps") for conf in (old.get("scheduler_conf"), args.scheduler_conf))
+    if old.get("scheduler") == args.scheduler and before != now:
+        keys = ("max_epoch", "num_iters_per_epoch", "accum_grad")
+        changed = [
+            f"{key} {old.get(key)} -> {getattr(args, key)}" for key in keys if old.get(key) != getattr(args, key)
+        ]
+        raise UserError(
+            f"{args.output_dir} was begun with a plan of {before} updates for the learning rate, and would now have {now} "
+            f"({', '.join(changed) or 'scheduler_conf'}): go on with the same plan, or train into another folder, from "
+            "these weights if you like (--init)"
+        )
 
 
 def with_numbers(value):

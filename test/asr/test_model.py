@@ -230,3 +230,34 @@ def test_alternate_trains_one_branch_a_batch_and_validates_both():
 def test_alternate_cannot_distil():
     with pytest.raises(UserError, match="cannot teach the sparse one"):
         tiny(branch_conf={"schedule": "alternate"}, model_conf={"distill_weight": 0.1})
+
+
+def spoilt(value):
+    data = batch()
+    data["speech"][1, 10, 3] = value
+    return data | {"utt_id": ["anna-1", "anna-2"]}
+
+
+@pytest.mark.parametrize("kind", ["ctc", "rnnt"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_skips_the_batch_and_names_the_utterance(kind, value, capsys):
+    model = tiny(model_conf={"kind": kind, "max_skipped": 2}).train()
+    good = model(**batch())
+    loss, stats, weight = model(**spoilt(value))
+    loss.backward()
+    assert (loss, weight) == (0, 0)
+    assert all(parameter.grad is not None and not parameter.grad.any() for parameter in model.parameters())
+    assert stats.keys() == good[1].keys() and all(value == 0 for value in stats.values())
+    assert re.search(
+        r"batch 2 is skipped \(1 of at most 2 in a row\): the \w+ loss of utterance anna-2 is", capsys.readouterr().out
+    )
+    model(**batch())  # a good one in between
+    for _ in range(2):
+        model(**spoilt(value))
+    with pytest.raises(UserError, match="anna-2"):
+        model(**spoilt(value))
+
+
+def test_a_loss_that_is_not_finite_is_no_validation(capsys):
+    with pytest.raises(UserError, match="loss of utterance anna-2 is nan"):
+        tiny().eval()(**spoilt(float("nan")))

@@ -1,5 +1,6 @@
 """Our encoder and tasks inside ESPnet."""
 
+import argparse
 import multiprocessing
 
 import espnet2.train.trainer as trainer
@@ -7,15 +8,18 @@ import pytest
 import torch
 from espnet2.train.reporter import SubReporter
 
+from dualmode.bin.asr_train import check_tokens
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.tasks.asr import AsrTask, TokenIds
+from dualmode.tasks.base import check_plan_goes_on
 from dualmode.tasks.encoder import NAME, EspnetEncoder, register
 from dualmode.tasks.history import read_history
 from dualmode.tasks.launch import check_names, data_arguments
 from dualmode.tasks.patches.whole_checkpoints import whole_checkpoints
 from dualmode.tasks.pretrain import PretrainTask, PretrainTrainer
+from dualmode.tasks.trainer import SupernetTrainer
 
 CONF = {
     "output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4,
@@ -144,3 +148,48 @@ def test_a_transcript_outside_the_token_list_names_the_utterance(tmp_path):
     assert ids("u1", {"text": "a b"})["text"].tolist() == ids.tokenizer.encode("a b")
     with pytest.raises(UserError, match="utterance u9 has 'x'"):
         ids("u9", {"text": "ax"})
+
+
+def begun(tmp_path, **settings):
+    plan = {"max_epoch": 8, "num_iters_per_epoch": 100, "accum_grad": 1, "scheduler": "onecyclelr"}
+    (tmp_path / "config.yaml").write_text(
+        "".join(f"{key}: {value}\n" for key, value in plan.items()) + "scheduler_conf: {total_steps: 800}\n"
+    )
+    args = argparse.Namespace(output_dir=str(tmp_path), resume=True, **plan | settings)
+    args.scheduler_conf = {"total_steps": args.max_epoch * (args.num_iters_per_epoch // args.accum_grad)}
+    return args
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"accum_grad": 2}, "800 .* now have 400 .accum_grad 1 -> 2."),
+        ({"max_epoch": 9}, "now have 900 .max_epoch 8 -> 9."),
+    ],
+)
+def test_a_training_that_goes_on_keeps_its_plan(tmp_path, settings, says):
+    check_plan_goes_on(begun(tmp_path, **settings))  # nothing was trained yet
+    (tmp_path / "checkpoint.pth").touch()
+    check_plan_goes_on(begun(tmp_path))
+    with pytest.raises(UserError, match=says):
+        check_plan_goes_on(begun(tmp_path, **settings))
+
+
+def test_one_process_for_several_gpus_is_refused(tmp_path):
+    with pytest.raises(UserError, match="one process cannot train on 2 GPUs: .* --multiprocessing_distributed true"):
+        SupernetTrainer.run(
+            model=torch.nn.Linear(1, 1),
+            trainer_options=alarm_options(tmp_path),
+            distributed_option=argparse.Namespace(distributed=False, ngpu=2),
+        )
+
+
+def test_a_folder_of_another_vocabulary_is_left_alone(tmp_path):
+    for folder, letters in (("new", "ab"), ("model/tokens", "cd")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "tokens.txt").write_text("<blank>\n<unk>\n" + "".join(f"{letter}\n" for letter in letters))
+    check_tokens(tmp_path / "new", tmp_path / "model")  # nothing was trained in it
+    (tmp_path / "model" / "checkpoint.pth").touch()
+    with pytest.raises(UserError, match="model holds a training with other tokens than .*new"):
+        check_tokens(tmp_path / "new", tmp_path / "model")
+    check_tokens(tmp_path / "model" / "tokens", tmp_path / "model")

@@ -23,7 +23,7 @@ from torch.utils.checkpoint import checkpoint
 
 from dualmode.asr.ctc import BLANK
 from dualmode.asr.transducer.joiner import Joiner
-from dualmode.encoder.padding import valid_frames
+from dualmode.encoder.padding import at_least_float32, valid_frames
 
 IMPOSSIBLE = -1e4  # log probability whose exponential is 0; finite, so that 0 times it is 0
 
@@ -83,7 +83,7 @@ def collapse_vocabulary(logits: Tensor, following: Tensor) -> Tensor:
         logits: (..., vocabulary), of at least 3 tokens.
         following: (...), the correct next token, or the blank where there is none.
     """
-    return _CollapseVocabulary.apply(logits.float(), following)
+    return _CollapseVocabulary.apply(at_least_float32(logits), following)
 
 
 def make_lattice(

@@ -31,7 +31,7 @@ def rnnt_losses(lattice: Lattice, frames: Tensor, tokens: Tensor, fastemit: floa
         label = label + fastemit * (label - label.detach())
     log_probs = torch.stack([lattice.blank, label], dim=-1)[:, : frames.max(), : tokens.max() + 1]
     return rnnt_loss(
-        log_probs.contiguous(),
+        log_probs.float().contiguous(),  # torchaudio computes in no other precision
         torch.full((len(tokens), log_probs.shape[2] - 1), _LABEL, dtype=torch.int32, device=tokens.device),
         frames.int(),
         tokens.int(),
