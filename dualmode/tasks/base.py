@@ -142,14 +142,12 @@ def check_plan_goes_on(args: argparse.Namespace) -> None:
     old = read_yaml(begun)
     before, now = ((conf or {}).get("total_steps") for conf in (old.get("scheduler_conf"), args.scheduler_conf))
     if old.get("scheduler") == args.scheduler and before != now:
-        keys = ("max_epoch", "num_iters_per_epoch", "accum_grad")
-        changed = [
-            f"{key} {old.get(key)} -> {getattr(args, key)}" for key in keys if old.get(key) != getattr(args, key)
-        ]
+        values = [(key, old.get(key), getattr(args, key)) for key in ("max_epoch", "num_iters_per_epoch", "accum_grad")]
+        changed = [f"{key} {value} -> {new}" for key, value, new in values if value != new]
         raise UserError(
-            f"{args.output_dir} was begun with a plan of {before} updates for the learning rate, and would now have {now} "
-            f"({', '.join(changed) or 'scheduler_conf'}): go on with the same plan, or train into another folder, from "
-            "these weights if you like (--init)"
+            f"{args.output_dir} was begun with a plan of {before} updates for the learning rate, and would now have "
+            f"{now} ({', '.join(changed) or 'scheduler_conf'}): go on with the same plan, or train into another folder, "
+            "from these weights if you like (--init)"
         )
 
 
