@@ -16,9 +16,9 @@ from dualmode.asr.transducer.joiner import Joiner
 from dualmode.asr.transducer.lattice import make_lattice
 from dualmode.asr.transducer.predictor import LstmPredictor, StatelessPredictor, make_predictor
 from dualmode.encoder.conformer import DualModeEncoder, nothing_of
-from dualmode.encoder.padding import at_least_float32
 from dualmode.encoder.two_branch import Branch, BranchWeights, Judgement, TwoBranchModel
 from dualmode.errors import UserError
+from dualmode.supernet.precision import at_least_float32
 from dualmode.supernet.pruning import PruningSchedule
 
 

@@ -21,13 +21,14 @@ from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.convolution import Convolution
 from dualmode.encoder.dropout import Dropout
 from dualmode.encoder.layout import Layout, ParallelChunks, StreamingChunk, WholeUtterances, as_factor, never_empty
-from dualmode.encoder.padding import at_least_float32, valid_frames
+from dualmode.encoder.padding import valid_frames
 from dualmode.encoder.rotation import Rotation
 from dualmode.encoder.state import StreamState
 from dualmode.encoder.subsampling import GlobalNorm, Subsampling
 from dualmode.errors import UserError
 from dualmode.frames import EXTRA, FACTOR, subsampled
 from dualmode.supernet.masked_linear import MaskedLinear
+from dualmode.supernet.precision import at_least_float32
 from dualmode.supernet.pruning import check_prunable
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.supernet.subnet_norm import SubnetNorm

@@ -31,8 +31,3 @@ def pad_frames(x: Tensor, multiple: int) -> Tensor:
     """Append zero frames to x (batch, frames, ...) until ``frames`` is a multiple of ``multiple``."""
     missing = -x.shape[1] % multiple
     return x if missing == 0 else torch.cat([x, x.new_zeros(x.shape[0], missing, *x.shape[2:])], dim=1)
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """Return x in float32 if it is in half precision, else as it is (float64 in tests of exactness)."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dualmode.supernet.precision import at_least_float32
 from dualmode.supernet.view import View
 
 EPSILON = 1e-5  # as in torch's layer_norm
@@ -45,8 +46,8 @@ class SubnetNorm(nn.Module):
         weight, bias = self.weight[self.row(view)], self.bias[self.row(view)]
         if kept is None:
             return F.layer_norm(x, x.shape[-1:], weight, bias)
-        share = kept / kept.sum()
-        x = x.float()
+        x = at_least_float32(x)
+        share = kept.to(x.dtype) / kept.sum()
         centred = (x - (x * share).sum(dim=-1, keepdim=True)) * kept
         variance = (centred.square() * share).sum(dim=-1, keepdim=True)
         return torch.addcmul(bias, centred * torch.rsqrt(variance + EPSILON), weight)

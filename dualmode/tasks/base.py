@@ -146,8 +146,8 @@ def check_plan_goes_on(args: argparse.Namespace) -> None:
         changed = [f"{key} {value} -> {new}" for key, value, new in values if value != new]
         raise UserError(
             f"{args.output_dir} was begun with a plan of {before} updates for the learning rate, and would now have "
-            f"{now} ({', '.join(changed) or 'scheduler_conf'}): go on with the same plan, or train into another folder, "
-            "from these weights if you like (--init)"
+            f"{now} ({', '.join(changed) or 'scheduler_conf'}): go on with the same plan, or train into another "
+            "folder, from these weights if you like (--init)"
         )
 
 

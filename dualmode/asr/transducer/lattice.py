@@ -23,7 +23,8 @@ from torch.utils.checkpoint import checkpoint
 
 from dualmode.asr.ctc import BLANK
 from dualmode.asr.transducer.joiner import Joiner
-from dualmode.encoder.padding import at_least_float32, valid_frames
+from dualmode.encoder.padding import valid_frames
+from dualmode.supernet.precision import at_least_float32
 
 IMPOSSIBLE = -1e4  # log probability whose exponential is 0; finite, so that 0 times it is 0
 
