@@ -6,8 +6,9 @@ import json
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -20,14 +21,24 @@ from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.slicing import without_pruned_units
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.frames import EXTRA, FACTOR
+from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.storage import materialise
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 
-COLUMNS = ("part", "model", "what", "precision", "audio_s", "ms", "ratio", "peak_mb")
+COLUMNS = (
+    *("part", "size", "device", "what", "precision", "compiled", "utterance_s", "audio_s"),
+    *("espnet_ms", "dense_ms", "sparse_ms", "both_ms", "both_over_espnet", "ms", "ratio", "peak_mb"),
+)
 
-# Width, blocks, feed-forward units, taps; 4 heads each.
-SIZES = {"small": (144, 6, 576, 15), "base": (256, 12, 1024, 31)}
+# WIDTHxBLOCKS: width, blocks, feed-forward units, taps, heads.  The last three are the plans of egs/librispeech.
+SIZES = {
+    "144x6": (144, 6, 576, 15, 4),
+    "256x12": (256, 12, 1024, 31, 4),
+    "256x17": (256, 17, 1024, 15, 4),
+    "512x12": (512, 12, 2048, 15, 8),
+    "640x18": (640, 18, 2560, 15, 10),
+}
 CHUNK_MS, LEFT_MS, SPARSITY = 640, 1280, 0.7
 SUBNET = Subnet(SPARSITY, Context.from_ms(CHUNK_MS, LEFT_MS))
 STREAMED = Subnet(context=SUBNET.context)  # once the masks are multiplied in
@@ -35,7 +46,7 @@ STREAMED = Subnet(context=SUBNET.context)  # once the masks are multiplied in
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=9, metavar="N", help="timed rounds; the median counts")
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES), help="models")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["144x6", "256x12"], help="WIDTHxBLOCKS")
     parser.add_argument(
         "--parts", nargs="+", choices=PARTS, default=list(PARTS), help="training, streaming, or growth with length"
     )
@@ -53,19 +64,20 @@ def measure(args: argparse.Namespace) -> list[dict]:
     return [row for part in args.parts for row in PARTS[part](args)]
 
 
-def build(size: str) -> DualModeEncoder:
-    """Return our encoder with random weights and masks of 70 %."""
-    width, blocks, units, taps = SIZES[size]
-    encoder = DualModeEncoder(
-        EncoderConfig(output_size=width, num_blocks=blocks, linear_units=units, kernel_size=taps, attention_heads=4)
-    )
+def build(size: str, compile_blocks: bool = False) -> DualModeEncoder:
+    """Return our encoder with random weights and masks of 70 % of whole units."""
+    width, blocks, units, taps, heads = SIZES[size]
+    sizes: dict[str, Any] = {"output_size": width, "num_blocks": blocks, "linear_units": units, "kernel_size": taps}
+    encoder = DualModeEncoder(EncoderConfig(**sizes, attention_heads=heads, compile_blocks=compile_blocks))
+    for _, layer in prunable(encoder):  # a fresh encoder's zeros are no weights to prune or to run
+        layer.reset_parameters()
     estimate_masks(encoder, encoder.config.pruning)
     return encoder
 
 
 def build_espnet(size: str) -> torch.nn.Module:
     """Return ESPnet's Conformer of the same depth, width, feed-forward size and kernel, as its recipes use it."""
-    return espnet_conformer(*SIZES[size], heads=4)
+    return espnet_conformer(*SIZES[size])
 
 
 def as_decoded(encoder: DualModeEncoder) -> DualModeEncoder:
@@ -95,31 +107,43 @@ def espnet_conformer(width: int, blocks: int, units: int, taps: int, heads: int)
 
 
 def training(args: argparse.Namespace) -> list[dict]:
-    """Forward and backward passes over a batch of four utterances: one of ESPnet's encoder, two branches of ours."""
-    rows = []
-    for size, seconds_each in itertools.product(args.sizes, args.utterance_s):
-        frames = round(100 * seconds_each)
-        features = torch.randn(4, frames, 80, device=args.device)
-        lengths = torch.tensor([frames, frames - 10, frames - 20, frames - 30], device=args.device)
-        ours, espnet = build(size).to(args.device), build_espnet(size).to(args.device)
+    """Forward and backward passes over a batch: one of ESPnet's encoder, and the branches of ours, alone and together.
 
-        passes = {"ESPnet, one pass": partial(one_pass, espnet), "ours, two branches": partial(two_branches, ours)}
-        runs = {
-            (name, precision): partial(step, loss, features, lengths, precision == "bf16")
-            for name, loss in passes.items()
-            for precision in ("fp32", "bf16")
-        }
-        seconds = interleaved(runs, args.rounds)
-        for (name, precision), run in runs.items():
-            row = {"part": "training", "model": size, "what": name, "precision": precision, "audio_s": 4 * seconds_each}
-            row["ms"] = 1000 * seconds[name, precision]
-            row["ratio"] = seconds[name, precision] / seconds["ESPnet, one pass", precision]
-            if args.device != "cpu":
-                torch.cuda.reset_peak_memory_stats()
-                run()
-                row["peak_mb"] = torch.cuda.max_memory_allocated() / 1e6
-            rows.append(row)
-    return rows
+    On a CPU four utterances a batch; on a GPU twelve minutes of audio, and the blocks compiled as well.
+    """
+    return [
+        row
+        for size, seconds_each in itertools.product(args.sizes, args.utterance_s)
+        for row in training_rows(size, seconds_each, args.device, args.rounds)
+    ]
+
+
+def training_rows(size: str, seconds_each: float, device: str, rounds: int) -> Iterator[dict]:
+    """Yield a row for each precision, and on a GPU for plain and compiled blocks.
+
+    ``espnet_ms``, ``dense_ms``, ``sparse_ms`` and ``both_ms`` are medians of interleaved runs; ``both_over_espnet`` is
+    the price of a two-branch step in passes of ESPnet's encoder, ``seconds`` that step itself.
+    """
+    count, frames = 4 if device == "cpu" else round(720 / seconds_each), round(100 * seconds_each)
+    features = torch.randn(count, frames, 80, device=device)
+    lengths = frames - 10 * (torch.arange(count, device=device) % 4)
+    machine = "cpu" if device == "cpu" else torch.cuda.get_device_name()
+    for precision, compiled in itertools.product(("fp32", "bf16"), (False,) if device == "cpu" else (False, True)):
+        ours, espnet = build(size, compile_blocks=compiled).to(device), build_espnet(size).to(device)
+        branches = {"dense": (DENSE,), "sparse": (SUBNET,), "both": (DENSE, SUBNET)}
+        losses: dict[str, Callable] = {"espnet": partial(one_pass, espnet)}
+        losses |= {name: partial(passes, ours, subnets=subnets) for name, subnets in branches.items()}
+        runs = {name: partial(step, loss, features, lengths, precision == "bf16") for name, loss in losses.items()}
+        seconds = interleaved(runs, rounds)
+        row = {"part": "training", "size": size, "device": machine, "precision": precision, "compiled": compiled}
+        row |= {"audio_s": count * seconds_each, "utterance_s": seconds_each, "seconds": seconds["both"]}
+        row |= {f"{name}_ms": 1000 * value for name, value in seconds.items()}
+        row["both_over_espnet"] = seconds["both"] / seconds["espnet"]
+        if device != "cpu":
+            torch.cuda.reset_peak_memory_stats()
+            runs["both"]()
+            row["peak_mb"] = torch.cuda.max_memory_allocated() / 1e6
+        yield row
 
 
 def one_pass(encoder: torch.nn.Module, features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -127,10 +151,17 @@ def one_pass(encoder: torch.nn.Module, features: torch.Tensor, lengths: torch.Te
     return encoder(features, lengths)[0].float().square().mean()
 
 
+def passes(
+    encoder: DualModeEncoder, features: torch.Tensor, lengths: torch.Tensor, subnets: Sequence[Subnet]
+) -> torch.Tensor:
+    """Return something to differentiate of our encoder, run as each of the sub-networks."""
+    x, frames = encoder.embed(features, lengths)
+    return torch.stack([encoder.encode(x, frames, subnet).float().square().mean() for subnet in subnets]).sum()
+
+
 def two_branches(encoder: DualModeEncoder, features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Return something to differentiate of both branches of ours."""
-    x, frames = encoder.embed(features, lengths)
-    return torch.stack([encoder.encode(x, frames, subnet).float().square().mean() for subnet in (DENSE, SUBNET)]).sum()
+    return passes(encoder, features, lengths, (DENSE, SUBNET))
 
 
 def step(loss: Callable[..., torch.Tensor], features: torch.Tensor, lengths: torch.Tensor, bf16: bool) -> None:
@@ -157,7 +188,7 @@ def streaming(args: argparse.Namespace) -> list[dict]:
         seconds = interleaved(runs, args.rounds)
         for name, value in seconds.items():
             what = f"{name}, chunk {CHUNK_MS} ms, {streams} at a time"
-            row = {"part": "streaming", "model": size, "what": what, "precision": "fp32"}
+            row = {"part": "streaming", "size": size, "device": "cpu", "what": what, "precision": "fp32"}
             ratio = value / seconds["all chunks at once"]
             rows.append(row | {"audio_s": 15.0 * streams, "ms": 1000 * value, "ratio": ratio})
     torch.set_num_threads(threads)
@@ -203,7 +234,13 @@ def growth(args: argparse.Namespace) -> list[dict]:
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             rate = found["ms"] / minutes
             first = first or rate
-            row = {"part": "growth", "model": "small", "what": f"{what}, chunk {CHUNK_MS} ms", "precision": "fp32"}
+            row = {
+                "part": "growth",
+                "size": "144x6",
+                "device": "cpu",
+                "what": f"{what}, chunk {CHUNK_MS} ms",
+                "precision": "fp32",
+            }
             rows.append(row | {"audio_s": 60 * minutes, **found, "ratio": rate / first})
     return rows
 
@@ -212,7 +249,7 @@ def grown(what: str, minutes: float, threads: int) -> dict:
     """Return ms of one pass over noise of that length, and the peak memory of this process, torch included."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    encoder, features = as_decoded(build("small").eval()), torch.randn(1, round(6000 * minutes), 80)
+    encoder, features = as_decoded(build("144x6").eval()), torch.randn(1, round(6000 * minutes), 80)
     run = parallel if what == "all chunks at once" else stream
     run(encoder, features[:, :600])
     seconds = timed(lambda: run(encoder, features))

@@ -26,7 +26,7 @@ def test_table():
 def test_streaming_and_growth_are_measured(tmp_path, capsys):
     options = [
         "--sizes",
-        "small",
+        "144x6",
         "--rounds",
         "1",
         "--minutes",
@@ -49,3 +49,18 @@ def test_an_unknown_benchmark_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["nothing"])
     assert "invalid choice: 'nothing'" in capsys.readouterr().err
+
+
+def test_the_price_of_both_branches_in_passes_of_espnet(tmp_path):
+    pytest.importorskip("espnet2")
+    out = tmp_path / "bench.json"
+    command = ["encoder", "--parts", "training", "--sizes", "144x6", "--utterance-s", "1", "--rounds", "1"]
+    main([*command, "--json", str(out)])
+    rows = json.loads(out.read_text())
+    assert [(row["precision"], row["compiled"], row["size"], row["device"]) for row in rows] == [
+        ("fp32", False, "144x6", "cpu"),
+        ("bf16", False, "144x6", "cpu"),
+    ]
+    for row in rows:
+        assert row["both_over_espnet"] == pytest.approx(row["both_ms"] / row["espnet_ms"])
+        assert row["seconds"] == pytest.approx(row["both_ms"] / 1000) and row["sparse_ms"] > 0
