@@ -106,6 +106,8 @@ class AsrModel(TwoBranchModel):
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Return loss (), stats, and the batch's weight, as ESPnet's trainer wants them.
 
+        The weight is of utterances, and in validation of tokens.
+
         Args:
             speech: (batch, feature frames of 10 ms, bins).
             speech_lengths: (batch,).
@@ -144,7 +146,8 @@ class AsrModel(TwoBranchModel):
         if not self.training:
             stats.update(self._error_rates(branches, batch))
         stats["loss"] = loss.detach()
-        weight = loss.new_tensor(float(len(speech)))
+        # Validation averages over batches by their tokens, as an error rate of the whole set does.
+        weight = loss.new_tensor(float(len(speech))) if self.training else batch.tokens.sum().clamp(min=1).float()
         if batch.faults:
             return self.skip(batch.faults[0], stats, weight)
         self.skipped = 0

@@ -128,6 +128,9 @@ class SupernetTask(AbsTask):
             steps = args.max_epoch * (args.num_iters_per_epoch // args.accum_grad)
             args.scheduler_conf = {**args.scheduler_conf, "total_steps": steps}
         check_plan_goes_on(args)
+        if args.ngpu and args.encoder_conf.get("training_precision") == "bf16":
+            # What is not cast to bf16, such as the joiner's output, has no use for 23 bits of mantissa either.
+            torch.set_float32_matmul_precision("high")
         super().main_worker(args)
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from espnet2.train.reporter import SubReporter, aggregate
 
+from dualmode.tasks.plateau import plateau_warning
+
 HISTORY = "history.jsonl"
 SHOWN = ("loss", "ter", "wer", "accuracy", "chance", "perplexity")
 
@@ -30,6 +32,8 @@ def record(folder: Path, phase: str, reporter: SubReporter, max_epoch: int) -> N
         out.write(json.dumps(entry) + "\n")
     shown = ", ".join(f"{key} {value:.3f}" for key, value in stats.items() if key.startswith(SHOWN))
     print(f"epoch {reporter.get_epoch()}/{max_epoch} {phase}: {shown}", flush=True)
+    if phase == "valid" and (warning := plateau_warning(stats, reporter.get_epoch(), max_epoch)):
+        print(warning, flush=True)
 
 
 def read_history(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:

@@ -45,9 +45,6 @@ class SupernetTrainer(Trainer):
                 f"one process cannot train on {distributed_option.ngpu} GPUs: the masks would never move; run one for "
                 "each, with --multiprocessing_distributed true, as the recipes do"
             )
-        if model.encoder.config.training_precision == "bf16" and torch.cuda.is_available():
-            # What is not cast to bf16, such as the joiner's output, still has no use for 23 bits of mantissa.
-            torch.set_float32_matmul_precision("high")
         cls.state = RunState(trainer_options, distributed_option, Preemption(distributed), cls.watcher(trainer_options))
         try:
             with patches(model, distributed):

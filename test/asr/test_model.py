@@ -253,3 +253,19 @@ def test_a_loss_that_is_not_finite_skips_the_batch_and_names_the_utterance(kind,
 def test_a_loss_that_is_not_finite_is_no_validation(capsys):
     with pytest.raises(UserError, match="loss of utterance anna-2 is nan"):
         tiny().eval()(**spoilt(float("nan")))
+
+
+def test_validation_averages_by_tokens():
+    """Two batches, of 3 and of 2 tokens: the mean of their rates, by weight, is the rate of all five."""
+    model, data = tiny().eval(), batch()
+    rates = []
+    for index, tokens in enumerate((3, 2)):
+        one = {name: tensor[index : index + 1] for name, tensor in data.items()}
+        one["text"] = one["text"][:, :tokens]
+        _, stats, weight = model(**one)
+        assert weight == tokens
+        rates.append((stats["ter_dense"].item(), tokens))
+    _, together, weight = model(**data)
+    assert weight == 5
+    mean = sum(rate * tokens for rate, tokens in rates) / 5
+    assert together["ter_dense"].item() == pytest.approx(mean, abs=1e-4)
