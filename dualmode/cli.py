@@ -1,6 +1,8 @@
 """What every command line of the package shares: help with defaults, and errors without tracebacks."""
 
 import argparse
+import contextlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -68,14 +70,38 @@ def check_max_rejected(percent: float) -> None:
 def run(main: Callable[[Sequence[str] | None], int | None]) -> None:
     """Run ``main`` as a program: 0 when it succeeds, 2 with one sentence on standard error for a user's mistake."""
     try:
-        sys.exit(main(None) or 0)
+        status = main(None) or 0
+        sys.stdout.flush()  # a full disk is met here, where it can be told
+        sys.exit(status)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # the reader (head, less) has gone: nobody is left to tell
+            _no_complaints_at_shutdown()
+            sys.exit(141)
+        print(f"error: {describe(error)}", file=sys.stderr)
+        _no_complaints_at_shutdown()
+        sys.exit(2)
+    except MemoryError:
+        print("error: out of memory: fewer --jobs, smaller batches or shorter audio need less", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader (head, less) has gone: nobody is left to tell, and Python would complain at shutdown.
-        sys.stderr.close()
-        sys.exit(141)
+
+
+def describe(error: OSError) -> str:
+    """Return what the operating system says in one sentence, with the file where it names one.
+
+    >>> describe(FileNotFoundError(2, "No such file or directory", "a/b"))
+    'a/b: No such file or directory'
+    """
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {reason}" if error.filename is not None else f"the operating system says: {reason}"
+
+
+def _no_complaints_at_shutdown() -> None:
+    """Keep Python from writing what is left in a standard output that takes no more."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

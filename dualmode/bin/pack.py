@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     import shutil
 
     import yaml
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from dualmode.asr.build import BUILT_FROM
     from dualmode.data.folder import atomic_folder
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     norm = model.encoder.normalize
     with atomic_folder(args.out) as folder:
         tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        save_file(tensors, folder / PACKED, metadata={"format": "dualmode-model-1"})
+        (folder / PACKED).write_bytes(save(tensors, metadata={"format": "dualmode-model-1"}))  # with usual rights
         with atomic_write(folder / "config.yaml") as out:
             yaml.safe_dump({key: config[key] for key in BUILT_FROM if key in config}, out, sort_keys=False)
         shutil.copytree(args.model / "tokens", folder / "tokens")

@@ -6,10 +6,10 @@ Never per utterance: the mean of an utterance is not known while it is being spo
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from dualmode.data.features import FeatureTable
 from dualmode.errors import UserError
 from dualmode.files import write_json
 
@@ -62,11 +62,4 @@ def read_features(scp: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
     Raises:
         UserError: the list is empty, or what it names cannot be read.
     """
-    import kaldiio
-
-    if not Path(scp).stat().st_size:
-        raise UserError(f"{scp} is empty: make the features with make_fbank")
-    try:
-        yield from kaldiio.load_scp_sequential(str(scp))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{scp} names features that cannot be read ({error}): make them anew with make_fbank") from None
+    yield from FeatureTable(scp).items()

@@ -4,16 +4,52 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
+
+from dualmode.errors import UserError
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a command leaves in a folder: it replaces a folder of its own, and nothing else.
+
+    Attributes:
+        mark: file that every such folder has.
+        names: patterns of all that may be in it.
+    """
+
+    mark: str
+    names: tuple[str, ...]
+
+    def check_replaceable(self, path: Path) -> None:
+        """Raise UserError unless at ``path`` is nothing, an empty folder, or one with the mark and nothing foreign."""
+        if not os.path.lexists(path):
+            return
+        foreign = []
+        if path.is_dir() and not path.is_symlink():
+            entries = os.listdir(path)
+            foreign = [name for name in sorted(entries) if not any(fnmatch(name, known) for known in self.names)]
+            if not entries or (self.mark in entries and not foreign):
+                return
+        held = f"it holds {foreign[0]}" if foreign else f"it is no folder with a {self.mark}"
+        raise UserError(f"{path} is there and was not made by this command ({held}): name another --out, or remove it")
 
 
 @contextlib.contextmanager
-def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike, contents: Contents | None = None) -> Iterator[Path]:
     """Yield an empty folder beside ``path``; on success it replaces ``path``, on an error it is removed.
+
+    What is replaced must be of the same ``contents``; without these there must be nothing at ``path``.
 
     What a killed run left behind is removed by the next one, so its name is fixed: one writer at a time.
     """
     path = Path(path)
+    if contents is not None:
+        contents.check_replaceable(path)
+    elif os.path.lexists(path):
+        raise UserError(f"{path} is there already: choose another folder, or remove it")
     tmp = path.with_name(f".{path.name}.incomplete")
     shutil.rmtree(tmp, ignore_errors=True)
     tmp.mkdir(parents=True)

@@ -14,6 +14,7 @@ import contextlib
 import math
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -49,6 +50,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 )
             if raw.endswith(b"\r\n"):
                 raise UserError(f"{path}:{number}: Windows line end (CR LF): convert the file with dos2unix")
+            if number == 1 and raw.startswith(BOM_UTF8):
+                raise UserError(f"{path} starts with a byte-order mark, an invisible sign: save it as plain UTF-8")
             try:
                 yield number, raw[:-1].decode("utf-8")
             except UnicodeDecodeError as error:

@@ -26,6 +26,7 @@ from pathlib import Path
 from dualmode.cluster.parts import Part
 from dualmode.data.fbank import BINS
 from dualmode.data.feature_shard import Entry, Shard, Task, archive, make_shard, read_list
+from dualmode.data.folder import Contents
 from dualmode.data.kaldi_dir import KaldiDir, Utterance, c_order, table_writers, write_table
 from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.data.rejection import Reason, Rejection, stop_if_too_many, write_rejections
@@ -66,6 +67,10 @@ class Checks:
     tokenizer: Tokenizer | None = None
     keep: bool = False
     max_rejected: float = 100.0
+
+
+LISTS = ("feats.scp", "text", "utt2spk", "spk2utt", "utt2num_frames", "speech_shape", "rejected.tsv", "warned.tsv")
+CONTENTS = Contents("shards.sha256", (*LISTS, "shards", "shards.sha256"))
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,11 @@ def make_shards(features: FeatureSet, left_out: Iterable[Rejection], jobs: int, 
 
 
 def _look_ahead(features: FeatureSet) -> tuple[int, list[Rejection]]:
-    """Return the number of utterances and those whose transcripts rule them out: before hours of work, not after."""
+    """Return the number of utterances and those whose transcripts rule them out: before hours of work, not after.
+
+    A folder that is not to be replaced is a UserError, here as well.
+    """
+    CONTENTS.check_replaceable(features.out.resolve())
     total, seconds, left_out = 0, 0.0, []
     for total, utterance in enumerate(features.utterances(), start=1):  # noqa: B007
         seconds += utterance.seconds or 0.0
@@ -197,6 +206,7 @@ def _join(features: FeatureSet, total: int, left_out: Sequence[Rejection]) -> Re
     write_rejections(folder / "warned.tsv", warned)
     _remove_strangers(folder / "shards", count)
     if out.exists():
+        CONTENTS.check_replaceable(out)
         shutil.rmtree(out)
     folder.rename(out)
     _list_beside(out).unlink(missing_ok=True)

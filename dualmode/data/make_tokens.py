@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from dualmode.data.folder import atomic_folder
+from dualmode.data.folder import Contents, atomic_folder
 from dualmode.data.tokens import BLANK, SPACE, TYPES, UNK
 from dualmode.errors import UserError
 from dualmode.files import write_json
+
+CONTENTS = Contents("tokens.json", ("tokens.txt", "tokens.json", "bpe.model"))
 
 
 def char_tokens(texts: Sequence[str]) -> list[str]:
@@ -105,7 +107,7 @@ def make_token_list(
         tokens = word_tokens(texts, vocab_size)
     else:
         tokens, model = bpe_tokens(texts, vocab_size, algorithm)
-    with atomic_folder(out) as folder:
+    with atomic_folder(out, CONTENTS) as folder:
         (folder / "tokens.txt").write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8", newline="\n")
         write_json(folder / "tokens.json", {"type": kind})
         if model is not None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from dualmode.data.audio import AudioFault, read_audio, read_header
 from dualmode.data.fbank import SAMPLE_RATE, fbank
+from dualmode.data.features import FeatureTable
 from dualmode.data.kaldi_dir import iterate_wav_scp, read_table
 from dualmode.errors import UserError
 from dualmode.frames import FEATURE_MS
@@ -20,17 +21,12 @@ class Features(Mapping[str, np.ndarray]):
     """
 
     def __init__(self, folder: Path):
-        import kaldiio
-
-        self._features = kaldiio.load_scp(str(folder / "feats.scp"))
+        self._features = FeatureTable(folder / "feats.scp")
         lengths = folder / "utt2num_frames"
         self._lengths = read_table(lengths) if lengths.is_file() else {}
 
     def __getitem__(self, key: str) -> np.ndarray:
-        try:
-            return self._features[key]
-        except (OSError, ValueError) as error:
-            raise UserError(f"the features of the utterance {key} cannot be read: {error}") from error
+        return self._features[key]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._features)

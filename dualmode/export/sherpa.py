@@ -11,7 +11,7 @@ import torch
 
 from dualmode.asr.transducer.predictor import StatelessPredictor
 from dualmode.data.fbank import BINS
-from dualmode.data.folder import atomic_folder
+from dualmode.data.folder import Contents, atomic_folder
 from dualmode.errors import UserError
 from dualmode.export.graphs import JoinerGraph, PredictorGraph, StreamingGraph
 from dualmode.export.interface import EBranchformer, Interface, ZipformerCtc
@@ -22,6 +22,7 @@ from dualmode.models.loaded import LoadedModel
 
 FORMAT = "sherpa-onnx"
 ABOUT = "export.json"
+CONTENTS = Contents(ABOUT, (ABOUT, "tokens.txt", "*.onnx"))
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,11 @@ def export(loaded: LoadedModel, out: Path, int8: bool = False) -> dict:
     Raises:
         UserError: sherpa-onnx cannot run such a recogniser, ``out`` is something else, or a package is missing.
     """
-    if out.exists() and not (out / ABOUT).is_file():
-        raise UserError(f"{out} is there already and holds no {ABOUT}: choose another folder, or remove it")
+    CONTENTS.check_replaceable(out)
     parts, names = graphs(loaded), symbols(loaded.tokenizer.kind, loaded.tokenizer.tokens)
     check_installed()
     interface = interface_of(loaded)
-    with atomic_folder(out) as tmp:
+    with atomic_folder(out, CONTENTS) as tmp:
         files: dict[str, list[str]] = {"fp32": [], "int8": []}
         for part in parts:
             path = tmp / f"{part.name}.onnx"

@@ -22,10 +22,13 @@ from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import load_cmvn, read_yaml
 from dualmode.supernet.pruning import PruningSchedule
+from dualmode.tasks import features
 from dualmode.tasks.batch_size import FRAMES_PER_HOUR, accumulation
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.hand_over import inherited, take_over
 from dualmode.tasks.trainer import SupernetTrainer
+
+features.register()
 
 encoder_choices = ClassChoices("encoder", {NAME: EspnetEncoder}, default=NAME)
 
@@ -120,6 +123,11 @@ class SupernetTask(AbsTask):
     @classmethod
     def _train(cls, args: argparse.Namespace) -> None:
         """Complete the settings that follow from others, then run ESPnet's training."""
+        if args.ngpu > torch.cuda.device_count():
+            raise UserError(
+                f"--ngpu {args.ngpu}, but PyTorch sees {torch.cuda.device_count()} GPUs on this machine (what does "
+                "nvidia-smi say?)"
+            )
         numbers_in_settings(args)
         complete_batch(args)
         if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:

@@ -28,6 +28,7 @@ def record(folder: Path, phase: str, reporter: SubReporter, max_epoch: int) -> N
     """
     stats = mean_stats(reporter)
     entry = {"epoch": reporter.get_epoch(), "phase": phase, "stats": stats}
+    drop_torn_line(folder / HISTORY)
     with open(folder / HISTORY, "a", encoding="utf-8") as out:
         out.write(json.dumps(entry) + "\n")
     shown = ", ".join(f"{key} {value:.3f}" for key, value in stats.items() if key.startswith(SHOWN))
@@ -36,8 +37,17 @@ def record(folder: Path, phase: str, reporter: SubReporter, max_epoch: int) -> N
         print(warning, flush=True)
 
 
+def drop_torn_line(path: Path) -> None:
+    """Cut off a last line that a full disk or a power cut left without its end, and say so."""
+    data = path.read_bytes() if path.is_file() else b""
+    if data and not data.endswith(b"\n"):
+        print(f"{path}: the last line is cut off, and left out", flush=True)
+        path.write_bytes(data[: data.rfind(b"\n") + 1])
+
+
 def read_history(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
     """Return ``{"train": {key: [(epoch, value), ...]}, "valid": ...}``; of a repeated epoch the last run counts."""
+    drop_torn_line(folder / HISTORY)
     latest: dict[tuple[int, str], dict] = {}
     for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)

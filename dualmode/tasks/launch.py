@@ -13,6 +13,7 @@ from dualmode.cluster.task import REQUEUE
 from dualmode.errors import UserError
 from dualmode.models.weights import read_yaml
 from dualmode.tasks.base import SupernetTask
+from dualmode.tasks.features import FEATURES
 from dualmode.tasks.history import HISTORY, read_history
 from dualmode.tasks.pool import FILES, Source, pool
 from dualmode.tasks.preemption import pass_on
@@ -42,7 +43,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def data_arguments(phase: str, folder: Path, names: Sequence[str]) -> list[str]:
     """Return ESPnet's options for the ``phase`` ("train" or "valid") data in a folder of dualmode.bin.make_fbank."""
-    kinds = {"speech": "kaldi_ark", "text": "text"}
+    kinds = {"speech": FEATURES, "text": "text"}
     arguments = []
     for name in names:
         file, kind = FILES[name], kinds[name]

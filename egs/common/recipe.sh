@@ -176,6 +176,7 @@ recipe() {
   own_checks
   [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
   mkdir -p "${work_dir:-.}" || die "cannot make the folder $work_dir"
+  [[ -z $work_dir ]] || work_dir=$(cd "$work_dir" && pwd -P) # one name, however it is spelled
   # Paths in commands and results stay short where the work folder is the corpus's.
   [[ $(cd "${work_dir:-.}" && pwd -P) != "$corpus_dir" ]] || work_dir=''
   work=${work_dir:+$work_dir/}
@@ -184,6 +185,7 @@ recipe() {
   done_dir=$exp/.done log_dir=$exp/log
 
   set_environment
+  check_gpus
   lock "${work_dir:-$corpus_dir}/.run.lock"
   check_disk "${work_dir:-$corpus_dir}" "$needed_gb"
   mkdir -p "$done_dir" "$log_dir"
@@ -221,6 +223,13 @@ check_configs() {
   run_logged check_config "${command[@]}"
   printf '%s\n' "$words" >"$checked.tmp"
   mv "$checked.tmp" "$checked"
+}
+
+# check_gpus: stops before any work if the GPUs that are asked for are not on this machine, where training runs on it.
+check_gpus() {
+  [[ $ngpu != 0 && -z $train_cmd ]] || return 0
+  python -c 'import sys, torch; sys.exit(torch.cuda.device_count() < int(sys.argv[1]))' "$ngpu" ||
+    die "--ngpu $ngpu, but PyTorch sees fewer GPUs on this machine (what does nvidia-smi say?)"
 }
 
 # array_of CMD: sets $array, the options that let a command share its work among jobs; nothing without CMD.

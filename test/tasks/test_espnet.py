@@ -193,3 +193,20 @@ def test_a_folder_of_another_vocabulary_is_left_alone(tmp_path):
     with pytest.raises(UserError, match="model holds a training with other tokens than .*new"):
         check_tokens(tmp_path / "new", tmp_path / "model")
     check_tokens(tmp_path / "model" / "tokens", tmp_path / "model")
+
+
+def test_gpus_that_are_not_there_are_said_in_one_sentence(tmp_path):
+    args = PretrainTask.get_parser().parse_args(["--output_dir", str(tmp_path)])
+    args.ngpu = torch.cuda.device_count() + 1
+    with pytest.raises(UserError, match=f"--ngpu {args.ngpu}, but PyTorch sees {args.ngpu - 1} GPUs"):
+        PretrainTask.main_worker(args)
+
+
+def test_a_torn_line_of_the_history_is_cut_off_and_said(tmp_path, capsys):
+    whole = '{"epoch": 1, "phase": "train", "stats": {"loss": 2.0}}\n'
+    (tmp_path / "history.jsonl").write_text(whole + '{"epoch": 1, "phase": "va')
+    assert read_history(tmp_path)["train"] == {"loss": [(1, 2.0)]}
+    assert "the last line is cut off" in capsys.readouterr().out
+    assert (tmp_path / "history.jsonl").read_text() == whole
+    read_history(tmp_path)
+    assert capsys.readouterr().out == ""

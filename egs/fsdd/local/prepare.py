@@ -78,7 +78,7 @@ def find_recordings(folder: Path) -> list[Recording]:
     """
     source = folder / "recordings" if (folder / "recordings").is_dir() else folder
     recordings = []
-    for path in source.glob("*.wav"):
+    for path in source.glob("[!.]*.wav"):  # no hidden files, as macOS leaves beside what it copies
         match = NAME.fullmatch(path.name)
         if not match:
             raise UserError(f"{path}: expected a name such as 7_theo_12.wav (digit, speaker, index)")

@@ -10,6 +10,7 @@ librilight/small/100/sea_fairies/01_baum_0000.flac    no transcripts, any file n
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import filterfalse
 from pathlib import Path
 
 import soundfile
@@ -69,7 +70,7 @@ def read_reader(folder: Path) -> list[Recording]:
     """
     found = []
     for chapter in folder.iterdir():
-        if chapter.is_dir():
+        if chapter.is_dir() and not hidden(chapter):
             found += _read_chapter(folder.name, chapter)
     found.sort(key=lambda recording: c_order(recording.utt))
     for one, next_one in zip(found, found[1:], strict=False):
@@ -83,11 +84,16 @@ def _read_chapter(reader: str, folder: Path) -> list[Recording]:
     transcripts = folder / f"{reader}-{folder.name}.trans.txt"
     texts = dict(iterate_table(transcripts)) if transcripts.is_file() else {}
     recordings = []
-    for audio in folder.glob("*.flac"):
+    for audio in filterfalse(hidden, folder.glob("*.flac")):
         name = _without_blanks(audio.stem)
         utt = name if name.startswith(f"{speaker}-") else f"{speaker}-{name}"
         recordings.append(Recording(utt, speaker, reader, audio, texts.pop(utt, None), _seconds(audio)))
     return recordings + [Recording(utt, speaker, reader, None, text, None) for utt, text in texts.items()]
+
+
+def hidden(path: Path) -> bool:
+    """Return whether a file is none of the corpus, such as the ._NAME that macOS puts beside every file it copies."""
+    return path.name.startswith(".")
 
 
 def _without_blanks(name: str) -> str:

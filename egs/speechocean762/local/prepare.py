@@ -162,7 +162,7 @@ def read_more(folder: Path) -> Corpus:
     audio, speakers, texts = {}, {}, {}
     for path in sorted(folder.glob("*/*/*.flac")):
         reader, chapter, name = path.parts[-3:]
-        if READER.fullmatch(reader):
+        if READER.fullmatch(reader) and not any(part.startswith(".") for part in (chapter, name)):
             audio[path.stem], speakers[path.stem] = path.absolute(), f"{reader}-{chapter}"
     for path in sorted(folder.glob("*/*/*.trans.txt")):
         texts |= {utt: text for utt, text in read_table(path).items() if utt in audio}

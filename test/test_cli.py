@@ -1,0 +1,58 @@
+"""What every command does with a mistake, with the operating system's answers and with readers that go away."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dualmode.cli import describe, run
+from dualmode.errors import UserError
+
+
+def ended(error, capsys):
+    def main(argv):
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        run(main)
+    return end.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (UserError("no such thing"), 2, "error: no such thing\n"),
+        (PermissionError(13, "Permission denied", "a/b"), 2, "error: a/b: Permission denied\n"),
+        (OSError(28, "No space left on device"), 2, "error: the operating system says: No space left on device\n"),
+        (OSError(36, "File name too long", "x" * 300), 2, f"error: {'x' * 300}: File name too long\n"),
+        (MemoryError(), 2, "error: out of memory: fewer --jobs, smaller batches or shorter audio need less\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_one_sentence_and_the_right_status(error, status, says, capsys, monkeypatch):
+    monkeypatch.setattr("dualmode.cli._no_complaints_at_shutdown", lambda: None)
+    assert ended(error, capsys) == (status, says)
+
+
+def test_other_errors_keep_their_traceback(capsys):
+    with pytest.raises(ZeroDivisionError):
+        run(lambda argv: 1 / 0)
+
+
+def test_a_name_is_said_only_where_there_is_one():
+    assert describe(OSError("odd")) == "the operating system says: odd"
+
+
+PROGRAM = "from dualmode.cli import run\ndef main(argv):\n    for i in range(20000): print(i)\nrun(main)"
+
+
+def test_a_full_disk_behind_standard_output_is_one_sentence():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", PROGRAM], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, "error: the operating system says: No space left on device\n")
+
+
+def test_a_reader_that_goes_away_is_nobody_s_mistake():
+    command = f"{sys.executable} -c '{PROGRAM}' | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (141, "0\n", "")
