@@ -1,10 +1,10 @@
 """Stage 4: fine-tuning of the supernet with transcripts, both branches at once."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, run
+from dualmode.data.tokens import copy_token_list
 from dualmode.errors import UserError
 from dualmode.tasks.options import training_parser
 
@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     check_tokens(args.tokens, args.out)
     # The model folder is complete in itself: decoding needs nothing outside it.
-    shutil.copytree(args.tokens, args.out / "tokens", dirs_exist_ok=True)
+    if args.tokens.resolve() != (args.out / "tokens").resolve():
+        copy_token_list(args.tokens, args.out / "tokens")
     options = ["--cmvn", str(args.cmvn), "--seed", str(args.seed), "--token_dir", str(args.out / "tokens"), *options]
     if args.init:
         options = ["--init_encoder", str(args.init), *options]

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(arguments)
     from dualmode.data.kaldi_dir import open_kaldi_dir
     from dualmode.data.make_fbank import Checks, FeatureSet, make_fbank, make_part
-    from dualmode.data.rejection import read_rejections, summarise
+    from dualmode.data.rejection import rejected_ids, summarise
     from dualmode.data.speed import parse_speeds
     from dualmode.data.tokens import Tokenizer
 
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.out.resolve() == args.data.resolve():
         raise UserError(f"--out {args.out} is the data folder itself: it would be replaced")
     listed = args.data / "rejected.tsv"
-    skip = frozenset(rejection.utt for rejection in read_rejections(listed)) if listed.is_file() else frozenset()
+    skip = rejected_ids(listed)
     folder = open_kaldi_dir(args.data, with_text=(args.data / "text").is_file())
     tokenizer = Tokenizer.load(args.tokens) if args.tokens else None
     if tokenizer and not folder.with_text:

@@ -23,13 +23,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     if args.out.exists():
         raise UserError(f"{args.out} is there already: choose another --out, or remove it")
-    import shutil
-
     import yaml
     from safetensors.torch import save
 
     from dualmode.asr.build import BUILT_FROM
     from dualmode.data.folder import atomic_folder
+    from dualmode.data.tokens import copy_token_list
     from dualmode.files import atomic_write, write_json
     from dualmode.models.card import model_card
     from dualmode.models.folder import ModelFolder
@@ -47,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         (folder / PACKED).write_bytes(save(tensors, metadata={"format": "dualmode-model-1"}))  # with usual rights
         with atomic_write(folder / "config.yaml") as out:
             yaml.safe_dump({key: config[key] for key in BUILT_FROM if key in config}, out, sort_keys=False)
-        shutil.copytree(args.model / "tokens", folder / "tokens")
+        copy_token_list(args.model / "tokens", folder / "tokens")
         write_json(folder / "cmvn.json", {"mean": norm.mean.tolist(), "std": norm.std.tolist()})
         with atomic_write(folder / "README.md") as out:
             card = model_card(args.out.name, model, config.get("seed"), checkpoint.name, results)

@@ -41,7 +41,11 @@ def read_header(path: str | os.PathLike, sample_rate: int) -> int:
         AudioFault: missing, empty or undecodable file, a WAV file cut off, another sample rate, more than one channel.
     """
     path = Path(path)
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # no name that a file could have, such as a transcript in its place
+        raise AudioFault(Reason.MISSING_FILE, f"there can be no file {path}: {error.strerror}") from None
+    if not there:
         raise AudioFault(Reason.MISSING_FILE, f"there is no file {path}")
     if path.stat().st_size == 0:
         raise AudioFault(Reason.EMPTY_AUDIO, f"{path} has 0 bytes")

@@ -29,6 +29,7 @@ from dualmode.errors import UserError
 from dualmode.files import atomic_write
 
 _BLANK = re.compile(r"[ \t]+")
+_LINE_ENDS = re.compile("[\0\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
 def c_order(name: str) -> bytes:
@@ -53,12 +54,18 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             if number == 1 and raw.startswith(BOM_UTF8):
                 raise UserError(f"{path} starts with a byte-order mark, an invisible sign: save it as plain UTF-8")
             try:
-                yield number, raw[:-1].decode("utf-8")
+                line = raw[:-1].decode("utf-8")
             except UnicodeDecodeError as error:
                 raise UserError(
                     f"{path}:{number}: byte 0x{raw[error.start]:02x} at column {error.start + 1} is not UTF-8: "
                     "convert the file, for example with iconv -t UTF-8"
                 ) from None
+            if odd := _LINE_ENDS.search(line):
+                raise UserError(
+                    f"{path}:{number}: {odd.group()!r} at column {odd.start() + 1} ends a line for some programs and "
+                    "not for others: take it out"
+                )
+            yield number, line
 
 
 def iterate_table(path: str | os.PathLike) -> Iterator[tuple[str, str]]:

@@ -149,6 +149,11 @@ def _look_ahead(features: FeatureSet) -> tuple[int, list[Rejection]]:
     total, seconds, left_out = 0, 0.0, []
     for total, utterance in enumerate(features.utterances(), start=1):  # noqa: B007
         seconds += utterance.seconds or 0.0
+        if made := next((p for p in map(prefix, features.speeds) if p and utterance.utt.startswith(p)), None):
+            raise UserError(
+                f"{features.folder.path}: the utterance {utterance.utt} begins as copies at another speed do ({made}): "
+                "give it another name, or take this factor out of --speeds"
+            )
         unseen = "" if features.checks.keep else _unseen(utterance, features.checks.tokenizer)
         if unseen:
             left_out.append(Rejection(utterance.utt, Reason.UNSEEN_TOKEN, unseen))

@@ -70,6 +70,11 @@ def read_rejections(path: str | os.PathLike) -> list[Rejection]:
     return rejections
 
 
+def rejected_ids(path: str | os.PathLike) -> frozenset[str]:
+    """Return the utterances that a list names; none where there is no such file."""
+    return frozenset(r.utt for r in read_rejections(path)) if Path(path).is_file() else frozenset()
+
+
 def summarise(rejections: Sequence[Rejection]) -> str:
     """Return the counts by reason, the most frequent first, as ``3 no-text, 1 missing-file``."""
     counts = Counter(rejection.reason.value for rejection in rejections)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from dualmode.errors import UserError
 
+FILES = ("tokens.txt", "tokens.json", "bpe.model")  # all that a token list may consist of
 BLANK, UNK, SPACE = "<blank>", "<unk>", "<space>"
 WORD_START = "\u2581"  # SentencePiece's mark for a space before a piece
 TYPES = ("char", "word", "bpe")
@@ -123,3 +124,19 @@ class Tokenizer:
         unknown = {char for piece, number in zip(surface, numbers, strict=True) if number == 0 for char in piece}
         # The mark in a transcript would come back as a space.
         return sorted((unknown - {WORD_START}) | ({WORD_START} & set(text)))
+
+
+def copy_token_list(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Copy the files of a token list and nothing else that lies beside them; links are not followed out of it.
+
+    Raises:
+        UserError: one of its files is a link or no file.
+    """
+    source, target = Path(source), Path(target)
+    target.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        path = source / name
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise UserError(f"{path} is no file of its own: copy the token list without links")
+        if path.is_file():
+            (target / name).write_bytes(path.read_bytes())

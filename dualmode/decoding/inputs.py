@@ -9,6 +9,7 @@ from dualmode.data.audio import AudioFault, read_audio, read_header
 from dualmode.data.fbank import SAMPLE_RATE, fbank
 from dualmode.data.features import FeatureTable
 from dualmode.data.kaldi_dir import iterate_wav_scp, read_table
+from dualmode.data.rejection import rejected_ids
 from dualmode.errors import UserError
 from dualmode.frames import FEATURE_MS
 
@@ -47,7 +48,11 @@ class Recordings(Mapping[str, np.ndarray]):
     """
 
     def __init__(self, folder: Path):
-        self._paths = dict(iterate_wav_scp(folder / "wav.scp"))
+        rejected = rejected_ids(folder / "rejected.tsv")
+        paths = dict(iterate_wav_scp(folder / "wav.scp"))
+        self._paths = {utt: path for utt, path in paths.items() if utt not in rejected}
+        if left_out := len(paths) - len(self._paths):
+            print(f"{folder}: {left_out} utterances that validation rejected are left out (rejected.tsv)")
 
     def __getitem__(self, key: str) -> np.ndarray:
         return fbank(self._read(read_audio, key))

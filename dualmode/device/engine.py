@@ -16,6 +16,9 @@ FLOATS = POINTER(c_float)
 ERROR_SIZE = 512
 
 
+LOUDEST = 8.0  # of float samples; what is louder was never divided by its range
+
+
 class EngineMissing(UserError):
     """The engine was not compiled."""
 
@@ -151,13 +154,21 @@ class Device:
     def __del__(self):
         self._library.dualmode_free(self._handle)
 
+    def __reduce__(self):
+        # A copy would free the same stream a second time.
+        raise UserError("a stream of the device engine cannot be copied or pickled: open the file once more")
+
     def reset(self) -> None:
         """Begin a new utterance."""
         self._library.dualmode_reset(self._handle)
 
     def accept_samples(self, samples: np.ndarray) -> None:
-        """Take more samples (n,) in [-1, 1] at 16 kHz."""
-        samples = _contiguous(samples, None)
+        """Take more samples (n,) at 16 kHz: floats in [-1, 1], or integers of the full range of their type.
+
+        Raises:
+            UserError: a sample is not finite, or far outside of [-1, 1].
+        """
+        samples = _contiguous(as_floats(samples), None)
         _call(self._library, "dualmode_accept_samples", self._handle, _floats(samples), len(samples))
 
     def accept_features(self, features: np.ndarray) -> None:
@@ -208,6 +219,22 @@ class Device:
     def run_products(self) -> None:
         """Run only the blocks' matrix products of one chunk, for measurements; reset before the next utterance."""
         self._library.dualmode_run_products(self._handle, self.info.chunk)
+
+
+def as_floats(samples: np.ndarray) -> np.ndarray:
+    """Return samples as floats in [-1, 1]; integers are divided by the range of their type.
+
+    >>> as_floats(np.array([-32768, 16384], dtype=np.int16)).tolist()
+    [-1.0, 0.5]
+    """
+    samples = np.asarray(samples)
+    if np.issubdtype(samples.dtype, np.signedinteger):
+        return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise UserError(f"samples are {samples.dtype}: expected floats in [-1, 1], or signed integers")
+    if samples.size and not np.abs(samples).max() <= LOUDEST:
+        raise UserError("samples are not finite, or far outside of [-1, 1]: divide integers by their range")
+    return samples
 
 
 class BlockMatrix:

@@ -7,7 +7,6 @@ tokens/              the vocabulary
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from dualmode.asr.build import BUILT_FROM, build_asr_model
 from dualmode.asr.model import AsrModel
 from dualmode.data.folder import atomic_folder
-from dualmode.data.tokens import Tokenizer
+from dualmode.data.tokens import Tokenizer, copy_token_list
 from dualmode.encoder.slicing import without_pruned_units
 from dualmode.errors import UserError
 from dualmode.files import write_json
@@ -60,7 +59,7 @@ def save_one_subnet(model: AsrModel, sparsity: float, config: Mapping, tokens: P
     with atomic_folder(out) as folder:
         (folder / WEIGHTS).write_bytes(packed)
         write_json(folder / ABOUT, about)
-        shutil.copytree(tokens, folder / "tokens")
+        copy_token_list(tokens, folder / "tokens")
     return len(packed)
 
 

@@ -65,6 +65,8 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: Path) ->
                 f"{source} does not fit the configuration: {name} is {tuple(weights[name].shape)} there "
                 f"and {tuple(tensor.shape)} here"
             )
+        if weights[name].is_floating_point() and not weights[name].isfinite().all():
+            raise UserError(f"{source}: {name} holds NaN or infinite values: such a model hears nothing; take another")
         if tensor.dtype == torch.bool and weights[name].dtype != torch.bool:
             raise UserError(f"{source}: the mask {name} is {weights[name].dtype}, not boolean; was it averaged?")
     module.load_state_dict(weights)
@@ -97,7 +99,8 @@ def load_cmvn(module: GlobalNorm, path: Path) -> None:
         raise UserError(f"there is no file {path}: run stage 1, or dualmode.bin.compute_cmvn") from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a file of dualmode.bin.compute_cmvn: {error}") from error
-    if mean.shape != module.mean.shape or std.shape != module.std.shape or not (std > 0).all():
+    finite = mean.isfinite().all() and std.isfinite().all()
+    if mean.shape != module.mean.shape or std.shape != module.std.shape or not finite or not (std > 0).all():
         raise UserError(f"{path} must hold {module.mean.numel()} means and positive standard deviations")
     module.mean.copy_(mean)
     module.std.copy_(std)

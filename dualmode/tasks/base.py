@@ -123,6 +123,10 @@ class SupernetTask(AbsTask):
     @classmethod
     def _train(cls, args: argparse.Namespace) -> None:
         """Complete the settings that follow from others, then run ESPnet's training."""
+        if args.init_param:
+            raise UserError(
+                "init_param reads weights in a way that can start programs: start from a model folder instead (--init)"
+            )
         if args.ngpu > torch.cuda.device_count():
             raise UserError(
                 f"--ngpu {args.ngpu}, but PyTorch sees {torch.cuda.device_count()} GPUs on this machine (what does "

@@ -16,6 +16,7 @@
 #   own_notes                             function that adds remarks on the data to $notes, in stage 6; may be left out
 #   places=()                             those of its options that say where something is, not what: not in RESULTS.md
 set -euo pipefail
+export LC_ALL=C.UTF-8 # letters are the same ones everywhere
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 corpus_dir=$(cd "$(dirname "$0")" && pwd -P)
@@ -159,7 +160,7 @@ set_environment() {
   environment=${DUALMODE_VENV:-$root/tools/venv}
   [[ -n ${DUALMODE_VENV:-} ]] || bash "$root/tools/setup.sh" || exit
   [[ -x $environment/bin/python ]] || die "there is no Python environment $environment (DUALMODE_VENV)"
-  export PATH=$environment/bin:$PATH PYTHONPATH=$root PYTHONUNBUFFERED=1 LC_ALL=C.UTF-8
+  export PATH=$environment/bin:$PATH PYTHONPATH=$root PYTHONUNBUFFERED=1
   # Threads that wait for others sleep instead of spinning: beside another busy process, spinning stops a training dead.
   export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 }

@@ -1,5 +1,8 @@
 """The engine against the encoder that it is a copy of."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualmode.asr.build import build_asr_model
-from dualmode.device.engine import Device
+from dualmode.device.engine import Device, as_floats
 from dualmode.device.fallback import TorchDevice
 from dualmode.device.pack import pack_model
 from dualmode.encoder.slicing import slice_encoder
@@ -200,3 +203,23 @@ def test_misuse_is_one_sentence(model, library, features):
         device.accept_features(features(3))
     with pytest.raises(UserError, match="this machine has no kernels called sse9"):
         Device.open(pack_model(recogniser, "char", subnet, "int8"), "sse9", library)
+
+
+def test_samples_are_floats_or_integers_of_their_full_range():
+    whole = np.array([-32768, -1, 0, 16384], dtype=np.int16)
+    np.testing.assert_array_equal(as_floats(whole), np.array([-1.0, -1 / 32768, 0.0, 0.5], dtype=np.float32))
+    np.testing.assert_array_equal(as_floats(whole.astype(np.int32) * 65536), as_floats(whole))
+    for wrong in (np.array([12000.0]), np.array([np.nan]), np.array([1], dtype=np.uint8), np.array(["a"])):
+        with pytest.raises(UserError):
+            as_floats(wrong)
+
+
+def test_a_stream_cannot_be_copied():
+    """A copy would free the same stream a second time."""
+    torch.manual_seed(0)
+    conf = {"encoder_conf": {"output_size": 16, "num_blocks": 1, "linear_units": 16, "subsampling_channels": 4}}
+    model = build_asr_model(conf, ["<blank>", "<unk>", "a"]).eval()
+    device = Device.open(pack_model(model, "char", Subnet(0.0, Context(16, 32)), "fp32"))
+    for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(UserError, match="cannot be copied or pickled"):
+            copied(device)

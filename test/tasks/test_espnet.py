@@ -210,3 +210,24 @@ def test_a_torn_line_of_the_history_is_cut_off_and_said(tmp_path, capsys):
     assert (tmp_path / "history.jsonl").read_text() == whole
     read_history(tmp_path)
     assert capsys.readouterr().out == ""
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_a_checkpoint_that_pickles_a_program_is_not_loaded(tmp_path):
+    torch.save({"model": {}, "reporter": Bomb(str(tmp_path / "was-here"))}, tmp_path / "checkpoint.pth")
+    with whole_checkpoints(), pytest.raises(UserError, match="checkpoint.pth holds more than tensors and numbers"):
+        trainer.torch.load(tmp_path / "checkpoint.pth", map_location="cpu", weights_only=False)
+    assert not (tmp_path / "was-here").exists()
+
+
+def test_weights_that_could_start_a_program_are_refused_by_name(tmp_path):
+    args = PretrainTask.get_parser().parse_args(["--output_dir", str(tmp_path), "--init_param", "evil.pth"])
+    with pytest.raises(UserError, match="init_param reads weights in a way that can start programs"):
+        PretrainTask.main_worker(args)

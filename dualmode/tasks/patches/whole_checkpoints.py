@@ -1,24 +1,38 @@
-"""Checkpoints that are whole or not there.
+"""Checkpoints that are whole or not there, and that hold data alone.
 
 What ESPnet does: its training loop calls ``torch.save(state, path)``, which writes to that name from the first byte on.
 Why that is wrong for us: a training killed inside torch.save leaves half a ``checkpoint.pth`` in place of the last good
 one, and cannot be resumed.
 What ours does: the loop's module, and no other one, sees a ``torch`` whose ``save`` writes to a temporary name and
-renames.  Our own files use :func:`dualmode.files.atomic_path` themselves.
+renames.  Its ``load`` takes tensors and plain values only: ESPnet would run what a checkpoint.pth from somewhere else
+pickles.  Our own files use :func:`dualmode.files.atomic_path` themselves.
 """
 
 import contextlib
+import datetime
 import os
+import pickle
 from collections.abc import Iterator
 
 import espnet2.train.trainer as espnet
+import numpy as np
 import torch
 
+from dualmode.errors import UserError
 from dualmode.files import atomic_path
+
+# What ESPnet's reporter keeps its means and times in.
+KINDS = {type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")}
+NUMBERS = [datetime.timedelta, np.float64(0).__reduce__()[0], np.dtype, *KINDS]
+    datetime.timedelta,
+    np.float64(0).__reduce__()[0],
+    np.dtype,
+    *{type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")},
+]
 
 
 class _Torch:
-    """All of torch, but for ``save``."""
+    """All of torch, but for ``save`` and ``load``."""
 
     def __getattr__(self, name: str):
         return getattr(torch, name)
@@ -29,6 +43,17 @@ class _Torch:
             return torch.save(value, path, *args, **kwargs)
         with atomic_path(path) as temporary:
             torch.save(value, temporary, *args, **kwargs)
+
+    @staticmethod
+    def load(path, *args, **kwargs):
+        try:
+            with torch.serialization.safe_globals(NUMBERS):
+                return torch.load(path, *args, **{**kwargs, "weights_only": True})
+        except pickle.UnpicklingError:
+            raise UserError(
+                f"{path} holds more than tensors and numbers, or is damaged, and is not loaded: remove it to train "
+                "from the start"
+            ) from None
 
 
 @contextlib.contextmanager
