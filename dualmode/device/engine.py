@@ -156,7 +156,7 @@ class Device:
 
     def __reduce__(self):
         # A copy would free the same stream a second time.
-        raise UserError("a stream of the device engine cannot be copied or pickled: open the file once more")
+        raise TypeError("a stream of the device engine cannot be copied or pickled: open the file once more")
 
     def reset(self) -> None:
         """Begin a new utterance."""

@@ -69,6 +69,8 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: Path) ->
             raise UserError(f"{source}: {name} holds NaN or infinite values: such a model hears nothing; take another")
         if tensor.dtype == torch.bool and weights[name].dtype != torch.bool:
             raise UserError(f"{source}: the mask {name} is {weights[name].dtype}, not boolean; was it averaged?")
+        if name.endswith("normalize.std") and not (weights[name] > 0).all():
+            raise UserError(f"{source}: {name} holds a standard deviation that is not above 0; take another model")
     module.load_state_dict(weights)
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.errors import UserError
 from dualmode.models.weights import find_checkpoint, load_into, load_weights, read_yaml
 
@@ -64,3 +65,17 @@ def test_bad_yaml(tmp_path, text):
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(UserError, match="x.yaml"):
         read_yaml(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path, value):
+    layer = nn.Linear(3, 2)
+    with pytest.raises(UserError, match="weight holds NaN or infinite values"):
+        load_into(layer, {"weight": torch.full((2, 3), value), "bias": torch.zeros(2)}, tmp_path)
+
+
+def test_a_standard_deviation_of_nothing_is_refused(tmp_path):
+    model = nn.ModuleDict({"normalize": GlobalNorm(4)})
+    weights = model.state_dict() | {"normalize.std": torch.tensor([1.0, 0.0, 1.0, 1.0])}
+    with pytest.raises(UserError, match="normalize.std holds a standard deviation that is not above 0"):
+        load_into(model, weights, tmp_path)

@@ -24,11 +24,6 @@ from dualmode.files import atomic_path
 # What ESPnet's reporter keeps its means and times in.
 KINDS = {type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")}
 NUMBERS = [datetime.timedelta, np.float64(0).__reduce__()[0], np.dtype, *KINDS]
-    datetime.timedelta,
-    np.float64(0).__reduce__()[0],
-    np.dtype,
-    *{type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")},
-]
 
 
 class _Torch:
