@@ -206,4 +206,5 @@ class TwoBranchModel(nn.Module):
         """
         if self.training or not self.schedule.interval:
             return {}
-        return {"masks_settled": self.encoder.normalize.mean.new_tensor(float(self.step > self.schedule.end))}
+        settled = self.step > 0 and self.schedule.fraction(self.step - 1) >= 1.0  # as the last batch had it
+        return {"masks_settled": self.encoder.normalize.mean.new_tensor(float(settled))}

@@ -105,3 +105,22 @@ def test_zeros_are_no_dead_end(fresh_start, batch):
         optimizer.step()
     for name, layer in prunable(encoder):
         assert not torch.equal(layer.weight, before[f"{name}.weight"]), name
+
+
+@pytest.mark.parametrize(
+    ("schedule", "settled"),
+    [
+        (PruningSchedule(2, 5, 1), [0, 0, 0, 0, 0, 1, 1]),  # batch 6 is the first after step 5
+        (PruningSchedule(2, 5, 1, start=1.0), [1, 1, 1, 1, 1, 1, 1]),  # at the full sparsity all along
+        (PruningSchedule(), [None] * 7),  # the masks stay as they are
+    ],
+    ids=["ramp", "full", "none"],
+)
+def test_validation_says_whether_masks_are_at_their_full_sparsity(schedule, settled):
+    model, found = Model(build(), schedule), []
+    assert model.eval().settled().get("masks_settled", 0) == 0
+    for _ in range(7):
+        model.train().begin_batch()
+        found.append(model.eval().settled().get("masks_settled"))
+    assert found == settled
+    assert model.train().settled() == {}
