@@ -6,6 +6,7 @@ was lost with its node, or was cancelled.
 """
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -87,7 +88,22 @@ def submit(request: Request, flags: Sequence[str], folder: Path, most: str | Non
         raise UserError("there is no sbatch on this machine: submit from one that has Slurm, or use run.pl") from None
     if done.returncode:
         raise UserError(f"sbatch refused the job: {done.stderr.strip()} (command: {shlex.join(command)})")
-    return done.stdout.strip().split(";")[0]
+    return job_number(done.stdout)
+
+
+def job_number(said: str) -> str:
+    """Return the job's number of what ``sbatch --parsable`` said: sites have it say other things as well.
+
+    >>> job_number("Your project has 1200 hours left.\\n4711;cluster\\n")
+    '4711'
+
+    Raises:
+        UserError: no line, or more than one, is a number.
+    """
+    numbers = re.findall(r"^([0-9]+)(?:;[^\s;]+)?$", said, re.MULTILINE)
+    if len(numbers) != 1:
+        raise UserError(f"sbatch did not say the number of the job, but {said.strip()!r}: look for it with squeue")
+    return numbers[0]
 
 
 def wait(request: Request, folder: Path, job: str) -> dict[int, int]:

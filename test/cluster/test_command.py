@@ -1,6 +1,7 @@
 import pytest
 
 from dualmode.cluster.command import parse
+from dualmode.cluster.slurm import job_number
 from dualmode.cluster.slurm_conf import SlurmConf
 from dualmode.errors import UserError
 
@@ -46,3 +47,22 @@ def test_the_first_line_that_fits_counts(tmp_path):
         SlurmConf.read(file)
     with pytest.raises(UserError, match="cannot read"):
         SlurmConf.read(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        ("4711\n", "4711"),
+        ("4711;big\n", "4711"),
+        ("Your project has 1200 hours left.\n4711\n", "4711"),
+        ("4711\nsbatch: 12 jobs before yours\n", "4711"),
+    ],
+)
+def test_the_number_is_found_among_what_a_site_says(said, number):
+    assert job_number(said) == number
+
+
+@pytest.mark.parametrize("said", ["", "queued\n", "12\n4711\n", "job 4711\n"])
+def test_what_holds_no_one_number_is_said_as_it_is(said):
+    with pytest.raises(UserError, match="did not say the number of the job"):
+        job_number(said)
