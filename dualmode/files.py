@@ -27,6 +27,13 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         tmp.unlink(missing_ok=True)
 
 
+def check_writable(folder: str | os.PathLike) -> None:
+    """Make ``folder`` if it is not there, and write to it once: what cannot be written is found before the work."""
+    with atomic_path(Path(folder) / "writable") as tmp:
+        tmp.touch()
+    (Path(folder) / "writable").unlink()
+
+
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[TextIO]:
     """Yield a UTF-8 text file that appears under ``path`` only once it is complete."""

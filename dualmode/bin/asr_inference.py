@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.cluster.parts import Part, add_options, run_parts
 from dualmode.errors import UserError
-from dualmode.files import write_json
+from dualmode.files import check_writable, write_json
 from dualmode.progress import progress
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     names, out = part.of(sorted(utterances)), args.out / "parts" / str(part.index) if args.part else args.out
     if not names:
         raise UserError(f"--part {args.part}: {args.data} has {len(utterances)} utterances only")
+    check_writable(out)
     loaded = ModelFolder.open(args.model, args.checkpoint).load(subnet, args.force)
     searcher = make_searcher(loaded.model, loaded.tokenizer, search)
     decode = decode_streams

@@ -9,6 +9,7 @@ from dualmode.data.rejection import Reason, Rejection, write_rejections
 from dualmode.data.tokens import Tokenizer, copy_token_list
 from dualmode.decoding.inputs import open_inputs
 from dualmode.errors import UserError
+from dualmode.files import check_writable
 
 
 @pytest.mark.parametrize("sign", ["\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\0"], ids=repr)
@@ -62,3 +63,11 @@ def test_a_token_list_is_copied_without_what_lies_beside_it(tmp_path):
     (source / "bpe.model").symlink_to(secret)
     with pytest.raises(UserError, match="bpe.model is no file of its own"):
         copy_token_list(source, tmp_path / "copy")
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_work(tmp_path):
+    check_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        check_writable(tmp_path / "file" / "out")
