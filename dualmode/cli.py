@@ -76,10 +76,10 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # the reader (head, less) has gone: nobody is left to tell
+        _no_complaints_at_shutdown()
+        sys.exit(141)
     except OSError as error:
-        if isinstance(error, BrokenPipeError):  # the reader (head, less) has gone: nobody is left to tell
-            _no_complaints_at_shutdown()
-            sys.exit(141)
         print(f"error: {describe(error)}", file=sys.stderr)
         _no_complaints_at_shutdown()
         sys.exit(2)

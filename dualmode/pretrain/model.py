@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.conformer import DualModeEncoder, nothing_of
 from dualmode.encoder.padding import valid_frames
 from dualmode.encoder.two_branch import Branch, BranchWeights, Judgement, TwoBranchModel
 from dualmode.frames import FACTOR, subsampled
@@ -144,7 +144,7 @@ class PretrainModel(TwoBranchModel):
         """
         usage = self.targets.usage
         usage(usage.chosen.new_zeros(0, len(usage.chosen)))
-        loss = 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
+        loss = nothing_of(self)
         branches = list(branches)
         names = ["masked_share", *self.targets.names, "loss"]
         names += [f"edge_accuracy_{name}" for name in branches]

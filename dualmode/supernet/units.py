@@ -8,6 +8,7 @@ that computes the same as the masked one::
                                                      convolution:  channels (rows of values and of gates)
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -78,7 +79,7 @@ class KeptCache:
         return () if masks.is_inference() else (id(masks), masks._version, masks.device)
 
 
-class UnitModule(nn.Module):
+class UnitModule(nn.Module, ABC):
     """A module whose middle is made of units that masks may keep or prune as wholes.
 
     Attributes:
@@ -92,9 +93,9 @@ class UnitModule(nn.Module):
         super().__init__()
         self.kept_cache = KeptCache()
 
+    @abstractmethod
     def units(self) -> Units:
         """Return all units."""
-        raise NotImplementedError
 
 
 def unit_groups(module: nn.Module) -> Iterator[tuple[str, UnitModule, Units]]:

@@ -18,11 +18,7 @@ Everything is drawn from --seed; the same options give the same bytes.
 """
 
 import argparse
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +31,7 @@ from dualmode.cli import existing_dir, run
 from dualmode.data.audio import AudioFault, read_audio
 from dualmode.data.kaldi_dir import write_kaldi_dir
 from dualmode.data.parallel import blocks, parallel_blocks
+from dualmode.data.repository import get_repository
 from dualmode.errors import UserError
 from dualmode.files import atomic_path
 
@@ -170,31 +167,10 @@ def write_block(strings: Sequence[DigitString]) -> list[tuple[Path, float]]:
 
 
 def clone(folder: Path) -> Path:
-    """Get the data set from its public home into ``folder``, unless it is there already.
-
-    Raises:
-        UserError: git is missing or the download failed.
-    """
-    if (folder / "recordings").is_dir():
-        return folder
-    partial_clone = folder.with_name(f".{folder.name}.incomplete")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(partial_clone, ignore_errors=True)
-    print(f"getting the Free Spoken Digit Dataset from {HOME} (about 30 MB)", file=sys.stderr)
-    repair = "get the data set by other means and give its folder with --fsdd-dir"
-    try:
-        done = subprocess.run(
-            ["git", "clone", "--quiet", "--depth", "1", HOME, str(partial_clone)],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},  # never wait for a password
-        )
-    except FileNotFoundError:
-        raise UserError(f"git is not installed, so {HOME} cannot be cloned: install git, or {repair}") from None
-    if done.returncode:
-        reason = " ".join(done.stderr.split()) or f"git ended with status {done.returncode}"
-        raise UserError(f"cannot clone {HOME}: {reason}: check the network, or {repair}")
-    partial_clone.rename(folder)
+    """Return ``folder``, got from its public home unless it is there already; a failure is a UserError."""
+    if not (folder / "recordings").is_dir():
+        repair = "get the data set by other means and give its folder with --fsdd-dir"
+        get_repository(HOME, folder, "the Free Spoken Digit Dataset", "30 MB", repair)
     return folder
 
 

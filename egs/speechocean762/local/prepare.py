@@ -15,12 +15,8 @@ new_prompt where no speaker of the train split reads the same sentence.
 """
 
 import argparse
-import os
 import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +25,7 @@ import soundfile
 
 from dualmode.cli import existing_dir, run
 from dualmode.data.kaldi_dir import read_table, write_kaldi_dir, write_table
+from dualmode.data.repository import get_repository
 from dualmode.errors import UserError
 
 HOME = "https://github.com/jimbozhang/speechocean762.git"
@@ -45,12 +42,14 @@ class Corpus:
     speakers: dict[str, str]
     texts: dict[str, str]
 
-    def of(self, speakers: set[str]) -> "Corpus":
+    def chosen(self, utterances: Collection[str]) -> "Corpus":
+        """Return these utterances alone."""
+        tables = (self.audio, self.speakers, self.texts)
+        return Corpus(*({utt: table[utt] for utt in table if utt in utterances} for table in tables))
+
+    def of(self, speakers: Collection[str]) -> "Corpus":
         """Return the utterances of these speakers."""
-        chosen = {utt for utt, speaker in self.speakers.items() if speaker in speakers}
-        return Corpus(
-            *({utt: table[utt] for utt in table if utt in chosen} for table in (self.audio, self.speakers, self.texts))
-        )
+        return self.chosen({utt for utt, speaker in self.speakers.items() if speaker in speakers})
 
     def joined(self, other: "Corpus", origin: Path) -> "Corpus":
         """Return both; an utterance of both is a UserError that names ``origin``, where the other is from."""
@@ -172,33 +171,12 @@ def read_more(folder: Path) -> Corpus:
 
 
 def clone(folder: Path) -> Path:
-    """Get the corpus from its public home into ``folder``, unless it is there already.
-
-    Raises:
-        UserError: git is missing or the download failed.
-    """
-    if folder.is_dir():
-        return folder
-    partial = folder.with_name(f".{folder.name}.incomplete")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(partial, ignore_errors=True)
-    print(f"getting speechocean762 from {HOME} (about 700 MB)", file=sys.stderr)
-    repair = (
-        "get the corpus by other means, such as https://www.openslr.org/101, and give its folder with --speechocean-dir"
-    )
-    try:
-        done = subprocess.run(
-            ["git", "clone", "--quiet", "--depth", "1", HOME, str(partial)],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},  # never wait for a password
+    """Return ``folder``, got from its public home unless it is there already; a failure is a UserError."""
+    if not folder.is_dir():
+        repair = (
+            "get the corpus by other means (https://www.openslr.org/101) and give its folder with --speechocean-dir"
         )
-    except FileNotFoundError:
-        raise UserError(f"git is not installed, so {HOME} cannot be cloned: install git, or {repair}") from None
-    if done.returncode:
-        reason = " ".join(done.stderr.split()) or f"git ended with status {done.returncode}"
-        raise UserError(f"cannot clone {HOME}: {reason}: check the network, or {repair}")
-    partial.rename(folder)
+        get_repository(HOME, folder, "speechocean762", "700 MB", repair)
     return folder
 
 
@@ -229,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     held = draw_valid(ages, args.seed)
     sets = {"train": spoken.of(set(ages) - held), "valid": spoken.of(held), "test": test}
     if args.small:
-        sets = {name: fewer(corpus, args.small) for name, corpus in sets.items()}
+        sets = {name: corpus.chosen(set(list(corpus.audio)[: args.small])) for name, corpus in sets.items()}
     pool = {}
     for folder in args.more_speech:
         more = read_more(folder)
@@ -239,35 +217,14 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"{folder}: {len(more.texts)} utterances with transcripts join train"
                 + f", {silent} have none" * bool(silent)
             )
-            sets["train"] = sets["train"].joined(with_transcripts(more), folder)
+            sets["train"] = sets["train"].joined(more.chosen(more.texts), folder)
         if len(more.texts) < len(more.audio):
-            pool[set_name(folder)] = without_transcripts(more)
+            pool[set_name(folder)] = more.chosen(more.audio.keys() - more.texts.keys())
     for name, corpus in sets.items():
         print(corpus.write(args.out / "data" / name))
     write_table(args.out / "data" / "test" / "utt2subsets", subsets(sets["test"], test_ages, spoken))
     for name, corpus in pool.items():
         print(corpus.write(args.out / "data" / name, with_text=False) + ", no transcripts: for pre-training only")
-
-
-def fewer(corpus: Corpus, count: int) -> Corpus:
-    chosen = set(list(corpus.audio)[:count])
-    return Corpus(
-        *(
-            {utt: v for utt, v in table.items() if utt in chosen}
-            for table in (corpus.audio, corpus.speakers, corpus.texts)
-        )
-    )
-
-
-def with_transcripts(corpus: Corpus) -> Corpus:
-    return Corpus(
-        *({utt: table[utt] for utt in corpus.texts} for table in (corpus.audio, corpus.speakers)), corpus.texts
-    )
-
-
-def without_transcripts(corpus: Corpus) -> Corpus:
-    silent = corpus.audio.keys() - corpus.texts.keys()
-    return Corpus(*({utt: table[utt] for utt in sorted(silent)} for table in (corpus.audio, corpus.speakers)), {})
 
 
 def set_name(folder: Path) -> str:
