@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.data.folder import Contents, atomic_folder
-from dualmode.data.tokens import BLANK, SPACE, TYPES, UNK
+from dualmode.data.tokens import BLANK, FILES, SPACE, TYPES, UNK
 from dualmode.errors import UserError
 from dualmode.files import write_json
 
-CONTENTS = Contents("tokens.json", ("tokens.txt", "tokens.json", "bpe.model"))
+CONTENTS = Contents("tokens.json", FILES)
 
 
 def char_tokens(texts: Sequence[str]) -> list[str]:

@@ -8,7 +8,8 @@ frame are hidden from its neighbours as well, which see three of the seven too::
     encoder frame 1            x x x x x x x                  hidden: features 6 to 9
     encoder frame 2                    x x x x  x  x  x
 
-Hiding after the subsampling alone leaves a fifth of the target readable in the frames beside a span.
+Hiding after the subsampling alone would leave three of a lone hidden frame's four readable in the frames beside it, and
+three of the twenty of a span of five.
 """
 
 import contextlib
