@@ -17,6 +17,18 @@ from dualmode.encoder import conformer
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="also the tests marked slow, which .ci/run asks for")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: bash test/run.sh --slow"))
+
+
 # A fresh encoder's blocks pass on what they are given, and nothing could be wrong with them: tests build encoders as
 # training leaves them, with weights everywhere.  The fixture ``fresh_start`` is for tests of the start itself.
 START_AS_IDENTITY, conformer.start_as_identity = conformer.start_as_identity, lambda block: None
