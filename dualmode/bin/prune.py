@@ -9,6 +9,7 @@ from dualmode.errors import UserError
 from dualmode.files import atomic_path, atomic_write, write_json
 
 KEYS = ("sparsities", "granularity", "block", "scope", "layer_share")
+FOUND_ANEW = (".masks", ".input_norms")
 
 
 def get_parser():
@@ -33,7 +34,7 @@ def get_parser():
         type=existing_dir,
         metavar="DIR",
         help="features of stage 1, or audio files (wav.scp): importance is then a weight's magnitude times the norm of "
-        "its input there, instead of its magnitude alone",
+        "its input there, not its magnitude alone; the norms go with the model, and count in later trainings too",
     )
     parser.add_argument("--utterances", type=int, default=64, metavar="N", help="of --calibrate, spread over the set")
     return parser
@@ -63,17 +64,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.encoder.config import EncoderConfig
     from dualmode.encoder.conformer import DualModeEncoder
     from dualmode.models.folder import ModelFolder
-    from dualmode.models.weights import encoder_weights, load_into
+    from dualmode.models.weights import ENCODER, encoder_weights, load_into
     from dualmode.supernet.masked_linear import prunable
-    from dualmode.supernet.pruning import check_masks, estimate_masks, magnitudes
+    from dualmode.supernet.pruning import check_masks, estimate_masks
     from dualmode.supernet.storage import own_norms
 
     wanted, folder = read_rule(args.config), ModelFolder.open(args.model, args.checkpoint)
     training = folder.config
     if not isinstance(training.get("encoder_conf"), dict):
         raise UserError(f"{args.model / 'config.yaml'} has no encoder_conf: it is not the folder of a supernet")
+    wanted["importance"] = "activations" if args.calibrate else "magnitude"
     config = from_mapping(EncoderConfig, {**training["encoder_conf"], **wanted}, str(args.config))
     encoder = DualModeEncoder(config)
+    own = encoder.state_dict()
     checkpoint, weights = folder.checkpoint, folder.weights()
     inner = encoder_weights(weights)
     rows = nearest_rows(folder.encoder_config.masked, config.masked)
@@ -81,23 +84,26 @@ def main(argv: Sequence[str] | None = None) -> None:
         if len(norm.weight) > 1:
             for part in (f"{name}.weight", f"{name}.bias"):
                 inner[part] = inner[part][rows]
-    # The old masks may be fewer or more, and are found anew.
+    # The old masks may be fewer or more, and are found anew; so are the norms of the inputs.
     before = {name: inner[f"{name}.masks"] for name, _ in prunable(encoder) if f"{name}.masks" in inner}
-    load_into(encoder, inner | {f"{name}.masks": layer.masks for name, layer in prunable(encoder)}, checkpoint)
+    inner = {name: tensor for name, tensor in inner.items() if not name.endswith(FOUND_ANEW)}
+    load_into(encoder, inner | {name: own[name] for name in own if name.endswith(FOUND_ANEW)}, checkpoint)
     encoder.eval()
-    importance = calibrated(encoder, args.calibrate, args.utterances) if args.calibrate else magnitudes(encoder)
-    estimate_masks(encoder, config.pruning, importance=importance)
+    if args.calibrate:
+        calibrate(encoder, args.calibrate, args.utterances)
+    estimate_masks(encoder, config.pruning)
     check_masks(encoder, config.pruning)
 
     args.out.mkdir(parents=True, exist_ok=True)
     with atomic_write(args.out / "config.yaml") as out:
         yaml.safe_dump({**training, "encoder_conf": config.to_dict()}, out)
-    whole = weights | {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    whole = {name: tensor for name, tensor in weights.items() if not name.startswith(ENCODER)}
+    whole |= {f"{ENCODER}{name}": tensor for name, tensor in encoder.state_dict().items()}
     with atomic_path(args.out / "model.pth") as path:
         torch.save(whole, path)
     if (args.model / "tokens").is_dir():
         shutil.copytree(args.model / "tokens", args.out / "tokens", dirs_exist_ok=True)
-    write_report(args, encoder, before, importance, checkpoint)
+    write_report(args, encoder, before, checkpoint)
     print(f"wrote {args.out}")
 
 
@@ -112,12 +118,12 @@ def nearest_rows(old: Sequence[float], new: Sequence[float]) -> list[int]:
     return [0, *(1 + min(range(len(old)), key=lambda level: abs(old[level] - sparsity)) for sparsity in new)]
 
 
-def calibrated(encoder, folder: Path, utterances: int) -> dict:
-    """Return each weight's magnitude times the norm of its input in the dense pass over some utterances."""
+def calibrate(encoder, folder: Path, utterances: int) -> None:
+    """Measure the norms of the layers' inputs in the dense pass over some utterances."""
     import torch
 
     from dualmode.decoding.inputs import open_inputs
-    from dualmode.supernet.activations import weights_times_activations
+    from dualmode.supernet.activations import measure_inputs
     from dualmode.supernet.subnet import DENSE
 
     features = open_inputs(folder)
@@ -129,10 +135,10 @@ def calibrated(encoder, folder: Path, utterances: int) -> dict:
             one = torch.tensor(features[key]).unsqueeze(0)
             encoder(one, torch.tensor([one.shape[1]]), DENSE)
 
-    return weights_times_activations(encoder, run_encoder)
+    measure_inputs(encoder, run_encoder)
 
 
-def write_report(args, encoder, before: dict, importance: dict, checkpoint: Path) -> None:
+def write_report(args, encoder, before: dict, checkpoint: Path) -> None:
     """Write report.json and the figures; print one screen of it."""
     from dualmode.encoder.slicing import without_pruned_units
     from dualmode.results.importance_plot import plot_importance
@@ -142,7 +148,7 @@ def write_report(args, encoder, before: dict, importance: dict, checkpoint: Path
     from dualmode.supernet.view import ALL
 
     rule = encoder.config.pruning
-    histogram = importance_histogram(encoder, rule, importance)
+    histogram = importance_histogram(encoder, rule)
     report = {
         "model": str(checkpoint),
         "granularity": str(rule.granularity),

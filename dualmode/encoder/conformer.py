@@ -27,7 +27,7 @@ from dualmode.encoder.state import StreamState
 from dualmode.encoder.subsampling import GlobalNorm, Subsampling
 from dualmode.errors import UserError
 from dualmode.frames import EXTRA, FACTOR, subsampled
-from dualmode.supernet.masked_linear import MaskedLinear
+from dualmode.supernet.masked_linear import MaskedLinear, prunable
 from dualmode.supernet.precision import at_least_float32
 from dualmode.supernet.pruning import check_prunable
 from dualmode.supernet.subnet import DENSE, Context, Subnet
@@ -130,6 +130,9 @@ class DualModeEncoder(nn.Module):
         self.draws = torch.Generator()  # of what all processes of a training draw alike: contexts, sparsities, layers
         self.run_block = CompiledBlocks() if config.compile_blocks else run_block
         check_prunable(self, config.pruning)
+        if config.importance == "activations":
+            for _, layer in prunable(self):
+                layer.hold_input_norms()
 
     def embed(
         self, features: Tensor, lengths: Tensor, augment: Callable[[Tensor, Tensor], Tensor] | None = None

@@ -10,6 +10,8 @@ from dualmode.errors import UserError
 from dualmode.supernet.pruning import PruningRule, make_granularity
 from dualmode.supernet.view import View
 
+IMPORTANCES = ("magnitude", "activations")
+
 
 @dataclass(frozen=True)
 class PruningPart:
@@ -24,6 +26,8 @@ class PruningPart:
         block: rows (outputs) x columns (inputs) of blocks, by default 8x4; [1, m] of n_of_m.
         scope: "layer" prunes every layer to the same share; "global" lets all layers compete.
         layer_share: least and largest share of a layer that global scope keeps.
+        importance: "magnitude" ranks by the weights alone; "activations" times the norms of their inputs, which
+            ``dualmode.bin.prune --calibrate`` measures and the model keeps beside its masks.  It is set there.
     """
 
     sparsities: Sequence[float] = (0.7,)
@@ -31,6 +35,7 @@ class PruningPart:
     block: Sequence[int] | None = None
     scope: str = "layer"
     layer_share: Sequence[float] = (0.0, 1.0)
+    importance: str = "magnitude"
 
     def check_pruning(self) -> None:
         """Raise UserError for the first setting that is impossible, named."""
@@ -40,6 +45,8 @@ class PruningPart:
             object.__setattr__(self, "block", (8, 4))
         for name in ("sparsities", "block", "layer_share"):
             object.__setattr__(self, name, as_tuple(name, getattr(self, name)))
+        if self.importance not in IMPORTANCES:
+            raise UserError(f"{WHERE}: importance is {self.importance!r}: it must be {' or '.join(IMPORTANCES)}")
         if list(self.sparsities) != sorted(set(self.sparsities)) or not all(0 <= s < 1 for s in self.sparsities):
             raise UserError(
                 f"{WHERE}: sparsities is {list(self.sparsities)}: it must ascend strictly between 0 and 1 "

@@ -49,8 +49,11 @@ def slice_encoder(encoder: DualModeEncoder, view: View) -> DualModeEncoder:
         attention_heads=sizes["qkv"],
         convolution_channels=sizes["expand"],
         granularity="unstructured",
+        importance="magnitude",
     )
     smaller = DualModeEncoder(config)
+    for name in [name for name in tensors if name.endswith(".input_norms")]:  # nothing will be pruned again
+        del tensors[name]
     smaller.load_state_dict({name: torch.ones_like(t) if name.endswith(".masks") else t for name, t in tensors.items()})
     return smaller.eval()
 

@@ -99,6 +99,6 @@ def load_one_subnet(folder: Path, about: Mapping, tokenizer: Tokenizer) -> AsrMo
         for part in (f"{name}.weight", f"{name}.bias"):
             if part in tensors and tensors[part].shape == norm.weight.shape[1:]:
                 tensors[part] = tensors[part].expand_as(own[part])
-    not_stored = (name for name in own if name.endswith((".masks", "_extra_state")))
+    not_stored = (name for name in own if name.endswith((".masks", ".input_norms", "_extra_state")))
     load_into(model, tensors | {name: own[name] for name in not_stored}, folder / WEIGHTS)
     return model.eval()

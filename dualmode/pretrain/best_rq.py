@@ -78,8 +78,8 @@ class BestRqTargets(nn.Module):
         stats = self.usage(codes)
         return Codes(codes, frames.new_zeros(()), {"chance": self.usage.constant_answer(codes), **stats})
 
-    def compare(self, encoded: Tensor, drawn: Codes) -> Answer:
-        """Compare a branch's outputs at the frames (frames, encoded_size) with the codes."""
+    def compare(self, encoded: Tensor, drawn: Codes, branch: str) -> Answer:
+        """Compare any branch's outputs at the frames (frames, encoded_size) with the codes."""
         groups = drawn.codes.shape[1]
         logits = self.head(encoded).float().unflatten(1, (groups, -1)).flatten(0, 1)
         codes = drawn.codes.flatten()

@@ -64,6 +64,8 @@ class ContrastiveConfig(MaskConfig):
         similarity_scale: what cosine similarities are divided by.
         diversity_weight: weight of the loss that keeps all entries in use.
         temperature: of the Gumbel softmax: at the start, at the end, and the factor of each batch.
+        quantizer_hears: whose losses train the quantizer: "both" branches', or those of the "dense" one alone, with the
+            gradient of the streaming branch stopped at the targets, as UFO2 does (Fu et al. 2022, arXiv 2210.14515).
     """
 
     groups: int = 2
@@ -73,11 +75,14 @@ class ContrastiveConfig(MaskConfig):
     similarity_scale: float = 0.1
     diversity_weight: float = 1.0
     temperature: tuple[float, float, float] = (1.0, 0.5, 0.999)
+    quantizer_hears: str = "both"
 
     def __post_init__(self):
         super().__post_init__()
         check_at_least("model_conf", self, 1, "groups", "entries", "target_size", "distractors")
         check_at_least("model_conf", self, 0.0, "diversity_weight")
+        if self.quantizer_hears not in ("both", "dense"):
+            raise UserError(f"model_conf: quantizer_hears is {self.quantizer_hears!r}: it must be both or dense")
         if not self.similarity_scale > 0:
             raise UserError(f"model_conf: similarity_scale is {self.similarity_scale}: it must be above 0")
         if self.target_size % self.groups:

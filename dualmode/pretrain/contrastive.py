@@ -136,7 +136,8 @@ class ContrastiveTargets(nn.Module):
             stats | self.usage(quantized.codes),
         )
 
-    def compare(self, encoded: Tensor, drawn: Contrast) -> Answer:
+    def compare(self, encoded: Tensor, drawn: Contrast, branch: str) -> Answer:
         """Compare a branch's outputs at the frames (frames, encoded_size) with what was drawn."""
-        context = self.project(encoded)
-        return contrastive_loss(context, drawn.vectors, drawn.codes, drawn.distractors, self.config.similarity_scale)
+        heard = self.config.quantizer_hears in ("both", branch)
+        vectors, context = drawn.vectors if heard else drawn.vectors.detach(), self.project(encoded)
+        return contrastive_loss(context, vectors, drawn.codes, drawn.distractors, self.config.similarity_scale)

@@ -120,9 +120,9 @@ class PretrainModel(TwoBranchModel):
         at = {"": hidden[told], "visible_": ~hidden[told]}
         edges = at_edges(hidden)[told]
 
-        def judge(_: Branch, encoded: Tensor) -> Judgement:
+        def judge(branch: Branch, encoded: Tensor) -> Judgement:
             with torch.autocast(x.device.type, enabled=False):
-                answer = self.targets.compare(encoded[told].float(), drawn)
+                answer = self.targets.compare(encoded[told].float(), drawn, branch.name)
             losses = {part: mean_over(answer.losses, at[part]) for part in self.parts()}
             values = {f"{part}accuracy": mean_over(answer.right, at[part]) for part in losses}
             values["edge_accuracy"] = mean_over(answer.right, edges)

@@ -3,7 +3,7 @@
 A batch draws once and compares each branch with the same draw::
 
     drawn = targets.draw(frames, utterance, step)
-    for each branch:  targets.compare(encoded, drawn)
+    for each branch:  targets.compare(encoded, drawn, branch)
 """
 
 from dataclasses import dataclass
@@ -47,5 +47,5 @@ class Targets(Protocol):
     def draw(self, frames: Tensor, utterance: Tensor, step: int) -> Drawn:
         """Make targets of frames (frames, frame_size) of ``utterance`` (frames,) for batch ``step``."""
 
-    def compare(self, encoded: Tensor, drawn: Drawn) -> Answer:
-        """Compare outputs (frames, encoded_size) of a branch at the same frames with the targets."""
+    def compare(self, encoded: Tensor, drawn: Drawn, branch: str) -> Answer:
+        """Compare outputs (frames, encoded_size) of "dense" or "sparse" at the same frames with the targets."""

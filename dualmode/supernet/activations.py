@@ -7,14 +7,16 @@ Sun et al. (2023), "A Simple and Effective Pruning Approach for Large Language M
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dualmode.supernet.masked_linear import prunable
 
 
 @torch.no_grad()
-def weights_times_activations(module: nn.Module, run: Callable[[], None]) -> dict[str, Tensor]:
-    """Return the importance of every weight (out, in) of every prunable layer below ``module``, by name.
+def measure_inputs(module: nn.Module, run: Callable[[], None]) -> None:
+    """Write the norms of their inputs into all prunable layers below ``module``, which hold them from then on.
+
+    A mask that is found later, of the weights that training has made by then, counts with the same norms.
 
     Args:
         module: whose layers are watched.
@@ -34,4 +36,6 @@ def weights_times_activations(module: nn.Module, run: Callable[[], None]) -> dic
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: layer.weight.detach().abs() * squares[name].sqrt() for name, layer in prunable(module)}
+    for name, layer in prunable(module):
+        layer.hold_input_norms()
+        layer.input_norms.copy_(squares[name].sqrt())

@@ -25,10 +25,24 @@ class MaskedLinear(nn.Linear):
     """
 
     masks: Tensor  # (levels, out_features, in_features), bool
+    input_norms: Tensor | None  # (in_features,), see hold_input_norms
 
     def __init__(self, in_features: int, out_features: int, levels: int = 1):
         super().__init__(in_features, out_features)
         self.register_buffer("masks", torch.ones(levels, out_features, in_features, dtype=torch.bool))
+        self.register_buffer("input_norms", None)
+
+    def hold_input_norms(self) -> None:
+        """Keep the norms of the inputs beside the masks, in the state too: how much each column counts when pruned.
+
+        They are 1 until :func:`dualmode.supernet.activations.measure_inputs` has heard some utterances.
+        """
+        self.register_buffer("input_norms", torch.ones(self.in_features))
+
+    def importance(self) -> Tensor:
+        """Return how much each weight (out_features, in_features) counts: its magnitude, times its input's norm."""
+        magnitude = self.weight.detach().abs()
+        return magnitude if self.input_norms is None else magnitude * self.input_norms.to(magnitude.dtype)
 
     def weight_at(self, view: View) -> Tensor:
         """Return the weight (out_features, in_features) as ``view`` sees it."""

@@ -1,8 +1,8 @@
 """Which weights a sparse sub-network keeps: masks from the supernet's own weights.
 
-The criterion is the importance of a group of weights (:mod:`dualmode.supernet.granularity`), by default its mean
-magnitude, ranked within a layer or over all layers.  Masks for several sparsities are nested: a sparser one keeps a
-subset of what a denser one keeps.
+The criterion is the importance of a group of weights (:mod:`dualmode.supernet.granularity`): the mean of their
+magnitudes, or of magnitude times input, ranked within a layer or over all layers.  Masks for several sparsities are
+nested: a sparser one keeps a subset of what a denser one keeps.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dualmode.errors import UserError
-from dualmode.supernet.granularity import GRANULARITIES, Blocks, Granularity, Importance, wrong_sparsity
+from dualmode.supernet.granularity import GRANULARITIES, Blocks, Granularity, wrong_sparsity
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.ranking import keep_best_of_all
 
@@ -131,30 +131,26 @@ def check_prunable(module: nn.Module, rule: PruningRule) -> None:
         pass
 
 
-def magnitudes(module: nn.Module) -> dict[str, Tensor]:
-    """Return the magnitude of every weight of every prunable layer below ``module``, by name."""
-    return {name: layer.weight.detach().abs() for name, layer in prunable(module)}
+def importances(module: nn.Module) -> dict[str, Tensor]:
+    """Return how much every weight (out, in) of every prunable layer below ``module`` counts, by name."""
+    return {name: layer.importance() for name, layer in prunable(module)}
 
 
 @torch.no_grad()
-def estimate_masks(
-    module: nn.Module, rule: PruningRule, fraction: float = 1.0, importance: Importance | None = None
-) -> Tensor:
+def estimate_masks(module: nn.Module, rule: PruningRule, fraction: float = 1.0) -> Tensor:
     """Write new masks into every prunable layer below ``module``, from its present weights.
 
     Args:
         module: holds :class:`MaskedLinear` layers with a mask for each of the rule's sparsities.
         rule: what to keep.
         fraction: how far the schedule is, 1 for the full target.
-        importance: of every weight, by default its magnitude.
 
     Returns:
         the share of mask entries that are not what they were, over all masks, ().
     """
     if not rule.sparsities:  # every sub-network has all weights
         return torch.zeros(())
-    importance = magnitudes(module) if importance is None else importance
-    rankings = list(rule.granularity.rankings(module))
+    importance, rankings = importances(module), list(rule.granularity.rankings(module))
     scores = [ranking.scores(importance) for ranking in rankings]
     changed = []
     for level, sparsity in enumerate(rule.sparsities):

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from dualmode.supernet.granularity import Importance
 from dualmode.supernet.masked_linear import prunable
-from dualmode.supernet.pruning import PruningRule
+from dualmode.supernet.pruning import PruningRule, importances
 
 BINS = 40
 
@@ -47,7 +46,7 @@ def changed_share(before: Mapping[str, Tensor], module: nn.Module, level: int) -
     return changed / total
 
 
-def importance_histogram(module: nn.Module, rule: PruningRule, importance: Importance) -> dict:
+def importance_histogram(module: nn.Module, rule: PruningRule) -> dict:
     """Count groups by importance.
 
     Returns:
@@ -56,6 +55,7 @@ def importance_histogram(module: nn.Module, rule: PruningRule, importance: Impor
         ``kept``: for each sparsity, those that stay.
     """
     edges = torch.linspace(0, 4, BINS + 1)
+    importance = importances(module)
     groups, kept = torch.zeros(BINS), torch.zeros(len(rule.sparsities), BINS)
     for ranking in rule.granularity.rankings(module):
         scores = ranking.scores(importance)

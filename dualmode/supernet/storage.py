@@ -44,6 +44,7 @@ def stored_tensors(model: nn.Module, view: View, block: Sequence[int]) -> dict[s
     tensors = {name: tensor for name, tensor in model.state_dict().items() if isinstance(tensor, Tensor)}
     for name, layer in prunable(model):
         del tensors[f"{name}.masks"]
+        tensors.pop(f"{name}.input_norms", None)
         if view.level:
             del tensors[f"{name}.weight"]
             kept = _to_blocks(view.mask(layer), block).any(dim=1)

@@ -29,7 +29,7 @@ def test_loss_accuracy_and_chance_of_a_tiny_case_by_hand():
     drawn = targets.draw(frames, torch.zeros(3, dtype=torch.long), step=1)
     assert drawn.codes.tolist() == [[0], [1], [1]]
     assert drawn.stats["chance"].item() == pytest.approx(2 / 3)
-    answer = targets.compare(torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), drawn)
+    answer = targets.compare(torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), drawn, "dense")
     losses = [math.log(1 + math.exp(-2)), math.log(1 + math.exp(-1)), math.log(1 + math.exp(1))]
     assert answer.losses.mean().item() == pytest.approx(sum(losses) / 3, abs=1e-6)
     assert answer.right.mean().item() == pytest.approx(2 / 3)

@@ -52,7 +52,7 @@ def test_both_branches_get_the_same_masks_and_targets(kind, monkeypatch):
     inputs, drawn = [], []
     encode, compare = model.encoder.encode, model.targets.compare
     monkeypatch.setattr(model.encoder, "encode", lambda x, *rest: inputs.append(x) or encode(x, *rest))
-    monkeypatch.setattr(model.targets, "compare", lambda x, seen: drawn.append(seen) or compare(x, seen))
+    monkeypatch.setattr(model.targets, "compare", lambda x, seen, *rest: drawn.append(seen) or compare(x, seen, *rest))
     model(**batch(120, 90))
     assert len(inputs) == 2 and inputs[0] is inputs[1]
     assert len(drawn) == 2 and drawn[0] is drawn[1]
@@ -136,6 +136,20 @@ def test_bf16_changes_the_loss_by_rounding_only(kind):
     half.backward()
     assert half.dtype == torch.float32
     assert half.item() == pytest.approx(full.item(), rel=0.05)
+
+
+def quantizer_gradient(hears: str, **branches) -> torch.Tensor:
+    """The gradient of the codebook after one batch, with draws that are always the same."""
+    model = tiny(conf={"quantizer_hears": hears, "diversity_weight": 0.0}, **branches).train()
+    torch.manual_seed(1)
+    model(**batch(120, 90))[0].backward()
+    return model.targets.quantizer.codebook.grad
+
+
+def test_the_streaming_branch_can_be_kept_from_the_quantizer():
+    dense, both = quantizer_gradient("dense"), quantizer_gradient("both")
+    assert torch.allclose(dense, quantizer_gradient("both", sparse=0.0)) and not torch.allclose(dense, both)
+    assert quantizer_gradient("dense", dense=0.0) is None or not quantizer_gradient("dense", dense=0.0).any()
 
 
 def test_one_branch_alone():

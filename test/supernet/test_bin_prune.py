@@ -68,14 +68,14 @@ def test_importance_of_loud_inputs(trained):
     """Of equal weights, those stay whose inputs are loud: Wanda with inputs that are known."""
     from torch import nn
 
-    from dualmode.supernet.activations import weights_times_activations
+    from dualmode.supernet.activations import measure_inputs
     from dualmode.supernet.masked_linear import MaskedLinear
 
     module = nn.ModuleDict({"a": MaskedLinear(2, 1)})
     nn.init.constant_(module["a"].weight, -0.5)
     inputs = torch.tensor([[[3.0, 0.0], [4.0, 1.0]]])
-    importance = weights_times_activations(module, lambda: module["a"](inputs, ALL))
-    assert torch.allclose(importance["a"], torch.tensor([[2.5, 0.5]]))  # 0.5 * (sqrt(9 + 16), 1)
+    measure_inputs(module, lambda: module["a"](inputs, ALL))
+    assert torch.allclose(module["a"].importance(), torch.tensor([[2.5, 0.5]]))  # 0.5 * (sqrt(9 + 16), 1)
 
     data = trained.parent / "data"
     data.mkdir()
@@ -84,6 +84,33 @@ def test_importance_of_loud_inputs(trained):
     kaldiio.save_ark(str(data / "feats.ark"), matrices, scp=str(data / "feats.scp"))
     _, report = prune(trained, "--calibrate", str(data), "--utterances", "2", sparsities=[0.7])
     assert report["importance"] == "magnitude times activations" and report["subnets"][0]["changed_share"] > 0
+
+
+def test_calibration_outlasts_the_next_estimate(trained):
+    """What was measured goes with the model: masks found anew from the same weights are the same masks."""
+    from dualmode.models.folder import ModelFolder
+    from dualmode.supernet.masked_linear import prunable
+    from dualmode.supernet.pruning import estimate_masks
+
+    data = trained.parent / "data"
+    data.mkdir()
+    matrix = np.random.default_rng(0).normal(size=(80, 80)).astype(np.float32)
+    kaldiio.save_ark(str(data / "feats.ark"), {"u0": matrix}, scp=str(data / "feats.scp"))
+    plain, _ = prune(trained, sparsities=[0.7])
+    by_magnitude = {name: layer.masks.clone() for name, layer in prunable(ModelFolder.open(plain).encoder())}
+    out, _ = prune(trained, "--calibrate", str(data), sparsities=[0.7])
+    encoder = ModelFolder.open(out).encoder()
+    assert any(not torch.equal(layer.masks, by_magnitude[name]) for name, layer in prunable(encoder))
+    assert estimate_masks(encoder, encoder.config.pruning) == 0
+    with torch.no_grad():
+        for _, layer in prunable(encoder):
+            layer.weight.fill_(1.0)  # then the norms alone decide
+    assert estimate_masks(encoder, encoder.config.pruning) > 0
+
+    prune(out, "--out", str(out.parent / "again"), sparsities=[0.7])  # without --calibrate: by magnitude again
+    encoder = ModelFolder.open(out.parent / "again").encoder()
+    for name, layer in prunable(encoder):
+        assert layer.input_norms is None and torch.equal(layer.masks, by_magnitude[name])
 
 
 def test_mistakes_are_one_sentence(trained):
