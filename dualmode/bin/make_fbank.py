@@ -8,6 +8,7 @@ from pathlib import Path
 from dualmode.cli import add_max_rejected, check_max_rejected, existing_dir, make_parser, run
 from dualmode.cluster.parts import Part, add_options, run_parts
 from dualmode.errors import UserError
+from dualmode.frames import FRAME_MS
 
 DESCRIPTION = """
 Make the features of a data set: log-mel filter banks, 80 bins, 25 ms every 10 ms, as the device's runtime has them.
@@ -80,6 +81,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if result.rejected:
         counts = f"{len(result.rejected)} of {result.total} rejected ({summarise(result.rejected)})"
         print(f"{args.out}: {counts}, see {args.out}/rejected.tsv")
+    if result.hurried:
+        print(
+            f"{args.out}: {result.hurried} of {kept} have fewer than two frames of {FRAME_MS} ms a token, from which "
+            "CTC learns little; longer tokens have more (--token-type bpe of the recipes)"
+        )
     if result.warned:
         counts = f"{len(result.warned)} kept that cannot be recognised without error ({summarise(result.warned)})"
         print(f"{args.out}: warning: {counts}, see {args.out}/warned.tsv")

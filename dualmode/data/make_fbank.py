@@ -32,10 +32,10 @@ from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.data.rejection import Reason, Rejection, stop_if_too_many, write_rejections
 from dualmode.data.speed import prefix
 from dualmode.data.tokens import Tokenizer
-from dualmode.data.transcript_length import frames_needed
+from dualmode.data.transcript_length import frames_needed, is_hurried
 from dualmode.errors import UserError
 from dualmode.files import atomic_write
-from dualmode.frames import FEATURE_MS
+from dualmode.frames import FEATURE_MS, subsampled
 
 # Utterances of a shard: some 40 minutes, 80 MB and half a minute of work for LibriSpeech.
 _SHARD = 200
@@ -45,12 +45,16 @@ ALL = Part(1, 1)
 
 @dataclass(frozen=True)
 class Result:
-    """What was made: of ``total`` utterances ``rejected`` were left out and ``warned`` were kept with a warning."""
+    """What was made: of ``total`` utterances ``rejected`` were left out and ``warned`` were kept with a warning.
+
+    ``hurried`` of those that were made have fewer than two frames of 40 ms a token.
+    """
 
     total: int
     frames: int
     rejected: tuple[Rejection, ...]
     warned: tuple[Rejection, ...]
+    hurried: int
 
 
 @dataclass(frozen=True)
@@ -206,7 +210,7 @@ def _join(features: FeatureSet, total: int, left_out: Sequence[Rejection]) -> Re
     for found in (rejected, warned):
         found.sort(key=lambda rejection: c_order(rejection.utt))
     _stop_if_too_many(rejected, total * len(features.speeds), features)
-    frames = _write_lists(features, count)
+    frames, hurried = _write_lists(features, count)
     write_rejections(folder / "rejected.tsv", rejected)
     write_rejections(folder / "warned.tsv", warned)
     _remove_strangers(folder / "shards", count)
@@ -215,12 +219,13 @@ def _join(features: FeatureSet, total: int, left_out: Sequence[Rejection]) -> Re
         shutil.rmtree(out)
     folder.rename(out)
     _list_beside(out).unlink(missing_ok=True)
-    return Result(total * len(features.speeds), frames, tuple(rejected), tuple(warned))
+    return Result(total * len(features.speeds), frames, tuple(rejected), tuple(warned), hurried)
 
 
-def _write_lists(features: FeatureSet, count: int) -> int:
-    """Write all tables, row by row; return the number of frames."""
-    folder, out, frames = features.incomplete, features.out.resolve(), 0
+def _write_lists(features: FeatureSet, count: int) -> tuple[int, int]:
+    """Write all tables, row by row; return the number of frames, and of hurried utterances."""
+    folder, out, frames, hurried = features.incomplete, features.out.resolve(), 0, 0
+    tokenizer = features.checks.tokenizer
     names = ["feats.scp", "utt2num_frames", "speech_shape", "utt2spk", *(["text"] if features.folder.with_text else [])]
     speakers: dict[str, list[str]] = {}
     # The copies of one speed are in order already.
@@ -228,6 +233,7 @@ def _write_lists(features: FeatureSet, count: int) -> int:
     with table_writers(folder, names) as tables:
         for number, entry in rows:
             frames += entry.frames
+            hurried += tokenizer is not None and is_hurried(tokenizer.encode(entry.text), subsampled(entry.frames))
             speakers.setdefault(entry.speaker, []).append(entry.utt)
             values = {
                 "feats.scp": f"{archive(out / 'shards', number)}:{entry.offset}",
@@ -239,7 +245,7 @@ def _write_lists(features: FeatureSet, count: int) -> int:
             for name, table in tables.items():
                 table.write(f"{entry.utt} {values[name]}\n")
     write_table(folder / "spk2utt", {speaker: " ".join(utts) for speaker, utts in speakers.items()})
-    return frames
+    return frames, hurried
 
 
 def _entries(features: FeatureSet, speed: float, count: int) -> Iterator[tuple[int, Entry]]:

@@ -166,13 +166,15 @@ def test_ctc_needs_a_blank_between_equal_tokens():
     assert [frames_needed(tokens) for tokens in ([], [3], [3, 4], [3, 3], [3, 3, 3, 4, 4])] == [0, 1, 2, 3, 8]
 
 
-def test_utterance_too_short_for_its_transcript(good_dir, tokens):
+def test_utterance_too_short_for_its_transcript(good_dir, tokens, capsys):
     # 50 frames become 11 encoder frames; "hello world" has 11 characters and a double l.
     with pytest.raises(UserError, match="11 encoder frames of 40 ms, the transcript needs 12"):
         command(good_dir, "--tokens", tokens)
     (good_dir / "text").write_text("a-0 hello word\na-1 hello\na-2 hello\na-3 hello world\n")
     out = command(good_dir, "--tokens", tokens, "--max-rejected", "25")
     assert reasons(out / "rejected.tsv") == {"a-3": Reason.SHORT_FOR_TEXT}
+    # "hello word" has 10 tokens in 11 frames, "hello" 5.
+    assert "1 of 3 have fewer than two frames of 40 ms a token" in capsys.readouterr().out
     kept = command(good_dir, "--tokens", tokens, "--unseen", "warn", out="test")
     assert reasons(kept / "warned.tsv") == {"a-3": Reason.SHORT_FOR_TEXT}
     assert "a-3" in read_table(kept / "feats.scp")
