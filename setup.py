@@ -81,6 +81,7 @@ setup(
     ext_modules=[Extension("dualmode.device.built", sources=[])],
     cmdclass={"build_ext": BuildDevice},
     package_data={"dualmode.device": ["FORMAT.md", "csrc/*"]},
+    entry_points={"console_scripts": ["dualmode = dualmode.__main__:program"]},
     packages=find_packages(include=["dualmode", "dualmode.*"]),
     python_requires=">=3.10,<3.13",
     install_requires=INSTALL,

@@ -4,34 +4,76 @@ import argparse
 import contextlib
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dualmode.commands import BY_MODULE, nearest
 from dualmode.errors import UserError
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps the description's line breaks and appends each option's default to its help."""
+    """As wide as the terminal, with each option's default; what is laid out in a description stays as it is."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=32)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(refill(paragraph, width) for paragraph in text.strip().split("\n\n"))
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        if action.default in (None, argparse.SUPPRESS, False) or "%(default)" in text or not action.option_strings:
+        if action.default in (None, argparse.SUPPRESS, False, [], ()) or "default" in text or not action.option_strings:
             return text
         return f"{text} (default: %(default)s)"
 
 
-def make_parser(description: str, prog: str) -> argparse.ArgumentParser:
-    """Return a parser for ``python -m dualmode.bin.<prog>``.
+def refill(paragraph: str, width: int) -> str:
+    """Return a paragraph in lines of at most ``width``; one that is laid out with spaces is left alone.
 
-    >>> make_parser("Count words.", "count").prog
-    'python -m dualmode.bin.count'
+    >>> print(refill("Counts\\nthe words.", 80))
+    Counts the words.
+    >>> print(refill("Reads   FILE\\nWrites  COUNT", 80))
+    Reads   FILE
+    Writes  COUNT
     """
-    return argparse.ArgumentParser(
-        prog=f"python -m dualmode.bin.{prog}",
-        description=description.strip(),
-        formatter_class=_HelpFormatter,
-        allow_abbrev=False,
-    )
+    laid_out = any(line.startswith(" ") or "  " in line.replace(".  ", ". ") for line in paragraph.splitlines())
+    return paragraph if laid_out else textwrap.fill(" ".join(paragraph.split()), width, break_on_hyphens=False)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in one sentence, and what was probably meant."""
+
+    def __init__(self, **options):
+        super().__init__(**{"formatter_class": _HelpFormatter, "allow_abbrev": False, **options})
+
+    def parse_args(self, args=None, namespace=None):
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            word = next((word for word in unknown if word.startswith("-")), unknown[0])
+            name = word.partition("=")[0]
+            self.error(
+                f"there is no option {name}{nearest(name, self._option_string_actions)}"
+                if name.startswith("-")
+                else f"{name!r} is one word too many"
+            )
+        return found
+
+    def error(self, message: str):
+        self.exit(2, f"error: {message}; {self.prog} --help lists all options\n")
+
+
+def make_parser(description: str, module: str) -> argparse.ArgumentParser:
+    """Return the parser of a command.
+
+    >>> make_parser("Train.", "asr_train").prog
+    'dualmode train'
+
+    Args:
+        description: what it does; lines are filled anew, but for those that are laid out with spaces.
+        module: its file in dualmode/bin, as in the table of :mod:`dualmode.commands`.
+    """
+    return _Parser(prog=f"dualmode {BY_MODULE[module].name}", description=description.strip())
 
 
 def existing_file(text: str) -> Path:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 import dualmode.bin
+from dualmode.commands import BY_MODULE
 
 NAMES = [module.name for module in pkgutil.iter_modules(dualmode.bin.__path__)]
 
@@ -17,7 +18,7 @@ NAMES = [module.name for module in pkgutil.iter_modules(dualmode.bin.__path__)]
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_is_explained(name):
     parser = importlib.import_module(f"dualmode.bin.{name}").get_parser()
-    assert parser.description and parser.prog == f"python -m dualmode.bin.{name}"
+    assert parser.description and parser.prog == f"dualmode {BY_MODULE[name].name}"
     unexplained = [action.dest for action in parser._actions if not action.help]
     assert not unexplained
     assert parser.format_help()

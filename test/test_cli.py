@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dualmode.cli import describe, run
+from dualmode.cli import describe, make_parser, run
 from dualmode.errors import UserError
 
 
@@ -56,3 +56,24 @@ def test_a_reader_that_goes_away_is_nobody_s_mistake():
     command = f"{sys.executable} -c '{PROGRAM}' | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (141, "0\n", "")
+
+
+def test_an_option_that_is_misspelt_is_named_with_the_nearest_one(capsys):
+    parser = make_parser("Score.", "score")
+    parser.add_argument("--chunk-ms", type=float, help="chunk")
+    for words, says in (
+        (["--chunk", "3"], "there is no option --chunk; did you mean '--chunk-ms'?; dualmode score --help"),
+        (["--chunk_ms=3"], "there is no option --chunk_ms; did you mean '--chunk-ms'?; dualmode score --help"),
+        (["3"], "'3' is one word too many; dualmode score --help"),
+        (["--chunk-ms", "x"], "argument --chunk-ms: invalid float value: 'x'; dualmode score --help"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            parser.parse_args(words)
+        assert end.value.code == 2
+        assert capsys.readouterr().err == f"error: {says} lists all options\n"
+
+
+def test_a_description_is_filled_and_what_is_laid_out_is_not(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    text = make_parser("Counts\nwhat it is given, one after\nthe other.\n\nReads   a\n  b", "score").format_help()
+    assert "Counts what it is given, one after the\nother.\n\nReads   a\n  b\n" in text

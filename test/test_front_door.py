@@ -13,7 +13,7 @@ import dualmode
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_wheel_carries_the_licence(tmp_path):
+def test_the_wheel_carries_the_licence_and_the_command(tmp_path):
     """The metadata of a wheel is what egg_info writes; files that it names as License-File are copied into it."""
     command = [sys.executable, "setup.py", "-q", "egg_info", "--egg-base", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
@@ -21,6 +21,8 @@ def test_the_wheel_carries_the_licence(tmp_path):
     assert metadata["Version"] == dualmode.__version__
     assert metadata["License"] == "Apache-2.0" or metadata["License-Expression"] == "Apache-2.0"
     assert metadata.get_all("License-File") == ["LICENSE"]
+    scripts = (tmp_path / "dualmode.egg-info" / "entry_points.txt").read_text(encoding="utf-8")
+    assert "dualmode = dualmode.__main__:program" in scripts
     assert "Version 2.0, January 2004" in (ROOT / "LICENSE").read_text(encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "dualmode"
 # From the ground up.  A room may import from the floors below its own, and from nothing beside it or above it.
 FLOORS = (
     ("errors",),
-    ("old_names",),
+    ("old_names", "commands"),
     ("frames", "config", "files", "progress", "cli"),
     ("supernet", "cluster", "results"),
     ("data",),
@@ -24,6 +24,7 @@ FLOORS = (
     ("recognizer", "export", "tasks"),
     ("bench",),
     ("bin",),
+    ("__main__",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -54,7 +55,7 @@ def files() -> dict[str, Path]:
 
 
 def test_every_room_has_a_floor():
-    rooms = {room_of(module) for module in files()} - {"", "__main__"}
+    rooms = {room_of(module) for module in files()} - {""}
     assert rooms == set(FLOOR)
 
 

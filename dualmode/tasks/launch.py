@@ -1,15 +1,15 @@
 """From a recipe's folders to an ESPnet training."""
 
-import difflib
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch.multiprocessing.spawn import ProcessExitedException
 
 from dualmode.cluster.task import REQUEUE
+from dualmode.commands import nearest
 from dualmode.errors import UserError
 from dualmode.models.weights import read_yaml
 from dualmode.tasks.base import SupernetTask
@@ -33,12 +33,6 @@ def check_names(task: type[SupernetTask], path: Path, options: Sequence[str]) ->
     for key in read_yaml(path):
         if key not in keys:
             raise UserError(f"{path} has the key {key!r}, which no option goes by{nearest(str(key), keys)}")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" for the known word that is most like ``word``, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def data_arguments(phase: str, folder: Path, names: Sequence[str]) -> list[str]:
