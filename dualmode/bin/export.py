@@ -1,4 +1,7 @@
-"""Write one streaming sub-network for sherpa-onnx, and run it there to see that it says what we say.
+"""Write one sub-network for sherpa-onnx, and run it there to see that it says what we say.
+
+A sub-network with a chunk is for its streaming recogniser; the dense one in the full context (--subnet dense, and no
+--chunk-ms) for its offline recogniser, where a file is heard whole.
 
 Blocks and single weights that were pruned are stored as zeros, since ONNX knows no sparsity; only a sub-network pruned
 in whole units is smaller and faster there. dualmode.bin.pack_device writes what our own engine runs sparse.
@@ -22,7 +25,10 @@ def get_parser():
         "--sparsity", type=float, metavar="S", help="of the sparse weights; by default the model's first"
     )
     parser.add_argument(
-        "--chunk-ms", type=float, metavar="MS", help="audio decoded at once; by default that of the model's validation"
+        "--chunk-ms",
+        type=float,
+        metavar="MS",
+        help="audio decoded at once; by default that of the model's validation, and the full context for dense",
     )
     parser.add_argument("--left-ms", type=float, metavar="MS", help="audio seen before the chunk; default as above")
     parser.add_argument(

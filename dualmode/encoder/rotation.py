@@ -4,6 +4,7 @@ The score of two frames depends on their distance only, so a stream may count po
 and never runs out of them.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +28,8 @@ class Rotation:
             -torch.arange(0, head_size, 2, dtype=torch.float64, device=positions.device) / head_size
         )
         angles = positions.double()[..., None, None, None] * frequencies
+        if torch.compiler.is_exporting():  # ONNX Runtime has no cosine of float64: whole turns go first, then digits
+            angles = angles.remainder(2 * math.pi).float()
         cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
         return cls(torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1))
 

@@ -28,7 +28,7 @@ def check_installed() -> None:
 def write_onnx(
     module: nn.Module,
     inputs: Sequence[Tensor],
-    batch_axes: Sequence[int],
+    axes: Sequence[Sequence[int]],
     names: tuple[Sequence[str], Sequence[str]],
     metadata: Mapping[str, str],
     path: Path,
@@ -38,14 +38,14 @@ def write_onnx(
     Args:
         module: of tensors in and out, by position.
         inputs: examples, with a batch of 2.
-        batch_axes: which axis of each input is the batch, of any size in the file.
+        axes: of each input, those that have any size in the file: the batch, perhaps the time.
         names: of inputs and outputs.
         metadata: pairs that the file carries.
         path: to write.
     """
     import onnx
 
-    batch = [{axis: torch.export.Dim.DYNAMIC} for axis in batch_axes]
+    free = [dict.fromkeys(of_input, torch.export.Dim.DYNAMIC) for of_input in axes]
     # The exporter takes one tensor given twice for one input.
     examples = tuple(x.clone() for x in inputs)
     with _silent():
@@ -56,7 +56,7 @@ def write_onnx(
             input_names=names[0],
             output_names=names[1],
             # A forward with *states takes them as one tuple.
-            dynamic_shapes=(batch[0], tuple(batch[1:])) if len(batch) > 2 else tuple(batch),
+            dynamic_shapes=(free[0], tuple(free[1:])) if len(free) > 2 else tuple(free),
             dynamo=True,
             external_data=False,
             verbose=False,

@@ -71,14 +71,16 @@ class SherpaOnnx:
         files = exported["files"][precision]
         paths = [os.fspath(folder / name) for name in files]
         common = {"tokens": os.fspath(folder / "tokens.txt"), "num_threads": 1, "provider": "cpu"}
+        self._whole = exported["chunk_ms"] is None
+        kind = sherpa_onnx.OfflineRecognizer if self._whole else sherpa_onnx.OnlineRecognizer
         if exported["kind"] == "ctc":
-            recogniser = sherpa_onnx.OnlineRecognizer.from_zipformer2_ctc(model=paths[0], **common)
+            from_model = kind.from_zipformer_ctc if self._whole else kind.from_zipformer2_ctc
+            self._recogniser = from_model(model=paths[0], **common)
         else:
-            encoder, decoder, joiner = paths
-            recogniser = sherpa_onnx.OnlineRecognizer.from_transducer(
-                encoder=encoder, decoder=decoder, joiner=joiner, model_type="ebranchformer", **common
-            )
-        self._recogniser, self._cut = recogniser, (exported["window"], exported["shift"])
+            parts = dict(zip(("encoder", "decoder", "joiner"), paths, strict=True))
+            model_type = "transducer" if self._whole else "ebranchformer"
+            self._recogniser = kind.from_transducer(**parts, model_type=model_type, **common)
+        self._cut = None if self._whole else (exported["window"], exported["shift"])
         self.about = {
             "runtime": f"sherpa-onnx {sherpa_onnx.__version__}",
             "precision": precision,
@@ -87,8 +89,13 @@ class SherpaOnnx:
         }
 
     def transcribe(self, samples: np.ndarray) -> str:
-        """Return the text of samples (n,) in [-1, 1] at 16 kHz, heard 100 ms at a time."""
-        samples, stream = padded(samples, *self._cut), self._recogniser.create_stream()
+        """Return the text of samples (n,) in [-1, 1] at 16 kHz, heard 100 ms at a time; whole in the full context."""
+        stream = self._recogniser.create_stream()
+        if self._whole:
+            stream.accept_waveform(SAMPLE_RATE, samples)
+            self._recogniser.decode_stream(stream)
+            return " ".join(stream.result.text.split())
+        samples = padded(samples, *self._cut)
         for start in range(0, len(samples), PIECE):
             stream.accept_waveform(SAMPLE_RATE, samples[start : start + PIECE])
             self._decode(stream)

@@ -15,7 +15,7 @@ from dualmode.data.fbank import fbank
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.errors import UserError
 from dualmode.export.check import Audio, compare, ours, run_sherpa
-from dualmode.export.sherpa import interface_of
+from dualmode.export.sherpa import encoder_graph, interface_of
 from dualmode.supernet.subnet import Context, Subnet
 
 KINDS = ("ctc", "rnnt")
@@ -77,7 +77,7 @@ def test_sherpa_onnx_says_what_we_say(kind, exported, recognisers, wavs):
     loaded, folder = recognisers[kind], exported(kind)
     heard = Audio.find(wavs)
     interface = interface_of(loaded)
-    expected = {utt: ours(loaded, heard.samples(utt), interface.window, interface.shift) for utt in heard.paths}
+    expected = {utt: ours(loaded, heard.samples(utt), (interface.window, interface.shift)) for utt in heard.paths}
     assert len("".join(expected["file000001"])) > 5
     texts = {precision: run_sherpa(folder, precision, heard) for precision in ("fp32", "int8")}
     assert texts["fp32"] == expected
@@ -109,7 +109,6 @@ def test_the_command_writes_a_folder_and_checks_it(folders, wavs, tmp_path, caps
 @pytest.mark.parametrize(
     "changes, sentence",
     [
-        ({"context": Context()}, "it needs a chunk"),
         ({"context": Context(4, 0)}, "caches cannot be empty"),
         ({"kernel_size": 1}, "caches cannot be empty"),
         ({"input_size": 40}, "features of 80 bins, and this model takes 40"),
@@ -128,7 +127,7 @@ def test_what_the_interface_cannot_hold_is_refused(changes, sentence, recogniser
         subnet=Subnet(0.5, changes.get("context", Context(4, 6))),
     )
     with pytest.raises(UserError, match=sentence):
-        interface_of(loaded)
+        encoder_graph(loaded)
 
 
 def test_another_folder_is_never_replaced(folders, tmp_path):
@@ -143,7 +142,6 @@ def test_another_folder_is_never_replaced(folders, tmp_path):
     "options, sentence",
     [
         (["--subnet", "dense", "--sparsity", "0.5"], "has no pruned weights"),
-        (["--subnet", "dense"], "needs a chunk, not the full context"),
         (["--subnet", "sparse", "--sparsity", "0.9"], "no sub-network of sparsity 0.9"),
         (["--subnet", "dense", "--chunk-ms", "160"], "was not trained to run as"),
     ],
