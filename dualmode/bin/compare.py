@@ -1,10 +1,10 @@
 """Word error rates of several experiments side by side, each the mean over its seeds, with the spread."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dualmode.cli import make_parser, run
+from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.errors import UserError
 from dualmode.results.compare import compare, tables
 from dualmode.results.compare_plot import plot_comparison
@@ -14,6 +14,12 @@ DESCRIPTION = """
 Word error rates of several experiments side by side, each the mean over its seeds, with the spread.
 
   python -m dualmode.bin.compare pre-trained=exp/asr_p0,exp/asr_p1,exp/asr_p2 random=exp/asr_r0,exp/asr_r1,exp/asr_r2
+
+With --bootstrap also 95 % intervals of the error rates, of their differences from one row (--against), and of the
+comparisons that were planned (--planned): is a row at least as good as another?
+
+  python -m dualmode.bin.compare both=exp/asr_b1,exp/asr_b2 alone=exp/asr_a1,exp/asr_a2 \\
+    --bootstrap 10000 --data-dir dump --subsets-dir data --against alone --planned planned.yaml
 """
 
 
@@ -41,7 +47,35 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the tables as Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw WER against sparsity, as PNG")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw WER against sparsity, or with --bootstrap intervals, as PNG"
+    )
+    group = parser.add_argument_group("intervals")
+    group.add_argument(
+        "--bootstrap",
+        type=int,
+        metavar="N",
+        help="give 95 %% intervals, from N resamples of speakers crossed with seeds (10000 are usual); runs are paired "
+        "by the seeds in their decode.json",
+    )
+    group.add_argument(
+        "--data-dir", type=existing_dir, metavar="DIR", help="folder with text and utt2spk of each set: dump, say"
+    )
+    group.add_argument(
+        "--subsets-dir",
+        type=existing_dir,
+        metavar="DIR",
+        help="folder with a folder for each set, whose utt2subsets names parts that have lines of their own "
+        "(default: that of --data-dir)",
+    )
+    group.add_argument(
+        "--planned",
+        type=existing_file,
+        metavar="FILE",
+        help="YAML: margin (%% absolute), and comparisons (row, against, set, weights: dense or sparse, ask: "
+        "non-inferior or different), with Holm's correction over all of them; it may name rows that are not run yet",
+    )
+    group.add_argument("--random-seed", type=int, default=0, metavar="N", help="of the resamples")
     return parser
 
 
@@ -50,25 +84,65 @@ def main(argv: Sequence[str] | None = None) -> None:
     experiments = dict(args.experiments)
     if args.against and args.against not in experiments:
         raise UserError(f"--against is {args.against}: the rows are {', '.join(experiments)}")
+    if args.bootstrap is not None:
+        lines, records = with_intervals(experiments, args)
+    elif args.data_dir or args.subsets_dir or args.planned:
+        raise UserError("--data-dir, --subsets-dir and --planned are for intervals: give --bootstrap 10000, too")
+    else:
+        lines, records = with_spreads(experiments, args)
+    print("\n".join(lines))
+    if args.out:
+        write_lines(args.out, lines)
+    if args.json:
+        write_json_file(args.json, records)
+
+
+def with_spreads(experiments: Mapping[str, Sequence[Path]], args: argparse.Namespace) -> tuple[list[str], list[dict]]:
+    """Return lines and JSON records of means, lowest and highest runs; draw them if asked for."""
     columns, rows = compare(experiments)
     lines = tables(columns, rows)
     if args.against:
         lines += ["", *tables(*compare(experiments, args.against), args.against)]
-    print("\n".join(lines))
-    if args.out:
-        write_lines(args.out, lines)
     if args.plot:
         plot_comparison(columns, rows, args.plot)
-    if args.json:
-        write_json_file(
-            args.json,
-            [
-                {"name": name, "set": c[0], "sparsity": c[1], "context": c[2], **spread.as_json()}
-                for name, spreads in rows.items()
-                for c, spread in zip(columns, spreads, strict=True)
-                if spread is not None
-            ],
-        )
+    return lines, [
+        {"name": name, "set": c[0], "sparsity": c[1], "context": c[2], **spread.as_json()}
+        for name, spreads in rows.items()
+        for c, spread in zip(columns, spreads, strict=True)
+        if spread is not None
+    ]
+
+
+def with_intervals(experiments: Mapping[str, Sequence[Path]], args: argparse.Namespace) -> tuple[list[str], list[dict]]:
+    """Return lines and JSON records of 95 % intervals; draw them if asked for."""
+    from dualmode.config import from_mapping
+    from dualmode.models.weights import read_yaml
+    from dualmode.results import interval_tables as shown
+    from dualmode.results.interval_plot import plot_intervals
+    from dualmode.results.intervals import Comparer
+    from dualmode.results.planned import Plan
+    from dualmode.results.speakers import Sets, speaker_errors
+
+    if not args.data_dir:
+        raise UserError("--bootstrap needs --data-dir, the folder with text and utt2spk of each set: a recipe's dump")
+    comparer = Comparer(args.bootstrap, args.random_seed)
+    plan = from_mapping(Plan, read_yaml(args.planned), str(args.planned)) if args.planned else None
+    sets = Sets(args.data_dir, args.subsets_dir)
+    rows = {name: speaker_errors(folders, sets) for name, folders in experiments.items()}
+    estimates = comparer.estimates(rows)
+    lines, records = list(shown.estimate_table(estimates)), shown.estimate_records(estimates)
+    if args.against:
+        differences = comparer.differences(rows, args.against)
+        lines += ["", *shown.difference_table(differences, args.against)]
+        records += shown.difference_records(differences, args.against)
+    verdicts = plan.verdicts(rows, comparer) if plan else []
+    if plan:
+        lines += ["", *shown.verdict_table(verdicts)]
+        records += shown.verdict_records(verdicts)
+    lines += ["", *shown.legend(estimates, args.bootstrap, args.random_seed, len(verdicts))]
+    if args.plot:
+        plot_intervals(estimates, verdicts, args.plot)
+    return lines, records
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ Score every decoded set of a model and write the table of results (stages 6 and 
 Writes  EXP/RESULTS.md     the table, how it was measured, and commands, configuration, commit, seed, versions, machine
         EXP/results.json   the rows: error rates in percent, times in ms, sizes in bytes
         EXP/subsets.json   error rates of parts of a set, where DIR/SET/utt2subsets names some
-        EXP/wer.png        the error rates as bars
+        EXP/wer.png        the error rates as bars, with 95 % intervals over the speakers where DATA_DIR/SET/utt2spk is
         EXP/decode_*/score.json and score.txt (every utterance aligned)
 
 and prints the table.
@@ -64,8 +64,10 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else list(argv)
     args = get_parser().parse_args(argv)
+    from dualmode.results.intervals import with_intervals  # needs numpy, which takes a moment
+
     decodes = read_decodes(args.exp, args.data_dir)
-    rows, devices = [decode.row() for decode in decodes], read_devices(args.exp, args.data_dir)
+    rows, devices = with_intervals(decodes, args.data_dir), read_devices(args.exp, args.data_dir)
     parts = subset_rows(decodes, args.subsets_dir or args.data_dir)
     notes = [*(args.note or ()), *rejection_notes(decodes, args.data_dir)]
     commands = [*(args.command or ()), *(decode.meta["command"] for decode in decodes)]

@@ -140,7 +140,7 @@ def tables(
     shared = {where for _, sparsity, where in columns if sparsity}
     lines = []
     for name, places in by_set(columns).items():
-        heads = [_subnet(*columns[place][1:], len(shared) == 1) for place in places]
+        heads = [subnet_name(*columns[place][1:], len(shared) == 1) for place in places]
         lines.append(f"| {name}: {what}, mean (lowest to highest) | runs | " + " | ".join(heads) + " |")
         lines.append("| :-- | --: |" + " --: |" * len(places))
         for label, cells in rows.items():
@@ -154,7 +154,8 @@ def tables(
     return lines[:-1]
 
 
-def _subnet(sparsity: float, where: str, shared: bool) -> str:
+def subnet_name(sparsity: float, where: str, shared: bool = False) -> str:
+    """Return a column's name; a ``shared`` context is said elsewhere."""
     if sparsity == 0:
         return f"dense, {where}"
     return f"sparse {100 * sparsity:g} %" + ("" if shared else f", {where}")

@@ -85,7 +85,10 @@ def plot_layer_sparsity(report: Mapping[str, Any], path: str | os.PathLike) -> N
 
 
 def plot_wer(rows: Sequence[Row], path: str | os.PathLike) -> None:
-    """Draw the word error rates of the results: a group for each set, a bar for each sub-network."""
+    """Draw the word error rates of the results: a group for each set, a bar for each sub-network.
+
+    A bar has a line over its 95 % interval where its row has ``wer_interval``.
+    """
     save(wer_figure(rows), path)
 
 
@@ -280,17 +283,31 @@ def wer_figure(rows: Sequence[Row]) -> Figure:
         shift = (number - (len(subnets) - 1) / 2) * width
         label = f"{weights(example['sparsity'])}, {_context_label(example)}"
         places = [sets.index(row["set"]) + shift for row in own]
-        bars = axes.bar(places, [row["wer"] for row in own], 0.92 * width, color=colours[subnet], label=label)
-        axes.bar_label(bars, [f"{row['wer']:.2f}" for row in own], padding=2, fontsize="small")
-    axes.set_xticks(range(len(sets)), sets)
+        lines = list(zip(*map(_line, own), strict=True)) if any(row.get("wer_interval") for row in own) else None
+        heights, line = [row["wer"] for row in own], {"elinewidth": 1.5, "ecolor": GREY}
+        bars = axes.bar(places, heights, 0.92 * width, color=colours[subnet], label=label, yerr=lines, error_kw=line)
+        axes.bar_label(bars, [f"{row['wer']:.2f}" for row in own], padding=2, fontsize="small")  # above the lines
+    axes.set_xticks(range(len(sets)), [_set_label(name, rows) for name in sets])
     axes.set_xlim(-0.6, len(sets) - 0.4)
-    axes.set_ylim(0, 1.12 * max(*(row["wer"] for row in rows), 1))
+    axes.set_ylim(0, 1.12 * max(*(row["wer"] + _line(row)[1] for row in rows), 1))
     axes.set_ylabel("word error rate (%)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
     figure.legend(loc="outside lower center", frameon=False, fontsize="small")
     return figure
+
+
+def _set_label(name: str, rows: Sequence[Row]) -> str:
+    row = next(row for row in rows if row["set"] == name)
+    people = f", {row['speakers']} speaker{'s' * (row['speakers'] > 1)}" if "speakers" in row else ""
+    return f"{name}\n{row['words']} words{people}"
+
+
+def _line(row: Row) -> tuple[float, float]:
+    """Return how far the line of a bar reaches below and above its end."""
+    low, high = row.get("wer_interval") or (row["wer"], row["wer"])
+    return max(row["wer"] - low, 0), max(high - row["wer"], 0)
 
 
 def _context_label(row: Row) -> str:

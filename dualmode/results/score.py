@@ -146,6 +146,24 @@ def score_texts(ref: Transcripts, hyp: Transcripts) -> Score:
     return Score(words, chars, alignments)
 
 
+def utterance_errors(ref: Transcripts, hyp: Transcripts) -> dict[str, tuple[int, int]]:
+    """Return the word errors and the reference words of each utterance: what :func:`score_texts` adds up, and faster.
+
+    >>> utterance_errors({"u": ("turn", "the", "light", "on")}, {"u": ("turn", "light", "off")})
+    {'u': (2, 4)}
+
+    Raises:
+        UserError: an utterance is on one side only.
+    """
+    _check_same_utterances(ref, hyp)
+    number: dict[str, int] = {}  # as in align_words: two words must not be taken for one
+
+    def coded(words: Sequence[str]) -> list[int]:
+        return [number.setdefault(word, len(number)) for word in words]
+
+    return {u: (Levenshtein.distance(coded(words), coded(hyp[u])), len(words)) for u, words in ref.items()}
+
+
 def score_files(ref: str | os.PathLike, hyp: str | os.PathLike) -> Score:
     """Score one Kaldi ``text`` file against another; see :func:`score_texts`.  Errors name the two files."""
     references, hypotheses = read_text(ref), read_text(hyp)

@@ -39,7 +39,7 @@ def report(blocks):
 def row(name, subnet, sparsity, wer):
     chunk = None if sparsity == 0 else 640
     context = {"chunk_ms": chunk, "lookahead_ms": chunk and 0, "left_ms": chunk and 1280}
-    return {"set": name, "subnet": subnet, "sparsity": sparsity, "wer": wer} | context
+    return {"set": name, "subnet": subnet, "sparsity": sparsity, "wer": wer, "words": 40} | context
 
 
 ROWS = [
@@ -125,7 +125,19 @@ def test_bars_are_the_error_rates():
     assert bars(dense) == ([-0.2, 0.8], [2.5, 3.0])
     assert bars(sparse) == ([0.2, 1.2], [5.0, 8.0])
     assert {"2.50", "5.00", "3.00", "8.00"} <= {text.get_text() for text in axes.texts}
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a\n40 words", "b\n40 words"]
+
+
+def test_a_bar_has_its_interval_where_there_is_one():
+    rows = [ROWS[0] | {"speakers": 2, "wer_interval": [2.0, 3.5]}, ROWS[1], ROWS[2] | {"speakers": 1}]
+    (axes,) = wer_figure(rows).axes
+    segments = [line.get_segments() for line in axes.collections]
+    assert segments[0][0][:, 1].tolist() == [2.0, 3.5]
+    assert segments[0][1][:, 1].tolist() == [3.0, 3.0]  # one speaker: none
+    assert [label.get_text() for label in axes.get_xticklabels()] == [
+        "a\n40 words, 2 speakers",
+        "b\n40 words, 1 speaker",
+    ]
 
 
 def test_a_missing_combination_has_no_bar():
