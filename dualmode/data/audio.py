@@ -34,11 +34,11 @@ class AudioFault(Exception):
         return AudioFault, (self.reason, self.detail)
 
 
-def read_header(path: str | os.PathLike, sample_rate: int) -> int:
-    """Return the number of samples the header promises, without decoding them.
+def open_header(path: str | os.PathLike):
+    """Return what soundfile says about a file of any kind: its frames, samplerate, channels and format.
 
     Raises:
-        AudioFault: missing, empty or undecodable file, a WAV file cut off, another sample rate, more than one channel.
+        AudioFault: missing, empty or undecodable file, or a WAV file cut off.
     """
     path = Path(path)
     try:
@@ -53,15 +53,25 @@ def read_header(path: str | os.PathLike, sample_rate: int) -> int:
         info = soundfile.info(str(path))
     except soundfile.SoundFileError as error:
         raise AudioFault(Reason.UNDECODABLE, f"{path}: {_say(error)}") from None
-    if info.samplerate != sample_rate:
-        raise AudioFault(Reason.SAMPLE_RATE, f"{path} has {info.samplerate} Hz, expected {sample_rate} Hz")
-    if info.channels != 1:
-        raise AudioFault(Reason.NOT_MONO, f"{path} has {info.channels} channels, expected 1")
     if info.frames == 0:
         raise AudioFault(Reason.EMPTY_AUDIO, f"{path} has no samples")
     missing = _missing_wav_bytes(path) if info.format in ("WAV", "WAVEX") else 0
     if missing:
         raise AudioFault(Reason.UNDECODABLE, f"{path} is cut off: its last {missing} bytes are missing")
+    return info
+
+
+def read_header(path: str | os.PathLike, sample_rate: int) -> int:
+    """Return the number of samples the header promises, without decoding them.
+
+    Raises:
+        AudioFault: as :func:`open_header`; also another sample rate, or more than one channel.
+    """
+    info = open_header(path)
+    if info.samplerate != sample_rate:
+        raise AudioFault(Reason.SAMPLE_RATE, f"{path} has {info.samplerate} Hz, expected {sample_rate} Hz")
+    if info.channels != 1:
+        raise AudioFault(Reason.NOT_MONO, f"{path} has {info.channels} channels, expected 1")
     return info.frames
 
 
@@ -98,13 +108,18 @@ def read_audio(path: str | os.PathLike, sample_rate: int) -> np.ndarray:
         raise AudioFault(Reason.UNDECODABLE, f"{path}: {_say(error)}") from None
     if len(samples) < promised:
         raise AudioFault(Reason.UNDECODABLE, f"{path} is cut off: {len(samples)} of {promised} samples can be decoded")
+    check_samples(path, samples)
+    return samples
+
+
+def check_samples(path: str | os.PathLike, samples: np.ndarray) -> None:
+    """Raise AudioFault for NaN or infinite samples, or samples far outside [-1, 1]."""
     bad = np.flatnonzero(~np.isfinite(samples))
     if len(bad):
         raise AudioFault(Reason.NOT_FINITE, f"{path} has {len(bad)} NaN or infinite samples, the first at {bad[0]}")
     peak = float(np.abs(samples).max())
     if peak > MAX_PEAK:
         raise AudioFault(Reason.BAD_SCALE, f"{path} has samples up to {peak:g}, expected the range -1 to 1")
-    return samples
 
 
 def _say(error: Exception) -> str:

@@ -30,6 +30,10 @@ class Reason(str, enum.Enum):
     TOO_LONG = "too-long"
     WRONG_DURATION = "wrong-duration"
     UNSEEN_TOKEN = "characters-outside-token-list"
+    OUTSIDE_AUDIO = "outside-its-recording"
+    DUPLICATE = "same-audio-twice"
+    NUMBERS = "numbers-in-transcript"
+    UNUSABLE = "not-usable"
     SHORT_FOR_TEXT = "too-short-for-transcript"
 
 

@@ -1,0 +1,152 @@
+"""Import a corpus as it is into the Kaldi folders that the recipes read."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import add_max_rejected, check_max_rejected, existing_dir, make_parser, run
+from dualmode.data.corpus.text_rule import RULES
+from dualmode.errors import UserError
+
+DESCRIPTION = f"""
+Import a corpus as it is into the Kaldi folders that the recipes read.
+
+SOURCE is a manifest of JSON lines (NeMo's keys), a CSV or TSV file, a folder of Common Voice, a Hugging Face
+audiofolder, a Kaldi folder (with segments or without), or cuts of lhotse. Several are taken together. SET=SOURCE says
+that all of it is one set, as in train=a.tsv test=b.tsv; else the corpus's own sets are kept. Sets valid and test that
+the corpus does not have are split off from train, by speaker.
+
+Audio of any rate and number of channels is brought to 16 kHz mono; what is so already is used where it lies. Recordings
+are cut where the corpus says so. Commands in data are never run.
+
+Text rules: {"; ".join(f"{name}: {rule.about}" for name, rule in RULES.items())}.
+
+Writes OUT/data/<set> (wav.scp, text, utt2spk, spk2utt, utt2dur), OUT/data/import.json (counts, hours, characters),
+OUT/data/import_rejected.tsv (what is left out, and why) and OUT/downloads/audio (files that had to be made).
+"""
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = make_parser(DESCRIPTION, "import_data")
+    parser.add_argument("sources", nargs="+", metavar="[SET=]SOURCE", help="what to import")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="work folder, such as egs/mine")
+    parser.add_argument("--text-rule", choices=list(RULES), default="keep", help="what is done with transcripts")
+    parser.add_argument(
+        "--numbers",
+        choices=("keep", "reject"),
+        default="keep",
+        help="transcripts with digits or signs that are said, such as %%: keep them, or leave these utterances out",
+    )
+    parser.add_argument(
+        "--tokens",
+        type=existing_dir,
+        metavar="DIR",
+        help="token list, or model folder, that the data is for: what its tokens cannot spell is left out",
+    )
+    parser.add_argument(
+        "--columns", default="", metavar="WHAT=NAME,...", help="columns by their names, as in audio=wav,text=words"
+    )
+    parser.add_argument("--audio-dir", type=existing_dir, metavar="DIR", help="what paths in tables are relative to")
+    parser.add_argument(
+        "--channel", default="mix", metavar="N", help="of recordings with several: 1, 2, ..., or mix for their mean"
+    )
+    parser.add_argument("--valid-share", type=float, default=5.0, metavar="PERCENT", help="of train, in percent")
+    parser.add_argument("--test-share", type=float, default=5.0, metavar="PERCENT", help="of train, in percent")
+    parser.add_argument(
+        "--split-by", choices=("speaker", "utterance"), default="speaker", help="what is drawn for valid and test"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of what is drawn for valid and test")
+    parser.add_argument("--copy", action="store_true", help="copy audio that could be used where it lies")
+    parser.add_argument("--min-ms", type=float, default=100.0, metavar="MS", help="shortest utterance in ms")
+    parser.add_argument("--max-ms", type=float, default=40000.0, metavar="MS", help="longest utterance in ms")
+    add_max_rejected(parser)
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that prepare audio")
+    return parser
+
+
+def read_channel(text: str) -> int | None:
+    """Return the channel from 0, None for mix; anything else is a UserError.
+
+    >>> read_channel("mix"), read_channel("2")
+    (None, 1)
+    """
+    if text == "mix":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--channel {text}: expected mix, or a channel from 1 on")
+    return int(text) - 1
+
+
+def check_shares(args: argparse.Namespace) -> None:
+    """Raise UserError unless the shares leave something to train on."""
+    shares = (args.valid_share, args.test_share)
+    if not all(share >= 0 for share in shares) or not sum(shares) <= 50:
+        raise UserError(
+            f"--valid-share {shares[0]:g} and --test-share {shares[1]:g}: expected percent, at most 50 in all"
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    check_max_rejected(args.max_rejected)
+    check_shares(args)
+    channel = read_channel(args.channel)
+    from dualmode.data.corpus.audio_files import Conversion
+    from dualmode.data.corpus.catalogue import Catalogue
+    from dualmode.data.corpus.importing import (
+        Heard,
+        Plan,
+        check_rejected,
+        make_audio,
+        offer,
+        read,
+        split_off,
+        write_sets,
+    )
+    from dualmode.data.corpus.sources import Reading, parse_source, rows_of
+    from dualmode.data.corpus.summary import advice, lines, summary
+    from dualmode.data.corpus.tables import parse_columns
+    from dualmode.data.corpus.text_rule import named_rule
+    from dualmode.data.tokens import Tokenizer
+    from dualmode.files import write_json
+    from dualmode.progress import progress
+
+    sources = [parse_source(source) for source in args.sources]
+    reading = Reading(parse_columns(args.columns), args.audio_dir)
+    tokens = args.tokens and (args.tokens / "tokens" if (args.tokens / "tokens").is_dir() else args.tokens)
+    data = args.out / "data"
+    how = Conversion(args.out / "downloads" / "audio", args.copy, args.min_ms, args.max_ms)
+    tokenizer = Tokenizer.load(tokens) if tokens else None
+    plan = Plan(named_rule(args.text_rule), args.numbers == "keep", tokenizer, how, channel)
+    data.mkdir(parents=True, exist_ok=True)
+    heard, rejected = Heard(), data / "import_rejected.tsv"
+    with Catalogue(data / ".import.sqlite") as catalogue:
+        kinds = {}
+        for source in sources:
+            kind, rows = rows_of(source, reading)
+            before = heard.total
+            read(progress(rows, f"reading {source.path}"), plan, catalogue, heard)
+            kinds[str(source.path)] = kind
+            print(f"{source.path}: {kind}, {heard.total - before} utterances", flush=True)
+        help_with_text = offer(heard, tokenizer) if tokenizer else ""
+        check_rejected(catalogue, heard.total, args.max_rejected, help_with_text, rejected)
+        make_audio(catalogue, how, args.jobs)
+        check_rejected(catalogue, heard.total, args.max_rejected, "", rejected)
+        shares = {"valid": args.valid_share / 100, "test": args.test_share / 100}
+        made = split_off(catalogue, shares, args.seed, args.split_by == "speaker")
+        if made:
+            by = "" if heard.without_speaker == 0 else " (each utterance without a speaker counts as one)"
+            print(f"split off from train, by {args.split_by}: {', '.join(made)}{by}")
+        write_sets(catalogue, data)
+        report = summary(catalogue, heard.total, heard.characters, sources=kinds, text_rule=args.text_rule)
+    write_json(data / "import.json", report)
+    print("\n".join(lines(report)))
+    if report["rejected"]:
+        print(f"what is rejected is listed in {rejected}")
+    for note in [help_with_text] if tokenizer else advice(heard.characters, args.text_rule):
+        if note:
+            print(note)
+
+
+if __name__ == "__main__":
+    run(main)

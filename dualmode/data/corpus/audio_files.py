@@ -1,0 +1,112 @@
+"""From a part of any recording to the 16 kHz mono file of one utterance."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from dualmode.data.audio import AudioFault, check_samples, open_header
+from dualmode.data.fbank import SAMPLE_RATE
+from dualmode.data.rejection import Reason
+from dualmode.errors import UserError
+from dualmode.files import atomic_path
+
+# As Kaldi's extract-segments: ends of segments are often rounded up.
+_OVERSHOOT_S = 0.5
+# Frames of lossy files are counted in packets, and durations in manifests are rounded.
+_SAME_END_S = 0.05
+_READY = ("WAV", "WAVEX", "FLAC")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A part of a recording: from ``start``, for ``seconds`` (None: to its end), of ``channel`` (None: their mean)."""
+
+    audio: str
+    start: float = 0.0
+    seconds: float | None = None
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Where files go that have to be made, and how long an utterance may be."""
+
+    folder: Path
+    copy: bool = False
+    min_ms: float = 100.0
+    max_ms: float = 40000.0
+
+
+def utterance_file(utt: str, cut: Cut, how: Conversion) -> tuple[str, float]:
+    """Return the absolute path of a 16 kHz mono WAV or FLAC file of this cut, and how long it is in seconds.
+
+    A recording that is one already is used where it lies (unless ``how.copy``); else a FLAC file is made, once: its
+    name says what it was made from.
+
+    Raises:
+        AudioFault: the recording is missing or damaged, the cut is not in it, or too short or too long.
+        UserError: the file cannot be written.
+    """
+    info = open_header(cut.audio)
+    length = info.frames / info.samplerate
+    end = length if cut.seconds is None else cut.start + cut.seconds
+    if cut.start >= length or end > length + _OVERSHOOT_S:
+        detail = f"{cut.audio} lasts {length:.3f} s, the utterance is at {cut.start:.3f} to {end:.3f} s"
+        raise AudioFault(Reason.OUTSIDE_AUDIO, detail)
+    end = min(end, length)
+    ms = 1000 * (end - cut.start)
+    if ms < how.min_ms:
+        raise AudioFault(Reason.TOO_SHORT, f"{cut.audio} lasts {ms:.0f} ms, less than {how.min_ms:g} ms")
+    if ms > how.max_ms:
+        raise AudioFault(Reason.TOO_LONG, f"{cut.audio} lasts {ms:.0f} ms, more than {how.max_ms:g} ms")
+    if cut.channel is not None and cut.channel >= info.channels:
+        raise AudioFault(Reason.NOT_MONO, f"{cut.audio} has {info.channels} channels, and no channel {cut.channel + 1}")
+    whole = cut.start == 0 and length - end <= _SAME_END_S
+    ready = info.samplerate == SAMPLE_RATE and info.channels == 1 and info.format in _READY
+    path = os.path.abspath(cut.audio)
+    if whole and ready and not how.copy and path.isprintable() and path == path.strip():
+        return path, info.frames / SAMPLE_RATE
+    target = _target(utt, cut, path, how)
+    if target.is_file():
+        return str(target), soundfile.info(str(target)).frames / SAMPLE_RATE
+    first, frames = round(cut.start * info.samplerate), round((end - cut.start) * info.samplerate)
+    samples = _to_mono_16k(_read(cut, first, -1 if whole else frames), info.samplerate)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(target) as tmp:
+        try:
+            soundfile.write(tmp, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+        except soundfile.SoundFileError as error:
+            raise UserError(f"{target} cannot be written: {error}: is the disk full?") from None
+    return str(target), len(samples) / SAMPLE_RATE
+
+
+def _target(utt: str, cut: Cut, path: str, how: Conversion) -> Path:
+    """Return where the utterance's file goes: the name changes when the recording or the cut does."""
+    stat = os.stat(path)
+    made_from = f"{path} {stat.st_size} {stat.st_mtime_ns} {cut.start} {cut.seconds} {cut.channel}"
+    digest = hashlib.sha256(made_from.encode("utf-8", "surrogateescape")).hexdigest()
+    return how.folder.resolve() / digest[:2] / f"{utt}-{digest[2:10]}.flac"
+
+
+def _read(cut: Cut, first: int, frames: int) -> np.ndarray:
+    """Decode a part of a recording to one channel, (samples,) float32."""
+    try:
+        samples, _ = soundfile.read(cut.audio, frames=frames, start=first, dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise AudioFault(Reason.UNDECODABLE, f"{cut.audio}: {error}") from None
+    if not len(samples) or (frames > 0 and len(samples) < frames):
+        raise AudioFault(
+            Reason.UNDECODABLE, f"{cut.audio} is cut off: {len(samples)} of {frames} samples can be decoded"
+        )
+    mono = samples.mean(axis=1) if cut.channel is None else samples[:, cut.channel]
+    check_samples(cut.audio, mono)
+    return mono
+
+
+def _to_mono_16k(samples: np.ndarray, rate: int) -> np.ndarray:
+    return samples if rate == SAMPLE_RATE else soxr.resample(samples, rate, SAMPLE_RATE, quality="HQ")

@@ -1,0 +1,156 @@
+"""All utterances of an import, in a database on disk: any number of them, sorted, in little memory."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from dualmode.data.corpus.audio_files import Cut
+from dualmode.data.corpus.names import short_digest
+from dualmode.data.corpus.split import drawn
+from dualmode.data.rejection import Reason, Rejection
+
+# Text is compared by its UTF-8 bytes, which is the order of LC_ALL=C sort.
+_TABLES = """
+create table wanted (id text primary key, part text, speaker text, text text, audio text, start real, seconds real,
+    channel integer) without rowid;
+create table made (id text primary key, part text, speaker text, text text, path text, seconds real) without rowid;
+create table rejected (id text, reason text, detail text);
+"""
+_CACHE_KIB = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An utterance whose transcript is good; its audio has not been looked at.  Without a speaker it is its own."""
+
+    utt: str
+    part: str
+    speaker: str | None
+    text: str
+    cut: Cut
+
+
+@dataclass(frozen=True)
+class Size:
+    """Utterances, hours and speakers of a set."""
+
+    utterances: int
+    hours: float
+    speakers: int
+
+
+class Catalogue:
+    """What is wanted, what was made of it, and what was rejected; removed with its file when it is closed."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        path.unlink(missing_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None)
+        # Nobody needs it after a crash; a run starts with an empty one.
+        for pragma in ("journal_mode=off", "synchronous=off", "temp_store=file", f"cache_size=-{_CACHE_KIB}"):
+            self._db.execute(f"pragma {pragma}")
+        self._db.executescript(_TABLES)
+        self._db.execute("begin")
+
+    def __enter__(self) -> "Catalogue":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._db.close()
+        self.path.unlink(missing_ok=True)
+
+    def add(self, wanted: Wanted) -> None:
+        """Add an utterance.  The same id of another recording gets a suffix; the same part of one is rejected."""
+        if self._insert(wanted.utt, wanted):
+            return
+        cut = wanted.cut
+        known = self._db.execute("select audio, start from wanted where id = ?", [wanted.utt]).fetchone()
+        other = f"{wanted.utt}-{short_digest(f'{cut.audio} {cut.start}')}"
+        if known == (cut.audio, cut.start) or not self._insert(other, wanted):
+            self.reject(Rejection(wanted.utt, Reason.DUPLICATE, f"{cut.audio} at {cut.start:g} s is listed twice"))
+
+    def _insert(self, utt: str, wanted: Wanted) -> bool:
+        cut = wanted.cut
+        values = (utt, wanted.part, wanted.speaker or utt, wanted.text, cut.audio, cut.start, cut.seconds, cut.channel)
+        return self._db.execute("insert or ignore into wanted values (?, ?, ?, ?, ?, ?, ?, ?)", values).rowcount > 0
+
+    def reject(self, rejection: Rejection) -> None:
+        self._db.execute(
+            "insert into rejected values (?, ?, ?)", (rejection.utt, rejection.reason.value, rejection.detail)
+        )
+
+    def wanted(self) -> Iterator[Wanted]:
+        """Yield what is wanted, in C order."""
+        for utt, part, speaker, text, *cut in self._db.execute("select * from wanted order by id"):
+            yield Wanted(utt, part, speaker, text, Cut(*cut))
+
+    def wanted_count(self) -> int:
+        return self._number("select count(*) from wanted")
+
+    def made(self, wanted: Wanted, path: str, seconds: float) -> None:
+        self._db.execute(
+            "insert into made values (?, ?, ?, ?, ?, ?)",
+            (wanted.utt, wanted.part, wanted.speaker, wanted.text, path, seconds),
+        )
+
+    def index(self) -> None:
+        """Call once all is made, before sets are chosen and written."""
+        self._db.execute("create index by_speaker on made (part, speaker, id)")
+
+    def drawn(self, part: str, seed: int, by_speaker: bool) -> Iterator[tuple[str, float]]:
+        """Yield the speakers of a set, or its utterances, with their seconds, in an order drawn by ``seed``."""
+        self._db.create_function("drawn", 1, partial(drawn, seed), deterministic=True)
+        column = "speaker" if by_speaker else "id"
+        yield from self._db.execute(
+            f"select {column}, sum(seconds) from made where part = ? group by {column} order by drawn({column})", [part]
+        )
+
+    def move(self, source: str, target: str, keys: Iterable[str], by_speaker: bool) -> None:
+        """Put speakers, or utterances, of a set into another one."""
+        column = "speaker" if by_speaker else "id"
+        self._db.executemany(
+            f"update made set part = ? where part = ? and {column} = ?", ((target, source, key) for key in keys)
+        )
+
+    def parts(self) -> list[str]:
+        return [name for (name,) in self._db.execute("select distinct part from made order by part")]
+
+    def size(self, part: str) -> Size:
+        count, seconds, speakers = self._db.execute(
+            "select count(*), total(seconds), count(distinct speaker) from made where part = ?", [part]
+        ).fetchone()
+        return Size(count, seconds / 3600, speakers)
+
+    def shared_speakers(self, one: str, other: str) -> int:
+        """Return how many speakers two sets have in common."""
+        return self._number(
+            "select count(*) from (select speaker from made where part = ? intersect "
+            "select speaker from made where part = ?)",
+            one,
+            other,
+        )
+
+    def rows(self, part: str) -> Iterator[tuple[str, str, str, str, float]]:
+        """Yield (utterance, speaker, text, path, seconds) of a set, in C order."""
+        yield from self._db.execute(
+            "select id, speaker, text, path, seconds from made where part = ? order by id", [part]
+        )
+
+    def by_speaker(self, part: str) -> Iterator[tuple[str, str]]:
+        """Yield (speaker, utterance) of a set, both in C order."""
+        yield from self._db.execute("select speaker, id from made where part = ? order by speaker, id", [part])
+
+    def rejections(self) -> Iterator[Rejection]:
+        for utt, reason, detail in self._db.execute("select * from rejected order by id, rowid"):
+            yield Rejection(utt, Reason(reason), detail)
+
+    def reasons(self) -> dict[str, int]:
+        """Return how many are rejected for each reason, the most frequent first."""
+        return dict(
+            self._db.execute("select reason, count(*) from rejected group by reason order by count(*) desc, reason")
+        )
+
+    def _number(self, query: str, *values: str) -> int:
+        return self._db.execute(query, values).fetchone()[0]

@@ -1,0 +1,59 @@
+"""A Kaldi folder of another toolkit, with ``segments`` or without; commands in wav.scp are refused by name."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from dualmode.data.corpus.row import Row
+from dualmode.data.kaldi_dir import iterate_table, iterate_wav_scp, joined
+from dualmode.errors import UserError
+
+
+def read_kaldi_rows(folder: Path, part: str | None = None) -> Iterator[Row]:
+    """Yield the utterances of a folder; one that a list lacks comes without it.
+
+    Paths are relative to the current folder, as Kaldi has it, or else to the folder.  With ``segments`` the recordings'
+    paths are in memory; utterances never are.
+
+    Raises:
+        UserError: a list is malformed or unsorted, a path is a command, or segments names an unknown recording.
+    """
+    text, utt2spk = (iterate_table(folder / name) if (folder / name).is_file() else () for name in ("text", "utt2spk"))
+    if not (folder / "segments").is_file():
+        for name, (audio, words, speaker) in joined([iterate_wav_scp(folder / "wav.scp"), text, utt2spk]):
+            where = f"{folder}: {name}"
+            if audio is None:
+                yield Row(where, folder, words, speaker or None, name, part, fault=f"not in {folder / 'wav.scp'}")
+            else:
+                yield Row(where, _path(audio, folder), words, speaker or None, name, part)
+        return
+    recordings = dict(iterate_wav_scp(folder / "wav.scp"))
+    for name, (segment, words, speaker) in joined([iterate_table(folder / "segments"), text, utt2spk]):
+        where = f"{folder}: {name}"
+        if segment is None:
+            yield Row(where, folder, words, speaker or None, name, part, fault=f"not in {folder / 'segments'}")
+            continue
+        recording, start, seconds = _segment(folder / "segments", name, segment)
+        if recording not in recordings:
+            raise UserError(
+                f"{folder / 'segments'}: {name} is of the recording {recording}, which wav.scp does not have"
+            )
+        path = _path(recordings[recording], folder)
+        yield Row(where, path, words, speaker or None, name, part, start, seconds)
+
+
+def _path(audio: str, folder: Path) -> Path:
+    path = Path(audio)
+    return path if path.is_absolute() or path.exists() else folder / path
+
+
+def _segment(path: Path, name: str, value: str) -> tuple[str, float, float | None]:
+    """Return recording, start and length in seconds; an end of -1 is that of the recording."""
+    try:
+        recording, *times = value.split()
+        start, end = map(float, times)
+    except ValueError:
+        start = end = math.nan
+    if not 0 <= start < math.inf or not (end > start or end == -1) or end == math.inf:
+        raise UserError(f"{path}: {name} has {value!r}: expected a recording, a start and a later end in seconds")
+    return recording, start, None if end == -1 else end - start

@@ -1,0 +1,64 @@
+"""What an import says about the corpus: for the screen, and for programs."""
+
+import unicodedata
+from collections.abc import Mapping
+
+from dualmode.data.corpus.catalogue import Catalogue
+from dualmode.data.corpus.text_rule import has_numbers
+
+
+def summary(catalogue: Catalogue, total: int, characters: Mapping[str, int], **more) -> dict:
+    """Return counts, hours, speakers and shared speakers of the sets, what was rejected, and all characters found."""
+    sets = {}
+    for part in catalogue.parts():
+        size = catalogue.size(part)
+        sets[part] = {"utterances": size.utterances, "hours": round(size.hours, 4), "speakers": size.speakers}
+        if part != "train":
+            sets[part]["speakers_of_train"] = catalogue.shared_speakers(part, "train")
+    return {
+        **more,
+        "utterances": total,
+        "rejected": catalogue.reasons(),
+        "sets": sets,
+        "characters": dict(sorted(characters.items())),
+    }
+
+
+def lines(report: Mapping) -> list[str]:
+    """Return the summary in words."""
+    text = []
+    for name, size in report["sets"].items():
+        line = f"{name}: {size['utterances']} utterances, {size['hours']:.2f} h, {size['speakers']} speakers"
+        if shared := size.get("speakers_of_train"):
+            line += f", {shared} of whom are in train too"
+        text.append(line)
+    if report["rejected"]:
+        count = sum(report["rejected"].values())
+        reasons = ", ".join(f"{number} {reason}" for reason, number in report["rejected"].items())
+        text.append(f"rejected: {count} of {report['utterances']} ({reasons})")
+    characters = report["characters"]
+    shown = " ".join(list(characters)[:100]) + (" ..." if len(characters) > 100 else "")
+    text.append(f"{len(characters)} characters, by text rule {report['text_rule']}: {shown}")
+    return text
+
+
+def advice(characters: Mapping[str, int], rule: str) -> list[str]:
+    """Return what a user may want to change about the transcripts: what makes a token list larger than it need be."""
+    capitals = [char for char in characters if char != char.lower()]
+    small = [char for char in characters if char != char.upper()]
+    marks = [char for char in characters if unicodedata.category(char)[0] == "P" and char not in "'%&@#"]
+    said = [char for char in characters if has_numbers(char)]
+    notes = []
+    if (capitals and small) or marks:
+        what = [name for name, found in (("capitals", capitals and small), ("punctuation", marks)) if found]
+        notes.append(
+            f"note: transcripts have {' and '.join(what)}, which the recogniser would have to learn"
+            + (f" ({' '.join(marks[:10])})" if marks else "")
+            + f": --text-rule plain takes them out (now: {rule})"
+        )
+    if said:
+        notes.append(
+            f"note: transcripts have numbers or signs that are said ({' '.join(said[:10])}): write them in words, or "
+            "leave such utterances out with --numbers reject"
+        )
+    return notes

@@ -1,0 +1,185 @@
+"""Manifests of one utterance a line: JSON lines (NeMo's, Hugging Face's), CSV and TSV (Common Voice's).
+
+What a column holds follows from its name, in whatever kind of file:
+
+    audio     audio_filepath, file_name, path, ...     relative to the manifest, its folder clips, or --audio-dir
+    text      text, sentence, transcription, ...
+    speaker   client_id, speaker, speaker_id           optional, as are the rest
+    id        id, utt_id, utterance_id
+    split     split, set, subset
+    offset    offset                                   seconds
+    duration  duration                                 seconds
+"""
+
+import csv
+import gzip
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from dualmode.data.corpus.row import SETS, Row
+from dualmode.errors import UserError
+
+NAMES = {
+    "audio": ("audio_filepath", "file_name", "path", "audio", "wav_filename", "filename", "wav", "file"),
+    "text": ("text", "sentence", "transcription", "transcript"),
+    "speaker": ("client_id", "speaker", "speaker_id"),
+    "id": ("id", "utt_id", "utterance_id"),
+    "split": ("split", "set", "subset"),
+    "offset": ("offset",),
+    "duration": ("duration",),
+}
+_NEEDED = ("audio", "text")
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """Return what ``audio=wav,text=words`` says; anything else is a UserError.
+
+    >>> parse_columns("text=words")
+    {'text': 'words'}
+    """
+    columns = {}
+    for part in filter(None, text.split(",")):
+        what, mark, name = part.partition("=")
+        if what not in NAMES or not mark or not name:
+            raise UserError(f"--columns {part}: expected WHAT=COLUMN, where WHAT is one of {', '.join(NAMES)}")
+        columns[what] = name
+    return columns
+
+
+def find_columns(where: str, there: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return which column holds what.
+
+    Args:
+        where: for messages.
+        there: the columns.
+        wanted: as the user says.
+
+    Raises:
+        UserError: a column is not there.
+    """
+    columns = {}
+    for what, names in NAMES.items():
+        if what in wanted and wanted[what] not in there:
+            raise UserError(f"{where} has no column {wanted[what]} (--columns); it has {', '.join(there)}")
+        found = wanted.get(what) or next((name for name in names if name in there), None)
+        if found is None and what in _NEEDED:
+            raise UserError(
+                f"{where} has no column that is known to hold the {what} ({', '.join(names)}); it has "
+                f"{', '.join(there)}: name one, as in --columns {what}={next(iter(there), 'NAME')}"
+            )
+        if found is not None:
+            columns[what] = found
+    return columns
+
+
+def open_text(path: Path) -> TextIO:
+    """Open a text file for reading, unpacked if it ends in .gz, without a byte-order mark."""
+    if path.suffix == ".gz":
+        return io.TextIOWrapper(gzip.open(path), encoding="utf-8-sig", newline="")
+    return open(path, encoding="utf-8-sig", newline="")
+
+
+def records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield ("file:line", columns and values) of a manifest; only one line is in memory at a time.
+
+    Raises:
+        UserError: a line is no record, or not UTF-8.
+    """
+    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    try:
+        with open_text(path) as lines:
+            yield from _json_lines(path, lines) if kind in (".jsonl", ".json") else _delimited(path, lines, kind)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 ({error.reason}): convert it, for example with iconv -t UTF-8") from None
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+
+
+def _json_lines(path: Path, lines: TextIO) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise UserError(
+                f"{path}:{number} is not JSON ({error}); expected an object a line (from an array: jq -c '.[]')"
+            ) from None
+        if not isinstance(record, dict):
+            raise UserError(f"{path}:{number}: expected a JSON object a line, not a {type(record).__name__}")
+        yield f"{path}:{number}", record
+
+
+def _delimited(path: Path, lines: TextIO, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    # Common Voice's TSV has quotes that are a part of the sentence, and no quoting.
+    options: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if kind == ".tsv" else {}
+    reader = csv.reader(lines, strict=True, **options)
+    header = next(reader, None)
+    if not header:
+        raise UserError(f"{path} is empty: expected a line with the names of the columns")
+    try:
+        for row in reader:
+            if row and len(row) != len(header):
+                raise UserError(f"{path}:{reader.line_num} has {len(row)} columns, the first line {len(header)}")
+            if row:
+                yield f"{path}:{reader.line_num}", dict(zip(header, row, strict=True))
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num}: {error}: is it a table of {kind[1:].upper()}?") from None
+
+
+def read_table_rows(
+    path: Path, columns: Mapping[str, str], audio_dir: Path | None = None, part: str | None = None
+) -> Iterator[Row]:
+    """Yield the utterances of a manifest.
+
+    Args:
+        columns: which holds what, where its name does not say it.
+        audio_dir: what paths of audio are relative to; by default the folder clips beside the manifest (Common Voice's)
+            where that is there and paths have no folder, else the manifest's folder.
+        part: the set that all of them are in; by default the column split says.
+    """
+    found: dict[str, str] = {}
+    keys: list[str] = []
+    clips = path.parent / "clips"
+    for where, record in records(path):
+        if list(record) != keys:  # lines of JSON need not all have the same
+            found, keys = find_columns(where, record, columns), list(record)
+        if audio_dir is None:
+            name = str(record[found["audio"]])
+            flat = "/" not in name and not (path.parent / name).exists()
+            audio_dir = clips if flat and clips.is_dir() else path.parent
+        values = {what: record.get(name) for what, name in found.items()}
+        audio = values["audio"]
+        if not isinstance(audio, str) or not audio:
+            raise UserError(f"{where}: {found['audio']} is {audio!r}: expected the path of an audio file")
+        yield Row(
+            where=where,
+            audio=audio_dir / audio,
+            text=_text(values["text"]),
+            speaker=_text(values.get("speaker")) or None,
+            name=_text(values.get("id")) or None,
+            part=part or SETS.get(str(values.get("split")), _text(values.get("split"))) or None,
+            start=_number(where, "offset", values.get("offset")) or 0.0,
+            seconds=_number(where, "duration", values.get("duration")),
+        )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _number(where: str, what: str, value: Any) -> float | None:
+    """Return seconds; None where nothing is said."""
+    if value is None or value == "":
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise UserError(f"{where}: the {what} is {value!r}: expected seconds")
+    return number

@@ -1,0 +1,292 @@
+"""Corpora of all kinds, imported as a user would."""
+
+import gzip
+import json
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from dualmode.bin.import_data import main
+from dualmode.data.corpus.split import take_share
+from dualmode.data.kaldi_dir import c_order, open_kaldi_dir, read_table, write_kaldi_dir
+from dualmode.data.rejection import read_rejections
+from dualmode.data.validate import Limits, validate
+from dualmode.errors import UserError
+
+ALONE = ["--valid-share", "0", "--test-share", "0"]
+
+
+@pytest.fixture
+def work(tmp_path):
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def people(record, manifest):
+    """A manifest of 12 speakers with two utterances each, in no order."""
+    lines = [
+        {"audio_filepath": str(record(f"{spk}{n}.wav", 300)), "text": f"it is {spk}", "speaker": spk}
+        for n in (1, 0)
+        for spk in "lakbjcidhegf"
+    ]
+    return manifest(*lines)
+
+
+def tables(work, part):
+    names = ("wav.scp", "text", "utt2spk", "utt2dur")
+    return [read_table(work / "data" / part / name) for name in names]
+
+
+def test_nemo_manifest_cut_resampled_and_mixed(record, manifest, work, heard):
+    stereo = record("s.wav", 200, 500, 800, rate=8000)
+    mono, _ = soundfile.read(stereo)
+    soundfile.write(stereo, np.stack([mono, 0 * mono], axis=1), 8000)
+    path = manifest(
+        {"audio_filepath": "s.wav", "offset": 1.0, "duration": 1.0, "text": "five", "speaker": "anna"},
+        {"audio_filepath": "s.wav", "offset": 0.0, "duration": 3.0, "text": "all", "speaker": "anna"},
+    )
+    main([str(path), "--out", str(work), *ALONE])
+    wav, text, utt2spk, utt2dur = tables(work, "train")
+    assert list(text.items()) == [("anna-s", "all"), ("anna-s-0001000", "five")]
+    assert set(utt2spk.values()) == {"anna"}
+    assert [float(seconds) for seconds in utt2dur.values()] == [3.0, 1.0]
+    assert heard(wav["anna-s-0001000"]) == pytest.approx(500, abs=2)
+    samples, rate = soundfile.read(wav["anna-s"], always_2d=True)
+    assert rate == 16000 and samples.shape == (48000, 1)
+    assert np.abs(samples).max() == pytest.approx(0.05, abs=0.005)  # the mean of 0.1 and silence
+
+
+def test_one_channel_of_two(record, manifest, work, heard):
+    left, right = (soundfile.read(record(f"{hz}.wav", hz))[0] for hz in (300, 700))
+    soundfile.write(work.parent / "two.wav", np.stack([left, right], axis=1), 16000)
+    path = manifest({"audio_filepath": "two.wav", "text": "hello"})
+    main([str(path), "--out", str(work), "--channel", "2", *ALONE])
+    assert heard(tables(work, "train")[0]["two"]) == pytest.approx(700, abs=2)
+    with pytest.raises(UserError, match="two.wav has 2 channels, and no channel 3"):
+        main([str(path), "--out", str(work), "--channel", "3", *ALONE])
+
+
+def test_what_is_16_khz_mono_stays_where_it_is_unless_asked(record, manifest, work):
+    path = record("a.flac", 400)
+    listed = manifest({"audio_filepath": "a.flac", "text": "hello"})
+    main([str(listed), "--out", str(work), *ALONE])
+    assert tables(work, "train")[0] == {"a": str(path)} and not (work / "downloads").exists()
+    main([str(listed), "--out", str(work), "--copy", *ALONE])
+    copied = tables(work, "train")[0]["a"]
+    assert copied.startswith(str(work)) and np.array_equal(soundfile.read(copied)[0], soundfile.read(path)[0])
+
+
+def test_the_folders_are_what_recipes_read(people, work):
+    main([str(people), "--out", str(work)])
+    for part in ("train", "valid", "test"):
+        folder = open_kaldi_dir(work / "data" / part)
+        report = validate(folder, Limits())
+        assert report.total and not report.rejections
+        for name in ("wav.scp", "text", "utt2spk", "spk2utt", "utt2dur"):
+            keys = list(read_table(work / "data" / part / name))
+            assert keys == sorted(keys, key=c_order)
+
+
+def test_speakers_are_in_one_set_each_and_drawn_by_the_seed(people, work):
+    drawn = set()
+    for seed in ("0", "0", "1", "2"):
+        main([str(people), "--out", str(work), "--seed", seed, "--valid-share", "20", "--test-share", "20"])
+        speakers = [frozenset(tables(work, part)[2].values()) for part in ("train", "valid", "test")]
+        assert sum(map(len, speakers)) == 12 == len(frozenset.union(*speakers))
+        assert len(speakers[1]) in (2, 3) and len(speakers[2]) in (2, 3)
+        drawn.add(tuple(speakers))
+    assert len(drawn) == 3
+
+
+def test_the_order_of_a_manifest_changes_nothing(people, work, manifest):
+    main([str(people), "--out", str(work)])
+    lines = [json.loads(line) for line in people.read_text().splitlines()]
+    other = manifest(*reversed(lines), name="reversed.jsonl")
+    main([str(other), "--out", str(work.parent / "other")])
+    for part in ("train", "valid", "test"):
+        assert tables(work, part) == tables(work.parent / "other", part)
+
+
+def test_a_speaker_larger_than_the_share_is_passed_over():
+    assert take_share([("a", 80.0), ("b", 6.0), ("c", 4.0)], 5.0) == ["b"]
+    assert take_share([("a", 80.0), ("b", 60.0)], 5.0) == ["b"]
+
+
+def test_too_few_speakers_to_split_by(record, manifest, work):
+    lines = [{"audio_filepath": str(record(f"{n}.wav", 300)), "text": "hi", "speaker": "anna"} for n in range(4)]
+    path = manifest(*lines)
+    with pytest.raises(UserError, match="train has 1 speakers, too few to split valid and test off by"):
+        main([str(path), "--out", str(work)])
+    main([str(path), "--out", str(work), "--split-by", "utterance"])
+    assert [len(tables(work, part)[0]) for part in ("train", "valid", "test")] == [2, 1, 1]
+
+
+def test_sets_can_be_named(people, record, manifest, work, capsys):
+    held = manifest({"audio_filepath": str(record("z.wav", 300)), "text": "zed", "speaker": "a"}, name="held.jsonl")
+    main([f"train={people}", f"dev={held}", "--out", str(work), "--test-share", "0"])
+    assert list(tables(work, "valid")[1].values()) == ["zed"]
+    assert "valid: 1 utterances, 0.00 h, 1 speakers, 1 of whom are in train too" in capsys.readouterr().out
+    assert not (work / "data/test").exists()
+
+
+def test_common_voice_keeps_its_splits(record, work, tmp_path, capsys):
+    sentences = {"train": 'He said "no".', "dev": "Ça va ?", "test": "Stop!"}
+    for number, (name, sentence) in enumerate(sentences.items()):
+        record(f"cv/clips/c{number}.mp3", 440, rate=32000, format="MP3")
+        row = f"{number}{'f' * 127}\tc{number}.mp3\t{sentence}\t2\n"
+        (tmp_path / "cv" / f"{name}.tsv").write_text(f"client_id\tpath\tsentence\tup_votes\n{row}")
+    (tmp_path / "cv" / "other.tsv").write_text("not\tread\n")
+    main([str(tmp_path / "cv"), "--out", str(work), "--text-rule", "plain"])
+    texts = {part: list(tables(work, part)[1].values()) for part in ("train", "valid", "test")}
+    assert texts == {"train": ["he said no"], "valid": ["ça va"], "test": ["stop"]}
+    (speaker,) = set(tables(work, "train")[2].values())
+    assert len(speaker) == 14 and "Common Voice" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_audiofolder_with_splits(record, work, tmp_path, kind):
+    for part in ("train", "validation", "test"):
+        record(f"af/{part}/0.wav", 440)
+        lines = {"csv": 'file_name,transcription\n0.wav,"yes, sir"\n'}
+        lines["jsonl"] = '{"file_name": "0.wav", "transcription": "yes, sir"}\n'
+        (tmp_path / "af" / part / f"metadata.{kind}").write_text(lines[kind])
+    main([str(tmp_path / "af"), "--out", str(work)])
+    for part in ("train", "valid", "test"):
+        # The three files have the same name: what tells them apart is where they lie.
+        wav, text, *_ = tables(work, part)
+        assert list(text.values()) == ["yes, sir"] and "/validation/" in str(wav) or part != "valid"
+
+
+def test_a_csv_with_a_split_column_and_a_byte_order_mark(record, work, tmp_path):
+    record("0.wav", 440), record("1.wav", 440), record("2.wav", 440)
+    rows = "wav,words,split\n0.wav,one,train\n1.wav,two,dev\n2.wav,three,test\n"
+    (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbf" + rows.encode())
+    main([str(tmp_path / "x.csv"), "--out", str(work), "--columns", "text=words"])
+    assert [list(tables(work, p)[1].values()) for p in ("train", "valid", "test")] == [["one"], ["two"], ["three"]]
+
+
+def test_kaldi_folder_with_segments(record, work, tmp_path, heard):
+    wav = record("r.wav", 200, 500, 800)
+    write_kaldi_dir(tmp_path / "k", {"r": wav}, {"a-1": "a", "a-2": "a"}, {"a-1": "one", "a-2": "two"})
+    (tmp_path / "k" / "segments").write_text("a-1 r 0.0 1.0\na-2 r 2.0 3.2\n")  # rounded up a little
+    main([str(tmp_path / "k"), "--out", str(work), *ALONE])
+    wavs, text, utt2spk, _ = tables(work, "train")
+    assert text == {"a-1": "one", "a-2": "two"} and utt2spk == {"a-1": "a", "a-2": "a"}
+    assert [round(heard(wavs[utt]), -1) for utt in text] == [200, 800]
+
+
+def test_kaldi_pipes_are_refused_by_name(work, tmp_path):
+    write_kaldi_dir(tmp_path / "k", {"a-1": "touch pwned |"}, {"a-1": "a"}, {"a-1": "one"})
+    with pytest.raises(UserError, match="wav.scp:1: a-1 is a command, not a file"):
+        main([str(tmp_path / "k"), "--out", str(work)])
+
+
+def test_lhotse_cuts(record, work, tmp_path, heard):
+    lhotse = pytest.importorskip("lhotse")
+    recording = lhotse.Recording.from_file(record("r.wav", 200, 500, 800))
+    pieces = [lhotse.SupervisionSegment(f"s{n}", "r", n, 1.0, text=f"number {n}", speaker="anna") for n in (0, 2)]
+    cut = lhotse.MonoCut("c", 0.0, 3.0, 0, supervisions=pieces, recording=recording)
+    lhotse.CutSet.from_cuts([cut, *cut.trim_to_supervisions().map(lambda one: one.with_id(f"t-{one.start}"))]).to_file(
+        tmp_path / "cuts.jsonl.gz"
+    )
+    main([str(tmp_path / "cuts.jsonl.gz"), "--out", str(work), *ALONE])
+    wavs, text, _, _ = tables(work, "train")
+    assert text == {f"anna-{u}": f"number {n}" for u, n in (("s0", 0), ("s2", 2), ("t-0.0", 0), ("t-2.0", 2))}
+    assert [round(heard(wavs[utt]), -1) for utt in text] == [200, 800, 200, 800]
+
+
+def test_cuts_without_lhotse_name_the_set_up(work, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lhotse", None)
+    with gzip.open(tmp_path / "cuts.jsonl.gz", "wt") as out:
+        out.write('{"id": "c", "type": "MonoCut"}\n')
+    with pytest.raises(UserError, match="lhotse, which is not installed: tools/setup.sh --with-data"):
+        main([str(tmp_path / "cuts.jsonl.gz"), "--out", str(work)])
+
+
+def test_what_is_rejected_is_listed_with_its_reason(record, manifest, work):
+    good, long = record("good.wav", 300), record("long.wav", 300, 300, 300)
+    (work.parent / "empty.wav").touch()
+    path = manifest(
+        {"audio_filepath": str(good), "text": "fine"},
+        {"audio_filepath": str(good), "text": "fine"},
+        {"audio_filepath": str(good), "text": " ", "id": "b"},
+        {"audio_filepath": str(good), "text": "room 5", "id": "c"},
+        {"audio_filepath": "gone.wav", "text": "fine", "id": "d"},
+        {"audio_filepath": "empty.wav", "text": "fine", "id": "e"},
+        {"audio_filepath": str(long), "text": "fine", "id": "f"},
+        {"audio_filepath": str(good), "offset": 0.5, "duration": 2.0, "text": "fine", "id": "g"},
+    )
+    limits = ["--max-ms", "2500", "--numbers", "reject", *ALONE]
+    main([str(path), "--out", str(work), "--max-rejected", "90", *limits])
+    found = {r.utt: r.reason.value for r in read_rejections(work / "data/import_rejected.tsv")}
+    assert found == {
+        "good": "same-audio-twice",
+        "b": "no-text",
+        "c": "numbers-in-transcript",
+        "d": "missing-file",
+        "e": "empty-audio",
+        "f": "too-long",
+        "g": "outside-its-recording",
+    }
+    report = json.loads((work / "data/import.json").read_text())
+    assert report["utterances"] == 8 and sum(report["rejected"].values()) == 7
+    assert report["sets"] == {"train": {"utterances": 1, "hours": round(1 / 3600, 4), "speakers": 1}}
+    with pytest.raises(UserError, match=r"3 of 8 utterances \(37.5 %\) are rejected, more than the 1 % allowed"):
+        main([str(path), "--out", str(work), *limits])
+
+
+def test_text_that_a_model_cannot_spell_is_met_with_the_rule_that_helps(people, work, tmp_path):
+    (tmp_path / "model/tokens").mkdir(parents=True)
+    tokens = ["<blank>", "<unk>", "<space>", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
+    (tmp_path / "model/tokens/tokens.txt").write_text("".join(f"{token}\n" for token in tokens))
+    (tmp_path / "model/tokens/tokens.json").write_text('{"type": "char"}')
+    command = [str(people), "--out", str(work), "--tokens", str(tmp_path / "model")]
+    with pytest.raises(UserError, match="--text-rule upper would help: with it the token list covers 24 of 24"):
+        main(command)
+    assert not (work / "data/train").exists()
+    main([*command, "--text-rule", "upper"])
+    assert "IT IS A" in tables(work, "train")[1].values()
+
+
+def test_capitals_and_full_stops_are_remarked_upon(record, manifest, work, capsys):
+    path = manifest({"audio_filepath": str(record("a.wav", 300)), "text": "Yes. At 5"})
+    main([str(path), "--out", str(work), *ALONE])
+    said = capsys.readouterr().out
+    assert "capitals and punctuation" in said and "--text-rule plain" in said and "--numbers reject" in said
+    main([str(path), "--out", str(work), "--text-rule", "plain", *ALONE])
+    assert "note: transcripts have capitals" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        ("{'a': 1}\n", "x.jsonl", r"x.jsonl:1 is not JSON"),
+        ("[1]\n", "x.jsonl", r"x.jsonl:1: expected a JSON object a line, not a list"),
+        ('{"text": "a"}\n', "x.jsonl", r"no column that is known to hold the audio \(audio_filepath.* it has text"),
+        ('{"audio": "a.wav", "words": "a"}\n', "x.jsonl", "known to hold the text"),
+        ('{"audio": "a.wav", "text": "a", "offset": -1}\n', "x.jsonl", "the offset is -1: expected seconds"),
+        ("path,text\na.wav\n", "x.csv", "x.csv:2 has 1 columns, the first line 2"),
+        ("", "x.csv", "x.csv is empty"),
+        ("text", "x.docx", "no corpus that can be imported"),
+    ],
+)
+def test_a_damaged_manifest_is_one_sentence(tmp_path, work, content, name, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=message):
+        main([str(tmp_path / name), "--out", str(work)])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["none.csv"], "there is no file or folder none.csv"),
+        ([".", "--columns", "audio"], "--columns audio: expected WHAT=COLUMN"),
+        ([".", "--channel", "0"], "--channel 0: expected mix, or a channel from 1 on"),
+        ([".", "--valid-share", "60"], "--valid-share 60"),
+    ],
+)
+def test_a_bad_option_is_one_sentence(work, words, message):
+    with pytest.raises(UserError, match=message):
+        main([*words, "--out", str(work)])
