@@ -26,6 +26,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("stream", "asr_stream", "print the growing transcript of a file, pipe or microphone"),
     ),
     "prepare data": (
+        Command("import-data", "import_data", "import a corpus as it is into the Kaldi folders that recipes read"),
         Command("validate-data", "validate_data", "check a Kaldi data folder, and list what is rejected"),
         Command("make-tokens", "make_tokens", "make the token list from the training transcripts"),
         Command("make-fbank", "make_fbank", "compute the features of a data set"),
