@@ -85,7 +85,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if parts:
         write_json_file(args.exp / "subsets.json", parts)
     draw(rows, args.exp / "wer.png")
-    names = ("wer.png", "curves.png", *(f"{decode.folder.name}/{FIGURE}" for decode in decodes if decode.delays))
+    masks = sorted(path.name for path in args.exp.glob("masks_*.png"))
+    names = (
+        "wer.png",
+        "curves.png",
+        *masks,
+        *(f"{decode.folder.name}/{FIGURE}" for decode in decodes if decode.delays),
+    )
     figures = [name for name in names if (args.exp / name).is_file()]
     write_lines(args.exp / "RESULTS.md", results_page(args.title, notes, decodes, origin, figures, devices, parts))
 

@@ -1,4 +1,4 @@
-"""Figures of a training, a pruning and a result.
+"""Figures of a pruning and of a result, and what all figures share.
 
 Each ``plot_X(data, path)`` writes a PNG; ``X_figure(data)`` is the figure itself.  Figures are made without pyplot: no
 display, no global state.  Colours are those of Okabe and Ito, which colour-blind people tell apart; the dense
@@ -19,11 +19,7 @@ from dualmode.results.decodes import Row, row_order
 from dualmode.results.table import context, weights
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-# {"train": {"loss_dense": [(epoch, value), ...]}, "valid": ...}
-History = Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
 
 DPI = 120
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
@@ -31,43 +27,7 @@ GREY = "#555555"
 OTHERS = (GREEN, PURPLE, ORANGE, SKY)
 KINDS = {"feed-forward": BLUE, "attention": VERMILION, "convolution": GREEN}
 
-# Which panel a value belongs to: the first pattern that its key matches; anything else has a panel of its own.
-PANELS = (
-    (re.compile(r"^loss_ctc(_|$)"), "loss of CTC (nats)"),
-    (re.compile(r"^loss_rnnt(_|$)"), "loss of RNN-T (nats)"),
-    (re.compile(r"^(?!visible_).*loss(?!_scale)"), "loss (nats)"),
-    (re.compile(r"^wer(_|$)"), "word error rate (%)"),
-    (re.compile(r"^(ter|cer|per)(_|$)"), "error rate (%)"),
-    (re.compile(r"^acc|^chance$"), "accuracy (share of 1)"),
-    (re.compile(r"^visible_loss"), "loss of visible frames (nats)"),
-    (re.compile(r"^visible_acc"), "accuracy at visible frames"),
-    (re.compile(r"perplexity|^ppl"), "perplexity"),
-    (re.compile(r"^dead\d*$"), "dead codes (share of 1)"),
-    (re.compile(r"^masks_settled$"), "masks at their full sparsity (1: yes)"),
-    (re.compile(r"^mask_change$"), "masks: changed by an estimate"),
-    (re.compile(r"(^|_)lr\d*$"), "learning rate"),
-)
-STYLES: dict[str, dict[str, Any]] = {
-    "train": {"linestyle": "--", "marker": "o", "markersize": 4, "markerfacecolor": "white"},
-    "valid": {"linestyle": "-", "marker": "o", "markersize": 4},
-}
-MARKED = 40  # points of a curve from which it is drawn without markers
-LOG_RATIO = 20  # largest over smallest value from which a loss is drawn on a logarithmic axis
 MOST_BARS = 24  # layers; more of them become a heat map
-
-
-def plot_history(history: History, path: str | os.PathLike, title: str) -> None:
-    """Draw the curves of a training, one panel for each kind of value.
-
-    Args:
-        history: by "train" and "valid", by key, the (epoch, value) pairs.  Error rates are in percent, losses in nats.
-        path: PNG to write.
-        title: of the figure.
-
-    Raises:
-        UserError: there is no value to draw.
-    """
-    save(history_figure(history, title), path)
 
 
 def plot_layer_sparsity(report: Mapping[str, Any], path: str | os.PathLike) -> None:
@@ -90,84 +50,6 @@ def plot_wer(rows: Sequence[Row], path: str | os.PathLike) -> None:
     A bar has a line over its 95 % interval where its row has ``wer_interval``.
     """
     save(wer_figure(rows), path)
-
-
-def history_figure(history: History, title: str) -> Figure:
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
-    panels = group_keys(key for curves in history.values() for key in curves)
-    if not panels:
-        raise UserError(f"there is nothing to draw for {title!r}: the history has no values")
-    columns = len(panels) if len(panels) <= 3 else 2 if len(panels) == 4 else 3
-    lines = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(max(5.2 * columns, 6), 0.7 + 3.5 * lines), layout="constrained")
-    figure.suptitle(title, fontweight="bold")
-    for number, (label, keys) in enumerate(panels.items(), start=1):
-        _draw_curves(figure.add_subplot(lines, columns, number), history, label, keys)
-    styles = [Line2D([], [], color=GREY, label=part, **STYLES[part]) for part in STYLES if history.get(part)]
-    figure.legend(handles=styles, loc="outside lower center", ncols=2, frameon=False)
-    return figure
-
-
-def group_keys(keys: Iterable[str]) -> dict[str, list[str]]:
-    """Return the keys of each panel, by its axis label, in the order of :data:`PANELS` and then of the alphabet.
-
-    >>> group_keys(["temperature", "ter_sparse", "loss_sparse", "ter_dense", "loss_dense", "loss"])
-    {'loss (nats)': ['loss', 'loss_dense', 'loss_sparse'], 'error rate (%)': ['ter_dense', 'ter_sparse'], \
-'temperature': ['temperature']}
-    """
-    panels: dict[str, list[str]] = {label: [] for _, label in PANELS}
-    for key in sorted(set(keys)):
-        label = next((label for pattern, label in PANELS if pattern.search(key)), key.replace("_", " "))
-        panels.setdefault(label, []).append(key)
-    return {label: members for label, members in panels.items() if members}
-
-
-def _draw_curves(axes: Axes, history: History, label: str, keys: Sequence[str]) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.ticker import MaxNLocator
-
-    colours = _key_colours(keys)
-    for part, style in STYLES.items():
-        for key in keys:
-            points = history.get(part, {}).get(key, ())
-            if points:
-                epochs, values = zip(*points, strict=True)
-                line = axes.plot(epochs, values, color=colours[key], label=f"{part} {key}", **style)[0]
-                if len(points) >= MARKED:
-                    line.set_marker("")
-                if key == "chance":
-                    line.set(marker="", linestyle=_linestyle(key))
-    shown = [value for part in STYLES for key in keys for _, value in history.get(part, {}).get(key, ())]
-    if label.startswith("loss") and min(shown) > 0 and max(shown) > LOG_RATIO * min(shown):
-        axes.set_yscale("log")
-        label += ", logarithmic"
-    if label.endswith("(share of 1)"):
-        axes.set_ylim(bottom=0)
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    handles = [
-        Line2D([], [], color=colours[key], linewidth=2, label=key.replace("_", " "), linestyle=_linestyle(key))
-        for key in keys
-    ]
-    # Above the axes, where no curve can run through it.
-    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
-
-
-def _linestyle(key: str) -> str:
-    return ":" if key == "chance" else "-"
-
-
-def _key_colours(keys: Sequence[str]) -> dict[str, str]:
-    named = {key: BLUE if "dense" in key else VERMILION for key in keys if "dense" in key or "sparse" in key}
-    rest = [key for key in keys if key not in named]
-    totals = {key: GREY for key in rest if "_" not in key and len(keys) > 1 and not key[-1].isdigit()}
-    others = [key for key in rest if key not in totals]
-    return named | totals | {key: OTHERS[number % len(OTHERS)] for number, key in enumerate(others)}
 
 
 def layer_sparsity_figure(report: Mapping[str, Any]) -> Figure:

@@ -47,24 +47,34 @@ def changed_share(before: Mapping[str, Tensor], module: nn.Module, level: int) -
 
 
 def importance_histogram(module: nn.Module, rule: PruningRule) -> dict:
-    """Count groups by importance.
+    """Count groups by importance, for each kind of layer.
 
     Returns:
-        ``edges``: of the bins, as multiples of the mean importance of the group's layer; the last bin is open.
-        ``groups``: in each bin.
-        ``kept``: for each sparsity, those that stay.
+        ``edges``: of the bins, from the least to the largest importance but one in a thousand, as multiples of the mean
+        of the group's layer; the last bin is open.  ``kinds``: by kind, ``groups`` in each bin, and ``kept`` for each
+        sparsity.
     """
-    edges = torch.linspace(0, 4, BINS + 1)
-    importance = importances(module)
-    groups, kept = torch.zeros(BINS), torch.zeros(len(rule.sparsities), BINS)
-    for ranking in rule.granularity.rankings(module):
-        scores = ranking.scores(importance)
-        bins = (scores / scores.mean().clamp(min=1e-30) * BINS / 4).long().clamp(max=BINS - 1).flatten()
-        groups += torch.bincount(bins, minlength=BINS)
-        for level in range(len(rule.sparsities)):
-            kept[level] += torch.bincount(bins[ranking.kept(level + 1).flatten()], minlength=BINS)
+    importance, rankings = importances(module), list(rule.granularity.rankings(module))
+    scores = [ranking.scores(importance).flatten() for ranking in rankings]
+    scores = [values / values.mean().clamp(min=1e-30) for values in scores]
+    everything = torch.cat(scores).sort().values
+    low, high = everything[0].item(), everything[int(0.999 * (len(everything) - 1))].item()
+    width = max(high - low, 1e-6) / BINS
+    kinds: dict[str, dict] = {}
+    for ranking, values in zip(rankings, scores, strict=True):
+        of_kind = kinds.setdefault(next(iter(ranking.layers)).split(".")[-2], {"groups": 0, "kept": {}})
+        bins = ((values - low) / width).long().clamp(0, BINS - 1)
+        of_kind["groups"] += torch.bincount(bins, minlength=BINS)
+        for level, sparsity in enumerate(rule.sparsities, 1):
+            kept = torch.bincount(bins[ranking.kept(level).flatten()], minlength=BINS)
+            of_kind["kept"][f"{sparsity:g}"] = of_kind["kept"].get(f"{sparsity:g}", 0) + kept
     return {
-        "edges": edges.tolist(),
-        "groups": groups.long().tolist(),
-        "kept": {f"{s:g}": row.long().tolist() for s, row in zip(rule.sparsities, kept, strict=True)},
+        "edges": [low + width * edge for edge in range(BINS + 1)],
+        "kinds": {
+            kind: {
+                "groups": counts["groups"].tolist(),
+                "kept": {s: kept.tolist() for s, kept in counts["kept"].items()},
+            }
+            for kind, counts in kinds.items()
+        },
     }

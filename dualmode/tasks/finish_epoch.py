@@ -7,6 +7,7 @@ goes on after that epoch, so what the kill cut off would stay missing, and the m
                    ^ killed
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -42,3 +43,11 @@ def finish_epoch(
         if not link.exists() or link.resolve() != file.resolve():
             link.unlink(missing_ok=True)
             link.symlink_to(file.name)
+
+
+def chosen_epoch(folder: Path) -> int | None:
+    """Return the best epoch of the training in ``folder``, to which its links point; None before there is one."""
+    for name in ("valid.ter.best.pth", "valid.loss.best.pth"):
+        if (folder / name).is_symlink() and (match := re.fullmatch(r"(\d+)epoch", (folder / name).readlink().stem)):
+            return int(match[1])
+    return None

@@ -14,6 +14,7 @@ from dualmode.errors import UserError
 from dualmode.models.weights import read_yaml
 from dualmode.tasks.base import SupernetTask
 from dualmode.tasks.features import FEATURES
+from dualmode.tasks.finish_epoch import chosen_epoch
 from dualmode.tasks.history import HISTORY, read_history
 from dualmode.tasks.pool import FILES, Source, pool
 from dualmode.tasks.preemption import pass_on
@@ -97,6 +98,7 @@ def train(
     pass_on()
     try:
         task.main(cmd=command)
+        draw_masks(out)
     except ProcessExitedException as error:
         if error.exit_code == REQUEUE:
             raise SystemExit(REQUEUE) from None
@@ -104,6 +106,19 @@ def train(
         raise UserError(f"{reason}: see what it said above, and {out / 'train.log'}") from None
     finally:  # a training that the alarm has ended is looked at, too
         if (out / HISTORY).is_file():
-            from dualmode.results.plots import plot_history
+            from dualmode.results.history_plot import plot_history
 
-            plot_history(read_history(out), out / "curves.png", title=out.name)
+            plot_history(read_history(out), out / "curves.png", out.name, chosen_epoch(out))
+
+
+def draw_masks(out: Path) -> None:
+    """Draw what the masks of the finished model keep of each layer: ``out``/masks_70.png for a sparsity of 70 %."""
+    from dualmode.models.folder import ModelFolder
+    from dualmode.results.plots import plot_layer_sparsity
+    from dualmode.supernet.report import layer_report
+
+    encoder = ModelFolder.open(out).encoder()
+    rule = encoder.config.pruning
+    for level, sparsity in enumerate(rule.sparsities, 1):
+        figure = {"layers": layer_report(encoder, level), "sparsity": sparsity, "granularity": str(rule.granularity)}
+        plot_layer_sparsity(figure, out / f"masks_{100 * sparsity:g}.png")

@@ -8,22 +8,13 @@ import pytest
 
 from dualmode.errors import UserError
 from dualmode.results.plots import (
-    BLUE,
     DPI,
-    VERMILION,
-    group_keys,
-    history_figure,
     layer_sparsity_figure,
-    plot_history,
     plot_layer_sparsity,
     plot_wer,
     wer_figure,
 )
 
-HISTORY = {
-    "train": {"loss_dense": [(1, 200.0), (2, 20.0), (3, 5.0)], "loss_sparse": [(1, 220.0), (2, 30.0), (3, 8.0)]},
-    "valid": {"loss_dense": [(1, 150.0), (2, 18.0), (3, 6.0)], "ter_sparse": [(1, 90.0), (3, 12.5)]},
-}
 PARTS = [("ffn1", "up"), ("ffn1", "down"), ("attention", "qkv"), ("attention", "out"), ("convolution", "expand")]
 
 
@@ -50,14 +41,6 @@ ROWS = [
 ]
 
 
-def test_chance_is_a_dotted_line_beside_the_accuracies():
-    history = {"train": {"accuracy_dense": [(1, 0.2), (2, 0.4)], "chance": [(1, 0.03), (2, 0.02)]}, "valid": {}}
-    (axes,) = history_figure(history, "t").axes
-    lines = {line.get_label(): line for line in axes.lines}
-    assert lines["train chance"].get_linestyle() == ":"
-    assert list(lines["train chance"].get_ydata()) == [0.03, 0.02]
-
-
 def png_size(path):
     header = path.read_bytes()[:24]
     assert header[:8] == b"\x89PNG\r\n\x1a\n"
@@ -66,43 +49,6 @@ def png_size(path):
 
 def bars(container):
     return [round(patch.get_x() + patch.get_width() / 2, 3) for patch in container], [p.get_height() for p in container]
-
-
-def test_history_draws_every_value_in_its_panel():
-    losses, rates = history_figure(HISTORY, "x").axes
-    lines = {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in losses.get_lines()}
-    assert lines == {
-        "train loss_dense": HISTORY["train"]["loss_dense"],
-        "train loss_sparse": HISTORY["train"]["loss_sparse"],
-        "valid loss_dense": HISTORY["valid"]["loss_dense"],
-    }
-    colours = {line.get_label(): line.get_color() for line in losses.get_lines()}
-    assert colours["train loss_dense"] == colours["valid loss_dense"] == BLUE
-    assert colours["train loss_sparse"] == VERMILION
-    assert losses.get_ylabel() == "loss (nats), logarithmic" and losses.get_yscale() == "log"
-    assert rates.get_ylabel() == "error rate (%)" and rates.get_xlabel() == "epoch"
-
-
-def test_a_loss_that_is_not_positive_keeps_a_linear_axis():
-    figure = history_figure({"train": {"loss": [(1, 100.0), (2, -1.0)]}, "valid": {}}, "x")
-    assert figure.axes[0].get_yscale() == "linear"
-
-
-def test_keys_find_their_panels():
-    keys = ["optim0_lr0", "loss", "loss_scale", "cer_dense", "wer", "accuracy_sparse", "perplexity0", "temperature"]
-    keys += ["visible_loss_dense", "visible_accuracy_sparse"]
-    assert group_keys(keys) == {
-        "loss (nats)": ["loss"],
-        "loss of visible frames (nats)": ["visible_loss_dense"],
-        "accuracy at visible frames": ["visible_accuracy_sparse"],
-        "word error rate (%)": ["wer"],
-        "error rate (%)": ["cer_dense"],
-        "accuracy (share of 1)": ["accuracy_sparse"],
-        "perplexity": ["perplexity0"],
-        "learning rate": ["optim0_lr0"],
-        "loss scale": ["loss_scale"],
-        "temperature": ["temperature"],
-    }
 
 
 def test_few_layers_are_bars():
@@ -148,7 +94,6 @@ def test_a_missing_combination_has_no_bar():
 @pytest.mark.parametrize(
     "draw, figure",
     [
-        (lambda path: plot_history(HISTORY, path, "x"), lambda: history_figure(HISTORY, "x")),
         (lambda path: plot_layer_sparsity(report(6), path), lambda: layer_sparsity_figure(report(6))),
         (lambda path: plot_wer(ROWS, path), lambda: wer_figure(ROWS)),
     ],
@@ -161,8 +106,6 @@ def test_files_are_png_of_the_figures_size(tmp_path, draw, figure):
 
 
 def test_nothing_to_draw_is_said(tmp_path):
-    with pytest.raises(UserError, match="no values"):
-        plot_history({"train": {}, "valid": {}}, tmp_path / "x.png", "x")
     with pytest.raises(UserError, match="no layer"):
         plot_layer_sparsity({"layers": [], "sparsity": 0.7, "granularity": "blocks of 8x4"}, tmp_path / "x.png")
     with pytest.raises(UserError, match="no result"):

@@ -45,7 +45,10 @@ def test_a_finished_model_gets_other_masks_and_decodes(trained, capsys):
     for subnet, share in zip(report["subnets"], (0.5, 0.25), strict=True):
         assert set(subnet["kept_by_kind"].values()) == {share} and subnet["changed_share"] is None
     histogram = report["importance_histogram"]
-    assert sum(histogram["kept"]["0.75"]) == sum(histogram["groups"]) / 4
+    assert set(histogram["kinds"]) == {"ffn1", "attention", "convolution", "ffn2"}
+    for counts in histogram["kinds"].values():
+        assert sum(counts["kept"]["0.75"]) == sum(counts["groups"]) / 4 == sum(counts["kept"]["0.5"]) / 2
+    assert sum(histogram["kinds"]["ffn1"]["groups"]) == 2 * 16 * 32  # of n of m, each weight is a group
     assert (out / "importance.png").is_file() and (out / "report_75.png").is_file()
     loaded = load_model(out, Subnet(0.75, Context(4, 8)))
     assert loaded.parameters_kept == report["subnets"][1]["kept_parameters"] + 16 * 3 + 3  # and the CTC head
