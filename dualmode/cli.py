@@ -46,6 +46,13 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options):
         super().__init__(**{"formatter_class": _HelpFormatter, "allow_abbrev": False, **options})
+        self.first_word_option: str | None = None  # another way to give the first word, wherever it stands
+
+    def parse_known_args(self, args=None, namespace=None):
+        words = sys.argv[1:] if args is None else list(args)
+        if self.first_word_option:
+            words = first_word_first(words, self.first_word_option)
+        return super().parse_known_args(words, namespace)
 
     def parse_args(self, args=None, namespace=None):
         found, unknown = self.parse_known_args(args, namespace)
@@ -61,6 +68,20 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         self.exit(2, f"error: {message}; {self.prog} --help lists all options\n")
+
+
+def first_word_first(words: Sequence[str], option: str) -> list[str]:
+    """Return ``words`` with the value of ``option``, if it is among them, as the first one.
+
+    >>> first_word_first(["--out", "b", "--model", "a"], "--model"), first_word_first(["a"], "--model")
+    (['a', '--out', 'b'], ['a'])
+    """
+    for index, word in enumerate(words):
+        if word == option and index + 1 < len(words):
+            return [words[index + 1], *words[:index], *words[index + 2 :]]
+        if word.startswith(f"{option}="):
+            return [word.removeprefix(f"{option}="), *words[:index], *words[index + 1 :]]
+    return list(words)
 
 
 def make_parser(description: str, module: str) -> argparse.ArgumentParser:

@@ -137,7 +137,7 @@ class Recognizer:
     def from_pretrained(
         cls,
         folder: str | os.PathLike,
-        subnet: str = "sparse",
+        subnet: str | None = None,
         chunk_ms: float | None = None,
         left_ms: float | None = None,
         lookahead_ms: float | None = None,
@@ -154,7 +154,7 @@ class Recognizer:
 
         Args:
             folder, checkpoint: see :meth:`dualmode.models.folder.ModelFolder.open`.
-            subnet, chunk_ms, left_ms, lookahead_ms: see :func:`dualmode.models.choice.choose_subnet`.
+            subnet, chunk_ms, left_ms, lookahead_ms: see :meth:`dualmode.models.folder.ModelFolder.choose`.
             second_pass, search, endpointing: see :class:`Recognizer`.
             force: also run a sub-network that was not trained.
             right_ms: the old name of ``lookahead_ms``, until version 0.3.

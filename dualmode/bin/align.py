@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.cli import existing_dir, make_parser, run
+from dualmode.models.options import add_model
 from dualmode.progress import progress
 
 DESCRIPTION = """
@@ -20,8 +21,7 @@ Needs the package ctc-segmentation: tools/setup.sh --with-align.
 
 def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION, "align")
-    parser.add_argument("--model", type=existing_dir, required=True, help="model folder of dualmode.bin.asr_train")
-    parser.add_argument("--checkpoint", help="file in it; by default the best one")
+    add_model(parser)
     parser.add_argument("--data", type=existing_dir, required=True, help="transcripts, and features or audio files")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     return parser

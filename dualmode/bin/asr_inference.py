@@ -9,43 +9,43 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.cluster.parts import Part, add_options, run_parts
 from dualmode.errors import UserError
 from dualmode.files import check_writable, write_json
+from dualmode.models.options import add_model, add_subnet, chosen_name
 from dualmode.progress import progress
+from dualmode.search.options import add_search, given_search
 
 if TYPE_CHECKING:
     from dualmode.search.hypothesis import Hypothesis
-
-DEFAULTS: dict[str, Any] = {"sparsity": 0.0, "chunk_ms": None, "left_ms": None, "lookahead_ms": 0}
-DEFAULTS |= {"batch_size": 1, "threads": 0, "precision": "fp32"}
-PRECISIONS = ("fp32", "bf16")
-SEARCH = ("beam_size", "nbest", "lm", "lm_weight", "hotwords", "hotword_boost")
+    from dualmode.supernet.subnet import Subnet
 
 
 def get_parser():
     parser = make_parser(__doc__, "asr_inference")
+    add_model(parser)
+    parser.add_argument(
+        "--data", type=existing_dir, required=True, metavar="DIR", help="with feats.scp, or with wav.scp of 16 kHz mono"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--config",
         type=existing_file,
-        required=True,
-        help="YAML: sparsity (0: dense), chunk_ms and left_ms (null: full context), lookahead_ms (look-ahead), "
-        "batch_size (utterances, or streams side by side), threads (0: all cores), "
-        "precision (fp32, or bf16 in the full context), beam_size (1: greedy), nbest, lm (ARPA file) and lm_weight, "
-        "hotwords (list) and hotword_boost",
+        metavar="YAML",
+        help="instead of options: sparsity (0: dense), chunk_ms and left_ms (null: full context), lookahead_ms, "
+        "batch_size, threads, precision, beam_size, nbest, lm, lm_weight, hotwords (list), hotword_boost",
     )
-    parser.add_argument("--model", type=existing_dir, required=True, help="model folder of dualmode.bin.asr_train")
-    parser.add_argument("--checkpoint", help="file in it; by default the best one")
+    add_subnet(parser)
+    parser.add_argument("--batch-size", type=int, metavar="N", help="utterances, or streams, side by side (default: 1)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; 0 is all cores (default: 0)")
     parser.add_argument(
-        "--data", type=existing_dir, required=True, help="folder with feats.scp, or with wav.scp of 16 kHz mono files"
+        "--precision", metavar="TYPE", help="fp32, or bf16 of the full context's matrices (default: fp32)"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--force", action="store_true", help="run the model as a sub-network it was not trained as")
+    add_search(parser)
     parser.add_argument(
         "--part", metavar="I/N", help="decode only every N-th utterance from the I-th on, into OUT/parts/I"
     )
@@ -53,29 +53,29 @@ def get_parser():
     return parser
 
 
-def read_settings(path: Path) -> dict:
-    """Return the decoding YAML with defaults filled in; an unknown key or impossible value is a UserError."""
-    from dualmode.models.weights import read_yaml
-    from dualmode.old_names import with_new_keys
+def chosen(args, folder) -> tuple[dict, "Subnet", str]:
+    """Return the settings of RUN, the sub-network and its name in tables, from --config or from options.
 
-    settings = with_new_keys(read_yaml(path), str(path))
-    unknown = sorted(set(settings) - {*DEFAULTS, *SEARCH})
-    if unknown:
-        raise UserError(f"{path} has the key {unknown[0]!r}; it may hold {', '.join([*DEFAULTS, *SEARCH])}")
-    settings = {**DEFAULTS, **settings}
-    for key, lowest in (("batch_size", 1), ("threads", 0)):
-        value = settings[key]
-        if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-            raise UserError(f"{path}: {key} is {value!r}: it must be a whole number of at least {lowest}")
-    for key in ("sparsity", "chunk_ms", "left_ms", "lookahead_ms"):
-        value, optional = settings[key], key in ("chunk_ms", "left_ms")
-        if not (isinstance(value, (int, float)) and not isinstance(value, bool)) and not (optional and value is None):
-            raise UserError(f"{path}: {key} is {value!r}: it must be a number" + (" or null" if optional else ""))
-    if settings["precision"] not in PRECISIONS:
-        raise UserError(f"{path}: precision is {settings['precision']!r}: it must be one of {', '.join(PRECISIONS)}")
-    if settings["precision"] == "bf16" and settings["chunk_ms"] is not None:
-        raise UserError(f"{path}: precision bf16 is for the full context (chunk_ms: null); streams are decoded in fp32")
-    return settings
+    Raises:
+        UserError: a value is impossible, or both --config and an option say what to decode with.
+    """
+    from dualmode.decoding.settings import RUN, check_run, read_settings
+    from dualmode.supernet.subnet import Context, Subnet
+
+    given = {key: getattr(args, key) for key in RUN if getattr(args, key) is not None} | given_search(args)
+    if args.config is None:
+        settings = {**RUN, **given}
+        check_run(settings)
+        subnet = folder.choose(chosen_name(args), args.chunk_ms, args.left_ms, args.lookahead_ms)
+        if settings["precision"] == "bf16" and subnet.context.chunk is not None:
+            raise UserError("--precision bf16 is for the full context; streams are decoded in fp32")
+        return settings, subnet, args.subnet or ("sparse" if subnet.sparsity else "dense")
+    words = ("subnet", "sparsity", "chunk_ms", "left_ms", "lookahead_ms")
+    if given or any(getattr(args, key) is not None for key in words):
+        raise UserError(f"give what to decode with either in {args.config} or by options, not by both")
+    settings = read_settings(args.config)
+    context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["lookahead_ms"])
+    return settings, Subnet(float(settings["sparsity"]), context), args.config.stem.removeprefix("decode_")
 
 
 def make_batches(utterances, names: Sequence[str], size: int) -> list[list[str]]:
@@ -101,23 +101,22 @@ def decode_as_jobs(args, arguments: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = get_parser().parse_args(arguments)
-    settings = read_settings(args.config)
+    from dualmode.models.folder import ModelFolder
+
+    folder = ModelFolder.open(args.model, args.checkpoint)
+    settings, subnet, name = chosen(args, folder)
     if args.cmd:
         decode_as_jobs(args, arguments)
         return
     import torch
 
+    from dualmode.decoding.decoder import Decoder
     from dualmode.decoding.inputs import open_inputs
     from dualmode.decoding.output import write_nbest
-    from dualmode.models.folder import ModelFolder
-    from dualmode.search.offline import decode_offline
-    from dualmode.search.searcher import SearchConfig, make_searcher
-    from dualmode.search.stream import decode_streams
-    from dualmode.supernet.subnet import Context, Subnet
+    from dualmode.decoding.settings import SEARCH
+    from dualmode.search.config import SearchConfig
 
     search = SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
-    context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["lookahead_ms"])
-    subnet = Subnet(float(settings["sparsity"]), context)
     if settings["threads"]:
         torch.set_num_threads(settings["threads"])
     utterances = open_inputs(args.data)
@@ -126,11 +125,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not names:
         raise UserError(f"--part {args.part}: {args.data} has {len(utterances)} utterances only")
     check_writable(out)
-    loaded = ModelFolder.open(args.model, args.checkpoint).load(subnet, args.force)
-    searcher = make_searcher(loaded.model, loaded.tokenizer, search)
-    decode = decode_streams
-    if context.chunk is None:
-        decode = partial(decode_offline, bf16=settings["precision"] == "bf16")
+    loaded = folder.load(subnet, args.force)
+    decoder = Decoder.of(loaded, search, bf16=settings["precision"] == "bf16")
 
     seconds, frames = 0.0, 0
     nbest: dict[str, list[Hypothesis]] = {}
@@ -138,8 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for batch in progress(batches, f"decoding {args.data.name} ({subnet})"):
         features = [utterances[key] for key in batch]
         start = time.perf_counter()
-        searches = decode(loaded.model, features, loaded.run_as, searcher)
-        found = [one.best(search.nbest, final=True) for one in searches]
+        found = [one.best(search.nbest, final=True) for one in decoder.searches(features)]
         seconds += time.perf_counter() - start
         frames += sum(map(len, features))
         nbest |= dict(zip(batch, found, strict=True))
@@ -150,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         out / "decode.json",
         {
             "set": args.data.name,
-            "subnet": args.config.stem.removeprefix("decode_"),
+            "subnet": name,
             "sparsity": subnet.sparsity,
             "chunk_ms": subnet.context.chunk_ms,
             "lookahead_ms": subnet.context.lookahead_ms,

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from dualmode.cli import existing_dir, make_parser, run
+from dualmode.cli import make_parser, run
 from dualmode.errors import UserError
+from dualmode.models.options import add_model, add_subnet, chosen_name
+from dualmode.search.config import SearchConfig
+from dualmode.search.options import add_search, given_search
 
 DESCRIPTION = """
 Print the growing transcript of a file, of raw PCM on standard input, or of a microphone, chunk by chunk.
 
-  python -m dualmode.bin.asr_stream exp/asr_base speech.wav
-  arecord -q -t raw -f S16_LE -r 16000 | python -m dualmode.bin.asr_stream exp/asr_base - --rate 16000
+  dualmode stream exp/asr_base speech.wav
+  arecord -q -t raw -f S16_LE -r 16000 | dualmode stream exp/asr_base - --rate 16000
 
 On a terminal the transcript grows in its line; elsewhere every change is a line, "1.34 s ... zero one", and a finished
 utterance is "0.00-2.56 s: zero one two". Utterances end with silence; interrupt the program to end a microphone.
@@ -23,23 +26,16 @@ utterance is "0.00-2.56 s: zero one two". Utterances end with silence; interrupt
 
 def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION, "asr_stream")
-    parser.add_argument("model", type=existing_dir, metavar="MODEL_DIR", help="model folder of dualmode.bin.asr_train")
+    add_model(parser)
     parser.add_argument("audio", nargs="?", metavar="FILE", help="mono audio file, or - for 16-bit PCM")
     parser.add_argument("--microphone", action="store_true", help="listen to the default microphone instead")
     parser.add_argument("--rate", type=int, default=16000, metavar="HZ", help="sample rate of PCM and microphone")
-    parser.add_argument("--subnet", default="sparse", help="dense, sparse, or one sparsity such as sparse_0.7")
-    parser.add_argument("--chunk-ms", type=float, metavar="MS", help="chunk (default: that of validation)")
-    parser.add_argument("--left-ms", type=float, metavar="MS", help="left context (default: that of validation)")
-    parser.add_argument(
-        "--lookahead-ms", "--right-ms", type=float, metavar="MS", help="look-ahead (default: that of validation)"
-    )
+    add_subnet(parser)
     parser.add_argument("--second-pass", action="store_true", help="the dense sub-network hears each utterance again")
-    parser.add_argument("--beam-size", type=int, default=1, metavar="N", help="hypotheses kept; 1 is greedy")
+    add_search(parser)
     parser.add_argument("--silence-ms", type=float, default=1000, metavar="MS", help="silence that ends an utterance")
     parser.add_argument("--max-utterance-ms", type=float, default=30000, metavar="MS", help="longest utterance")
     parser.add_argument("--words", action="store_true", help="print when each word began and when it was stable")
-    parser.add_argument("--checkpoint", help="file in the model folder; by default the best one")
-    parser.add_argument("--force", action="store_true", help="run the model as a sub-network it was not trained as")
     return parser
 
 
@@ -49,19 +45,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError("give either an audio file, - for standard input, or --microphone")
     if args.rate < 1:
         raise UserError(f"--rate {args.rate}: it must be a sample rate in Hz, such as 16000")
+    search = SearchConfig(**given_search(args))
     from dualmode.decoding.endpoint import Endpointing
     from dualmode.decoding.live import file_pieces, microphone_pieces, pcm_pieces
     from dualmode.recognizer import Recognizer
-    from dualmode.search.searcher import SearchConfig
 
     recognizer = Recognizer.from_pretrained(
         args.model,
-        args.subnet,
+        chosen_name(args),
         args.chunk_ms,
         args.left_ms,
         args.lookahead_ms,
         second_pass=args.second_pass,
-        search=SearchConfig(beam_size=args.beam_size),
+        search=search,
         endpointing=Endpointing(silence_ms=args.silence_ms, max_utterance_ms=args.max_utterance_ms),
         checkpoint=args.checkpoint,
         force=args.force,

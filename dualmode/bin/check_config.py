@@ -25,8 +25,8 @@ def get_parser():
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
-    from dualmode.bin.asr_inference import read_settings
     from dualmode.bin.prune import read_rule
+    from dualmode.decoding.settings import read_settings
     from dualmode.supernet.subnet import Context, Subnet
     from dualmode.tasks.asr import AsrTask
     from dualmode.tasks.base import encoder_config_of

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dualmode.cli import existing_file, make_parser, run
 from dualmode.errors import UserError
+from dualmode.models.options import add_weights, chosen_name
 
 DESCRIPTION = """
 Is streaming the same function as training?
@@ -20,8 +21,8 @@ SECONDS = (0.05, 0.3, 2.0, 7.31)
 
 def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION, "check_streaming")
-    parser.add_argument("model", nargs="?", type=Path, metavar="MODEL_DIR", help="model folder of a training")
-    parser.add_argument("--checkpoint", help="file in it; by default the best one")
+    parser.add_argument("model", nargs="?", type=Path, metavar="MODEL", help="model folder of a training")
+    parser.add_argument("--checkpoint", metavar="FILE", help="weights in the model folder (default: the best ones)")
     parser.add_argument("--config", type=existing_file, help="instead of a model: YAML of one, with random weights")
     parser.add_argument(
         "--audio",
@@ -30,11 +31,18 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"16 kHz mono files; without them, noise of {', '.join(map(str, SECONDS))} s",
     )
-    parser.add_argument("--sparsity", type=float, help="check this sparsity only (default: dense and all of the model)")
-    parser.add_argument("--chunk-ms", type=float, help="check this chunk, ms (default: all chunks of the model)")
-    parser.add_argument("--left-ms", type=float, help="with --chunk-ms: left context, ms (default: the model's first)")
+    add_weights(parser, "check it only: dense, sparse, or one sparsity such as sparse_0.8 (default: all of the model)")
     parser.add_argument(
-        "--lookahead-ms", "--right-ms", type=float, default=0, help="with --chunk-ms: look-ahead past the chunk, ms"
+        "--chunk-ms", type=float, metavar="MS", help="check this chunk only (default: all chunks of the model)"
+    )
+    parser.add_argument(
+        "--left-ms", type=float, metavar="MS", help="of --chunk-ms: left context (default: the model's first)"
+    )
+    parser.add_argument(
+        "--lookahead-ms", type=float, default=0, metavar="MS", help="of --chunk-ms: look-ahead past the chunk"
+    )
+    parser.add_argument(
+        "--right-ms", type=float, dest="lookahead_ms", default=argparse.SUPPRESS, help=argparse.SUPPRESS
     )
     parser.add_argument("--force", action="store_true", help="also check a context that the model was not trained for")
     parser.add_argument("--seed", type=int, default=0, help="of the pieces, of the noise, and of random weights")
@@ -100,6 +108,7 @@ def load(args: argparse.Namespace):
 
 def chosen_subnets(config, args: argparse.Namespace) -> list:
     """Return the sub-networks to check; one that the model was not trained for is a UserError without --force."""
+    from dualmode.models.choice import choose_sparsity
     from dualmode.supernet.subnet import Context, Subnet
 
     contexts = [context for context in config.contexts if context.chunk]
@@ -110,9 +119,8 @@ def chosen_subnets(config, args: argparse.Namespace) -> list:
             have = "; ".join(map(str, contexts))
             raise UserError(f"this model was not trained for: {wanted}; it was for: {have} (--force checks it)")
         contexts = [wanted]
-    sparsities = [0.0, *config.masked] if args.sparsity is None else [args.sparsity]
-    for sparsity in sparsities:
-        config.level(sparsity)
+    name = chosen_name(args)
+    sparsities = [0.0, *config.masked] if name is None else [choose_sparsity(config, name)]
     return [Subnet(sparsity, context) for sparsity in sparsities for context in contexts]
 
 

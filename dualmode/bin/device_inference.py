@@ -12,29 +12,20 @@ from pathlib import Path
 
 from dualmode.cli import existing_file, make_parser, run
 from dualmode.errors import UserError
-
-
-def existing_model(text: str) -> Path:
-    """Argparse type: a folder or file that is there."""
-    path = Path(text)
-    return path if path.is_dir() else existing_file(text)
+from dualmode.models.options import add_model, existing_model
 
 
 def get_parser():
     parser = make_parser(__doc__, "device_inference")
-    parser.add_argument(
-        "--model",
-        type=existing_model,
-        required=True,
-        help="folder of dualmode.bin.export, for sherpa-onnx, or file of dualmode.bin.pack_device, for our engine",
-    )
+    what = "folder of dualmode export, for sherpa-onnx, or file of dualmode pack-device, for our engine"
+    add_model(parser, what, existing_model, checkpoint=False)
     parser.add_argument("--precision", choices=("fp32", "int8"), default="fp32", help="which files of a folder to run")
     parser.add_argument("--wav-scp", type=existing_file, required=True, metavar="FILE", help="Kaldi's list of audio")
     parser.add_argument(
         "--reference",
         type=existing_file,
         metavar="TEXT",
-        help="text of dualmode.bin.asr_inference: decode its utterances only, and count transcripts that differ",
+        help="text of dualmode decode: decode its utterances only, and count transcripts that differ",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     return parser

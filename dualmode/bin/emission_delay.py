@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.errors import UserError
+from dualmode.models.options import add_model
 
 DESCRIPTION = """
 How long after they were said a streaming sub-network puts words out (emission delay), in ms of audio.
 
 Reads   DECODE/decode.json, text and 1best_recog/{token,token_ms} of a greedy decoding, chunk by chunk, word times
-        (dualmode.bin.align), the utterances' lengths
+        (dualmode align), the utterances' lengths
 Writes  DECODE/emission_delay.json    count, mean, 50th and 90th percentile
         DECODE/emission_delay.png     histogram of the words' delays
 """
@@ -18,9 +19,9 @@ Writes  DECODE/emission_delay.json    count, mean, 50th and 90th percentile
 
 def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION, "emission_delay")
+    add_model(parser, "model folder, for its token list", checkpoint=False)
     parser.add_argument("--decode", type=existing_dir, required=True, help="folder of a decoding, chunk by chunk")
     parser.add_argument("--ctm", type=existing_file, required=True, metavar="FILE", help="when each word was said")
-    parser.add_argument("--model", type=existing_dir, required=True, help="model folder, for its token list")
     parser.add_argument("--data", type=existing_dir, required=True, help="folder that was decoded")
     return parser
 

@@ -4,36 +4,22 @@ A sub-network with a chunk is for its streaming recogniser; the dense one in the
 --chunk-ms) for its offline recogniser, where a file is heard whole.
 
 Blocks and single weights that were pruned are stored as zeros, since ONNX knows no sparsity; only a sub-network pruned
-in whole units is smaller and faster there. dualmode.bin.pack_device writes what our own engine runs sparse.
+in whole units is smaller and faster there. dualmode pack-device writes what our own engine runs sparse.
 """
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dualmode.cli import existing_dir, make_parser, run
-from dualmode.errors import UserError
+from dualmode.cli import make_parser, run
+from dualmode.models.options import add_model, add_subnet, chosen_name
 
 
 def get_parser():
     parser = make_parser(__doc__, "export")
-    parser.add_argument("model", type=existing_dir, metavar="MODEL_DIR", help="model folder of dualmode.bin.asr_train")
-    parser.add_argument("--format", choices=("sherpa-onnx",), required=True, help="runtime to write for")
-    parser.add_argument("--checkpoint", help="file in MODEL_DIR; by default the best one")
-    parser.add_argument("--subnet", choices=("sparse", "dense"), required=True, help="which weights")
-    parser.add_argument(
-        "--sparsity", type=float, metavar="S", help="of the sparse weights; by default the model's first"
-    )
-    parser.add_argument(
-        "--chunk-ms",
-        type=float,
-        metavar="MS",
-        help="audio decoded at once; by default that of the model's validation, and the full context for dense",
-    )
-    parser.add_argument("--left-ms", type=float, metavar="MS", help="audio seen before the chunk; default as above")
-    parser.add_argument(
-        "--lookahead-ms", "--right-ms", type=float, metavar="MS", help="look-ahead past the chunk; default as above"
-    )
+    add_model(parser)
+    parser.add_argument("--format", choices=("sherpa-onnx",), default="sherpa-onnx", help="runtime to write for")
+    add_subnet(parser)
     parser.add_argument("--int8", action="store_true", help="write files with matrix products in int8 too")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
@@ -44,7 +30,6 @@ def get_parser():
         metavar="AUDIO",
         help="run the files on this audio (files, or one Kaldi data folder) and compare the transcripts with ours",
     )
-    parser.add_argument("--force", action="store_true", help="write a sub-network that the model was not trained as")
     return parser
 
 
@@ -53,11 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from dualmode.export.sherpa import export
     from dualmode.models.folder import ModelFolder
 
-    if args.subnet == "dense" and args.sparsity is not None:
-        raise UserError(f"--subnet dense has no pruned weights, so --sparsity {args.sparsity:g} cannot be")
-    name = args.subnet if args.sparsity is None else f"{args.subnet}_{args.sparsity:g}"
     folder = ModelFolder.open(args.model, args.checkpoint)
-    loaded = folder.load(folder.choose(name, args.chunk_ms, args.left_ms, args.lookahead_ms), args.force)
+    loaded = folder.load(folder.choose(chosen_name(args), args.chunk_ms, args.left_ms, args.lookahead_ms), args.force)
     about = export(loaded, args.out, args.int8)
     sizes = ", ".join(f"{precision} {sum(files.values())} bytes" for precision, files in about["files"].items())
     print(f"{args.out}: {loaded.subnet}, {sizes}")

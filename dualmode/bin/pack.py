@@ -7,14 +7,14 @@ Nothing in the folder runs code when it is opened, and no path of this machine i
 from collections.abc import Sequence
 from pathlib import Path
 
-from dualmode.cli import existing_dir, make_parser, run
+from dualmode.cli import make_parser, run
 from dualmode.errors import UserError
+from dualmode.models.options import add_model
 
 
 def get_parser():
     parser = make_parser(__doc__, "pack")
-    parser.add_argument("model", type=existing_dir, metavar="MODEL_DIR", help="model folder of dualmode.bin.asr_train")
-    parser.add_argument("--checkpoint", help="file in it; by default the best one")
+    add_model(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; must not exist")
     return parser
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.errors import UserError
 from dualmode.files import atomic_path, atomic_write, write_json
+from dualmode.models.options import add_model
 
 KEYS = ("sparsities", "granularity", "block", "scope", "layer_share")
 FOUND_ANEW = (".masks", ".input_norms")
@@ -18,17 +19,15 @@ def get_parser():
         " importance.png.",
         "prune",
     )
+    add_model(parser, "model folder, of dualmode pretrain or train")
     parser.add_argument(
         "--config",
         type=existing_file,
         required=True,
-        help=f"YAML with any of {', '.join(KEYS)}, explained in conf/tuning/prune.yaml",
+        metavar="YAML",
+        help=f"with any of {', '.join(KEYS)}, explained in conf/tuning/prune.yaml",
     )
-    parser.add_argument(
-        "--model", type=existing_dir, required=True, help="model folder of dualmode.bin.pretrain or asr_train"
-    )
-    parser.add_argument("--checkpoint", help="file in it; by default the best one")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--calibrate",
         type=existing_dir,

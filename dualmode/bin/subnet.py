@@ -1,4 +1,4 @@
-"""Take one sub-network out of a supernet, into a folder of its own that dualmode.bin.asr_inference decodes with.
+"""Take one sub-network out of a supernet, into a folder of its own that all commands open.
 
 Pruned blocks are not stored; a model pruned in whole units becomes a smaller one. Outputs are those of the supernet.
 """
@@ -6,14 +6,14 @@ Pruned blocks are not stored; a model pruned in whole units becomes a smaller on
 from collections.abc import Sequence
 from pathlib import Path
 
-from dualmode.cli import existing_dir, make_parser, run
+from dualmode.cli import make_parser, run
+from dualmode.models.options import add_model, add_weights, chosen_name
 
 
 def get_parser():
     parser = make_parser(__doc__, "subnet")
-    parser.add_argument("model", type=existing_dir, metavar="MODEL_DIR", help="model folder of dualmode.bin.asr_train")
-    parser.add_argument("--checkpoint", help="file in it; by default the best one")
-    parser.add_argument("--sparsity", type=float, required=True, metavar="S", help="of the sub-network; 0: dense")
+    add_model(parser)
+    add_weights(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; must not exist")
     return parser
 
@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = ModelFolder.open(args.model, args.checkpoint)
     model = folder.supernet()
     dense = stored_bytes(model, ALL, model.encoder.config.pruning)
-    size = save_one_subnet(model, args.sparsity, folder.config, args.model / "tokens", args.out)
+    sparsity = folder.choose(chosen_name(args)).sparsity
+    size = save_one_subnet(model, sparsity, folder.config, args.model / "tokens", args.out)
     sizes = f"{size / 1e6:.2f} MB, where the dense sub-network takes {dense / 1e6:.2f} MB"
     print(f"{args.out}: {sizes}, from {folder.checkpoint}")
 

@@ -17,23 +17,11 @@ def check_trained(config: EncoderConfig, subnet: Subnet) -> None:
         )
 
 
-def choose_subnet(
-    config: EncoderConfig,
-    name: str,
-    chunk_ms: float | None = None,
-    left_ms: float | None = None,
-    lookahead_ms: float | None = None,
-) -> Subnet:
-    """Return the sub-network that a user names.
-
-    Args:
-        config: of the supernet.
-        name: "dense", "sparse" (the supernet's first sparsity) or one sparsity, "sparse_0.7".
-        chunk_ms, left_ms, lookahead_ms: context; by default the full one for "dense", and what validation used for
-            others.
+def choose_sparsity(config: EncoderConfig, name: str) -> float:
+    """Return the sparsity that a user names: "dense", "sparse" (the supernet's first) or one, "sparse_0.7".
 
     Raises:
-        UserError: there is no such name or sparsity, or the context is impossible.
+        UserError: there is no such name or sparsity.
     """
     kind, _, number = name.partition("_")
     try:
@@ -45,7 +33,29 @@ def choose_subnet(
     if sparsity < 0 or (kind == "dense") != (sparsity == 0) or sparsity != sparsity:
         raise UserError(f"there is no sub-network {name!r}: it is dense, sparse, or one sparsity such as sparse_0.7")
     config.level(sparsity)
-    if kind == "dense" and chunk_ms is None and left_ms is None and lookahead_ms is None:
+    return sparsity
+
+
+def choose_subnet(
+    config: EncoderConfig,
+    name: str,
+    chunk_ms: float | None = None,
+    left_ms: float | None = None,
+    lookahead_ms: float | None = None,
+) -> Subnet:
+    """Return the sub-network that a user names.
+
+    Args:
+        config: of the supernet.
+        name: see :func:`choose_sparsity`.
+        chunk_ms, left_ms, lookahead_ms: context; by default the full one for "dense", and what validation used for
+            others.
+
+    Raises:
+        UserError: there is no such name or sparsity, or the context is impossible.
+    """
+    sparsity = choose_sparsity(config, name)
+    if sparsity == 0 and chunk_ms is None and left_ms is None and lookahead_ms is None:
         return Subnet()
     usual = config.contexts[0]
     return Subnet(

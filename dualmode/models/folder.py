@@ -94,12 +94,18 @@ class ModelFolder:
 
     def choose(
         self,
-        name: str,
+        name: str | None = None,
         chunk_ms: float | None = None,
         left_ms: float | None = None,
         lookahead_ms: float | None = None,
     ) -> Subnet:
-        """Return the sub-network that a user names, see :func:`dualmode.models.choice.choose_subnet`."""
+        """Return the sub-network that a user names, see :func:`dualmode.models.choice.choose_subnet`.
+
+        Without a name it is the one that the folder holds alone, or the supernet's first sparsity.
+        """
+        if name is None:
+            alone = self.one_subnet["sparsity"] if self.one_subnet else None
+            name = "sparse" if alone is None else f"sparse_{alone}" if alone else "dense"
         return choose_subnet(self.encoder_config, name, chunk_ms, left_ms, lookahead_ms)
 
     def encoder(self) -> DualModeEncoder:

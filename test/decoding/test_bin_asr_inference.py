@@ -50,6 +50,25 @@ def test_features_and_audio_give_the_same(model_dir, data, tmp_path):
     assert (meta["utterances"], meta["beam_size"], meta["audio_s"]) == (4, 1, pytest.approx(3.0, abs=0.05))
 
 
+def test_options_stand_for_a_yaml_and_the_model_says_the_rest(model_dir, data, tmp_path):
+    yaml = decode(model_dir, data, tmp_path / "a", STREAMING + "beam_size: 8\nhotwords: [abc, d]\n")
+    phrases = tmp_path / "phrases"
+    phrases.write_text("abc\n\nd\n")
+    options = ["--data", str(data), "--hotwords", str(phrases), "--out", str(tmp_path / "b")]
+    main([str(model_dir), *options])
+    assert (yaml / "1best_recog/score").read_text() == (tmp_path / "b/1best_recog/score").read_text()
+    meta, other = (json.loads((tmp_path / name / "decode.json").read_text()) for name in "ab")
+    same = ("sparsity", "chunk_ms", "left_ms", "lookahead_ms", "beam_size", "batch_size", "precision")
+    assert {key: meta[key] for key in same} == {key: other[key] for key in same} and other["subnet"] == "sparse"
+    with pytest.raises(UserError, match="either in .*decode_x.yaml or by options, not by both"):
+        main([str(model_dir), *options, "--config", str(yaml / "decode_x.yaml")])
+    with pytest.raises(UserError, match="--precision bf16 is for the full context"):
+        main([str(model_dir), "--data", str(data), "--out", str(tmp_path / "c"), "--precision", "bf16"])
+    phrases.write_text("\n")
+    with pytest.raises(UserError, match="has no phrase"):
+        main([str(model_dir), *options])
+
+
 @pytest.mark.parametrize("settings", [STREAMING, ""])
 def test_nbest_lists_are_sorted_reproducible_and_the_same_in_batches(model_dir, data, tmp_path, settings):
     beam = settings + "beam_size: 4\nnbest: 3\n"

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from dualmode.asr.build import build_asr_model
-from dualmode.bin.asr_inference import read_settings
 from dualmode.config import from_mapping
+from dualmode.decoding.settings import read_settings
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.two_branch import BranchWeights

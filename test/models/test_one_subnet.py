@@ -8,7 +8,7 @@ import torch
 from dualmode.asr.build import build_asr_model
 from dualmode.bin.subnet import main
 from dualmode.errors import UserError
-from dualmode.models.folder import load_model
+from dualmode.models.folder import ModelFolder, load_model
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 
@@ -35,6 +35,9 @@ def trained(request, tmp_path, save_model):
 def test_alone_is_as_in_the_supernet(trained, tmp_path, subnet, capsys):
     main([str(trained), "--sparsity", str(subnet.sparsity), "--out", str(tmp_path / "alone")])
     assert "MB, where the dense" in capsys.readouterr().out
+    assert (
+        ModelFolder.open(tmp_path / "alone").choose() == subnet and ModelFolder.open(trained).choose().sparsity == 0.5
+    )
     inside, alone = load_model(trained, subnet), load_model(tmp_path / "alone", subnet)
     assert (inside.parameters_total, inside.parameters_kept) == (alone.parameters_total, alone.parameters_kept)
     assert inside.stored_bytes == alone.stored_bytes == (tmp_path / "alone/subnet.safetensors").stat().st_size

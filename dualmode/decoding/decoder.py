@@ -1,0 +1,47 @@
+"""One sub-network with one search: the road that every decoding of whole utterances takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dualmode.asr.model import AsrModel
+from dualmode.data.tokens import Tokenizer
+from dualmode.models.loaded import LoadedModel
+from dualmode.search.config import SearchConfig
+from dualmode.search.offline import decode_offline
+from dualmode.search.search import Search
+from dualmode.search.searcher import Searcher, make_searcher
+from dualmode.search.stream import decode_streams
+from dualmode.supernet.subnet import Subnet
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Decodes batches of utterances: whole in the full context, else chunk by chunk with caches.
+
+    Attributes:
+        model: in evaluation mode.
+        tokenizer: of its vocabulary.
+        run_as: what ``model`` is run as; see :attr:`dualmode.models.loaded.LoadedModel.run_as`.
+        searcher: greedy or beam.
+        bf16: see :func:`dualmode.search.offline.decode_offline`.
+    """
+
+    model: AsrModel
+    tokenizer: Tokenizer
+    run_as: Subnet
+    searcher: Searcher
+    bf16: bool = False
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, config: SearchConfig, bf16: bool = False) -> "Decoder":
+        """Return the decoder of a loaded model; a search that does not fit it is a UserError."""
+        searcher = make_searcher(loaded.model, loaded.tokenizer, config)
+        return cls(loaded.model, loaded.tokenizer, loaded.run_as, searcher, bf16)
+
+    def searches(self, utterances: Sequence[np.ndarray]) -> list[Search]:
+        """Return the finished search of each utterance (frames of 10 ms, bins)."""
+        if self.run_as.context.chunk is None:
+            return decode_offline(self.model, utterances, self.run_as, self.searcher, self.bf16)
+        return decode_streams(self.model, utterances, self.run_as, self.searcher)

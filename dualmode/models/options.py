@@ -1,0 +1,72 @@
+"""One grammar for the commands that open a model; imports nothing slow, for --help.
+
+    dualmode COMMAND MODEL --subnet dense|sparse|sparse_0.8 --chunk-ms MS --left-ms MS --lookahead-ms MS
+
+Older spellings stay: ``--model MODEL``, ``--sparsity 0.8``, ``--right-ms MS``.
+"""
+
+import argparse
+from pathlib import Path
+
+from dualmode.cli import existing_dir, existing_file
+from dualmode.errors import UserError
+
+WEIGHTS = (
+    "dense, sparse (the model's first sparsity), or one sparsity such as sparse_0.8 (default: sparse, or what the "
+    "folder holds alone)"
+)
+TRAINED = "model folder, of dualmode train, pack or subnet"
+
+
+def add_model(parser, help: str = TRAINED, type=existing_dir, checkpoint: bool = True) -> None:
+    """Add MODEL, the first word, and --checkpoint, a file in it; ``parser`` is one of :func:`dualmode.cli.make_parser`.
+
+    ``--model MODEL`` is taken for the word, wherever it stands.
+    """
+    parser.add_argument("model", type=type, metavar="MODEL", help=help)
+    parser.first_word_option = "--model"
+    if checkpoint:
+        parser.add_argument("--checkpoint", metavar="FILE", help="weights in the model folder (default: the best ones)")
+
+
+def existing_model(text: str) -> Path:
+    """Argparse type: a folder or file that is there."""
+    path = Path(text)
+    return path if path.is_dir() else existing_file(text)
+
+
+def add_weights(parser: argparse.ArgumentParser, help: str = WEIGHTS) -> None:
+    """Add --subnet, which weights of the model are meant; :func:`chosen_name` reads it."""
+    parser.add_argument("--subnet", metavar="NAME", help=help)
+    parser.add_argument("--sparsity", type=float, help=argparse.SUPPRESS)
+
+
+def add_subnet(parser: argparse.ArgumentParser) -> None:
+    """Add the options of :func:`add_weights`, and those of the context."""
+    add_weights(parser)
+    usual = "(default: what the model was validated with; of dense, the full context)"
+    parser.add_argument("--chunk-ms", type=float, metavar="MS", help=f"audio that is decoded at once {usual}")
+    parser.add_argument("--left-ms", type=float, metavar="MS", help="audio seen before the chunk (default: as above)")
+    parser.add_argument(
+        "--lookahead-ms", type=float, metavar="MS", help="audio seen past the chunk (default: as above)"
+    )
+    parser.add_argument(
+        "--right-ms", type=float, dest="lookahead_ms", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+    )
+    parser.add_argument("--force", action="store_true", help="take a sub-network that the model was not trained as")
+
+
+def chosen_name(args: argparse.Namespace) -> str | None:
+    """Return the name of the sub-network that the options of :func:`add_weights` mean; None is the model's usual one.
+
+    Raises:
+        UserError: --subnet and --sparsity contradict each other.
+    """
+    if args.sparsity is None:
+        return args.subnet
+    name = f"sparse_{args.sparsity}" if args.sparsity else "dense"
+    if args.subnet not in (None, name, name.partition("_")[0]):
+        raise UserError(
+            f"--subnet {args.subnet} and --sparsity {args.sparsity:g} are two sub-networks: give --subnet alone"
+        )
+    return name
