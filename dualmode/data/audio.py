@@ -1,20 +1,25 @@
 """Reading one audio file: mono float32 in [-1, 1] at the expected sample rate, or a typed reason why not."""
 
 import os
-import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
+from dualmode.data.compressed import flac_lengths, flac_with_length
+from dualmode.data.containers import length_fault
 from dualmode.data.rejection import Reason
 
 # Decoders of lossy formats overshoot 1.0 by a little; a file whose samples are still on the 16-bit integer scale
 # overshoots it by four orders of magnitude.  Features depend on the scale, so only the first may pass.
 MAX_PEAK = 4.0
 
-# Programs that write WAV into a pipe cannot know its length and put 2**31 or 2**32 minus a little there.
-_UNKNOWN_LENGTH = 0x7FFF0000
+_MP3_FRAME = 1152
+_BLOCK = 1 << 20  # samples that are decoded at a time, so that no header decides over the memory
 
 
 class AudioFault(Exception):
@@ -34,11 +39,22 @@ class AudioFault(Exception):
         return AudioFault, (self.reason, self.detail)
 
 
-def open_header(path: str | os.PathLike):
-    """Return what soundfile says about a file of any kind: its frames, samplerate, channels and format.
+@dataclass(frozen=True)
+class Header:
+    """What a file says, checked: ``frames`` samples of each channel, Hz, channels, libsndfile's name of its format."""
+
+    frames: int
+    samplerate: int
+    channels: int
+    format: str
+
+
+def open_header(path: str | os.PathLike) -> Header:
+    """Return what a file of any rate and number of channels says; of Ogg, whose headers may state any length, it is
+    decoded for that.
 
     Raises:
-        AudioFault: missing, empty or undecodable file, or a WAV file cut off.
+        AudioFault: missing, empty or undecodable file, or one that does not end where its container says.
     """
     path = Path(path)
     try:
@@ -47,48 +63,43 @@ def open_header(path: str | os.PathLike):
         raise AudioFault(Reason.MISSING_FILE, f"there can be no file {path}: {error.strerror}") from None
     if not there:
         raise AudioFault(Reason.MISSING_FILE, f"there is no file {path}")
-    if path.stat().st_size == 0:
+    stat = path.stat()
+    if stat.st_size == 0:
         raise AudioFault(Reason.EMPTY_AUDIO, f"{path} has 0 bytes")
+    return _open_header(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)  # the cuts of a long recording ask one after the other
+def _open_header(path: Path, size: int, _: int) -> Header:
     try:
         info = soundfile.info(str(path))
     except soundfile.SoundFileError as error:
-        raise AudioFault(Reason.UNDECODABLE, f"{path}: {_say(error)}") from None
-    if info.frames == 0:
+        raise _undecodable(path, error) from None
+    frames = info.frames
+    with open(path, "rb") as file:
+        if fault := length_fault(file, info.format):
+            raise AudioFault(Reason.UNDECODABLE, f"{path} {fault}")
+        if info.format == "FLAC":
+            frames = flac_lengths(file, size)[1] or 0
+    if info.format == "OGG":
+        frames = sum(map(len, _decode(path)))
+    if frames <= 0:
         raise AudioFault(Reason.EMPTY_AUDIO, f"{path} has no samples")
-    missing = _missing_wav_bytes(path) if info.format in ("WAV", "WAVEX") else 0
-    if missing:
-        raise AudioFault(Reason.UNDECODABLE, f"{path} is cut off: its last {missing} bytes are missing")
-    return info
+    return Header(frames, info.samplerate, info.channels, info.format)
 
 
 def read_header(path: str | os.PathLike, sample_rate: int) -> int:
-    """Return the number of samples the header promises, without decoding them.
+    """Return the number of samples.
 
     Raises:
         AudioFault: as :func:`open_header`; also another sample rate, or more than one channel.
     """
-    info = open_header(path)
-    if info.samplerate != sample_rate:
-        raise AudioFault(Reason.SAMPLE_RATE, f"{path} has {info.samplerate} Hz, expected {sample_rate} Hz")
-    if info.channels != 1:
-        raise AudioFault(Reason.NOT_MONO, f"{path} has {info.channels} channels, expected 1")
-    return info.frames
-
-
-def _missing_wav_bytes(path: Path) -> int:
-    """Return how many bytes of samples a RIFF file promises beyond its end.
-
-    libsndfile takes such a file, without a word, as a shorter one; its transcript would then be of more than is heard.
-    """
-    size = path.stat().st_size
-    with open(path, "rb") as wav:
-        wav.seek(12)
-        while len(header := wav.read(8)) == 8:
-            name, length = struct.unpack("<4sI", header)
-            if name == b"data":
-                return 0 if length >= _UNKNOWN_LENGTH else max(wav.tell() + length - size, 0)
-            wav.seek(length + length % 2, os.SEEK_CUR)
-    return 0
+    header = open_header(path)
+    if header.samplerate != sample_rate:
+        raise AudioFault(Reason.SAMPLE_RATE, f"{path} has {header.samplerate} Hz, expected {sample_rate} Hz")
+    if header.channels != 1:
+        raise AudioFault(Reason.NOT_MONO, f"{path} has {header.channels} channels, expected 1")
+    return header.frames
 
 
 def read_audio(path: str | os.PathLike, sample_rate: int) -> np.ndarray:
@@ -101,12 +112,11 @@ def read_audio(path: str | os.PathLike, sample_rate: int) -> np.ndarray:
         AudioFault: as :func:`read_header`; also fewer samples than the header promises, NaN or infinite samples,
             samples far outside [-1, 1].
     """
+    path = Path(path)
     promised = read_header(path, sample_rate)
-    try:
-        samples, _ = soundfile.read(str(path), dtype="float32")
-    except soundfile.SoundFileError as error:
-        raise AudioFault(Reason.UNDECODABLE, f"{path}: {_say(error)}") from None
-    if len(samples) < promised:
+    samples = np.concatenate([*_decode(path), np.zeros(0, np.float32)])
+    # Of an MP3 file libsndfile may count the decoder's delay, less than a frame, too.
+    if len(samples) < promised - (_MP3_FRAME if open_header(path).format == "MP3" else 0):
         raise AudioFault(Reason.UNDECODABLE, f"{path} is cut off: {len(samples)} of {promised} samples can be decoded")
     check_samples(path, samples)
     return samples
@@ -122,6 +132,22 @@ def check_samples(path: str | os.PathLike, samples: np.ndarray) -> None:
         raise AudioFault(Reason.BAD_SCALE, f"{path} has samples up to {peak:g}, expected the range -1 to 1")
 
 
-def _say(error: Exception) -> str:
+def _decode(path: Path) -> Iterator[np.ndarray]:
+    """Decode a file block by block, to its real end."""
+    try:
+        with soundfile.SoundFile(decodable(path)) as file:
+            while len(block := file.read(_BLOCK, dtype="float32")):
+                yield block
+    except soundfile.SoundFileError as error:
+        raise _undecodable(path, error) from None
+
+
+def decodable(path: str | os.PathLike) -> str | BinaryIO:
+    """Return what soundfile can decode: the path, or a FLAC file in memory whose header leaves its length open."""
+    return flac_with_length(Path(path)) or str(path)
+
+
+def _undecodable(path: Path, error: Exception) -> AudioFault:
     """libsndfile's message without its ``Error opening 'path':`` start."""
-    return str(error).split("': ")[-1].rstrip(".")
+    reason = str(error).split("': ")[-1].strip(" .")
+    return AudioFault(Reason.UNDECODABLE, f"{path}: {reason or 'it cannot be decoded: write the file anew'}")

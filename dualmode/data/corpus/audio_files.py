@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from dualmode.data.audio import AudioFault, check_samples, open_header
+from dualmode.data.audio import AudioFault, check_samples, decodable, open_header
 from dualmode.data.fbank import SAMPLE_RATE
 from dualmode.data.rejection import Reason
 from dualmode.errors import UserError
@@ -96,7 +96,7 @@ def _target(utt: str, cut: Cut, path: str, how: Conversion) -> Path:
 def _read(cut: Cut, first: int, frames: int) -> np.ndarray:
     """Decode a part of a recording to one channel, (samples,) float32."""
     try:
-        samples, _ = soundfile.read(cut.audio, frames=frames, start=first, dtype="float32", always_2d=True)
+        samples, _ = soundfile.read(decodable(cut.audio), frames=frames, start=first, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
         raise AudioFault(Reason.UNDECODABLE, f"{cut.audio}: {error}") from None
     if not len(samples) or (frames > 0 and len(samples) < frames):
