@@ -117,7 +117,11 @@ def draw_masks(out: Path) -> None:
     from dualmode.results.plots import plot_layer_sparsity
     from dualmode.supernet.report import layer_report
 
-    encoder = ModelFolder.open(out).encoder()
+    try:
+        encoder = ModelFolder.open(out).encoder()
+    except UserError as error:  # such as a training that ended while its masks were still on their way
+        print(f"no picture of the masks: {error}", flush=True)
+        return
     rule = encoder.config.pruning
     for level, sparsity in enumerate(rule.sparsities, 1):
         figure = {"layers": layer_report(encoder, level), "sparsity": sparsity, "granularity": str(rule.granularity)}
