@@ -24,6 +24,7 @@ from dualmode.errors import UserError
 from dualmode.frames import EXTRA, FACTOR, FRAME_MS
 from dualmode.models.choice import check_trained
 from dualmode.models.folder import ModelFolder
+from dualmode.models.placement import CPU, find_device
 from dualmode.search.offline import decode_offline
 from dualmode.search.searcher import SearchConfig, make_searcher
 from dualmode.search.words import StableWords, Word
@@ -99,7 +100,7 @@ class Recognizer:
     utterance; its transcript grows, and so does the memory of a second pass or a full context (32 kB a second).
 
     Args:
-        model: in evaluation mode.
+        model: in evaluation mode; it runs on the device that it is on.
         tokenizer: of its vocabulary.
         subnet: which weights and context.
         second_pass: whether the dense sub-network recognises each finished utterance once more.
@@ -147,6 +148,7 @@ class Recognizer:
         checkpoint: str | None = None,
         force: bool = False,
         right_ms: float | None = None,
+        device: str = CPU,
     ) -> "Recognizer":
         """Open a model folder of dualmode.bin.asr_train.
 
@@ -158,6 +160,7 @@ class Recognizer:
             second_pass, search, endpointing: see :class:`Recognizer`.
             force: also run a sub-network that was not trained.
             right_ms: the old name of ``lookahead_ms``, until version 0.3.
+            device: where the model runs, "cpu", "cuda" or "cuda:N".
 
         Raises:
             UserError: something is missing, damaged or impossible.
@@ -165,16 +168,18 @@ class Recognizer:
         if right_ms is not None:
             warnings.warn("right_ms is lookahead_ms now; the old name ends with version 0.3", DeprecationWarning, 2)
             lookahead_ms = right_ms
+        place = find_device(device)
         opened = ModelFolder.open(Path(folder), checkpoint)
         chosen = opened.choose(subnet, chunk_ms, left_ms, lookahead_ms)
         if not second_pass:
             loaded = opened.load(chosen, force)
-            return cls(loaded.model, loaded.tokenizer, chosen, False, search, endpointing, loaded.run_as)
+            model = loaded.model.to(place)
+            return cls(model, loaded.tokenizer, chosen, False, search, endpointing, loaded.run_as)
         if opened.one_subnet:
             raise UserError(f"{folder} holds one sub-network alone: a second pass needs the folder of the supernet")
         if not force:
             check_trained(opened.encoder_config, chosen)
-        return cls(opened.supernet(), opened.tokenizer, chosen, True, search, endpointing)
+        return cls(opened.supernet().to(place), opened.tokenizer, chosen, True, search, endpointing)
 
     def accept_waveform(self, samples: np.ndarray, rate: int) -> list[Result]:
         """Hear more audio; return the utterances that ended in it; mere silence is none.

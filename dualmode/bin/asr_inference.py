@@ -16,7 +16,7 @@ from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.cluster.parts import Part, add_options, run_parts
 from dualmode.errors import UserError
 from dualmode.files import check_writable, write_json
-from dualmode.models.options import add_model, add_subnet, chosen_name
+from dualmode.models.options import add_device, add_model, add_subnet, chosen_device, chosen_name
 from dualmode.progress import progress
 from dualmode.search.options import add_search, given_search
 
@@ -37,7 +37,7 @@ def get_parser():
         type=existing_file,
         metavar="YAML",
         help="instead of options: sparsity (0: dense), chunk_ms and left_ms (null: full context), lookahead_ms, "
-        "batch_size, threads, precision, beam_size, nbest, lm, lm_weight, hotwords (list), hotword_boost",
+        "batch_size, threads, precision, beam_size, nbest, lm, lm_weight, hotwords (list), hotword_boost; and device",
     )
     add_subnet(parser)
     parser.add_argument("--batch-size", type=int, metavar="N", help="utterances, or streams, side by side (default: 1)")
@@ -46,6 +46,7 @@ def get_parser():
         "--precision", metavar="TYPE", help="fp32, or bf16 of the full context's matrices (default: fp32)"
     )
     add_search(parser)
+    add_device(parser)
     parser.add_argument(
         "--part", metavar="I/N", help="decode only every N-th utterance from the I-th on, into OUT/parts/I"
     )
@@ -59,12 +60,12 @@ def chosen(args, folder) -> tuple[dict, "Subnet", str]:
     Raises:
         UserError: a value is impossible, or both --config and an option say what to decode with.
     """
-    from dualmode.decoding.settings import RUN, check_run, read_settings
+    from dualmode.decoding.settings import PLACE, RUN, check_run, read_settings
     from dualmode.supernet.subnet import Context, Subnet
 
     given = {key: getattr(args, key) for key in RUN if getattr(args, key) is not None} | given_search(args)
     if args.config is None:
-        settings = {**RUN, **given}
+        settings = {**RUN, **PLACE, **given}
         check_run(settings)
         subnet = folder.choose(chosen_name(args), args.chunk_ms, args.left_ms, args.lookahead_ms)
         if settings["precision"] == "bf16" and subnet.context.chunk is not None:
@@ -114,8 +115,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.decoding.inputs import open_inputs
     from dualmode.decoding.output import write_nbest
     from dualmode.decoding.settings import SEARCH
+    from dualmode.models.placement import find_device, machine_name
     from dualmode.search.config import SearchConfig
 
+    device = find_device(chosen_device(args, settings["device"]))
     search = SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
     if settings["threads"]:
         torch.set_num_threads(settings["threads"])
@@ -126,6 +129,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"--part {args.part}: {args.data} has {len(utterances)} utterances only")
     check_writable(out)
     loaded = folder.load(subnet, args.force)
+    loaded.model.to(device)
     decoder = Decoder.of(loaded, search, bf16=settings["precision"] == "bf16")
 
     seconds, frames = 0.0, 0
@@ -157,6 +161,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "audio_s": audio,
             "decode_s": seconds,
             "utterances": len(nbest),
+            "device": machine_name(device),
             "threads": torch.get_num_threads(),
             "batch_size": settings["batch_size"],
             "precision": settings["precision"],

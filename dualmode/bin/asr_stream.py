@@ -9,7 +9,7 @@ from typing import TextIO
 
 from dualmode.cli import make_parser, run
 from dualmode.errors import UserError
-from dualmode.models.options import add_model, add_subnet, chosen_name
+from dualmode.models.options import add_device, add_model, add_subnet, chosen_device, chosen_name
 from dualmode.search.config import SearchConfig
 from dualmode.search.options import add_search, given_search
 
@@ -33,6 +33,7 @@ def get_parser() -> argparse.ArgumentParser:
     add_subnet(parser)
     parser.add_argument("--second-pass", action="store_true", help="the dense sub-network hears each utterance again")
     add_search(parser)
+    add_device(parser)
     parser.add_argument("--silence-ms", type=float, default=1000, metavar="MS", help="silence that ends an utterance")
     parser.add_argument("--max-utterance-ms", type=float, default=30000, metavar="MS", help="longest utterance")
     parser.add_argument("--words", action="store_true", help="print when each word began and when it was stable")
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         endpointing=Endpointing(silence_ms=args.silence_ms, max_utterance_ms=args.max_utterance_ms),
         checkpoint=args.checkpoint,
         force=args.force,
+        device=chosen_device(args),
     )
     if args.microphone:
         rate, pieces = args.rate, microphone_pieces(args.rate)

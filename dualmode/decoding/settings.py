@@ -12,20 +12,21 @@ from dualmode.search.config import SearchConfig
 
 SUBNET: dict[str, Any] = {"sparsity": 0.0, "chunk_ms": None, "left_ms": None, "lookahead_ms": 0}
 RUN: dict[str, Any] = {"batch_size": 1, "threads": 0, "precision": "fp32"}
+PLACE: dict[str, Any] = {"device": "cpu"}
 SEARCH = tuple(field.name for field in fields(SearchConfig))
 PRECISIONS = ("fp32", "bf16")
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Return what the YAML says, with the defaults of SUBNET and RUN filled in.
+    """Return what the YAML says, with the defaults of SUBNET, RUN and PLACE filled in.
 
     Raises:
         UserError: a key is unknown, or a value impossible.
     """
     settings = with_new_keys(read_yaml(path), str(path))
-    if unknown := sorted(set(settings) - {*SUBNET, *RUN, *SEARCH}):
-        raise UserError(f"{path} has the key {unknown[0]!r}; it may hold {', '.join([*SUBNET, *RUN, *SEARCH])}")
-    settings = {**SUBNET, **RUN, **settings}
+    if unknown := sorted(set(settings) - {*SUBNET, *RUN, *PLACE, *SEARCH}):
+        raise UserError(f"{path} has the key {unknown[0]!r}; it may hold {', '.join([*SUBNET, *RUN, *PLACE, *SEARCH])}")
+    settings = {**SUBNET, **RUN, **PLACE, **settings}
     for key in SUBNET:
         value, optional = settings[key], key in ("chunk_ms", "left_ms")
         if not (isinstance(value, (int, float)) and not isinstance(value, bool)) and not (optional and value is None):

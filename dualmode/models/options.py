@@ -56,6 +56,20 @@ def add_subnet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="take a sub-network that the model was not trained as")
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where a model runs; :func:`chosen_device` reads them."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--device", metavar="NAME", help="where the model runs: cpu, cuda or cuda:N (default: cpu)")
+    where.add_argument("--ngpu", type=int, choices=(0, 1), help="as in ESPnet: 0 is --device cpu, 1 is --device cuda:0")
+
+
+def chosen_device(args: argparse.Namespace, default: str = "cpu") -> str:
+    """Return the name of the device that the options of :func:`add_device` mean, unchecked."""
+    if args.ngpu is not None:
+        return ("cpu", "cuda:0")[args.ngpu]
+    return default if args.device is None else args.device
+
+
 def chosen_name(args: argparse.Namespace) -> str | None:
     """Return the name of the sub-network that the options of :func:`add_weights` mean; None is the model's usual one.
 

@@ -12,11 +12,11 @@ from dualmode.search.searcher import Searcher
 from dualmode.supernet.subnet import Subnet
 
 
-def pad(utterances: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+def pad(utterances: Sequence[np.ndarray], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
     """Stack features (frames, bins) of several utterances into (batch, frames, bins), with their lengths (batch,)."""
-    tensors = [torch.tensor(features) for features in utterances]  # a copy: archives are read-only
-    lengths = torch.tensor([len(features) for features in tensors])
-    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True), lengths
+    tensors = [torch.tensor(features, device="cpu") for features in utterances]  # a copy: archives are read-only
+    lengths = torch.tensor([len(features) for features in tensors], device=device)
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True).to(device), lengths
 
 
 @torch.inference_mode()
@@ -26,15 +26,16 @@ def decode_offline(
     """Return the finished search of each utterance.
 
     Args:
-        model: in evaluation mode.
+        model: in evaluation mode; its device is where the utterances are encoded.
         utterances: features of each, (frames of 10 ms, bins).
         subnet: which weights and context; chunks are run by the masked parallel pass.
         searcher: greedy or beam.
         bf16: multiply the encoder's matrices in bfloat16: faster where the processor has instructions for it, and a few
             transcripts may differ.
     """
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        encoded, frames = model.encoder(*pad(utterances), subnet)
+    device = model.encoder.normalize.mean.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        encoded, frames = model.encoder(*pad(utterances, device), subnet)
     inputs = searcher.inputs(encoded.float())
     searches = [searcher.start() for _ in utterances]
     for search, row, count in zip(searches, inputs, frames.tolist(), strict=True):

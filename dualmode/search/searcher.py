@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -22,6 +23,9 @@ from dualmode.search.search import Search
 @dataclass(frozen=True)
 class Searcher:
     """Makes the search of an utterance, and what it hears.
+
+    CTC's searches run on the CPU: posteriors leave the encoder's device once a batch, not once a frame.  Those of an
+    RNN-T run where its predictor and joiner are.
 
     Args:
         inputs: maps encoder frames (..., d) to the search's inputs (..., n).
@@ -45,14 +49,19 @@ def make_searcher(model: AsrModel, tokenizer: Tokenizer, config: SearchConfig) -
         return Searcher(
             lambda encoded: encoded, lambda: RnntBeamSearch(model.predictor, model.joiner, beam_size, scorer)
         )
-    return Searcher(model.posteriors, lambda: CtcBeamSearch(beam_size, scorer))
+    return Searcher(partial(posteriors, model), lambda: CtcBeamSearch(beam_size, scorer))
 
 
 def greedy_searcher(model: AsrModel) -> Searcher:
     """Return the greedy search of ``model``."""
     if model.kind == "rnnt":
         return Searcher(as_it_is, lambda: RnntGreedy(model.predictor, model.joiner))
-    return Searcher(model.posteriors, CtcGreedy)
+    return Searcher(partial(posteriors, model), CtcGreedy)
+
+
+def posteriors(model: AsrModel, encoded: Tensor) -> Tensor:
+    """Return what a CTC search hears: log posteriors (..., vocabulary), on the CPU."""
+    return model.posteriors(encoded).cpu()
 
 
 def as_it_is(encoded: Tensor) -> Tensor:

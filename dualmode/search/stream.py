@@ -48,7 +48,8 @@ class StreamDecoder:
             pieces: for each stream, features (frames of 10 ms, bins) of any number, or None.
             final: for each stream, whether it ends here, so that its last, shorter chunk is decoded as well.
         """
-        encoded = self._encoder.accept([None if piece is None else torch.tensor(piece) for piece in pieces], final)
+        features = [None if piece is None else torch.tensor(piece, device="cpu") for piece in pieces]
+        encoded = self._encoder.accept(features, final)
         inputs = self._searcher.inputs(torch.cat(encoded)).split([len(frames) for frames in encoded])
         for search, frames in zip(self.searches, inputs, strict=True):
             search.accept(frames)

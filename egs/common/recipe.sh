@@ -84,6 +84,7 @@ common_options() {
   option jobs N "$(nproc)" "processes for data and features"
   option nj N 32 "jobs that share features or decoding, where cmd.sh sends these to a cluster"
   option ngpu N 0 "GPUs for training, of each machine; 0 uses the CPU"
+  option decode-device NAME "" "where stage 5 decodes: cpu, cuda or cuda:N (default: what the YAML says, else cpu)"
   option num-nodes N 1 "machines for training, where cmd.sh sends it to a cluster"
 }
 
@@ -126,6 +127,8 @@ check_options() {
   local name variable files=()
   for name in stage stop-stage seed ngpu; do whole_number "$name" 0; done
   for name in jobs nj num-nodes; do whole_number "$name" 1; done
+  [[ $decode_device =~ ^(cpu|cuda(:[0-9]{1,3})?)?$ ]] ||
+    die "--decode-device is '$decode_device': it must be cpu, cuda, or one GPU such as cuda:1"
   [[ $num_nodes == 1 || -n $train_cmd ]] || die "--num-nodes $num_nodes needs a train_cmd in $corpus_dir/cmd.sh"
   ((stage <= last_stage)) || die "--stage is $stage: the stages are 0 to $last_stage"
   ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
@@ -172,7 +175,7 @@ recipe() {
   command="${corpus_dir#"$root/"}/run.sh"
   parse_options "$@"
   # As it was typed: before files are looked for.
-  how=$command$(changed_options stage stop-stage force work-dir jobs nj ngpu num-nodes "${places[@]}")
+  how=$command$(changed_options stage stop-stage force work-dir jobs nj ngpu decode-device num-nodes "${places[@]}")
   check_options
   own_checks
   [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
@@ -228,6 +231,9 @@ check_configs() {
 
 # check_gpus: stops before any work if the GPUs that are asked for are not on this machine, where training runs on it.
 check_gpus() {
+  [[ ! $decode_device =~ ^cuda || -n $decode_cmd ]] ||
+    python -c 'import sys, torch; sys.exit(torch.cuda.device_count() <= int(sys.argv[1] or 0))' "${decode_device:5}" ||
+    die "--decode-device $decode_device, but PyTorch does not see that GPU on this machine (what does nvidia-smi say?)"
   [[ $ngpu != 0 && -z $train_cmd ]] || return 0
   python -c 'import sys, torch; sys.exit(torch.cuda.device_count() < int(sys.argv[1]))' "$ngpu" ||
     die "--ngpu $ngpu, but PyTorch sees fewer GPUs on this machine (what does nvidia-smi say?)"
@@ -343,13 +349,14 @@ decode_name() {
 }
 
 stage_5() {
-  local set config name array
+  local set config name array where=()
   array_of "$decode_cmd"
+  [[ -z $decode_device ]] || where=(--device "$decode_device")
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do
       name=$(decode_name "$config" "$set")
       step "${tag}_$name" "$name" --after "asr_$tag" "fbank_$set" --inputs "$config" \
-        --outputs "$recogniser/$name"/{text,decode.json} --uncounted "${array[@]}" -- \
+        --outputs "$recogniser/$name"/{text,decode.json} --uncounted "${where[@]}" "${array[@]}" -- \
         python -m dualmode.bin.asr_inference --config "$config" --model "$recogniser" --data "$dump/$set" \
         --out "$recogniser/$name"
     done
