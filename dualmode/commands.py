@@ -27,6 +27,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     ),
     "prepare data": (
         Command("import-data", "import_data", "import a corpus as it is into the Kaldi folders that recipes read"),
+        Command("new-recipe", "new_recipe", "make egs/NAME for a corpus of one's own, in a checkout of the repository"),
         Command("validate-data", "validate_data", "check a Kaldi data folder, and list what is rejected"),
         Command("make-tokens", "make_tokens", "make the token list from the training transcripts"),
         Command("make-fbank", "make_fbank", "compute the features of a data set"),

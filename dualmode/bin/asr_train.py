@@ -10,13 +10,15 @@ from dualmode.tasks.options import training_parser
 
 
 def get_parser():
-    parser = training_parser(__doc__, "asr_train", "egs/*/conf/tuning/asr.yaml")
-    parser.add_argument("--tokens", type=existing_dir, required=True, help="token list of dualmode.bin.make_tokens")
+    parser = training_parser(__doc__, "asr_train", "egs/*/conf/tuning/asr.yaml", needs_cmvn=False)
+    parser.add_argument(
+        "--tokens", type=existing_dir, help="token list of dualmode make-tokens; by default that of --init"
+    )
     parser.add_argument(
         "--init",
         type=existing_dir,
-        help="model folder that the encoder and its masks come from, and of a recogniser with the same tokens what "
-        "else fits; else random weights",
+        help="model folder to start from, packed or not, or a sub-network: of a recogniser with the same tokens all is "
+        "taken, else the encoder with its masks; without it weights are random",
     )
     parser.add_argument(
         "--encoder-from",
@@ -39,16 +41,30 @@ def check_tokens(tokens: Path, out: Path) -> None:
         )
 
 
+def inherited_tokens(init: Path | None) -> Path:
+    """Return the token list of the recogniser to start from; where there is none, it has to be named."""
+    if init is None:
+        raise UserError("without --init, --tokens is needed: a token list of dualmode make-tokens")
+    if not (init / "tokens").is_dir():
+        raise UserError(f"{init} is no recogniser and has no tokens: name a token list with --tokens")
+    return init / "tokens"
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     args, options = get_parser().parse_known_args(argv)
+    if args.init is None and args.cmvn is None:
+        raise UserError("without --init, --cmvn is needed: mean and variance of dualmode compute-cmvn")
     from dualmode.tasks.asr import AsrTask  # ESPnet takes seconds to import; --help should not
     from dualmode.tasks.launch import train
 
-    check_tokens(args.tokens, args.out)
+    tokens = args.tokens or inherited_tokens(args.init)
+    check_tokens(tokens, args.out)
     # The model folder is complete in itself: decoding needs nothing outside it.
-    if args.tokens.resolve() != (args.out / "tokens").resolve():
-        copy_token_list(args.tokens, args.out / "tokens")
-    options = ["--cmvn", str(args.cmvn), "--seed", str(args.seed), "--token_dir", str(args.out / "tokens"), *options]
+    if tokens.resolve() != (args.out / "tokens").resolve():
+        copy_token_list(tokens, args.out / "tokens")
+    if args.cmvn:
+        options = ["--cmvn", str(args.cmvn), *options]
+    options = ["--seed", str(args.seed), "--token_dir", str(args.out / "tokens"), *options]
     if args.init:
         options = ["--init_encoder", str(args.init), *options]
     if args.encoder_from:

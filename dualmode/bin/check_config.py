@@ -1,13 +1,14 @@
 """Check the YAML files of a recipe, each for itself and together, without data and before any work.
 
 Named are unknown keys, impossible values, a fine-tuning of other sizes or masks than the pruning leaves, and a decoding
-with a sub-network that is not trained.
+with a sub-network that is not trained. Schedules that do not fit into the length of a training are warned of.
 """
 
 import shlex
 from collections.abc import Sequence
 
-from dualmode.cli import existing_file, make_parser, run
+from dualmode.bin.prune import sparsity_list
+from dualmode.cli import existing_dir, existing_file, make_parser, run
 
 
 def get_parser():
@@ -18,6 +19,15 @@ def get_parser():
         parser.add_argument(
             f"--{name}-args", default="", metavar="WORDS", help=f"more options for ESPnet's trainer, with --{name}"
         )
+    parser.add_argument(
+        "--sparsities", type=sparsity_list, metavar="LIST", help="in the place of those of --prune, separated by commas"
+    )
+    parser.add_argument(
+        "--init",
+        type=existing_dir,
+        metavar="MODEL",
+        help="recogniser that stage 4 starts from, instead of stage 3's model",
+    )
     parser.add_argument("--encoder-from", type=existing_file, metavar="YAML", help="completes encoder_conf of --asr")
     parser.add_argument("--decode", type=existing_file, nargs="+", default=[], metavar="YAML", help="those of stage 5")
     return parser
@@ -27,23 +37,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from dualmode.bin.prune import read_rule
     from dualmode.decoding.settings import read_settings
+    from dualmode.models.folder import ModelFolder
     from dualmode.supernet.subnet import Context, Subnet
     from dualmode.tasks.asr import AsrTask
     from dualmode.tasks.base import encoder_config_of
     from dualmode.tasks.check import check_decoding, pruned_config, settings_of, trained_config
     from dualmode.tasks.hand_over import inherited
     from dualmode.tasks.pretrain import PretrainTask
+    from dualmode.tasks.start import starting_config
+
+    def read(task, path, words):
+        """Return a training's settings; print what does not fit into its length."""
+        settings = settings_of(task, path, shlex.split(words))
+        for warning in task.warnings(settings):
+            print(f"warning: {path}: {warning}")
+        return settings.encoder_conf
 
     start, where = None, ""
     if args.pretrain:
-        conf = settings_of(PretrainTask, args.pretrain, shlex.split(args.pretrain_args)).encoder_conf
+        conf = read(PretrainTask, args.pretrain, args.pretrain_args)
         start, where = trained_config(conf, None, str(args.pretrain), ""), str(args.pretrain)
     rule = read_rule(args.prune) if args.prune else {}
+    if args.sparsities:
+        rule["sparsities"] = args.sparsities
     if start and args.prune:
         start, where = pruned_config(start, rule, str(args.prune)), f"{args.pretrain} with {args.prune}"
+    if args.init:
+        start, where = starting_config(ModelFolder.open(args.init)), str(args.init)
     trained = start
     if args.asr:
-        conf = settings_of(AsrTask, args.asr, shlex.split(args.asr_args)).encoder_conf
+        conf = read(AsrTask, args.asr, args.asr_args)
         if args.encoder_from:
             conf = inherited(conf, encoder_config_of(args.encoder_from))
         trained = trained_config(conf, start, str(args.asr), where)

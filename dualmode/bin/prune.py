@@ -1,5 +1,6 @@
 """Stage 3: find the sparse sub-networks in a trained supernet, from the supernet's own weights."""
 
+import argparse
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,18 @@ from dualmode.models.options import add_model
 
 KEYS = ("sparsities", "granularity", "block", "scope", "layer_share")
 FOUND_ANEW = (".masks", ".input_norms")
+
+
+def sparsity_list(text: str) -> list[float]:
+    """Argparse type: numbers separated by commas.
+
+    >>> sparsity_list("0.5,0.8")
+    [0.5, 0.8]
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: expected numbers separated by commas, such as 0.5,0.8") from None
 
 
 def get_parser():
@@ -26,6 +39,9 @@ def get_parser():
         required=True,
         metavar="YAML",
         help=f"with any of {', '.join(KEYS)}, explained in conf/tuning/prune.yaml",
+    )
+    parser.add_argument(
+        "--sparsities", type=sparsity_list, metavar="LIST", help="in the place of the YAML's, separated by commas"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
@@ -69,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.supernet.storage import own_norms
 
     wanted, folder = read_rule(args.config), ModelFolder.open(args.model, args.checkpoint)
+    if args.sparsities:
+        wanted["sparsities"] = args.sparsities
     training = folder.config
     if not isinstance(training.get("encoder_conf"), dict):
         raise UserError(f"{args.model / 'config.yaml'} has no encoder_conf: it is not the folder of a supernet")

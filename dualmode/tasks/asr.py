@@ -19,7 +19,10 @@ from dualmode.config import from_mapping
 from dualmode.data.tokens import Tokenizer
 from dualmode.encoder.two_branch import BranchWeights
 from dualmode.errors import UserError
+from dualmode.models.folder import ModelFolder
 from dualmode.tasks.base import SupernetTask, collect_feats
+from dualmode.tasks.plan import length, loss_warnings
+from dualmode.tasks.start import inherited_model_conf
 
 
 class EspnetAsrModel(AsrModel, AbsESPnetModel):
@@ -84,9 +87,20 @@ class AsrTask(SupernetTask):
         make_augment(args.specaug_conf)
 
     @classmethod
+    def warnings(cls, args: argparse.Namespace) -> list[str]:
+        batches = length(args)
+        config = from_mapping(AsrConfig, args.model_conf, "model_conf")
+        return super().warnings(args) + (loss_warnings(batches, config) if batches else [])
+
+    @classmethod
     def build_model(cls, args: argparse.Namespace) -> EspnetAsrModel:
         augment = make_augment(args.specaug_conf)
         tokenizer = Tokenizer.load(Path(args.token_dir))
+
+        if args.init_encoder:
+            theirs = ModelFolder.open(Path(args.init_encoder))
+            if theirs.has_tokens:  # a recogniser
+                args.model_conf = inherited_model_conf(args.model_conf, theirs.config.get("model_conf") or {})
 
         def to_words(tokens):
             return tokenizer.decode(tokens).split()

@@ -17,6 +17,7 @@ from espnet2.utils.types import float_or_none, int_or_none, str_or_none
 
 from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
+from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.encoder.two_branch import BranchWeights, TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
@@ -26,6 +27,8 @@ from dualmode.tasks import features
 from dualmode.tasks.batch_size import FRAMES_PER_HOUR, accumulation
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.hand_over import inherited, take_over
+from dualmode.tasks.plan import length, mask_warnings
+from dualmode.tasks.start import starting_config
 from dualmode.tasks.trainer import SupernetTrainer
 
 features.register()
@@ -87,7 +90,7 @@ class SupernetTask(AbsTask):
         """Build the encoder with new weights; sizes and masks that are not given are those of what it starts from."""
         conf = args.encoder_conf
         if args.init_encoder:
-            conf = inherited(conf, ModelFolder.open(Path(args.init_encoder)).encoder_config)
+            conf = inherited(conf, starting_config(ModelFolder.open(Path(args.init_encoder))))
         elif args.encoder_from:
             conf = inherited(conf, encoder_config_of(Path(args.encoder_from)))
         config = from_mapping(EncoderConfig, conf, "encoder_conf")
@@ -101,13 +104,21 @@ class SupernetTask(AbsTask):
         from_mapping(BranchWeights, args.branch_conf, "branch_conf")
 
     @classmethod
+    def warnings(cls, args: argparse.Namespace) -> list[str]:
+        """Return what of the settings, which are good, does not fit into the length of the training."""
+        batches = length(args)
+        return (
+            mask_warnings(batches, from_mapping(PruningSchedule, args.pruning_conf, "pruning_conf")) if batches else []
+        )
+
+    @classmethod
     def take_over(cls, args: argparse.Namespace, model: TwoBranchModel, tokens: Sequence[str] = ()) -> None:
-        """Load weights of another training, if asked for; the training set's statistics stay this one's."""
+        """Load weights of another training, if asked for, with its mean and variance unless others are named."""
         model.seed = args.seed
         if args.init_encoder:
             take_over(model, model.encoder.config, Path(args.init_encoder), tokens)
         if args.cmvn:
-            load_cmvn(model.encoder.normalize, Path(args.cmvn))
+            replace_cmvn(model.encoder.normalize, Path(args.cmvn), args.init_encoder)
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace):
@@ -140,10 +151,22 @@ class SupernetTask(AbsTask):
             steps = args.max_epoch * (args.num_iters_per_epoch // args.accum_grad)
             args.scheduler_conf = {**args.scheduler_conf, "total_steps": steps}
         check_plan_goes_on(args)
+        if not args.distributed or args.dist_rank in (0, None):
+            for warning in cls.warnings(args):
+                print(f"warning: {warning}", flush=True)
         if args.ngpu and args.encoder_conf.get("training_precision") == "bf16":
             # What is not cast to bf16, such as the joiner's output, has no use for 23 bits of mantissa either.
             torch.set_float32_matmul_precision("high")
         super().main_worker(args)
+
+
+def replace_cmvn(norm: GlobalNorm, path: Path, init: str | None) -> None:
+    """Read mean and variance from ``path``; say so where the model ``init`` was trained with others."""
+    before = norm.mean.clone(), norm.std.clone()
+    load_cmvn(norm, path)
+    same = all(torch.allclose(old, new) for old, new in zip(before, (norm.mean, norm.std), strict=True))
+    if init and not same:
+        print(f"mean and variance are those of {path}, in the place of those of {init} (--cmvn)", flush=True)
 
 
 def check_plan_goes_on(args: argparse.Namespace) -> None:

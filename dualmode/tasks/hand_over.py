@@ -4,12 +4,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.draws import OWN, TRAINING_ONLY
 from dualmode.encoder.two_branch import TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import ENCODER, encoder_weights, load_into
+from dualmode.tasks.start import starting_config, starting_weights
 
 BATCHES = "_extra_state"  # how many a training has seen; the next one counts its own
 
@@ -38,14 +41,17 @@ def take_over(model: TwoBranchModel, config: EncoderConfig, folder: Path, tokens
     """
     opened = ModelFolder.open(folder)
     checkpoint = opened.checkpoint
-    check_same_encoder(config, opened.encoder_config, str(folder))
-    weights = opened.weights()
+    check_same_encoder(config, starting_config(opened), str(folder))
+    weights = starting_weights(opened)
     load_into(model.encoder, encoder_weights(weights), checkpoint)
     logging.info("the encoder's weights and masks come from %s", checkpoint)
 
     own = {name: tensor for name, tensor in model.state_dict().items() if is_outside_encoder(name)}
     others = {name: tensor for name, tensor in weights.items() if is_outside_encoder(name)}
-    taken = {}
+    taken: dict[str, Tensor] = {}
+    if tokens and opened.has_tokens and opened.tokenizer.tokens != list(tokens):
+        count = len(opened.tokenizer.tokens)
+        print(f"the head of {folder} is left behind: it has other tokens ({count}, and {len(tokens)} here)", flush=True)
     if tokens and opened.has_tokens and opened.tokenizer.tokens == list(tokens):
         taken = {name: others[name] for name in own if name in others and others[name].shape == own[name].shape}
         model.load_state_dict(taken, strict=False)

@@ -7,7 +7,7 @@ from dualmode.cli import existing_dir, existing_file, make_parser
 from dualmode.tasks.pool import parse_source
 
 
-def training_parser(description: str, prog: str, yaml: str) -> argparse.ArgumentParser:
+def training_parser(description: str, prog: str, yaml: str, needs_cmvn: bool = True) -> argparse.ArgumentParser:
     """Return the parser of a training command; ``yaml`` says where its configurations are."""
     parser = make_parser(
         f"{description}\nWhat is not listed here is passed on to ESPnet's trainer, such as --max_epoch 20 --ngpu 1.",
@@ -24,7 +24,8 @@ def training_parser(description: str, prog: str, yaml: str) -> argparse.Argument
         "(half of its utterances, drawn by --seed) or dump/c:2 (each twice an epoch)",
     )
     parser.add_argument("--valid", type=existing_dir, required=True, help="features of stage 1 to validate on")
-    parser.add_argument("--cmvn", type=existing_file, required=True, help="statistics of dualmode.bin.compute_cmvn")
+    what = "statistics of dualmode compute-cmvn" + ("" if needs_cmvn else "; by default those of --init")
+    parser.add_argument("--cmvn", type=existing_file, required=needs_cmvn, help=what)
     parser.add_argument("--out", type=Path, required=True, help="folder of the model; a training in it is resumed")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, data order, masks and augmentation")
     return parser

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # whoever sources this file asks $option_given
 # Options of a shell script: declared once, they are parsed, checked, and explained by --help.
 #
 #   option train-hours H 1.2 "size of the train set, hours"     sets $train_hours, 1.2 or what --train-hours says
@@ -8,6 +8,7 @@
 
 declare -a option_names=()
 declare -A option_unit=() option_default=() option_help=()
+declare -A option_given=() # those of the command line
 
 # option NAME UNIT DEFAULT HELP
 option() {
@@ -41,6 +42,7 @@ parse_options() {
     name=${word%%=*}
     name=${name#--}
     name=${name//_/-}
+    option_given[$name]=true
     if [[ -z ${option_unit[$name]} ]]; then
       [[ $word != *=* ]] || die "--$name takes no value"
       printf -v "${name//-/_}" true

@@ -9,6 +9,7 @@
 #   token_type, vocab_size, speeds        defaults of the options of these names
 #   needed_gb                             disk space that a whole run takes, GB
 #   prepare_command=()                    command that writes data/<set>, asked for by the function prepare_data
+#   prepare_inputs=()                     files that it reads; may be left out: the Python files in local/
 #   validation=(--read-audio)             whether stage 0 decodes all audio; may be left out
 #   own_options                           function that declares its options, for prepare_data to use
 #   own_checks                            function that looks at their values before any work; may set all of the above;
@@ -25,6 +26,8 @@ caller_dir=$PWD
 source "$root/egs/common/lib.sh"
 # shellcheck source=egs/common/options.sh
 source "$root/egs/common/options.sh"
+# shellcheck source=egs/common/model.sh
+source "$root/egs/common/model.sh"
 # shellcheck source=egs/common/steps.sh
 source "$root/egs/common/steps.sh"
 
@@ -59,6 +62,7 @@ common_options() {
   option pretrain-tag NAME "" "stage 3 prunes exp/pretrain_NAME, of another experiment (default: that of --tag)"
   option prune-asr NAME "" "stage 3 prunes the trained recogniser exp/asr_NAME instead, which stage 4 then trains further"
   option prune-tag NAME "" "stage 4 starts with exp/prune_NAME, of another experiment (default: that of --tag)"
+  model_options
   heading "Configuration (files are looked for in the corpus's folder, then in yours, then in the repository's)"
   option pretrain-config FILE "conf/tuning/pretrain$config_suffix.yaml" "YAML of stage 2"
   option prune-config FILE conf/tuning/prune.yaml "YAML of stage 3"
@@ -125,6 +129,8 @@ find_file() {
 # check_options: stops on impossible ones, before any work.
 check_options() {
   local name variable files=()
+  prepare_inputs=(local/*.py)
+  choose_model
   for name in stage stop-stage seed ngpu; do whole_number "$name" 0; done
   for name in jobs nj num-nodes; do whole_number "$name" 1; done
   [[ $decode_device =~ ^(cpu|cuda(:[0-9]{1,3})?)?$ ]] ||
@@ -187,6 +193,8 @@ recipe() {
   data=${work}data dump=${work}dump exp=${work}exp
   pretrained=$exp/pretrain_$tag pruned=$exp/prune_$tag recogniser=$exp/asr_$tag
   done_dir=$exp/.done log_dir=$exp/log
+  tokens=$data/token_list
+  if [[ -n $init_asr && $new_tokens == false ]] && ! same_tokens "$tokens" "$init_asr/tokens"; then tokens=$init_asr/tokens; fi
 
   set_environment
   check_gpus
@@ -194,6 +202,7 @@ recipe() {
   check_disk "${work_dir:-$corpus_dir}" "$needed_gb"
   mkdir -p "$done_dir" "$log_dir"
   start_guard
+  choose_decoders "$exp/conf_$tag"
   check_configs
   for ((n = stage; n <= stop_stage; n++)); do
     stage_now=$n began=$SECONDS
@@ -212,19 +221,24 @@ recipe() {
 check_configs() {
   ((stage <= 5 && stop_stage >= 2)) || return 0
   local config quiet=true checked=$done_dir/.configs words files=("$asr_config" "${decoders[@]}")
-  local command=(python -m dualmode.bin.check_config --asr "$asr_config" "--asr-args=$asr_args" --decode "${decoders[@]}")
+  local command=(python -m dualmode.bin.check_config --asr "$asr_config" "--asr-args=$asr_args ${subnet_words[*]}" --decode "${decoders[@]}")
   # What stage 4 starts from is known here if this experiment makes it.
-  if [[ $from_scratch != true && -z $prune_asr && $pretrain_tag == "$tag" && $prune_tag == "$tag" ]]; then
-    command+=(--pretrain "$pretrain_config" "--pretrain-args=$pretrain_args" --prune "$prune_config")
+  if [[ -n $init_asr ]]; then
+    command+=(--init "$init_asr")
+    files+=("$init_asr"/{config.yaml,subnet.json})
+  elif [[ $from_scratch != true && -z $prune_asr && $pretrain_tag == "$tag" && $prune_tag == "$tag" ]]; then
+    command+=(--pretrain "$pretrain_config" "--pretrain-args=$pretrain_args ${subnet_words[*]}" --prune "$prune_config"
+      "${prune_words[@]}")
     files+=("$pretrain_config" "$prune_config")
   elif ((${#sizes_from[@]})); then
     command+=("${sizes_from[@]}")
     files+=("$pretrain_config")
   fi
-  words=$(quote "${command[@]}"; for config in "${files[@]}"; do meaning "$config"; done)
+  words=$(quote "${command[@]}"; for config in "${files[@]}"; do [[ ! -f $config ]] || meaning "$config"; done)
   [[ ! -f $checked || $(<"$checked") != "$words" ]] || return 0
   stage_now=$stage
   run_logged check_config "${command[@]}"
+  last_run "$log_dir/check_config.log" | grep '^warning: ' || true
   printf '%s\n' "$words" >"$checked.tmp"
   mv "$checked.tmp" "$checked"
 }
@@ -264,7 +278,7 @@ unlabelled_sets() {
 stage_0() {
   local set
   prepare_data
-  step prepare "the corpus" --inputs local/*.py \
+  step prepare "the corpus" --inputs "${prepare_inputs[@]}" \
     --outputs "$data"/{train,valid}/wav.scp "${test_sets[@]/#/$data/}" \
     --uncounted --jobs "$jobs" -- "${prepare_command[@]}"
   for set in train valid "${test_sets[@]}"; do
@@ -283,9 +297,13 @@ stage_1() {
   local set options array size=()
   array_of "$feature_cmd"
   [[ $token_type != bpe || -z $vocab_size ]] || size=(--vocab-size "$vocab_size")
-  step tokens "the token list" --inputs "$data"/train/{text,rejected.tsv} --outputs "$data"/token_list/tokens.{txt,json} -- \
-    python -m dualmode.bin.make_tokens --text "$data/train/text" --exclude "$data/train/rejected.tsv" \
-    --type "$token_type" "${size[@]}" --out "$data/token_list"
+  if [[ -n $init_asr && $new_tokens == false ]]; then
+    log "stage 1: the token list is that of $init_asr"
+  else
+    step tokens "the token list" --inputs "$data"/train/{text,rejected.tsv} --outputs "$tokens"/tokens.{txt,json} -- \
+      python -m dualmode.bin.make_tokens --text "$data/train/text" --exclude "$data/train/rejected.tsv" \
+      --type "$token_type" "${size[@]}" --out "$tokens"
+  fi
   for set in train valid "${test_sets[@]}"; do
     # Test utterances that cannot be recognised without error stay in: leaving them out would flatter the result.
     case $set in
@@ -294,51 +312,64 @@ stage_1() {
       *) options=(--unseen warn) ;;
     esac
     step "fbank_$set" "features of $set" --after prepare \
-      --inputs "$data/$set/rejected.tsv" "$data/token_list/tokens.txt" --outputs "$dump/$set/feats.scp" --intact "$dump/$set" \
+      --inputs "$data/$set/rejected.tsv" "$tokens/tokens.txt" --outputs "$dump/$set/feats.scp" --intact "$dump/$set" \
       --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
-      python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" --tokens "$data/token_list" "${options[@]}"
+      python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" --tokens "$tokens" "${options[@]}"
   done
   for set in $(unlabelled_sets); do
     step "fbank_$set" "features of $set" --after prepare --inputs "$data/$set/rejected.tsv" \
       --outputs "$dump/$set/feats.scp" --intact "$dump/$set" --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
       python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set"
   done
+  if [[ -n $init_asr && $new_cmvn == false ]]; then
+    log "stage 1: mean and variance are those of $init_asr"
+    return
+  fi
   step cmvn "mean and variance" --after fbank_train --outputs "$data/cmvn.json" -- \
     python -m dualmode.bin.compute_cmvn --feats "$dump/train/feats.scp" --out "$data/cmvn.json"
 }
 
 stage_2() {
   local set more after=(fbank_train fbank_valid) pool=() launcher machine
+  not_needed && return
   launcher_of "$pretrained"
   split_words more "$pretrain_args"
   for set in $(unlabelled_sets); do after+=("fbank_$set") pool+=(--train "$dump/$set"); done
   step "pretrain_$tag" "pre-training" --after "${after[@]}" --inputs "$pretrain_config" "$data/cmvn.json" \
     --folder "$pretrained" --outputs "$pretrained/config.yaml" --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
     python -m dualmode.bin.pretrain --config "$pretrain_config" --train "$dump/train" "${pool[@]}" \
-    --valid "$dump/valid" --cmvn "$data/cmvn.json" --out "$pretrained" --seed "$seed" "${more[@]}"
+    --valid "$dump/valid" --cmvn "$data/cmvn.json" --out "$pretrained" --seed "$seed" "${subnet_words[@]}" "${more[@]}"
 }
 
 stage_3() {
   local more source=pretrain_$pretrain_tag
+  not_needed && return
   [[ -z $prune_asr ]] || source=asr_$prune_asr
   split_words more "$prune_args"
   step "prune_$tag" "pruning" --after "$source" --inputs "$prune_config" \
     --folder "$pruned" --outputs "$pruned"/{config.yaml,model.pth} -- \
-    python -m dualmode.bin.prune --config "$prune_config" --model "$exp/$source" --out "$pruned" "${more[@]}"
+    python -m dualmode.bin.prune --config "$prune_config" --model "$exp/$source" --out "$pruned" "${prune_words[@]}" "${more[@]}"
 }
 
 stage_4() {
-  local more after=(fbank_train fbank_valid) init=() labelled=$dump/train launcher machine
+  local more after=(fbank_train fbank_valid) init=() labelled=$dump/train launcher machine cmvn=(--cmvn "$data/cmvn.json")
   launcher_of "$recogniser"
   split_words more "$asr_args"
-  [[ $from_scratch == true ]] || { after+=("prune_$prune_tag"); init=(--init "$exp/prune_$prune_tag"); }
+  if [[ -n $init_asr ]]; then
+    init=(--init "$init_asr")
+    [[ $new_cmvn == true ]] || cmvn=()
+  elif [[ $from_scratch != true ]]; then
+    after+=("prune_$prune_tag") init=(--init "$exp/prune_$prune_tag")
+  fi
   # DIR:WEIGHT takes that share of a set.
   [[ $label_share == 100 ]] || labelled+=:$(awk -v share="$label_share" 'BEGIN {print share / 100}')
   step "asr_$tag" "fine-tuning" --after "${after[@]}" \
-    --inputs "$asr_config" ${sizes_from:+"${sizes_from[1]}"} "$data/cmvn.json" "$data/token_list/tokens.txt" \
+    --inputs "$asr_config" ${sizes_from:+"${sizes_from[1]}"} ${cmvn:+"${cmvn[1]}"} "$tokens/tokens.txt" \
+    ${init_asr:+"$(weights_of "$init_asr")"} \
     --folder "$recogniser" --outputs "$recogniser/config.yaml" --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
     python -m dualmode.bin.asr_train --config "$asr_config" --train "$labelled" --valid "$dump/valid" \
-    --tokens "$data/token_list" --cmvn "$data/cmvn.json" "${init[@]}" "${sizes_from[@]}" --out "$recogniser" --seed "$seed" "${more[@]}"
+    --tokens "$tokens" "${cmvn[@]}" "${init[@]}" "${sizes_from[@]}" --out "$recogniser" --seed "$seed" \
+    "${subnet_words[@]}" "${more[@]}"
 }
 
 # decode_name CONFIG SET: prints the name of a decoding's folder, decode_sparse_test.
@@ -375,7 +406,8 @@ stage_6() {
   for set in "${test_sets[@]}"; do
     [[ ! -f $data/$set/utt2subsets ]] || { options+=(--subsets-dir "$data"); break; }
   done
-  for config in "$pretrain_config" "$prune_config" "${decoders[@]}"; do options+=(--config "$config"); done
+  [[ -n $init_asr ]] || options+=(--config "$pretrain_config" --config "$prune_config")
+  for config in "${decoders[@]}"; do options+=(--config "$config"); done
   step "report_$tag" "scoring" --after "${decodes[@]}" --outputs "$recogniser"/{RESULTS.md,results.json} --quiet -- \
     python -m dualmode.bin.report --exp "$recogniser" --data-dir "$dump" --title "$title" --command "$how" "${options[@]}"
 }
@@ -430,5 +462,5 @@ device_decode_set() {
 
 # show_results: what the last report printed, as the last thing on the screen.
 show_results() {
-  awk '/^# [0-9][0-9][0-9][0-9]-/ {text = ""; next} {text = text $0 "\n"} END {printf "%s", text}' "$log_dir/report_$tag.log"
+  last_run "$log_dir/report_$tag.log"
 }

@@ -194,11 +194,16 @@ run_logged() {
   ((status == 0)) || failed "$status" "$log_file"
 }
 
+# last_run LOG: prints what the last command that wrote to this log said.
+last_run() {
+  awk '/^# [0-9][0-9][0-9][0-9]-/ {text = ""; next} {text = text $0 "\n"} END {printf "%s", text}' "$1"
+}
+
 # failed STATUS LOG
 failed() {
   {
     log "stage $stage_now failed (status $1); log: $2"
-    tail -n 5 "$2" | sed 's/^/    /'
+    last_run "$2" | tail -n 5 | sed 's/^/    /'
   } >&2
   exit "$1"
 }

@@ -11,6 +11,7 @@ if [[ $1 == -m && $2 == dualmode.bin.check_config ]]; then
 fi
 echo "$*" >>"$CALLS"
 if [[ $1 == -m ]]; then module=${2##*.} where=$3; shift 2; else module=prepare where=''; shift; fi
+[[ $module != import_data ]] || module=prepare
 out=''
 while (($#)); do
   [[ $1 != --out ]] || out=$2

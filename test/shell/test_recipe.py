@@ -109,7 +109,9 @@ def test_help_explains_every_option_without_an_environment(corpus):
     assert not (corpus.folder / "exp").exists()
 
 
-@pytest.mark.parametrize("recipe", ["run.sh", "egs/mini/run.sh", "egs/fsdd/run.sh", "egs/librispeech/run.sh"])
+@pytest.mark.parametrize(
+    "recipe", ["run.sh", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("egs/*/run.sh"))]
+)
 def test_help_of_the_real_recipes(recipe):
     done = subprocess.run([ROOT / recipe, "--help"], capture_output=True, text=True, check=True)
     assert "--stop-stage N" in done.stdout and done.stderr == ""
@@ -389,6 +391,87 @@ def test_a_corpus_looks_at_its_options_and_adds_remarks(corpus):
     corpus.new_calls()
     corpus.run("--stage", "6", "--stop-stage", "7", "--force")
     assert "--note small --note small" not in corpus.new_calls()
+
+
+# --- the model: fine-tuning, sub-networks ------------------------------------------------------------
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A folder that looks like a trained recogniser."""
+    folder = tmp_path / "a model"
+    (folder / "tokens").mkdir(parents=True)
+    for name in ("config.yaml", "latest.pth", "tokens/tokens.txt", "tokens/tokens.json"):
+        (folder / name).write_text(name)
+    return folder
+
+
+def test_fine_tuning_keeps_tokens_mean_and_variance(corpus, trained):
+    (corpus.folder / "conf/tuning/finetune.yaml").write_text("name: finetune\n")
+    output = corpus.run("--init-asr", str(trained), "--stop-stage", "5")
+    calls = corpus.calls_file.read_text()
+    names = corpus.new_calls()
+    assert not {"make_tokens", "compute_cmvn", "pretrain", "prune"} & set(names) and "asr_train" in names
+    training = next(call for call in calls.splitlines() if "asr_train" in call)
+    tokens = f"--tokens {trained}/tokens --init {trained} --out exp/asr_finetune"
+    assert "--config conf/tuning/finetune.yaml" in training and tokens in training and "--cmvn" not in training
+    assert calls.count(f"--tokens {trained}/tokens --speeds") == 1
+    assert f"stage 2: not needed, fine-tuning starts from {trained}" in output
+    assert f"--init {trained}" in (corpus.folder / "calls.checks").read_text()
+    corpus.run("--init-asr", str(trained), "--stop-stage", "5")
+    assert corpus.new_calls() == []
+    (trained / "latest.pth").write_text("trained further")
+    corpus.run("--init-asr", str(trained), "--stop-stage", "5")
+    assert corpus.new_calls() == ["asr_train", "asr_inference", "asr_inference"]
+
+
+def test_fine_tuning_with_tokens_and_statistics_of_the_corpus(corpus, trained):
+    config = ["--asr-config", "conf/tuning/asr.yaml", "--tag", "own"]
+    corpus.run("--init-asr", str(trained), "--new-tokens", "--new-cmvn", "--stop-stage", "4", *config)
+    calls = corpus.calls_file.read_text()
+    words = f"--tokens data/token_list --cmvn data/cmvn.json --init {trained} --out exp/asr_own"
+    assert words in calls and "make_tokens" in calls and "compute_cmvn" in calls
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--init-asr", "nothing"], "there is no folder {folder}/nothing (--init-asr)"),
+        (
+            ["--init-asr", "local"],
+            "{folder}/local is no model folder: it has no config.yaml and no subnet.json (--init-asr)",
+        ),
+        (["--new-cmvn"], "--new-tokens and --new-cmvn go with --init-asr"),
+        (["--sparsities", "0.5,x"], "--sparsities is '0.5,x': it must be numbers separated by commas"),
+        (["--chunk-ms", "0"], "--chunk-ms is '0': it must be numbers separated by commas"),
+    ],
+)
+def test_a_bad_model_is_one_sentence(corpus, options, sentence):
+    assert corpus.run(*options, status=2) == f"error: {sentence.format(folder=corpus.folder)}\n"
+
+
+def test_sparsities_and_chunks_reach_all_stages(corpus):
+    for name, text in (
+        ("dense", "sparsity: 0.0\nchunk_ms: null\n"),
+        ("sparse", "sparsity: 0.7  # most\nchunk_ms: 640\n"),
+    ):
+        (corpus.folder / f"conf/decode_{name}.yaml").write_text(text)
+    corpus.run("--sparsities", "0.5,0.8", "--chunk-ms", "320", "--stop-stage", "5")
+    calls = corpus.calls_file.read_text().splitlines()
+    both = "--encoder_conf sparsities=[0.5,0.8] --encoder_conf chunk_ms=[320]"
+    for module in ("pretrain", "asr_train"):
+        assert any(f"bin.{module} " in call and both in call for call in calls)
+    assert any("bin.prune" in call and "--sparsities 0.5,0.8" in call for call in calls)
+    decoded = [re.search(r"--config (\S+) .*--out (\S+)", call).groups() for call in calls if "asr_inference" in call]
+    assert decoded == [
+        ("conf/decode_dense.yaml", "exp/asr_base/decode_dense_test"),
+        ("exp/conf_base/decode_sparse_0.5.yaml", "exp/asr_base/decode_sparse_0.5_test"),
+        ("exp/conf_base/decode_sparse_0.8.yaml", "exp/asr_base/decode_sparse_0.8_test"),
+    ]
+    made = (corpus.folder / "exp/conf_base/decode_sparse_0.8.yaml").read_text()
+    assert made == "sparsity: 0.8  # most\nchunk_ms: 320\n"
+    checked = (corpus.folder / "calls.checks").read_text()
+    assert both in checked and "--sparsities 0.5,0.8" in checked and "decode_sparse_0.8.yaml" in checked
 
 
 # --- failures and interruptions -------------------------------------------------------------------

@@ -95,6 +95,37 @@ def test_a_fine_tuning_from_scratch_takes_its_sizes_from_where_it_is_told():
         main(["--asr", str(asr), "--decode", decode])
 
 
+def test_sparsities_of_all_stages_come_from_one_option(changed):
+    command = changed(4, "sparsity: 0.7", "sparsity: 0.8")
+    both = ["--encoder_conf sparsities=[0.5,0.8]", "--encoder_conf sparsities=[0.5,0.8]"]
+    trainings = [f"--pretrain-args={both[0]}", f"--asr-args={both[1]}"]
+    with pytest.raises(UserError, match="has sparsities .0.7., but this configuration has .0.5, 0.8."):
+        main([*command, *trainings])
+    main([*command, *trainings, "--sparsities", "0.5,0.8"])
+
+
+def test_a_schedule_that_does_not_fit_is_warned_of(changed, capsys):
+    main(changed(2, "seed", "seed"))
+    assert capsys.readouterr().out == ""
+    command = changed(2, "num_iters_per_epoch: 240", "num_iters_per_epoch: 60")
+    main([*command, "--pretrain-args=--max_epoch 2", "--asr-args=--pruning_conf start=0"])
+    pretrain, masks, distill = capsys.readouterr().out.splitlines()
+    assert "masks reach their full sparsity at batch 300 (pruning_conf: end), and the training has 200" in pretrain
+    assert masks.startswith("warning: ") and "asr.yaml: the masks reach their full sparsity at batch 1200" in masks
+    assert "distillation begins after batch 800" in distill and "has 720 batches: it never begins" in distill
+
+
+def test_a_fine_tuning_of_a_trained_model(model_dir, tmp_path):
+    finetune = str(ROOT / "conf/tuning/finetune.yaml")
+    (tmp_path / "decode.yaml").write_text("sparsity: 0.7\nchunk_ms: 320\nleft_ms: 320\n")
+    command = ["--asr", finetune, "--init", str(model_dir), "--decode", str(tmp_path / "decode.yaml")]
+    main(command)
+    with pytest.raises(UserError, match="not trained to run as"):
+        main([*command, str(ROOT / "conf/decode_sparse.yaml")])
+    with pytest.raises(UserError, match="has output_size 16, but this configuration has 32"):
+        main([*command, "--asr-args=--encoder_conf output_size=32"])
+
+
 def test_a_fine_tuning_need_not_repeat_sizes_and_masks(changed):
     text = (ROOT / RECIPES["mini"][2]).read_text()
     sizes = text[text.index("  output_size") : text.index("  dropout_rate")]

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# The whole recipe on a corpus that dualmode import-data can read; see --help.  dualmode new-recipe NAME copies this folder.
+# shellcheck disable=SC2154  # options set variables
+
+# shellcheck source=egs/common/recipe.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../common/recipe.sh"
+
+about="The whole recipe on ${corpus_dir##*/}. Stage 0 imports the corpus: a manifest of JSON lines, CSV or TSV, Common Voice, an \
+audiofolder, a Kaldi folder or lhotse's cuts (dualmode import-data --help)."
+title=${corpus_dir##*/}
+notes=()
+test_sets=(test)
+token_type=char vocab_size='' speeds=0.9,1.0,1.1
+needed_gb=2
+places=(source)
+
+own_options() {
+  option source SOURCES "" "what to import, relative to your folder, separated by spaces: PATH, or SET=PATH for a set of its own"
+  option import-args WORDS "" "more options of dualmode import-data, such as \"--text-rule plain --columns audio=wav\""
+  option decode-sets SETS test "sets to decode, separated by spaces, if the corpus has others"
+}
+
+own_checks() {
+  local i path
+  split_words test_sets "$decode_sets"
+  split_words sources "$source"
+  ((stage > 0 || ${#sources[@]})) || die "--source names no corpus: what is to be imported? (see dualmode import-data --help)"
+  prepare_inputs=()
+  for i in "${!sources[@]}"; do
+    path=${sources[i]#*=}
+    [[ $path == /* ]] || sources[i]=${sources[i]%"$path"}$caller_dir/$path
+    path=${sources[i]#*=}
+    [[ -e $path ]] || die "there is no $path (--source)"
+    # What is imported anew when it changes: the lists, not the audio.
+    if [[ -f $path ]]; then prepare_inputs+=("$path"); else
+      for path in "$path"/{wav.scp,segments,text,utt2spk,{train,dev,test}.tsv,metadata.{csv,jsonl}} "$path"/*/metadata.{csv,jsonl}; do
+        [[ ! -f $path ]] || prepare_inputs+=("$path")
+      done
+    fi
+  done
+}
+
+prepare_data() {
+  local words
+  split_words words "$import_args"
+  prepare_command=(python -m dualmode.bin.import_data "${sources[@]}" --out "${work_dir:-.}" --max-rejected "$max_rejected")
+  # What the model cannot spell is said before any audio is read.
+  [[ -z $init_asr || $new_tokens == true ]] || prepare_command+=(--tokens "$init_asr/tokens")
+  prepare_command+=("${words[@]}")
+}
+
+recipe "$@"

@@ -1,0 +1,65 @@
+"""A recipe of one's own: made from the template, and nothing of another corpus in it."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dualmode.bin.new_recipe import make_recipe
+from dualmode.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout with no more than a recipe needs."""
+    for folder in ("egs/common", "egs/TEMPLATE", "conf"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    return tmp_path
+
+
+def test_a_new_recipe_runs_from_the_import_on(checkout):
+    make_recipe("mine", checkout)
+    files = {str(path.relative_to(checkout / "egs/mine")) for path in (checkout / "egs/mine").rglob("*.*")}
+    assert files == {"run.sh", "conf/tuning/asr.yaml"}
+    for path in (checkout / "egs/mine").rglob("*.*"):
+        assert not {"mini", "espeak", "synthetic", "home"} & set(path.read_text().lower().split())
+    stub = checkout / "env/bin/python"
+    stub.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "test/shell/stub_python.sh", stub)
+    (checkout / "my data.csv").write_text("path,text\n")
+    (checkout / "data.csv").write_text("path,text\n")
+    environment = os.environ | {"DUALMODE_VENV": str(checkout / "env"), "CALLS": str(checkout / "calls")}
+    environment["CORPUS"] = str(checkout / "egs/mine")
+
+    def run(*options: str) -> subprocess.CompletedProcess:
+        command = ["egs/mine/run.sh", "--stop-stage", "1", *options]
+        return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+
+    assert run().stderr.startswith("error: --source names no corpus: what is to be imported?")
+    assert run("--source", "none.csv").stderr == f"error: there is no {checkout}/none.csv (--source)\n"
+    done = run("--source", "dev=data.csv", "--import-args", "--text-rule plain")
+    assert done.returncode == 0, done.stderr
+    calls = (checkout / "calls").read_text()
+    assert f"-m dualmode.bin.import_data dev={checkout}/data.csv --out . --max-rejected 1 --text-rule plain" in calls
+    assert "the corpus: done already" in run("--source", "dev=data.csv", "--import-args", "--text-rule plain").stdout
+    (checkout / "data.csv").write_text("path,text\na.wav,a\n")
+    again = run("--source", "dev=data.csv", "--import-args", "--text-rule plain")
+    assert "the corpus: again, since this changed: file" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("a b", "'a b' is no good name"), ("../x", "no good name"), ("common", "common is there already")],
+)
+def test_a_bad_name_is_one_sentence(checkout, name, message):
+    with pytest.raises(UserError, match=message):
+        make_recipe(name, checkout)
+
+
+def test_an_installed_package_says_that_a_checkout_is_needed(tmp_path):
+    with pytest.raises(UserError, match="new-recipe works in a checkout of the repository"):
+        make_recipe("mine", tmp_path)
