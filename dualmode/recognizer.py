@@ -24,6 +24,7 @@ from dualmode.errors import UserError
 from dualmode.frames import EXTRA, FACTOR, FRAME_MS
 from dualmode.models.choice import check_trained
 from dualmode.models.folder import ModelFolder
+from dualmode.models.hub import fetch, is_on_hub
 from dualmode.models.placement import CPU, find_device
 from dualmode.search.offline import decode_offline
 from dualmode.search.searcher import SearchConfig, make_searcher
@@ -149,18 +150,21 @@ class Recognizer:
         force: bool = False,
         right_ms: float | None = None,
         device: str = CPU,
+        revision: str | None = None,
     ) -> "Recognizer":
         """Open a model folder of dualmode.bin.asr_train.
 
         A second pass keeps one set of weights for both passes, and multiplies the mask in for each chunk.
 
         Args:
-            folder, checkpoint: see :meth:`dualmode.models.folder.ModelFolder.open`.
+            folder, checkpoint: see :meth:`dualmode.models.folder.ModelFolder.open`; or ``hf:USER/MODEL`` on the Hugging
+                Face Hub (:mod:`dualmode.models.hub`).
             subnet, chunk_ms, left_ms, lookahead_ms: see :meth:`dualmode.models.folder.ModelFolder.choose`.
             second_pass, search, endpointing: see :class:`Recognizer`.
             force: also run a sub-network that was not trained.
             right_ms: the old name of ``lookahead_ms``, until version 0.3.
             device: where the model runs, "cpu", "cuda" or "cuda:N".
+            revision: branch, tag or commit of a model on the Hub.
 
         Raises:
             UserError: something is missing, damaged or impossible.
@@ -169,7 +173,8 @@ class Recognizer:
             warnings.warn("right_ms is lookahead_ms now; the old name ends with version 0.3", DeprecationWarning, 2)
             lookahead_ms = right_ms
         place = find_device(device)
-        opened = ModelFolder.open(Path(folder), checkpoint)
+        where = fetch(str(folder), revision) if is_on_hub(str(folder)) else Path(folder)
+        opened = ModelFolder.open(where, checkpoint)
         chosen = opened.choose(subnet, chunk_ms, left_ms, lookahead_ms)
         if not second_pass:
             loaded = opened.load(chosen, force)

@@ -24,7 +24,10 @@ def model_card(name: str, model: AsrModel, seed: object, checkpoint: str, result
     """
     encoder = model.encoder.config
     kind = "RNN-T" if model.kind == "rnnt" else "CTC"
-    yield f"# {name}"
+    # What the Hugging Face Hub reads; the licence of the weights and the language are for whoever packed them to add.
+    yield from ("---", "library_name: dualmode", "pipeline_tag: automatic-speech-recognition", "tags:")
+    yield from (f"- {tag}" for tag in ("streaming", "pruning", "conformer", kind.lower()))
+    yield from ("---", "", f"# {name}")
     yield ""
     yield (
         f"A supernet for speech recognition ({kind}): one set of weights, trained once, run as any of these "
@@ -38,7 +41,12 @@ def model_card(name: str, model: AsrModel, seed: object, checkpoint: str, result
     yield "Nothing in this folder runs code when it is opened. With the package `dualmode`:"
     yield from ("", "```python", "from dualmode.recognizer import Recognizer", "")
     yield f'recognizer = Recognizer.from_pretrained("{name}", subnet="sparse")'
-    yield from ("```", "", "or as `--model` of any command, such as `python -m dualmode.bin.asr_inference`.", "")
+    yield from (
+        "```",
+        "",
+        "or as the first word of a command: `dualmode stream MODEL audio.wav`. `pip install dualmode`",
+        "",
+    )
     yield from ("| file | what |", "| :-- | :-- |")
     yield "| `model.safetensors` | weights, masks, mean and standard deviation of the features |"
     yield "| `config.yaml` | sizes, sub-networks, settings of the losses |"

@@ -10,15 +10,21 @@ from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file
 from dualmode.errors import UserError
+from dualmode.models.hub import fetch, is_on_hub
 
 WEIGHTS = (
     "dense, sparse (the model's first sparsity), or one sparsity such as sparse_0.8 (default: sparse, or what the "
     "folder holds alone)"
 )
-TRAINED = "model folder, of dualmode train, pack or subnet"
+TRAINED = "model folder, of dualmode train, pack or subnet; or hf:USER/MODEL[@REVISION] on the Hugging Face Hub"
 
 
-def add_model(parser, help: str = TRAINED, type=existing_dir, checkpoint: bool = True) -> None:
+def model_folder(text: str) -> Path:
+    """Argparse type: a folder that is there, or a model of the Hub, which is fetched."""
+    return fetch(text) if is_on_hub(text) else existing_dir(text)
+
+
+def add_model(parser, help: str = TRAINED, type=model_folder, checkpoint: bool = True) -> None:
     """Add MODEL, the first word, and --checkpoint, a file in it; ``parser`` is one of :func:`dualmode.cli.make_parser`.
 
     ``--model MODEL`` is taken for the word, wherever it stands.

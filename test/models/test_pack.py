@@ -70,7 +70,7 @@ def test_the_folder_holds_what_the_card_says_and_nothing_of_this_machine(packed,
     for name in files:
         assert b"/home/x" not in (packed / name).read_bytes()
     card = (packed / "README.md").read_text()
-    assert card.startswith("# away\n") and "| test | 2.91 |" in card and "> synthetic" in card
+    assert "\n# away\n" in card and "| test | 2.91 |" in card and "> synthetic" in card
     assert "| sparse 70 % | chunk 640 ms, left context 1280 ms" in card and "Seed 3" in card
     (licence,) = [line for line in card.splitlines() if "Apache-2.0" in line]
     assert "that of these weights follows from the data" in licence
