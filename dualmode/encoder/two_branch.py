@@ -35,8 +35,8 @@ class BranchWeights:
     Args:
         dense: of the dense full-context branch; 0 does not run it.
         sparse: of the sparse streaming branch; 0 does not run it.
-        schedule: "both" branches in every batch, or "alternate": dense in one batch, sparse in the next, for half the
-            cost of a batch.  Validation always runs both.
+        schedule: "both" branches in every update, or "alternate": dense in one update, sparse in the next, for half the
+            cost of an update.  Validation always runs both.
     """
 
     dense: float = 1.0
@@ -56,7 +56,7 @@ class BranchWeights:
             raise UserError("branch_conf: alternate needs both weights above 0; a single branch is run with both")
 
     def active(self, step: int, training: bool) -> dict[str, float]:
-        """Return the weight of each branch that batch ``step`` (from 1) runs.
+        """Return the weight of each branch that update ``step`` (from 1) runs.
 
         >>> BranchWeights(schedule="alternate").active(1, True)
         {'dense': 1.0}
@@ -94,8 +94,9 @@ class Judgement:
 class TwoBranchModel(nn.Module):
     """Base of the pre-training and the recognition model: an encoder whose masks follow its own weights.
 
-    Counts the training batches; the count is part of the checkpoint, so a resumed training goes on with the same
-    schedule of the masks and the same turns of the branches.
+    Counts the updates; the count is part of the checkpoint, so a resumed training goes on with the same schedule of the
+    masks and the same turns of the branches.  All batches of an update, of all processes, run the same sub-networks, so
+    that an update is the same however its batches are dealt out.
 
     Args:
         encoder: the supernet.
@@ -106,10 +107,9 @@ class TwoBranchModel(nn.Module):
     def __init__(self, encoder: DualModeEncoder, schedule: PruningSchedule, branches: BranchWeights):
         super().__init__()
         self.encoder, self.schedule, self.branches = encoder, schedule, branches
-        self.step = 0
-        self.seed = 0  # of what all processes draw alike
-        self.accumulated = 1  # batches of an update
-        self.begins_update = True  # whether the next batch is the first one of an update: masks change there only
+        self.step = 0  # updates, with the one that is being made
+        self.seed = 0  # of what all batches of an update draw alike
+        self.begins_update = True  # whether the next batch is the first one of an update
 
     def get_extra_state(self) -> Tensor:
         return torch.tensor(self.step)
@@ -121,25 +121,19 @@ class TwoBranchModel(nn.Module):
         """Call first in every forward pass; does nothing outside training.
 
         Returns:
-            ``mask_change``, the share of mask entries that changed, if this batch found the masks anew; else nothing.
+            ``mask_change``, the share of mask entries that changed, if masks were found before this update; else nothing.
         """
         stats: dict[str, Tensor] = {}
         if not self.training:
             return stats
-        # Of the seed and the batch alone: the same in all processes, and after a training was resumed.
-        self.encoder.draws.manual_seed(self.seed * 1_000_003 + self.step)
-        if self.masks_due():
-            if self.step or self._can_be_ranked():
+        if self.begins_update:
+            if self.schedule.due(self.step) and (self.step or self._can_be_ranked()):
                 fraction = self.schedule.fraction(self.step)
                 stats["mask_change"] = estimate_masks(self.encoder, self.encoder.config.pruning, fraction)
-        self.step += 1
+            self.step += 1
+        # Of the seed and the update alone: the same in all processes, and after a training was resumed.
+        self.encoder.draws.manual_seed(self.seed * 1_000_003 + self.step - 1)
         return stats
-
-    def masks_due(self) -> bool:
-        """Return whether this batch begins an update before which the schedule has masks found anew."""
-        if not self.begins_update:
-            return False
-        return any(self.schedule.due(step) for step in range(max(self.step - self.accumulated + 1, 0), self.step + 1))
 
     def _can_be_ranked(self) -> bool:
         """Return whether the weights that a training starts from say what to prune.
@@ -206,5 +200,5 @@ class TwoBranchModel(nn.Module):
         """
         if self.training or not self.schedule.interval:
             return {}
-        settled = self.step > 0 and self.schedule.fraction(self.step - 1) >= 1.0  # as the last batch had it
+        settled = self.step > 0 and self.schedule.fraction(self.step - 1) >= 1.0  # as the last update had it
         return {"masks_settled": self.encoder.normalize.mean.new_tensor(float(settled))}

@@ -12,10 +12,10 @@ class AlarmConfig:
     """The range in which a healthy training stays.
 
     Args:
-        after: training batches before it is looked at, while nothing is learned yet.
-        window: training batches that each look averages; there is one look a window.
+        after: updates before it is looked at, while nothing is learned yet.
+        window: updates that each look averages; there is one look a window.
         min_perplexity: lowest perplexity of a codebook's chosen entries; 1 is a single entry.
-        min_accuracy: lowest accuracy of a branch, in multiples of chance; 50 batches of 200 hidden frames with an
+        min_accuracy: lowest accuracy of a branch, in multiples of chance; 50 updates of 200 hidden frames with an
             accuracy of 2.5 % differ from chance by 6 % of it, so 1.2 is more than luck.
         max_accuracy: highest accuracy of a branch, as a share of 1: nearly all right is too easy to teach anything.
         stop: end the training at the first alarm, instead of a warning only.
@@ -35,9 +35,9 @@ class AlarmConfig:
         if not 0 < self.max_accuracy <= 1:
             raise UserError(f"alarm_conf: max_accuracy is {self.max_accuracy}: it must be above 0 and at most 1")
 
-    def due(self, batch: int) -> bool:
-        """Return whether to look after ``batch`` (from 1)."""
-        return batch >= self.after and batch % self.window == 0
+    def due(self, update: int) -> bool:
+        """Return whether to look after ``update`` (from 1)."""
+        return update >= self.after and update % self.window == 0
 
 
 def alarms(stats: Mapping[str, float], config: AlarmConfig) -> dict[str, str]:

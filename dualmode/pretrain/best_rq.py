@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dualmode.pretrain.codes import CodeUsage
 from dualmode.pretrain.config import BestRqConfig
 from dualmode.pretrain.targets import Answer
+from dualmode.supernet.precision import at_least_float32
 
 
 class RandomQuantizer(nn.Module):
@@ -78,10 +79,14 @@ class BestRqTargets(nn.Module):
         stats = self.usage(codes)
         return Codes(codes, frames.new_zeros(()), {"chance": self.usage.constant_answer(codes), **stats})
 
+    def absent(self) -> None:
+        """Take part in counting codes, without any."""
+        self.usage.absent()
+
     def compare(self, encoded: Tensor, drawn: Codes, branch: str) -> Answer:
         """Compare any branch's outputs at the frames (frames, encoded_size) with the codes."""
         groups = drawn.codes.shape[1]
-        logits = self.head(encoded).float().unflatten(1, (groups, -1)).flatten(0, 1)
+        logits = at_least_float32(self.head(encoded)).unflatten(1, (groups, -1)).flatten(0, 1)
         codes = drawn.codes.flatten()
         losses = F.cross_entropy(logits, codes, reduction="none").view(-1, groups)
         right = (logits.argmax(dim=-1) == codes).float().view(-1, groups)

@@ -33,6 +33,19 @@ def of_all_processes(counts: Tensor) -> Tensor:
     return counts
 
 
+def mean_of_all_processes(x: Tensor) -> Tensor:
+    """Return the mean over the frames x (frames, ...) of all processes of a training, all of which must come here.
+
+    The gradient is that of the own frames' mean: processes are weighted by their frames when gradients meet, which
+    makes it that of the mean over all frames.  So nothing is exchanged in the backward pass, where a process without
+    frames would not take part.
+    """
+    own = x.sum(dim=0) / max(len(x), 1)
+    total = of_all_processes(torch.cat([x.detach().sum(dim=0).flatten(), x.new_tensor([len(x)])]))
+    everyone = total[:-1].view_as(own) / total[-1].clamp(min=1)
+    return own + (everyone - own).detach()
+
+
 class CodeUsage(nn.Module):
     """Counts for each entry how often training chose it, and for how many batches not; part of the checkpoint."""
 
@@ -50,7 +63,7 @@ class CodeUsage(nn.Module):
 
         The perplexity is near 1 when all frames have one code, and at most the smaller of entries and frames.  ``dead``
         is the share of entries that the last 100 training batches did not choose.  Where several processes train, what
-        training chose is counted over all of them: each calls this once a batch, with no codes if it has none.
+        training chose is counted over all of them: each calls this once a batch, or :meth:`absent`.
         """
         counts = code_counts(codes, self.idle.shape[1])
         shares = counts / max(len(codes), 1)
@@ -60,6 +73,10 @@ class CodeUsage(nn.Module):
             self.idle.add_(1).masked_fill_(counts > 0, 0)
         dead = (self.idle >= DEAD_AFTER).float().mean(dim=1)
         return dict(zip(self.names, [*perplexity(shares), *dead], strict=True))
+
+    def absent(self) -> None:
+        """Count a batch without codes, as other processes may have some."""
+        self(self.chosen.new_zeros(0, len(self.chosen)))
 
     def constant_answer(self, codes: Tensor) -> Tensor:
         """Return the accuracy () of always naming the entry that training chose most often, on codes (frames, groups).

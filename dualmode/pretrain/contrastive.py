@@ -10,6 +10,7 @@ from dualmode.pretrain.codes import CodeUsage
 from dualmode.pretrain.config import ContrastiveConfig
 from dualmode.pretrain.quantizer import GumbelQuantizer
 from dualmode.pretrain.targets import Answer
+from dualmode.supernet.precision import at_least_float32
 
 
 def sample_distractors(utterance: Tensor, count: int) -> Tensor:
@@ -59,6 +60,9 @@ def chance(codes: Tensor, distractors: Tensor) -> Tensor:
 def contrastive_loss(context: Tensor, targets: Tensor, codes: Tensor, distractors: Tensor, scale: float) -> Answer:
     """Cross entropy of choosing the true target by cosine similarity (wav2vec 2.0, equation 3).
 
+    Every frame is compared with every target, and of these similarities the distractors' are taken: a similarity is one
+    number, a target hundreds, and ``targets[distractors]`` would hold each of them ``count`` times.
+
     Args:
         context: (frames, size), a branch's outputs at the frames.
         targets: (frames, size), the quantised frames.
@@ -66,9 +70,11 @@ def contrastive_loss(context: Tensor, targets: Tensor, codes: Tensor, distractor
         distractors: (frames, count) indices into ``targets``.
         scale: what similarities are divided by (kappa, 0.1 in the paper).
     """
-    context, targets = F.normalize(context.float(), dim=-1), F.normalize(targets.float(), dim=-1)
-    positive = (context * targets).sum(dim=-1, keepdim=True)
-    negative = torch.einsum("fs,fcs->fc", context, targets[distractors])
+    context = F.normalize(at_least_float32(context), dim=-1)
+    targets = F.normalize(at_least_float32(targets), dim=-1)
+    similarity = context @ targets.T
+    positive = similarity.diagonal()[:, None]
+    negative = similarity.gather(1, distractors)
     same = twins(codes, distractors)
     logits = torch.cat([positive, negative.masked_fill(same, float("-inf"))], dim=1) / scale
     right = (logits[:, :1] > logits[:, 1:]).all(dim=1) & ~same.all(dim=1)
@@ -135,6 +141,11 @@ class ContrastiveTargets(nn.Module):
             config.diversity_weight * (1.0 - used),
             stats | self.usage(quantized.codes),
         )
+
+    def absent(self) -> None:
+        """Take part in the mean over the codebook and in counting codes, without frames."""
+        self.quantizer.absent()
+        self.usage.absent()
 
     def compare(self, encoded: Tensor, drawn: Contrast, branch: str) -> Answer:
         """Compare a branch's outputs at the frames (frames, encoded_size) with what was drawn."""

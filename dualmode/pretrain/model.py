@@ -15,6 +15,7 @@ from dualmode.pretrain.best_rq import BestRqTargets
 from dualmode.pretrain.config import BestRqConfig, ContrastiveConfig
 from dualmode.pretrain.contrastive import ContrastiveTargets
 from dualmode.pretrain.masking import at_edges, features_under, fixed_draws, span_mask
+from dualmode.supernet.precision import at_least_float32
 from dualmode.supernet.pruning import PruningSchedule
 
 
@@ -112,7 +113,7 @@ class PretrainModel(TwoBranchModel):
             drawn = self.targets.draw(self.stack(speech, x.shape[1])[told], told.nonzero()[:, 0], self.step)
         loss = drawn.loss
         if config.feature_penalty:
-            power = x[valid_frames(lengths, x.shape[1])].float().square().mean()
+            power = at_least_float32(x[valid_frames(lengths, x.shape[1])]).square().mean()
             loss = loss + config.feature_penalty * power
         x = torch.where(hidden[..., None], self.hidden_frame.to(x.dtype), x)
 
@@ -122,7 +123,7 @@ class PretrainModel(TwoBranchModel):
 
         def judge(branch: Branch, encoded: Tensor) -> Judgement:
             with torch.autocast(x.device.type, enabled=False):
-                answer = self.targets.compare(encoded[told].float(), drawn, branch.name)
+                answer = self.targets.compare(at_least_float32(encoded[told]), drawn, branch.name)
             losses = {part: mean_over(answer.losses, at[part]) for part in self.parts()}
             values = {f"{part}accuracy": mean_over(answer.right, at[part]) for part in losses}
             values["edge_accuracy"] = mean_over(answer.right, edges)
@@ -133,7 +134,7 @@ class PretrainModel(TwoBranchModel):
         of_branches, _, values = self.run_branches(x, lengths, judge)
         loss, stats = loss + of_branches, stats | values
         stats["loss"] = loss.detach()
-        return loss, stats, weight.float()
+        return loss, stats, weight.type(loss.dtype)
 
     def nothing_hidden(
         self, branches: Iterable[str], pruned: dict[str, Tensor]
@@ -142,8 +143,8 @@ class PretrainModel(TwoBranchModel):
 
         Every parameter takes part and every value is there, since other GPUs of the same update wait for them.
         """
-        usage = self.targets.usage
-        usage(usage.chosen.new_zeros(0, len(usage.chosen)))
+        if self.training:
+            self.targets.absent()
         loss = nothing_of(self)
         branches = list(branches)
         names = ["masked_share", *self.targets.names, "loss"]

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dualmode.pretrain.codes import perplexity
+from dualmode.pretrain.codes import mean_of_all_processes, perplexity
+from dualmode.supernet.precision import at_least_float32
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,8 @@ class Quantized:
     Attributes:
         vectors: (frames, size), differentiable by the straight-through estimator.
         codes: (frames, groups), the chosen entries.
-        perplexity: (groups,), exp of the entropy of the mean softmax over the frames; between 1 and ``entries``;
-            differentiable, for the diversity loss.
+        perplexity: (groups,), exp of the entropy of the mean softmax over the frames, in training those of all
+            processes; between 1 and ``entries``; differentiable, for the diversity loss.
     """
 
     vectors: Tensor
@@ -47,7 +48,7 @@ class GumbelQuantizer(nn.Module):
 
     def forward(self, x: Tensor, temperature: float) -> Quantized:
         """Quantise x (frames, input_size).  While training, noise of ``temperature`` explores the entries."""
-        logits = self.logits(x).float().view(-1, self.groups, self.entries)
+        logits = at_least_float32(self.logits(x)).view(-1, self.groups, self.entries)
         codes = logits.argmax(dim=-1)
         if self.training:
             chosen = F.gumbel_softmax(logits, tau=temperature, hard=True)
@@ -55,4 +56,10 @@ class GumbelQuantizer(nn.Module):
         else:
             chosen = F.one_hot(codes, self.entries).to(logits.dtype)
         vectors = torch.einsum("fge,ges->fgs", chosen, self.codebook).flatten(1)
-        return Quantized(self.project(vectors), codes, perplexity(logits.softmax(dim=-1).mean(dim=0)))
+        softmax = logits.softmax(dim=-1)
+        mean = mean_of_all_processes(softmax) if self.training else softmax.mean(dim=0)
+        return Quantized(self.project(vectors), codes, perplexity(mean))
+
+    def absent(self) -> None:
+        """Take part, in the place of :meth:`forward`, in what processes exchange: this one has no frames."""
+        mean_of_all_processes(self.codebook.new_zeros(0, self.groups, self.entries))

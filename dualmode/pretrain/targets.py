@@ -47,5 +47,8 @@ class Targets(Protocol):
     def draw(self, frames: Tensor, utterance: Tensor, step: int) -> Drawn:
         """Make targets of frames (frames, frame_size) of ``utterance`` (frames,) for batch ``step``."""
 
+    def absent(self) -> None:
+        """Take part, in the place of ``draw``, in what processes exchange in training: this one hides no frame."""
+
     def compare(self, encoded: Tensor, drawn: Drawn, branch: str) -> Answer:
         """Compare outputs (frames, encoded_size) of "dense" or "sparse" at the same frames with the targets."""

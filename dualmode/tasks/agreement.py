@@ -25,14 +25,15 @@ def digests(model: TwoBranchModel) -> dict[str, int]:
     return found | {"step": model.step}
 
 
-def check_agreement(model: TwoBranchModel, device: torch.device) -> None:
+def check_agreement(model: TwoBranchModel, device: torch.device, batches: int = 0) -> None:
     """Raise UserError in all processes if one of them differs from the first, and say in what.
 
     Args:
         model: without its DistributedDataParallel.
         device: on which the processes exchange numbers.
+        batches: of the epoch that begins; nobody would wait for a process that has fewer.
     """
-    own = digests(model)
+    own = digests(model) | {"numbers of batches": batches}
     mine = torch.tensor(list(own.values()), device=device)
     everyone = [torch.empty_like(mine) for _ in range(torch.distributed.get_world_size())]
     torch.distributed.all_gather(everyone, mine)

@@ -16,19 +16,19 @@ class Alarm:
         self.rung: set[str] = set()
 
     def watch(self, reporter: SubReporter) -> None:
-        """Look at what the training has reported, after each batch.
+        """Look at what the training has reported, after each update.
 
         Raises:
             UserError: the training is outside its range, and ``stop`` is set.
         """
-        batch, config = reporter.get_total_count(), self.config
-        if not config.due(batch):
+        update, config = reporter.get_total_count(), self.config
+        if not config.due(update):
             return
         stats = {key: float(aggregate(values[-config.window :])) for key, values in reporter.stats.items()}
         for name, sentence in alarms(stats, config).items():
-            logging.warning("batch %d: %s", batch, sentence)
+            logging.warning("update %d: %s", update, sentence)
             if config.stop:
-                raise UserError(f"stopped after batch {batch}: {sentence}")
+                raise UserError(f"stopped after update {update}: {sentence}")
             if name not in self.rung:
-                print(f"warning: batch {batch}: {sentence}", flush=True)
+                print(f"warning: update {update}: {sentence}", flush=True)
                 self.rung.add(name)

@@ -13,7 +13,7 @@ from espnet2.train.class_choices import ClassChoices
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.distributed_utils import get_world_size
 from espnet2.utils.nested_dict_action import NestedDictAction
-from espnet2.utils.types import float_or_none, int_or_none, str_or_none
+from espnet2.utils.types import float_or_none, int_or_none, str2bool, str_or_none
 
 from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
@@ -24,7 +24,7 @@ from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import load_cmvn, read_yaml
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.tasks import features
-from dualmode.tasks.batch_size import FRAMES_PER_HOUR, accumulation
+from dualmode.tasks.batch_size import plan_update
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.hand_over import inherited, take_over
 from dualmode.tasks.plan import length, mask_warnings
@@ -32,6 +32,8 @@ from dualmode.tasks.start import starting_config
 from dualmode.tasks.trainer import SupernetTrainer
 
 features.register()
+
+FUSED = ("adam", "adamw")  # optimizers that can update all weights in a few kernels on a GPU
 
 encoder_choices = ClassChoices("encoder", {NAME: EspnetEncoder}, default=NAME)
 
@@ -49,7 +51,7 @@ class SupernetTask(AbsTask):
         encoder_choices.add_arguments(group)
         for name, what in (
             ("model_conf", "settings of the model"),
-            ("pruning_conf", "schedule of the masks: begin, end, interval, after in batches, start as a share"),
+            ("pruning_conf", "schedule of the masks: begin, end, interval, after in updates, start as a share"),
             ("branch_conf", "weights of the losses of the branches: dense, sparse; schedule both or alternate"),
         ):
             group.add_argument(f"--{name}", action=NestedDictAction, default={}, help=what)
@@ -71,6 +73,25 @@ class SupernetTask(AbsTask):
             type=int_or_none,
             default=None,
             help="batches between two checkpoints inside an epoch, rounded up to whole updates; one follows each epoch",
+        )
+        group.add_argument(
+            "--checkpoint_minutes",
+            type=float_or_none,
+            default=None,
+            help="minutes between two checkpoints inside an epoch, by themselves or beside checkpoint_every",
+        )
+        group.add_argument(
+            "--dry_step",
+            type=str2bool,
+            default=None,
+            help="whether the largest batches are tried before the first update; by default where there is a GPU, "
+            "whose memory may not suffice",
+        )
+        group.add_argument(
+            "--updates_per_epoch",
+            type=int_or_none,
+            default=None,
+            help="updates of an epoch, whatever the number of GPUs; num_iters_per_epoch, which counts batches, follows",
         )
         group.add_argument(
             "--reference_batch_h",
@@ -143,11 +164,17 @@ class SupernetTask(AbsTask):
                 f"--ngpu {args.ngpu}, but PyTorch sees {torch.cuda.device_count()} GPUs on this machine (what does "
                 "nvidia-smi say?)"
             )
+        refuse_unheeded(args)
         numbers_in_settings(args)
         complete_batch(args)
+        if args.ngpu and args.optim in FUSED:
+            args.optim_conf = {"fused": True, **args.optim_conf}
         if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:
             if not args.num_iters_per_epoch:
-                raise UserError("onecyclelr needs num_iters_per_epoch in the YAML: the cycle's length follows from it")
+                raise UserError(
+                    "onecyclelr needs updates_per_epoch or num_iters_per_epoch in the YAML: the cycle's length follows "
+                    "from it"
+                )
             steps = args.max_epoch * (args.num_iters_per_epoch // args.accum_grad)
             args.scheduler_conf = {**args.scheduler_conf, "total_steps": steps}
         check_plan_goes_on(args)
@@ -217,10 +244,19 @@ def numbers_in_settings(args: argparse.Namespace) -> None:
             setattr(args, name, with_numbers(value))
 
 
-def complete_batch(args: argparse.Namespace) -> None:
-    """Set accum_grad and batch_bins from reference_batch_h, and make checkpoint_every whole updates.
+def refuse_unheeded(args: argparse.Namespace) -> None:
+    """Raise UserError for an option of ESPnet that :class:`SupernetTrainer` does not heed."""
+    for name in ("grad_noise", "no_forward_run", "create_graph_in_tensorboard", "sharded_ddp"):
+        if getattr(args, name):
+            raise UserError(f"{name} is an option of ESPnet's own training loop, which this training does not use")
 
-    ESPnet shares batch_bins among the GPUs, so it becomes the sum of what they take.  config.yaml holds the outcome.
+
+def complete_batch(args: argparse.Namespace) -> None:
+    """Complete what counts batches by what counts updates; config.yaml holds the outcome::
+
+        reference_batch_h    ->  accum_grad, and batch_bins of all GPUs together, as ESPnet counts them
+        updates_per_epoch    ->  num_iters_per_epoch = updates_per_epoch * accum_grad
+        checkpoint_every     ->  whole updates
 
     Raises:
         UserError: an impossible value, or an epoch of less than one update.
@@ -229,14 +265,22 @@ def complete_batch(args: argparse.Namespace) -> None:
         gpus = get_world_size(args.dist_world_size, args.dist_launcher) if args.distributed else max(args.ngpu, 1)
         if args.batch_type != "length":
             raise UserError(f"reference_batch_h needs batch_type length, not {args.batch_type}: it counts batch_bins")
-        each, args.accum_grad = args.batch_bins, accumulation(args.reference_batch_h, args.batch_bins, gpus)
-        args.batch_bins = each * gpus
-        hours = args.batch_bins * args.accum_grad / FRAMES_PER_HOUR
+        plan = plan_update(gpus, args.batch_bins, args.reference_batch_h)
+        args.batch_bins, args.accum_grad = plan.batch_bins, plan.accum_grad
         if not args.distributed or args.dist_rank == 0:
             where = f"{gpus} GPUs" if args.ngpu else "1 CPU"
-            parts = f"{where} x {each / 100:g} s of audio x accum_grad {args.accum_grad}"
-            print(f"an update: {parts} = {hours:.3g} h (reference_batch_h {args.reference_batch_h:g})", flush=True)
+            parts = f"{where} x {plan.bins / 100:g} s of audio x accum_grad {plan.accum_grad}"
+            print(f"an update: {parts} = {plan.hours:.3g} h (reference_batch_h {plan.reference_h:g})", flush=True)
+            if plan.warning is not None:
+                print(f"warning: {plan.warning}", flush=True)
         args.reference_batch_h = None
+    if args.updates_per_epoch is not None:
+        if args.num_iters_per_epoch is not None:
+            raise UserError("updates_per_epoch and num_iters_per_epoch both say how long an epoch is: give one of them")
+        if args.updates_per_epoch < 1:
+            raise UserError(f"updates_per_epoch is {args.updates_per_epoch}: it must be at least 1")
+        args.num_iters_per_epoch = args.updates_per_epoch * args.accum_grad
+        args.updates_per_epoch = None
     if args.num_iters_per_epoch and args.num_iters_per_epoch < args.accum_grad:
         raise UserError(
             f"an epoch has {args.num_iters_per_epoch} batches and an update {args.accum_grad} (accum_grad): "
@@ -246,6 +290,8 @@ def complete_batch(args: argparse.Namespace) -> None:
         if args.checkpoint_every < 1:
             raise UserError(f"checkpoint_every is {args.checkpoint_every}: it must be at least 1 batch")
         args.checkpoint_every = -(-args.checkpoint_every // args.accum_grad) * args.accum_grad
+    if args.checkpoint_minutes is not None and not args.checkpoint_minutes > 0:
+        raise UserError(f"checkpoint_minutes is {args.checkpoint_minutes:g}: it must be above 0")
 
 
 def collect_feats(speech: torch.Tensor, speech_lengths: torch.Tensor, **_) -> dict[str, torch.Tensor]:

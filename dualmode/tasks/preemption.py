@@ -10,30 +10,19 @@ import signal
 from multiprocessing import active_children
 from types import FrameType
 
-import torch
-
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Preemption:
-    """Whether this process, or another one of the same training, has been told to stop."""
+    """Whether this process has been told to stop; several processes of a training agree at the end of an update."""
 
-    def __init__(self, distributed: bool):
-        self.distributed, self.told = distributed, False
+    def __init__(self):
+        self.told = False
         for number in SIGNALS:
             signal.signal(number, self._tell)
 
     def _tell(self, number: int, frame: FrameType | None) -> None:
         self.told = True
-
-    def agreed(self) -> bool:
-        """Return whether any of the processes was told; all of them have to ask, after the same batch."""
-        if not self.distributed:
-            return self.told
-        device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
-        told = torch.tensor(float(self.told), device=device)
-        torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
-        return bool(told.item())
 
 
 def pass_on() -> None:

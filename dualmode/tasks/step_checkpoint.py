@@ -9,7 +9,7 @@ exact already.  ``checkpoint_step.pth`` adds what an unfinished epoch needs::
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,13 +132,21 @@ def load(folder: Path, epoch: int, total: int, ranks: int) -> dict | None:
     return state
 
 
-def rest_of(batches: DataLoader, done: int) -> DataLoader:
-    """Return a loader of the batches of an epoch after the first ``done``, which are not read."""
-    return DataLoader(
-        dataset=batches.dataset,
-        batch_sampler=list(batches.batch_sampler)[done:],
-        num_workers=batches.num_workers,
-        pin_memory=batches.pin_memory,
-        worker_init_fn=batches.worker_init_fn,
-        collate_fn=batches.collate_fn,
-    )
+def rest_of(batches: DataLoader, done: int, states: dict | None = None) -> Iterator:
+    """Return the batches of an epoch after the first ``done``, which are not read.
+
+    The random generators are set to ``states`` once the loader, which draws from them, has started.
+    """
+    if done:
+        batches = DataLoader(
+            dataset=batches.dataset,
+            batch_sampler=list(batches.batch_sampler)[done:],
+            num_workers=batches.num_workers,
+            pin_memory=batches.pin_memory,
+            worker_init_fn=batches.worker_init_fn,
+            collate_fn=batches.collate_fn,
+        )
+    rest = iter(batches)
+    if states is not None:
+        set_random_states(states)
+    return rest

@@ -1,15 +1,18 @@
 """ESPnet's trainer, which hands each moment of a training on to :class:`dualmode.tasks.update.RunState`."""
 
 import argparse
-from collections.abc import Callable
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterator
 
 import torch
 from espnet2.train.reporter import SubReporter
 from espnet2.train.trainer import Trainer
 from espnet2.utils.build_dataclass import build_dataclass
-from torch.nn.parallel import DistributedDataParallel
 
 from dualmode.errors import UserError
+from dualmode.tasks.optimise import Updater
 from dualmode.tasks.patches import patches
 from dualmode.tasks.preemption import Preemption
 from dualmode.tasks.step_checkpoint import Running
@@ -32,20 +35,18 @@ class SupernetTrainer(Trainer):
 
     @classmethod
     def watcher(cls, options: SupernetOptions) -> Callable[[SubReporter], None] | None:
-        """Return what looks at the reports after each batch of a run, if anything does."""
+        """Return what looks at the reports after each update of a run, if anything does."""
         return None
 
     @classmethod
     def run(cls, *, model, trainer_options, distributed_option, **kwargs) -> None:
         distributed = distributed_option.distributed
-        if distributed:  # dropout, spans and SpecAugment are each process's own; what all draw alike, the model draws
-            torch.manual_seed(torch.initial_seed() + distributed_option.dist_rank)
-        elif distributed_option.ngpu > 1:
+        if not distributed and distributed_option.ngpu > 1:
             raise UserError(
                 f"one process cannot train on {distributed_option.ngpu} GPUs: the masks would never move; run one for "
                 "each, with --multiprocessing_distributed true, as the recipes do"
             )
-        cls.state = RunState(trainer_options, distributed_option, Preemption(distributed), cls.watcher(trainer_options))
+        cls.state = RunState(trainer_options, distributed_option, Preemption(), cls.watcher(trainer_options))
         try:
             with patches(model, distributed):
                 super().run(
@@ -61,22 +62,84 @@ class SupernetTrainer(Trainer):
         cls.state.at_resume(model.state_dict(), reporter)
 
     @classmethod
-    def train_one_epoch(cls, *, model, optimizers, schedulers, scaler, iterator, reporter, **kwargs) -> bool:
-        bare = model.module if isinstance(model, DistributedDataParallel) else model
-        running = Running(bare, optimizers, schedulers, scaler, reporter)
-        invalid = super().train_one_epoch(
-            model=model,
-            optimizers=optimizers,
-            schedulers=schedulers,
-            scaler=scaler,
-            iterator=cls.state.before_epoch(running, iterator, model if model is not bare else None),
-            reporter=reporter,
-            **kwargs,
-        )
-        cls.state.after_phase("train", reporter)
-        return invalid
+    def train_one_epoch(
+        cls,
+        *,
+        model,
+        optimizers,
+        schedulers,
+        scaler,
+        iterator,
+        reporter,
+        summary_writer,
+        options,
+        distributed_option,
+    ) -> bool:
+        """Train an epoch, in the place of ESPnet's loop; return whether no update was made.
+
+        ESPnet's loop divides each batch by its own weight, reads every value from the device for itself, and makes the
+        processes wait for each other before every batch.
+        """
+        device = torch.device("cuda" if options.ngpu else "cpu")
+        updater = Updater(
+            model, optimizers[0], schedulers[0], scaler, options.accum_grad, options.grad_clip, options.grad_clip_type,
+            device,
+        )  # fmt: skip
+        run, made = cls.state, False
+        own_noise(run.rank)
+        model.train()
+        running = Running(updater.bare, optimizers, schedulers, scaler, reporter)
+        done, rest = run.before_epoch(running, iterator, device)
+        interval = options.log_interval or max(run.updates // 20, 10)
+        batches = Waited(rest)
+        for number in range(done + 1, run.updates + 1):
+            start, batches.seconds = time.perf_counter(), 0.0
+            totals, skipped = updater.update(itertools.islice(batches, options.accum_grad), run.votes)
+            made = made or skipped is None
+            rates = {f"optim0_lr{index}": group["lr"] for index, group in enumerate(optimizers[0].param_groups)}
+            times = {"iter_time": batches.seconds, "train_time": time.perf_counter() - start}
+            run.after_update(number, totals, skipped, {**rates, **times})
+            if number % interval == 0 and reporter.count:
+                log(reporter, interval, summary_writer, options.use_wandb)
+        run.after_phase("train", reporter)
+        return not made
 
     @classmethod
     def validate_one_epoch(cls, *, reporter, **kwargs) -> None:
         super().validate_one_epoch(reporter=reporter, **kwargs)
         cls.state.after_phase("valid", reporter)
+
+
+def own_noise(rank: int) -> None:
+    """Make dropout, spans and SpecAugment this process's own; what all draw alike, the model draws by itself.
+
+    ESPnet has just given every process the epoch's seed.
+    """
+    if rank:
+        torch.manual_seed(torch.initial_seed() + 1_000_003 * rank)
+
+
+class Waited:
+    """Goes through ``items`` and counts the ``seconds`` that they were waited for."""
+
+    def __init__(self, items: Iterator):
+        self.items, self.seconds = items, 0.0
+
+    def __iter__(self) -> "Waited":
+        return self
+
+    def __next__(self):
+        start = time.perf_counter()
+        try:
+            return next(self.items)
+        finally:
+            self.seconds += time.perf_counter() - start
+
+
+def log(reporter: SubReporter, interval: int, summary_writer, use_wandb: bool) -> None:
+    """Log the means of the last ``interval`` updates to wherever ESPnet's options say."""
+    logging.info(reporter.log_message(-min(interval, reporter.count)).replace("batch:", "update:", 1))
+    if summary_writer is not None:
+        reporter.tensorboard_add_scalar(summary_writer, -min(interval, reporter.count))
+    if use_wandb:
+        reporter.wandb_log()

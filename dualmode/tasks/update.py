@@ -3,12 +3,12 @@
 ESPnet's loop calls :class:`dualmode.tasks.trainer.SupernetTrainer`, which hands each moment on to a :class:`RunState`::
 
     going on after a kill   at_resume     writes what the kill cut off behind checkpoint.pth
-    each epoch              before_epoch  zeroes gradients; in a run's first epoch takes up checkpoint_step.pth
-      each batch            before_batch  gradients are exchanged in the last one of an update
-                            (ESPnet)      forward, backward; every accum_grad batches an update: clip, optimizer,
-                                          scheduler, gradients to zero
-                            after_batch   progress; the watch, which may end the run; checkpoint_step.pth, where
-                                          checkpoint_due; after an update, where told to stop, at_stop
+    each epoch              before_epoch  zeroes gradients; in a run's first epoch takes up checkpoint_step.pth, and
+                                          tries the largest batches
+      each update           votes         what this process wants: to stop, to write a checkpoint
+                            (Updater)     accum_grad batches: forward, backward; divide, clip, optimizer, scheduler
+                            after_update  report, progress; the watch, which may end the run; checkpoint_step.pth, where
+                                          one is due; where told to stop, at_stop
                             after_phase   a line "train" in history.jsonl and on the terminal
       validation            (ESPnet)
                             after_phase   a line "valid" in both
@@ -21,32 +21,47 @@ At a failure (an error, the alarm, a kill) nothing more is written: every checkp
 goes on from the last one, checkpoint_step.pth where it is of the epoch after checkpoint.pth.
 """
 
-from collections.abc import Callable, Mapping
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import torch
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter, SubReporter, aggregate
 from espnet2.train.trainer import TrainerOptions
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from dualmode.cluster.task import REQUEUE
 from dualmode.progress import Progress
 from dualmode.tasks import history, step_checkpoint
 from dualmode.tasks.agreement import check_agreement
+from dualmode.tasks.dry_step import dry_step, frames_of
 from dualmode.tasks.finish_epoch import finish_epoch
 from dualmode.tasks.preemption import Preemption
-from dualmode.tasks.watched import Watched
+from dualmode.tasks.tally import Totals
 
 
 @dataclass
 class SupernetOptions(TrainerOptions):
-    """ESPnet's options, and the batches between two checkpoints inside an epoch; None writes none."""
+    """ESPnet's options, and ours.
+
+    Args:
+        checkpoint_every: batches between two checkpoints inside an epoch, whole updates; None writes none.
+        checkpoint_minutes: minutes between two checkpoints inside an epoch; None writes none.
+        dry_step: whether the largest batches are tried before the first update; None tries them on a GPU.
+        batch_bins: feature frames of a batch, for messages.
+        train_shape_file: the first one has the feature frames of each utterance.
+    """
 
     checkpoint_every: int | None
+    checkpoint_minutes: float | None
+    dry_step: bool | None
+    batch_bins: int
+    train_shape_file: Sequence[str]
 
 
 class RunState:
@@ -55,8 +70,9 @@ class RunState:
     Args:
         options: of the training.
         distributed: which process this is, of how many.
-        preemption: knows whether a process has been told to stop.
-        watch: called with the reporter after each batch; may raise UserError to end the run.
+        preemption: knows whether this process has been told to stop.
+        watch: called with the reporter after each update; may raise UserError to end the run.
+        clock: of the checkpoints by minutes, in seconds.
     """
 
     def __init__(
@@ -65,8 +81,9 @@ class RunState:
         distributed: DistributedOption,
         preemption: Preemption,
         watch: Callable[[SubReporter], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ):
-        self.options, self.preemption, self.watch = options, preemption, watch
+        self.options, self.preemption, self.watch, self.clock = options, preemption, watch, clock
         self.folder = Path(options.output_dir)
         self.criteria = options.best_model_criterion  # (phase, key, "min" or "max") of the best epochs
         self.rank: int = distributed.dist_rank if distributed.distributed else 0
@@ -74,8 +91,9 @@ class RunState:
         self.keeps_files = self.rank == 0  # of several processes, the first one
         self.progress: Progress | None = None  # over all epochs; None until the first one begins
         self.running: step_checkpoint.Running | None = None  # the parts that change, of the epoch that runs
-        self.batches = 0  # of the epoch that runs
-        self.parallel: DistributedDataParallel | None = None
+        self.batches = self.updates = 0  # of the epoch that runs
+        self.saved_at = clock()  # the last checkpoint
+        self.skipped = 0  # updates
 
     def at_resume(self, weights: Mapping[str, Tensor], reporter: Reporter) -> None:
         """Complete the last epoch of checkpoint.pth, which has just been loaded."""
@@ -83,81 +101,117 @@ class RunState:
             finish_epoch(self.folder, weights, reporter, self.criteria)
 
     def before_epoch(
-        self, running: step_checkpoint.Running, batches: DataLoader, parallel: DistributedDataParallel | None = None
-    ) -> Watched:
-        """Return the batches that are left of the epoch; restores ``running`` where some of them are done.
+        self, running: step_checkpoint.Running, batches: DataLoader, device: torch.device
+    ) -> tuple[int, Iterator]:
+        """Return the updates that are done of the epoch, and the batches that are left of it.
+
+        Restores ``running`` where some are done.  Batches at the end that are too few for an update are not read.
 
         Args:
             running: the parts that change.
             batches: of the whole epoch.
-            parallel: what exchanges gradients between processes, if there are several.
+            device: on which the processes exchange numbers.
 
         Raises:
-            UserError: the processes do not hold the same model.
+            UserError: the processes do not hold the same model, or a batch does not fit into the GPU's memory.
         """
-        self.running, self.batches, self.parallel = running, len(batches), parallel
+        self.running, self.batches = running, len(batches)
+        self.updates = self.batches // self.options.accum_grad
         epoch, state = running.reporter.get_epoch(), None
         # Gradients of an unfinished accumulation are not in a checkpoint, so no epoch begins with any.
         for optimizer in running.optimizers:
             optimizer.zero_grad()
-        if self.progress is None:
+        first = self.progress is None
+        if first:
             if self.options.resume:
                 state = step_checkpoint.load(self.folder, epoch, self.batches, self.ranks)
-            done = (epoch - 1) * self.batches + (state["batches"] if state else 0)
-            self.progress = Progress(self.options.max_epoch * self.batches, "training", done=done)
+            done = (epoch - 1) * self.updates + (state["batches"] // self.options.accum_grad if state else 0)
+            self.progress = Progress(self.options.max_epoch * self.updates, "training, updates", done=done)
         done, random_states = 0, None
         if state is not None:
             running.restore(state)
-            print(f"going on after batch {state['batches']}/{self.batches} of epoch {epoch}", flush=True)
-            done, random_states = state["batches"], state["random"][self.rank]
-        if parallel is not None:
-            check_agreement(running.model, parallel.device)
-        return Watched(batches, self.after_batch, done, random_states, self.before_batch)
+            done, random_states = state["batches"] // self.options.accum_grad, state["random"][self.rank]
+            print(f"going on after update {done}/{self.updates} of epoch {epoch}", flush=True)
+        if self.ranks > 1:
+            check_agreement(running.model, device, self.batches)
+        if first:
+            self.try_largest(running, batches, device)
+        self.saved_at = self.clock()
+        return done, step_checkpoint.rest_of(batches, done * self.options.accum_grad, random_states)
 
-    def before_batch(self, number: int) -> None:
-        """Say where batch ``number`` (from 1) is in its update: masks change before one, gradients meet at its end."""
-        model = self.running.model
-        model.accumulated = self.options.accum_grad
-        model.begins_update = (number - 1) % self.options.accum_grad == 0
-        if self.parallel is not None:
-            self.parallel.require_backward_grad_sync = number % self.options.accum_grad == 0
+    def try_largest(self, running: step_checkpoint.Running, batches: DataLoader, device: torch.device) -> None:
+        """Make a dry step on the largest batches, where the options or a GPU ask for it."""
+        options, wanted = self.options, self.options.dry_step
+        if wanted or (wanted is None and device.type == "cuda"):
+            frames = frames_of(Path(options.train_shape_file[0]))
+            said = dry_step(running.model, running.optimizers[0], batches, frames, device, options.batch_bins)
+            logging.info(said)
+            if self.keeps_files:
+                print(said, flush=True)
 
-    def after_batch(self, number: int) -> None:
-        """Do what is due after batch ``number`` (from 1) of the epoch.
+    def votes(self) -> tuple[bool, bool]:
+        """Return whether this process wants to stop, and to write a checkpoint by the clock; the first one has it."""
+        minutes = self.options.checkpoint_minutes
+        due = minutes is not None and self.clock() - self.saved_at >= 60 * minutes
+        return self.preemption.told, due and self.keeps_files
+
+    def after_update(self, number: int, totals: Totals, skipped: str | None, values: Mapping[str, float]) -> None:
+        """Do what is due after update ``number`` (from 1) of the epoch.
+
+        Args:
+            number: of the update.
+            totals: what it was made of.
+            skipped: why it was not made, or None.
+            values: what is reported besides, without a weight.
 
         Raises:
             UserError: the watch ends the run.
             SystemExit: the run was told to stop.
         """
         reporter = self.running.reporter
+        if skipped is not None:
+            self.say_skipped(number, skipped)
+        else:
+            reporter.register(totals.stats, totals.weight)
+            reporter.register({"audio_h": totals.audio_h, "grad_norm": totals.grad_norm, **values})
+            reporter.next()
         losses = reporter.stats.get("loss")
         self.progress.advance(note=f"loss {aggregate(losses[-20:]):.3f}" if losses else "")
-        if self.watch is not None:
+        if self.watch is not None and skipped is None:
             self.watch(reporter)
-        if self.checkpoint_due(number):
-            self.save(number)
-        if self.may_stop(number) and self.preemption.agreed():
+        told, due = totals.votes
+        last = number == self.updates  # after which comes the epoch's own checkpoint
+        if told and not last:
             self.at_stop(number)
+        if (due or self.checkpoint_due(number)) and not last:
+            self.save(number)
+
+    def say_skipped(self, number: int, why: str) -> None:
+        """Count and log an update that was not made."""
+        self.skipped += 1
+        sentence = f"update {number} of epoch {self.running.reporter.get_epoch()} is skipped, the {self.skipped}. of "
+        sentence += f"this run: {why}"
+        logging.warning(sentence)
+        if self.keeps_files:
+            print(sentence, flush=True)
 
     def checkpoint_due(self, number: int) -> bool:
-        """Return whether a checkpoint follows batch ``number``; after the last batch comes the epoch's own one."""
+        """Return whether a checkpoint follows update ``number`` by its number."""
         every = self.options.checkpoint_every
-        return bool(every) and number % every == 0 and number < self.batches
-
-    def may_stop(self, number: int) -> bool:
-        """Return whether batch ``number`` ended an update; after the last batch, the epoch's checkpoint comes first."""
-        return number % self.options.accum_grad == 0 and number < self.batches
+        return bool(every) and number * self.options.accum_grad % every == 0
 
     def save(self, number: int) -> None:
-        """Write checkpoint_step.pth after batch ``number``; all processes take part, the first one writes."""
-        step_checkpoint.save(self.folder, self.running, number, self.batches, self.rank, self.ranks)
+        """Write checkpoint_step.pth after update ``number``; all processes take part, the first one writes."""
+        done = number * self.options.accum_grad
+        step_checkpoint.save(self.folder, self.running, done, self.batches, self.rank, self.ranks)
+        self.saved_at = self.clock()
 
     def at_stop(self, number: int) -> NoReturn:
-        """Save batch ``number`` and leave."""
+        """Save update ``number`` and leave."""
         self.save(number)
         if self.keeps_files:
             epoch = self.running.reporter.get_epoch()
-            print(f"told to stop: batch {number}/{self.batches} of epoch {epoch} is saved, to go on from", flush=True)
+            print(f"told to stop: update {number}/{self.updates} of epoch {epoch} is saved, to go on from", flush=True)
         raise SystemExit(REQUEUE)
 
     def after_phase(self, phase: str, reporter: SubReporter) -> None:

@@ -43,6 +43,21 @@ def test_only_the_twins_among_the_distractors_are_left_out():
     assert chance(codes, distractors).item() == pytest.approx(1 / 2)
 
 
+@given(frames=st.integers(2, 12), count=st.integers(1, 20), seed=st.integers(0, 99))
+def test_the_gathered_similarities_are_those_of_gathered_vectors(frames, count, seed):
+    random = torch.Generator().manual_seed(seed)
+    context, targets = torch.randn(2, frames, 5, generator=random, dtype=torch.float64).requires_grad_().unbind()
+    codes = torch.arange(frames)[:, None]  # no twins
+    distractors = (torch.arange(frames)[:, None] + torch.randint(1, frames, (frames, count), generator=random)) % frames
+    choices = torch.cat([targets[:, None], targets[distractors]], dim=1)
+    logits = torch.nn.functional.cosine_similarity(context[:, None], choices, dim=-1) / 0.1
+    expected = logits.logsumexp(dim=1) - logits[:, 0]
+    found = contrastive_loss(context, targets, codes, distractors, scale=0.1).losses
+    torch.testing.assert_close(found, expected)
+    ours, theirs = (torch.autograd.grad(x.sum(), (context, targets), retain_graph=True) for x in (found, expected))
+    torch.testing.assert_close(ours, theirs)
+
+
 def test_chance_is_what_a_guess_gets():
     torch.manual_seed(0)
     codes = torch.randint(3, (400, 2))

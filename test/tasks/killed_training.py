@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+ACCUMULATED = 2  # batches of an update, as test_resume has it
+
 
 def train(
     kind: str, root: Path, out: Path, kill_at: int | None, more: Sequence[str] = (), number: int = signal.SIGKILL
@@ -28,8 +30,8 @@ def train(
         if model.training:
             masks = b"".join(layer.masks.numpy().tobytes() for _, layer in prunable(model.encoder))
             with open(out / f"masks_{os.getpid()}", "a") as digests:
-                digests.write(f"{model.step} {hashlib.sha256(masks).hexdigest()}\n")
-        if model.training and model.step == kill_at:
+                digests.write(f"{model.step} {hashlib.sha256(masks).hexdigest()} {torch.initial_seed()}\n")
+        if model.training and ACCUMULATED * model.step - model.begins_update == kill_at:
             os.kill(os.getpid(), number)
         return stats
 

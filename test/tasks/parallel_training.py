@@ -1,18 +1,25 @@
-"""Trains a tiny recogniser in several processes over gloo, or in one: what test_parallel compares."""
+"""Trains a tiny model in several processes over gloo, or in one: what test_parallel compares."""
 
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from dualmode.asr import branch
 from dualmode.asr.build import build_asr_model
+from dualmode.encoder.padding import valid_frames
 from dualmode.encoder.two_branch import BranchWeights, TwoBranchModel
+from dualmode.pretrain import contrastive
+from dualmode.pretrain import model as pretraining
 from dualmode.pretrain.config import read_config
 from dualmode.pretrain.model import PretrainModel
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.tasks.agreement import check_agreement
+from dualmode.tasks.optimise import Updater
 from dualmode.tasks.patches.own_buffers import keep_buffers
 
 TOKENS = ["<blank>", "<unk>", *"abcdef"]
@@ -29,21 +36,19 @@ ENCODER = {
     "sparsities": [0.4, 0.7],
 }
 SCHEDULE = {"begin": 2, "end": 12, "interval": 2}
+PRETRAINING = {"entries": 8, "target_size": 8, "distractors": 6}
+FRAMES, HIDDEN_SHORT = 60, 7  # feature frames; an utterance of 7 is an encoder frame, in which no span fits
 
 
 def build(kind: str, **encoder) -> TwoBranchModel:
+    """Return a recogniser of ``kind`` ctc or rnnt, or the pre-training "pretrain", in float64."""
     torch.manual_seed(0)
-    conf = {"encoder_conf": ENCODER | encoder, "pruning_conf": SCHEDULE, "model_conf": {"kind": kind}}
+    conf = {"encoder_conf": ENCODER | encoder, "model_conf": {"kind": "ctc" if kind == "pretrain" else kind}}
     model = build_asr_model(conf, TOKENS)
     model.schedule = PruningSchedule(**SCHEDULE)
+    if kind == "pretrain":
+        model = PretrainModel(model.encoder, read_config(PRETRAINING), model.schedule, BranchWeights())
     return anywhere(model)
-
-
-def build_pretraining(**encoder) -> TwoBranchModel:
-    torch.manual_seed(0)
-    asr = build_asr_model({"encoder_conf": ENCODER | encoder, "model_conf": {"kind": "ctc"}}, TOKENS)
-    config = read_config({"targets": "best_rq", "entries": 8, "target_size": 4})
-    return anywhere(PretrainModel(asr.encoder, config, PruningSchedule(**SCHEDULE), BranchWeights()))
 
 
 def anywhere(model: TwoBranchModel) -> TwoBranchModel:
@@ -54,53 +59,118 @@ def anywhere(model: TwoBranchModel) -> TwoBranchModel:
     return model.double()
 
 
-def batches(updates: int, utterances: int) -> list[dict[str, torch.Tensor]]:
+def give_draws() -> None:
+    """Have spans, distractors and codes follow from their inputs, and the RNN-T's loss be of float64."""
+    pretraining.span_mask = given_spans
+    contrastive.sample_distractors = given_distractors
+    F.gumbel_softmax = lambda logits, tau, hard: given_codes(logits / tau)
+    branch.rnnt_losses = rnnt_losses
+
+
+def given_spans(lengths: Tensor, frames: int, *_) -> Tensor:
+    """Hide the first third of each utterance, so that batches differ in weight; of a single frame nothing."""
+    return valid_frames(lengths.div(3, rounding_mode="floor"), frames)
+
+
+def given_distractors(utterance: Tensor, count: int) -> Tensor:
+    """Return the frames after each, in a circle round its utterance."""
+    found = []
+    for frame, number in enumerate(utterance.tolist()):
+        own = (utterance == number).nonzero()[:, 0]
+        place = frame - int(own[0])
+        found.append(own[(place + 1 + torch.arange(count) % (len(own) - 1)) % len(own)])
+    return torch.stack(found)
+
+
+def given_codes(logits: Tensor) -> Tensor:
+    soft = logits.softmax(dim=-1)
+    return F.one_hot(logits.argmax(dim=-1), logits.shape[-1]) - soft.detach() + soft
+
+
+def rnnt_losses(lattice, frames: Tensor, tokens: Tensor, fastemit: float = 0.0) -> Tensor:
+    """Sum over all alignments, node by node."""
+    found = []
+    for label, blank, steps, rows in zip(lattice.label, lattice.blank, frames.tolist(), tokens.tolist(), strict=True):
+        alpha: dict[tuple[int, int], Tensor] = {(0, 0): label.new_zeros(())}
+        for t in range(steps):
+            for u in range(rows + 1):
+                before = [alpha[t - 1, u] + blank[t - 1, u]] if t else []
+                before += [alpha[t, u - 1] + label[t, u - 1]] if u else []
+                if before:
+                    alpha[t, u] = torch.stack(before).logsumexp(dim=0)
+        found.append(-(alpha[steps - 1, rows] + blank[steps - 1, rows]))
+    return torch.stack(found)
+
+
+def batches(updates: int, utterances: int) -> list[dict[str, Tensor]]:
+    """Return what each of ``updates`` is made of: utterances of different lengths, every fifth time a tiny one."""
     random = torch.Generator().manual_seed(1)
-    return [
-        {
-            "speech": torch.randn(utterances, 60, 80, generator=random, dtype=torch.float64),
-            "speech_lengths": torch.full((utterances,), 60),
-            "text": torch.randint(2, 8, (utterances, 4), generator=random),
-            "text_lengths": torch.full((utterances,), 4),
-        }
-        for _ in range(updates)
-    ]
+    found = []
+    for number in range(updates):
+        lengths = torch.randint(40, FRAMES + 1, (utterances,), generator=random)
+        lengths[0] = FRAMES
+        tokens = torch.randint(1, 4, (utterances,), generator=random)
+        if number % 5 == 4:
+            lengths[-1], tokens[-1] = HIDDEN_SHORT, 1
+        found.append(
+            {
+                "speech": torch.randn(utterances, FRAMES, 80, generator=random, dtype=torch.float64),
+                "speech_lengths": lengths,
+                "text": torch.randint(2, 8, (utterances, 4), generator=random),
+                "text_lengths": tokens,
+            }
+        )
+    return found
+
+
+def dealt(batch: dict[str, Tensor], rank: int, world: int, accumulated: int) -> list[tuple[list[str], dict]]:
+    """Return one process's batches of an update; they are of different sizes where the numbers do not divide it."""
+    parts = [slice(first, None, world * accumulated) for first in range(rank * accumulated, (rank + 1) * accumulated)]
+    found = [{name: tensor[part] for name, tensor in batch.items()} for part in parts]
+    return [([f"u{number}" for number in range(len(part["speech"]))], part) for part in found]
 
 
 def train(model: TwoBranchModel, data: list, rank: int, world: int, accumulated: int = 1) -> dict:
-    """Train on this process's share of every batch; return the last gradients, the masks and the weights."""
-    module = DistributedDataParallel(model) if world > 1 else model
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.005)
-    gradients: dict[str, torch.Tensor] = {}
+    """Train on this process's share of every update; return the gradients of each, the masks and the weights."""
+    gradients: list[dict[str, Tensor]] = []
     masks = []
+
+    class Noting(torch.optim.SGD):
+        def step(self):
+            gradients.append({name: parameter.grad.clone() for name, parameter in model.named_parameters()})
+            super().step()
+
+    module = DistributedDataParallel(model) if world > 1 else model
+    updater = Updater(module, Noting(model.parameters(), lr=0.005), accumulated=accumulated)
+    totals, skipped = [], []
     model.train()
-    model.accumulated = accumulated
-    for number, batch in enumerate(data, start=1):
-        model.begins_update = (number - 1) % accumulated == 0
-        if world > 1:
-            module.require_backward_grad_sync = number % accumulated == 0
-        loss, _, _ = module(**{name: tensor[rank::world] for name, tensor in batch.items()})
-        (loss / accumulated).backward()
+    for batch in data:
+        total, why = updater.update(dealt(batch, rank, world, accumulated))
+        totals.append((total.weight, total.audio_h, total.stats["loss"]))
+        skipped.append(why)
         masks.append(torch.cat([layer.masks.flatten() for _, layer in prunable(model)]).clone())
-        if number % accumulated == 0:
-            gradients = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
-            optimizer.step()
-            optimizer.zero_grad()
     return {
         "gradients": gradients,
         "masks": masks,
         "weights": {k: v.detach().clone() for k, v in model.named_parameters()},
+        "totals": torch.tensor(totals, dtype=torch.float64),
+        "skipped": skipped,
+        "step": model.step,
     }
 
 
-def process(rank: int, world: int, where: Path, out: Path, kind: str, updates: int, accumulated: int, encoder: dict):
+def process(
+    rank: int, world: int, where: Path, out: Path, kind: str, data: list, accumulated: int, encoder: dict, given: bool
+):
     """Be one of ``world`` processes; writes out/RANK.pt."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{where}", rank=rank, world_size=world)
+    if given:
+        give_draws()
     model = build(kind, **encoder)
     keep_buffers(model)
     torch.manual_seed(rank)  # as the trainer does: what must be the same must not come from this generator
-    found = train(model, batches(updates, 2 * world), rank, world, accumulated)
+    found = train(model, data, rank, world, accumulated)
     check_agreement(model, torch.device("cpu"))
     torch.save(found, out / f"{rank}.pt")
     dist.destroy_process_group()

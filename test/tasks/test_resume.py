@@ -5,6 +5,7 @@ import multiprocessing
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import kaldiio
@@ -27,7 +28,7 @@ COMMON = {
     "encoder_conf": ENCODER,
     "pruning_conf": {"begin": 2, "end": 10, "interval": 1},  # masks are found anew after the kill too
     "batch_type": "length", "batch_bins": 200, "num_workers": 0, "accum_grad": 2,
-    "num_iters_per_epoch": BATCHES, "max_epoch": EPOCHS, "checkpoint_every": 3,
+    "updates_per_epoch": BATCHES // 2, "max_epoch": EPOCHS, "checkpoint_every": 3,
     "optim": "adamw", "optim_conf": {"lr": "1e-3"},  # as YAML reads 1e-3
     "scheduler": "onecyclelr", "scheduler_conf": {"max_lr": 1e-2},
     "best_model_criterion": [["valid", "loss", "min"]], "keep_nbest_models": 1, "num_att_plot": 0,
@@ -72,6 +73,9 @@ def root(tmp_path_factory):
     return root
 
 
+TRY = ["--dry_step", "true"]  # the largest batches are tried first, in runs that must end as those that do not
+
+
 def run(server, *args) -> int:
     from killed_training import train
 
@@ -111,7 +115,7 @@ def test_a_killed_training_ends_with_the_same_weights(server, root, kind):
         (8, (1, 4)),  # in the second epoch, before a checkpoint inside it: goes on from the end of the first
         (12, (2, 4)),  # in the second epoch: goes on from its batch 4
     ):
-        assert run(server, kind, root, killed, kill_at) == -signal.SIGKILL
+        assert run(server, kind, root, killed, kill_at, TRY) == -signal.SIGKILL
         state = torch.load(killed / "checkpoint_step.pth", weights_only=True)
         assert (state["epoch"], state["batches"]) == checkpoint
     assert run(server, kind, root, killed, None) == 0
@@ -140,7 +144,13 @@ def test_a_training_that_is_told_to_stop_goes_on_from_that_batch(server, root):
 
 
 def run_two(
-    server, root: Path, out: Path, kill_at: int | None, number: int = signal.SIGKILL, told: int = 2
+    server,
+    root: Path,
+    out: Path,
+    kill_at: int | None,
+    number: int = signal.SIGKILL,
+    told: int = 2,
+    more: Sequence[str] = (),
 ) -> list[int]:
     """Train in two processes that share each batch; return how they ended.  The first ``told`` get the signal."""
     from killed_training import train
@@ -148,7 +158,7 @@ def run_two(
     with socket.socket() as free:
         free.bind(("localhost", 0))
         where = f"tcp://localhost:{free.getsockname()[1]}"
-    shared = ["--dist_world_size", "2", "--dist_backend", "gloo", "--dist_init_method", where]
+    shared = ["--dist_world_size", "2", "--dist_backend", "gloo", "--dist_init_method", where, *more]
     processes = [
         server.Process(target=train, args=("pretrain", root, out, at, [*shared, "--dist_rank", str(rank)], number))
         for rank, at in enumerate([kill_at] * told + [None] * (2 - told))
@@ -165,9 +175,11 @@ def run_two(
 def test_two_processes_that_are_killed_end_with_the_same_weights(server, root):
     whole, killed = root / "two_whole", root / "two_killed"
     assert run_two(server, root, whole, None) == [0, 0]
-    first, second = (file.read_text() for file in whole.glob("masks_*[0-9]"))
-    assert first == second and len(set(line.split()[1] for line in first.splitlines())) > 2
-    assert 0 not in run_two(server, root, killed, 8)  # goes on from the end of the first epoch
+    first, second = ([line.split() for line in file.read_text().splitlines()] for file in whole.glob("masks_*[0-9]"))
+    assert [masks for _, masks, _ in first] == [masks for _, masks, _ in second] and len({one[1] for one in first}) > 2
+    seeds = [{seed for _, _, seed in lines} for lines in (first, second)]  # of dropout and spans: two epochs each
+    assert len(seeds[0]) == len(seeds[1]) == EPOCHS and not seeds[0] & seeds[1]
+    assert 0 not in run_two(server, root, killed, 8, more=TRY)  # goes on from the end of the first epoch
     # One that is told to stop tells the other one, and both save the same batch.
     assert run_two(server, root, killed, 9, signal.SIGTERM, told=1) == [REQUEUE, REQUEUE]
     state = torch.load(killed / "checkpoint_step.pth", weights_only=True)

@@ -10,37 +10,37 @@ from espnet2.train.trainer import Trainer
 
 from dualmode.cluster.task import REQUEUE
 from dualmode.errors import UserError
-from dualmode.tasks import trainer
+from dualmode.tasks import trainer, update
+from dualmode.tasks.history import mean_stats
 from dualmode.tasks.step_checkpoint import NAME, Running
+from dualmode.tasks.tally import Totals
 from dualmode.tasks.trainer import SupernetTrainer
 from dualmode.tasks.update import RunState
 
 
-class Told:
-    """A preemption that is told from the start."""
-
-    def __init__(self, told: bool):
-        self.told, self.asked = told, 0
-
-    def agreed(self) -> bool:
-        self.asked += 1
-        return self.told
-
-
 def options(folder, **others):
-    defaults = {"checkpoint_every": None, "accum_grad": 2, "max_epoch": 3, "resume": True}
+    defaults = {
+        "checkpoint_every": None, "checkpoint_minutes": None, "dry_step": None, "accum_grad": 2, "max_epoch": 3,
+        "resume": True,
+    }  # fmt: skip
     return SimpleNamespace(output_dir=folder, best_model_criterion=[], **{**defaults, **others})
 
 
-def begin(folder, told=False, watch=None, epoch=1, distributed=None, **others):
-    """Return the state of a run at the first of an epoch's six batches, and the rest of its batches."""
+def begin(folder, watch=None, epoch=1, distributed=None, clock=lambda: 0.0, **others):
+    """Return the state of a run at the first of an epoch's six batches, how many updates are done, and its rest."""
     model = torch.nn.Linear(1, 1)
     model.weight.grad = torch.ones(1, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     running = Running(model, [optimizer], [None], None, SubReporter("train", epoch, 0))
-    state = RunState(options(folder, **others), distributed or DistributedOption(), Told(told), watch)
+    distributed = distributed or DistributedOption()
+    state = RunState(options(folder, **others), distributed, SimpleNamespace(told=False), watch, clock)
     batches = torch.utils.data.DataLoader(range(6), batch_sampler=[[number] for number in range(6)])
-    return state, state.before_epoch(running, batches)
+    return state, *state.before_epoch(running, batches, torch.device("cpu"))
+
+
+def finish(state, number, told=0, due=0, skipped=None):
+    """Tell ``state`` that update ``number`` is over, of which so many processes wanted to stop or to be saved."""
+    state.after_update(number, Totals(4.0, {"loss": 2.0}, 0.5, (told, due), 1.0), skipped, {"optim0_lr0": 0.1})
 
 
 def saved(folder) -> int | None:
@@ -48,44 +48,61 @@ def saved(folder) -> int | None:
 
 
 def test_a_checkpoint_follows_each_so_many_batches_but_not_the_last(tmp_path):
-    state, _ = begin(tmp_path, checkpoint_every=2)
-    assert [number for number in range(1, 7) if state.checkpoint_due(number)] == [2, 4]
+    state, *_ = begin(tmp_path, checkpoint_every=4)
     found = []
-    for number in range(1, 7):
-        state.after_batch(number)
+    for number in range(1, 4):
+        finish(state, number)
         found.append(saved(tmp_path))
-    assert found == [None, 2, 2, 4, 4, 4]
+    assert found == [None, 4, 4]
     state.at_end()
     assert saved(tmp_path) is None
-    state, _ = begin(tmp_path)
-    assert not any(state.checkpoint_due(number) for number in range(1, 7))
+    state, *_ = begin(tmp_path)
+    assert not any(state.checkpoint_due(number) for number in range(1, 4))
 
 
-def test_a_run_that_is_told_to_stop_finishes_the_update_it_is_in(tmp_path, capsys):
-    state, _ = begin(tmp_path, told=True)
-    state.after_batch(1)
-    assert state.preemption.asked == 0 and saved(tmp_path) is None
+def test_a_checkpoint_follows_after_so_many_minutes(tmp_path):
+    now = [1000.0]
+    state, *_ = begin(tmp_path, clock=lambda: now[0], checkpoint_minutes=2)
+    found = []
+    for seconds in (0, 119, 120, 200, 239, 240, 300):  # after the beginning; the checkpoint at 120 counts anew
+        now[0] = 1000.0 + seconds
+        told, due = state.votes()
+        if due:
+            finish(state, 1, due=due)
+        found.append(due)
+    assert not told and found == [False, False, True, False, False, True, False]
+    assert saved(tmp_path) == 2
+    other, *_ = begin(tmp_path / "other", clock=lambda: now[0], checkpoint_minutes=2, resume=False)
+    now[0], other.keeps_files = 9999.0, False
+    assert other.votes() == (False, False), "the first process's clock alone decides"
+
+
+def test_a_run_that_is_told_to_stop_saves_the_update_that_it_was_in(tmp_path, capsys):
+    state, *_ = begin(tmp_path)
+    assert state.votes() == (False, False)
+    state.preemption.told = True
+    assert state.votes() == (True, False)
     with pytest.raises(SystemExit) as ended:
-        state.after_batch(2)
+        finish(state, 1, told=1)  # this process, or another one
     assert ended.value.code == REQUEUE and saved(tmp_path) == 2
-    assert capsys.readouterr().out == "told to stop: batch 2/6 of epoch 1 is saved, to go on from\n"
-    state.after_batch(6)  # ESPnet's checkpoint of the epoch comes first
+    assert capsys.readouterr().out == "told to stop: update 1/3 of epoch 1 is saved, to go on from\n"
+    finish(state, 3, told=1)  # ESPnet's checkpoint of the epoch comes first
 
 
-def test_the_next_run_goes_on_after_the_batch_that_was_saved(tmp_path, capsys):
-    state, batches = begin(tmp_path)
+def test_the_next_run_goes_on_after_the_update_that_was_saved(tmp_path, capsys):
+    state, done, rest = begin(tmp_path)
     state.running.model.weight.data.fill_(7.0)
     assert state.running.model.weight.grad is None, "gradients are not in a checkpoint"
-    assert len(list(batches)) == 6 and state.progress.done == 6
-    state.save(4)
-    state, batches = begin(tmp_path)
-    assert state.running.model.weight.item() == 7.0 and state.progress.done == 4
-    assert [int(batch) for batch in batches] == [4, 5] and state.progress.done == 6
-    assert capsys.readouterr().out == "going on after batch 4/6 of epoch 1\n"
-    state, batches = begin(tmp_path, resume=False)
-    assert len(list(batches)) == 6
-    state, batches = begin(tmp_path, epoch=2)  # the file is of an epoch that is finished
-    assert state.progress.done == 6 and len(list(batches)) == 6 and saved(tmp_path) is None
+    assert done == 0 and len(list(rest)) == 6
+    state.save(2)
+    state, done, rest = begin(tmp_path)
+    assert state.running.model.weight.item() == 7.0 and state.progress.done == done == 2
+    assert [int(batch) for batch in rest] == [4, 5]
+    assert capsys.readouterr().out == "going on after update 2/3 of epoch 1\n"
+    state, done, rest = begin(tmp_path, resume=False)
+    assert done == 0 and len(list(rest)) == 6
+    state, done, rest = begin(tmp_path, epoch=2)  # the file is of an epoch that is finished
+    assert state.progress.done == 3 and done == 0 and saved(tmp_path) is None
 
 
 def test_what_the_watch_ends_leaves_the_checkpoint_before(tmp_path):
@@ -93,16 +110,30 @@ def test_what_the_watch_ends_leaves_the_checkpoint_before(tmp_path):
         if saved(tmp_path) == 2:
             raise UserError("collapsed")
 
-    state, _ = begin(tmp_path, watch=watch, checkpoint_every=2)
-    state.after_batch(2)
+    state, *_ = begin(tmp_path, watch=watch, checkpoint_every=2)
+    finish(state, 1)
     with pytest.raises(UserError, match="collapsed"):
-        state.after_batch(4)
+        finish(state, 2)
     assert saved(tmp_path) == 2
 
 
-def test_only_the_first_process_writes_the_history(tmp_path, capsys):
+def test_updates_are_counted_and_skipped_ones_are_logged_apart(tmp_path, capsys, caplog):
+    state, *_ = begin(tmp_path)
+    finish(state, 1)
+    finish(state, 2, skipped="no utterance")
+    reporter = state.running.reporter
+    assert reporter.get_total_count() == reporter.count == 1 and state.progress.done == 2
+    assert mean_stats(reporter) == {"loss": 2.0, "audio_h": 0.5, "grad_norm": 1.0, "optim0_lr0": 0.1}
+    sentence = "update 2 of epoch 1 is skipped, the 1. of this run: no utterance"
+    assert sentence in capsys.readouterr().out and sentence in caplog.text
+
+
+def test_only_the_first_process_writes_the_history(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(update, "check_agreement", lambda *given: None)  # there are no other processes here
     for rank in (1, 0):
-        state, _ = begin(tmp_path, distributed=DistributedOption(distributed=True, dist_rank=rank, dist_world_size=2))
+        state, *_ = begin(
+            tmp_path, resume=False, distributed=DistributedOption(distributed=True, dist_rank=rank, dist_world_size=2)
+        )
         reporter = SubReporter("valid", 1, 0)
         reporter.register({"loss": 2.0, "forward_time": 1.0})
         reporter.next()
@@ -122,7 +153,7 @@ def test_nothing_of_a_run_stays_behind(tmp_path, monkeypatch, error):
         if error:
             raise error
 
-    monkeypatch.setattr(trainer, "Preemption", lambda distributed: Told(False))  # no signal handlers in the tests
+    monkeypatch.setattr(trainer, "Preemption", lambda: SimpleNamespace(told=False))  # no signal handlers in the tests
     monkeypatch.setattr(Trainer, "run", classmethod(loop))
     for _ in range(2):
         (tmp_path / NAME).touch()

@@ -12,7 +12,7 @@ file                      changes                                        holds
 :mod:`.masked_average`    the mean of the best epochs knows about masks  while a training runs
 :mod:`.settled_epochs`    the best epoch has masks of the full sparsity  while a training runs
 :mod:`.own_buffers`       masks are not copied between processes         for a model that several train
-:mod:`.gathered_scalars`  processes can average what our models return   while a training runs, for its model
+:mod:`.gathered_scalars`  processes can average what our models return   while a validation runs
 ========================= ============================================== ======================================
 """
 

@@ -1,10 +1,10 @@
 """Scalars that several processes can average.
 
-What ESPnet does: with several processes its loop averages the loss, the statistics and the weight over them, and
-asserts that each has one dimension, (batches,).
+What ESPnet does: with several processes its validation averages the statistics and the weight over them, and asserts
+that each has one dimension, (batches,).
 Why that is wrong for us: our models return scalars, (), as a single process needs no more.
-What ours does: a hook on the model makes (1,) of each after the forward pass.  A weight of 0 becomes a very small one,
-since a batch that has nothing to say on any process would otherwise be 0 / 0.
+What ours does: a hook on the model makes (1,) of each after the forward pass of a validation.  A weight of 0 becomes a
+very small one, since a batch that has nothing to say on any process would otherwise be 0 / 0.
 """
 
 import contextlib
@@ -23,7 +23,9 @@ def gathered_scalars(model: torch.nn.Module, distributed: bool) -> Iterator[None
         yield
         return
 
-    def gatherable(_, inputs, output):
+    def gatherable(module, inputs, output):
+        if module.training:
+            return output
         loss, stats, weight = output
         return force_gatherable((loss, stats, weight.clamp(min=SMALL)), loss.device)
 

@@ -1,0 +1,131 @@
+"""Does the largest batch fit into the memory of the GPU?  Tried before the first update, not found out after hours.
+
+A dry step runs forward and backward on real batches, with room set aside for what the optimizer will keep, and leaves
+nothing behind: weights, masks, statistics, counts and random numbers are what they were.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from espnet2.torch_utils.device_funcs import to_device
+from torch.utils.data import DataLoader
+
+from dualmode.data.kaldi_dir import iterate_table
+from dualmode.encoder.two_branch import TwoBranchModel
+from dualmode.errors import UserError
+from dualmode.tasks.step_checkpoint import random_states, set_random_states
+
+LATE = 10**9  # an update by which every weight of a loss has grown to its full size
+GIB = 2**30
+COUNTS = ("step", "begins_update", "skipped")  # of a model, besides its buffers
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a batch: its utterances, and the feature frames of 10 ms of the longest one."""
+
+    utterances: int
+    longest: int
+
+    @property
+    def padded(self) -> int:
+        """Feature frames of the whole batch, padding counted."""
+        return self.utterances * self.longest
+
+    def __str__(self) -> str:
+        return f"{self.utterances} utterances of up to {self.longest / 100:.1f} s"
+
+
+def frames_of(shape_file: Path) -> dict[str, int]:
+    """Return the feature frames of each utterance."""
+    return {name: int(shape.partition(",")[0]) for name, shape in iterate_table(shape_file)}
+
+
+def largest(batches: Iterable[Sequence[str]], frames: Mapping[str, int]) -> list[tuple[list[str], Size]]:
+    """Return the batch that is largest with its padding, and the one with the longest utterance.
+
+    The first needs most for what grows with frames, the second for what grows faster: attention, and the lattice of an
+    RNN-T.
+
+    >>> frames = {"a": 10, "b": 9, "c": 30}
+    >>> [names for names, _ in largest([["a"], ["a", "b", "b", "b"], ["c"]], frames)]
+    [['a', 'b', 'b', 'b'], ['c']]
+    """
+    sized = [(list(names), Size(len(names), max(frames[name] for name in names))) for names in batches]
+    return [max(sized, key=lambda one: one[1].padded), max(sized, key=lambda one: (one[1].longest, one[1].padded))]
+
+
+def dry_step(
+    model: TwoBranchModel,
+    optimizer: torch.optim.Optimizer,
+    batches: DataLoader,
+    frames: Mapping[str, int],
+    device: torch.device,
+    batch_bins: int,
+) -> str:
+    """Run forward and backward on the largest batches of ``batches``; return their sizes and the GPU's peak of memory.
+
+    All processes of a training come here: their models exchange numbers in the forward pass.
+
+    Args:
+        model: in training mode, without its DistributedDataParallel.
+        optimizer: of its weights; has made no step, or some.
+        batches: of an epoch.
+        frames: feature frames of each utterance.
+        device: of the model.
+        batch_bins: for the message.
+
+    Raises:
+        UserError: they do not fit into the memory; says which key to turn.
+    """
+    sizes: list[Size] = []
+    random = random_states()
+    buffers = {name: buffer.detach().to("cpu", copy=True) for name, buffer in model.named_buffers()}
+    kept = {name: getattr(model, name) for name in COUNTS if hasattr(model, name)}
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(device)
+    try:
+        model.step, model.begins_update = LATE, False  # no masks are found
+        room = [torch.empty_like(weight) for weight in model.parameters() for _ in range(states_to_come(optimizer))]
+        for names, size in largest(batches.batch_sampler, frames):
+            sizes.append(size)
+            loader = DataLoader(batches.dataset, batch_sampler=[names], collate_fn=batches.collate_fn)
+            ((utterances, batch),) = loader
+            loss, _, _ = model(**to_device(batch, device), utt_id=utterances)
+            loss.backward()
+            optimizer.zero_grad()
+            del loss, batch
+        del room
+    except torch.OutOfMemoryError:
+        raise UserError(too_large(sizes[-1], batch_bins, device)) from None
+    finally:
+        optimizer.zero_grad()
+        for name, buffer in model.named_buffers():
+            buffer.copy_(buffers[name])
+        for name, value in kept.items():
+            setattr(model, name, value)
+        set_random_states(random)
+    text = " and ".join(dict.fromkeys(map(str, sizes)))
+    if on_gpu:
+        peak, there = torch.cuda.max_memory_allocated(device) / GIB, torch.cuda.mem_get_info(device)[1] / GIB
+        text += f": peak {peak:.1f} GiB of the {there:.1f} GiB of {torch.cuda.get_device_name(device)}"
+        torch.cuda.empty_cache()
+    return f"dry step on the largest batches, {text}"
+
+
+def states_to_come(optimizer: torch.optim.Optimizer) -> int:
+    """Return how many values a weight the optimizer has yet to set aside: two for the Adams, which have two betas."""
+    return 0 if optimizer.state else len(optimizer.defaults.get("betas", ()))
+
+
+def too_large(size: Size, batch_bins: int, device: torch.device) -> str:
+    """Return which key to turn for a batch of ``size`` that does not fit."""
+    where = f"the memory of {torch.cuda.get_device_name(device)}" if device.type == "cuda" else "the memory"
+    return (
+        f"a batch of {size} does not fit into {where}: lower batch_bins ({batch_bins} now, of all GPUs together; with "
+        "reference_batch_h a higher accum_grad keeps the updates as large), or set gradient_checkpointing: true in "
+        "encoder_conf"
+    )
