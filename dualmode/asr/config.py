@@ -22,7 +22,7 @@ class TransducerConfig:
         predictor_size: width of the predictor.
         joiner_size: width in which encoder and predictor meet.
         ctc_weight: weight of the auxiliary CTC loss; at 0 there is no CTC head.
-        warmup: training batches over which the weight of the RNN-T loss grows to 1, while CTC finds the alignments.
+        warmup: updates over which the weight of the RNN-T loss grows to 1, while CTC finds the alignments.
         distill_weight: weight of the divergence of the sparse branch's lattice from the dense branch's.
         fastemit: lambda of FastEmit in the sparse streaming branch; 0 leaves the emission time alone.
         max_cells: lattice cells (frames x tokens, all utterances of the batch) whose distributions over the vocabulary
@@ -58,8 +58,8 @@ class AsrConfig:
         transducer: a mapping with the fields of :class:`TransducerConfig`; for kind rnnt only.
         label_smoothing: share of the CTC loss that is given to a penalty on confident posteriors.
         distill_weight: weight of the divergence of the sparse branch's CTC posteriors from the dense branch's.
-        distill_after: training batches before distillation begins, while the dense branch has nothing to teach.
-        distill_ramp: training batches over which the weights of both distillations then grow to their full size.
+        distill_after: updates before distillation begins, while the dense branch has nothing to teach.
+        distill_ramp: updates over which the weights of both distillations then grow to their full size.
         distill_shift_ms: by how much the sparse branch may be later than its teacher without a loss.
         max_skipped: training batches in a row that are skipped because a loss is not finite, before the training ends.
         decode_share: share of the validation set whose error rates are measured: the first utterances of each batch,
@@ -101,7 +101,7 @@ class AsrConfig:
         return self.transducer is None or self.transducer.ctc_weight > 0
 
     def weights(self, step: int) -> dict[str, float]:
-        """Return the weights of a branch's losses at training batch ``step``, counted from 1, by name.
+        """Return the weights of a branch's losses at update ``step``, counted from 1, by name.
 
         >>> AsrConfig(kind="rnnt", transducer={"ctc_weight": 0.5, "warmup": 10}).weights(4)
         {'ctc': 0.5, 'rnnt': 0.4}
@@ -122,7 +122,7 @@ class AsrConfig:
         return frames_from_ms(self.distill_shift_ms, "model_conf: distill_shift_ms")
 
     def distill_share(self, step: int) -> float:
-        """Return the share of the distillation weights that holds at training batch ``step``, counted from 1.
+        """Return the share of the distillation weights that holds at update ``step``, counted from 1.
 
         >>> [AsrConfig(distill_after=10, distill_ramp=4).distill_share(step) for step in (10, 11, 14, 50)]
         [0.0, 0.25, 1.0, 1.0]

@@ -164,7 +164,8 @@ class AsrModel(TwoBranchModel):
         self.skipped += 1
         if not self.training or self.skipped > self.config.max_skipped:
             raise UserError(why)
-        print(f"batch {self.step} is skipped ({self.skipped} of at most {self.config.max_skipped} in a row): {why}")
+        row = f"{self.skipped} of at most {self.config.max_skipped} in a row"
+        print(f"a batch of update {self.step} is skipped ({row}): {why}", flush=True)
         return (
             nothing_of(self),
             {name: torch.zeros_like(value) for name, value in stats.items()},

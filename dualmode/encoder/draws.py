@@ -20,14 +20,14 @@ class TrainingDraws:
 
     Args:
         dropout_rate: dropout after every module and inside the feed-forward modules.
-        layer_drop_rate: share of the blocks that a branch of a training batch skips (Fan et al. 2020).
+        layer_drop_rate: share of the blocks that a branch of an update skips (Fan et al. 2020).
         gradient_checkpointing: keep only the blocks' inputs for the backward pass and compute the rest again: less
             memory, about a third more time.
         compile_blocks: whether training on a GPU compiles the blocks (torch.compile): about a third less time for the
             large sizes, after a minute at the start and another when masks first change what is kept.
         training_precision: "fp32", or "bf16" for matrix products of the training in bfloat16, on a device that is fast
             at it; weights, norms, losses, and everything outside the training stay in float32.
-        chunk_ms: chunks that the streaming branch is trained with, one drawn for each batch; validation uses the
+        chunk_ms: chunks that the streaming branch is trained with, one drawn for each update; validation uses the
             first.  None in the list is the full context.
         left_ms, lookahead_ms: left contexts and look-aheads past the chunk, drawn with them.
     """

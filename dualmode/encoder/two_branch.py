@@ -121,7 +121,7 @@ class TwoBranchModel(nn.Module):
         """Call first in every forward pass; does nothing outside training.
 
         Returns:
-            ``mask_change``, the share of mask entries that changed, if masks were found before this update; else nothing.
+            ``mask_change``, the share of mask entries that changed, where masks were found anew; else nothing.
         """
         stats: dict[str, Tensor] = {}
         if not self.training:

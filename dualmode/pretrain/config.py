@@ -53,8 +53,8 @@ class ContrastiveConfig(MaskConfig):
         feature penalty 10                          feature_penalty: 10    of learned features of the waveform there
         Gumbel temperature 2 -> 0.5, x 0.999995     temperature: [2.0, 0.5, 0.999995]
 
-    The paper's temperature falls for 277 thousand of its 400 thousand updates of 1.6 h of audio.  A run of N batches
-    keeps that share with a factor of 0.25 ** (1 / (0.69 * N)): 0.995 for 400 batches.
+    The paper's temperature falls for 277 thousand of its 400 thousand updates of 1.6 h of audio.  A run of N updates
+    keeps that share with a factor of 0.25 ** (1 / (0.69 * N)): 0.995 for 400 updates.
 
     Args:
         groups: codebooks of the quantizer.
@@ -63,7 +63,7 @@ class ContrastiveConfig(MaskConfig):
         distractors: wrong answers for each hidden frame.
         similarity_scale: what cosine similarities are divided by.
         diversity_weight: weight of the loss that keeps all entries in use.
-        temperature: of the Gumbel softmax: at the start, at the end, and the factor of each batch.
+        temperature: of the Gumbel softmax: at the start, at the end, and the factor of each update.
         quantizer_hears: whose losses train the quantizer: "both" branches', or those of the "dense" one alone, with the
             gradient of the streaming branch stopped at the targets, as UFO2 does (Fu et al. 2022, arXiv 2210.14515).
     """
@@ -88,7 +88,7 @@ class ContrastiveConfig(MaskConfig):
         if self.target_size % self.groups:
             raise UserError(f"model_conf: {self.groups} groups do not divide a target_size of {self.target_size}")
         if len(self.temperature) != 3 or min(self.temperature) <= 0:
-            raise UserError("model_conf: temperature must be [start, end, factor of each batch], all above 0")
+            raise UserError("model_conf: temperature must be [start, end, factor of each update], all above 0")
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ class ContrastiveTargets(nn.Module):
         self.names = ["temperature", "chance", *self.usage.names]
 
     def temperature(self, step: int) -> float:
-        """Return the Gumbel temperature of batch ``step``."""
+        """Return the Gumbel temperature of update ``step``."""
         start, end, factor = self.config.temperature
         return max(end, start * factor**step)
 

@@ -45,7 +45,7 @@ class Targets(Protocol):
     names: list[str]
 
     def draw(self, frames: Tensor, utterance: Tensor, step: int) -> Drawn:
-        """Make targets of frames (frames, frame_size) of ``utterance`` (frames,) for batch ``step``."""
+        """Make targets of frames (frames, frame_size) of ``utterance`` (frames,) for update ``step``."""
 
     def absent(self) -> None:
         """Take part, in the place of ``draw``, in what processes exchange in training: this one hides no frame."""

@@ -72,8 +72,7 @@ class PruningRule:
 class PruningSchedule:
     """When the masks are found anew, and how sparse they are by then.
 
-    The sparsity follows the cubic ramp of Zhu and Gupta (2017), "To prune, or not to prune"; steps are training
-    batches::
+    The sparsity follows the cubic ramp of Zhu and Gupta (2017), "To prune, or not to prune"; steps are updates::
 
         target |            ________
                |       _--

@@ -8,7 +8,7 @@ from espnet2.train.reporter import SubReporter, aggregate
 from dualmode.tasks.plateau import plateau_warning
 
 HISTORY = "history.jsonl"
-SHOWN = ("loss", "ter", "wer", "accuracy", "chance", "perplexity")
+SHOWN = ("loss", "ter", "wer", "accuracy", "chance", "perplexity", "audio_h")
 
 
 def mean_stats(reporter: SubReporter) -> dict[str, float]:

@@ -91,7 +91,7 @@ def test_the_alarm_stops_a_collapsed_training(tmp_path):
     watch = PretrainTrainer.watcher(alarm_options(tmp_path, after=4, window=2, stop=True))
     watch(collapsed(2))
     watch(collapsed(5))
-    with pytest.raises(UserError, match="stopped after batch 6: the perplexity of codebook 0 is 1.00.*collapse"):
+    with pytest.raises(UserError, match="stopped after update 6: the perplexity of codebook 0 is 1.00.*collapse"):
         watch(collapsed(6))
 
 
@@ -99,7 +99,7 @@ def test_the_alarm_warns_once_for_each_value(tmp_path, capsys):
     watch = PretrainTrainer.watcher(alarm_options(tmp_path, after=4, window=2))
     for batches in range(1, 9):
         watch(collapsed(batches))
-    assert capsys.readouterr().out.count("warning: batch 4: the perplexity of codebook 0") == 1
+    assert capsys.readouterr().out.count("warning: update 4: the perplexity of codebook 0") == 1
 
 
 def test_one_of_several_processes_says_a_mistake_in_one_sentence(capsys, monkeypatch):
