@@ -148,8 +148,9 @@ class AsrModel(TwoBranchModel):
         stats["loss"] = loss.detach()
         # Validation averages over batches by their tokens, as an error rate of the whole set does.
         weight = loss.new_tensor(float(len(speech))) if self.training else batch.tokens.sum().clamp(min=1).float()
-        if batch.faults:
-            return self.skip(batch.faults[0], stats, weight)
+        fault = batch.fault()
+        if fault is not None:
+            return self.skip(fault, stats, weight)
         self.skipped = 0
         return loss, stats, weight
 

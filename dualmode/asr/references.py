@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from dualmode.data.transcript_length import frames_needed
@@ -19,14 +20,14 @@ class References:
         frames: (batch,), real encoder frames of 40 ms.
         text: (batch, tokens), padded with anything.
         tokens: (batch,), real tokens.
-        faults: sentences on losses that are not finite.
+        losses: of each utterance, (batch,), by kind.
     """
 
     names: Sequence[str]
     frames: Tensor
     text: Tensor
     tokens: Tensor
-    faults: list[str] = field(default_factory=list)
+    losses: list[tuple[str, Tensor]] = field(default_factory=list)
 
     def as_lists(self, count: int | None = None) -> list[list[int]]:
         """Return the real tokens of the first ``count`` utterances, by default of all."""
@@ -47,12 +48,21 @@ class References:
                     f"{needed}: take it out of the data (dualmode.bin.make_fbank --tokens does)"
                 )
 
-    def check_finite(self, losses: Tensor, kind: str) -> None:
-        """Note the first utterance whose loss, of losses (batch,), is infinite or no number, in ``faults``."""
-        finite = losses.detach().isfinite()
-        if not finite.all():
-            worst = int((~finite).nonzero()[0])
-            self.faults.append(
-                f"the {kind} loss of utterance {self.names[worst]} is {losses[worst].item()}: either its features are "
-                "not finite, or the training has diverged; a lower learning rate may help"
-            )
+    def note(self, losses: Tensor, kind: str) -> None:
+        """Remember losses (batch,) for :meth:`fault`."""
+        self.losses.append((kind, losses.detach()))
+
+    def fault(self) -> str | None:
+        """Return a sentence on the first utterance with a loss that is infinite or no number; None where there is none.
+
+        Waits for the device, so it is asked once, when all losses have been computed.
+        """
+        finite = torch.stack([losses.isfinite() for _, losses in self.losses])
+        if finite.all():
+            return None
+        number, worst = (int(index) for index in (~finite).nonzero()[0])
+        kind, losses = self.losses[number]
+        return (
+            f"the {kind} loss of utterance {self.names[worst]} is {losses[worst].item()}: either its features are "
+            "not finite, or the training has diverged; a lower learning rate may help"
+        )

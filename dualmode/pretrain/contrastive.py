@@ -24,9 +24,8 @@ def sample_distractors(utterance: Tensor, count: int) -> Tensor:
     Returns:
         (frames, count) indices into the frames, never a frame's own.
     """
-    _, inverse, sizes = torch.unique_consecutive(utterance, return_inverse=True, return_counts=True)
-    first = sizes.cumsum(0) - sizes
-    size, first = sizes[inverse], first[inverse]
+    first, end = torch.searchsorted(utterance, utterance), torch.searchsorted(utterance, utterance, right=True)
+    size = end - first
     rank = torch.arange(len(utterance), device=utterance.device) - first
     draws = (torch.rand(len(utterance), count, device=utterance.device) * (size - 1)[:, None]).long()
     # rand() * (n - 1) may round up to n - 1 in float32.

@@ -20,7 +20,7 @@ from dualmode.supernet.pruning import PruningSchedule
 
 
 def mean_over(values: Tensor, chosen: Tensor) -> Tensor:
-    """Return the mean () of the values (frames,) where ``chosen`` (frames,) is true; 0 of none.
+    """Return the mean () of the values (any shape) where ``chosen``, of the same shape, is true; 0 of none.
 
     >>> mean_over(torch.tensor([1.0, 5.0, 3.0]), torch.tensor([True, False, True]))
     tensor(2.)
@@ -102,7 +102,8 @@ class PretrainModel(TwoBranchModel):
         if config.visible_weight:
             told = valid_frames(lengths, frames) & hidden.any(dim=1, keepdim=True)
         weight = hidden.sum()
-        if weight == 0:
+        at = told.nonzero(as_tuple=True)  # waits for the device, once; indexing by ``told`` would wait every time
+        if not len(at[0]):
             return self.nothing_hidden(self.branches.active(self.step, self.training), pruned)
         # Features are normalised by then: 0 is the mean of the training set.
         x, lengths = self.encoder.embed(
@@ -110,22 +111,22 @@ class PretrainModel(TwoBranchModel):
         )
         # Cosines divided by 0.1 and softmaxes over thousands of codes need more digits than bf16 has.
         with torch.autocast(x.device.type, enabled=False):
-            drawn = self.targets.draw(self.stack(speech, x.shape[1])[told], told.nonzero()[:, 0], self.step)
+            drawn = self.targets.draw(self.stack(speech, x.shape[1])[at], at[0], self.step)
         loss = drawn.loss
         if config.feature_penalty:
-            power = at_least_float32(x[valid_frames(lengths, x.shape[1])]).square().mean()
-            loss = loss + config.feature_penalty * power
+            powers, real = at_least_float32(x).square().mean(dim=-1), valid_frames(lengths, x.shape[1])
+            loss = loss + config.feature_penalty * mean_over(powers, real)
         x = torch.where(hidden[..., None], self.hidden_frame.to(x.dtype), x)
 
         stats = {**pruned, "masked_share": weight / lengths.sum(), **drawn.stats}
-        at = {"": hidden[told], "visible_": ~hidden[told]}
-        edges = at_edges(hidden)[told]
+        of_part = {"": hidden[at], "visible_": ~hidden[at]}
+        edges = at_edges(hidden)[at]
 
         def judge(branch: Branch, encoded: Tensor) -> Judgement:
             with torch.autocast(x.device.type, enabled=False):
-                answer = self.targets.compare(at_least_float32(encoded[told]), drawn, branch.name)
-            losses = {part: mean_over(answer.losses, at[part]) for part in self.parts()}
-            values = {f"{part}accuracy": mean_over(answer.right, at[part]) for part in losses}
+                answer = self.targets.compare(at_least_float32(encoded[at]), drawn, branch.name)
+            losses = {part: mean_over(answer.losses, of_part[part]) for part in self.parts()}
+            values = {f"{part}accuracy": mean_over(answer.right, of_part[part]) for part in losses}
             values["edge_accuracy"] = mean_over(answer.right, edges)
             values |= {f"{part}loss": value for part, value in losses.items()}
             loss = torch.stack([share * losses[part] for part, share in self.parts().items()]).sum()

@@ -35,7 +35,7 @@ class Size:
         return self.utterances * self.longest
 
     def __str__(self) -> str:
-        return f"{self.utterances} utterances of up to {self.longest / 100:.1f} s"
+        return f"{self.utterances} utterance{'s' * (self.utterances > 1)} of up to {self.longest / 100:.1f} s"
 
 
 def frames_of(shape_file: Path) -> dict[str, int]:

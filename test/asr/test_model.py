@@ -241,7 +241,8 @@ def test_a_loss_that_is_not_finite_skips_the_batch_and_names_the_utterance(kind,
     assert all(parameter.grad is not None and not parameter.grad.any() for parameter in model.parameters())
     assert stats.keys() == good[1].keys() and all(value == 0 for value in stats.values())
     assert re.search(
-        r"batch of update 2 is skipped \(1 of at most 2 in a row\): the \w+ loss of utterance anna-2 is", capsys.readouterr().out
+        r"batch of update 2 is skipped \(1 of at most 2 in a row\): the \w+ loss of utterance anna-2 is",
+        capsys.readouterr().out,
     )
     model(**batch())  # a good one in between
     for _ in range(2):
