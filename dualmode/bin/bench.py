@@ -13,6 +13,7 @@ from dualmode.errors import UserError
 BENCHES = {
     "encoder": "training, streaming, and long audio",
     "pruning": "finding masks anew",
+    "distractors": "comparing hidden frames with their distractors, in pre-training",
     "device": "a chunk in the device engine, PyTorch and ONNX Runtime",
     "learning": "learning curves on real sentences, against ESPnet's Conformer",
     "decode": "greedy decoding of whole utterances against ESPnet's asr_inference",

@@ -1,0 +1,75 @@
+"""Comparing hidden frames with their distractors: one product and a gather of scores, against gathered copies."""
+
+import argparse
+import multiprocessing
+import resource
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dualmode.bench.timing import interleaved
+from dualmode.pretrain.contrastive import contrastive_loss
+
+COLUMNS = ("hidden_frames", "how", "ms", "peak_mb", "over_copies")
+SCALE = 0.1
+MB = 1024  # of the kilobytes that Linux counts in
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="timed rounds; the median counts")
+    parser.add_argument("--frames", type=int, nargs="+", default=[500, 2000], metavar="N", help="hidden frames")
+    parser.add_argument("--size", type=int, default=256, metavar="N", help="of the vectors that are compared")
+    parser.add_argument("--distractors", type=int, default=100, metavar="N", help="of each frame")
+
+
+def by_copies(context: Tensor, targets: Tensor, codes: Tensor, distractors: Tensor) -> Tensor:
+    """Return the losses (frames,) as :func:`contrastive_loss`, with a copy of every distractor's vector."""
+    context, targets = F.normalize(context, dim=-1), F.normalize(targets, dim=-1)
+    positive = (context * targets).sum(dim=-1, keepdim=True)
+    negative = torch.einsum("fs,fcs->fc", context, targets[distractors])
+    same = (codes[distractors] == codes[:, None]).all(dim=-1)
+    logits = torch.cat([positive, negative.masked_fill(same, float("-inf"))], dim=1) / SCALE
+    return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long), reduction="none")
+
+
+def by_product(context: Tensor, targets: Tensor, codes: Tensor, distractors: Tensor) -> Tensor:
+    return contrastive_loss(context, targets, codes, distractors, SCALE).losses
+
+
+WAYS = {"copies": by_copies, "product": by_product}
+
+
+def step(how: str, frames: int, size: int, count: int) -> None:
+    """Run forward and backward on random vectors."""
+    random = torch.Generator().manual_seed(0)
+    context, targets = (torch.randn(frames, size, generator=random).requires_grad_() for _ in range(2))
+    codes = torch.randint(320, (frames, 2), generator=random)
+    distractors = torch.randint(frames, (frames, count), generator=random)
+    WAYS[how](context, targets, codes, distractors).sum().backward()
+
+
+def peak(how: str, frames: int, size: int, count: int, threads: int) -> float:
+    """Return the MB of memory that a step needs on top of what the process has; run it in a process of its own."""
+    torch.set_num_threads(threads)
+    step(how, 2, size, 1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    step(how, frames, size, count)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / MB
+
+
+def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return a row for each number of frames and way; ``over_copies`` is its time over that of the copies."""
+    rows = []
+    for frames in args.frames:
+        sizes = (frames, args.size, args.distractors)
+        seconds = interleaved({how: partial(step, how, *sizes) for how in WAYS}, args.rounds)
+        for how in WAYS:
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                mb = pool.apply(peak, (how, *sizes, torch.get_num_threads()))
+            over = seconds[how] / seconds["copies"]
+            row = {"hidden_frames": frames, "how": how, "ms": 1000 * seconds[how], "peak_mb": mb, "over_copies": over}
+            rows.append(row)
+    return rows
