@@ -1,8 +1,5 @@
 """The engine against the encoder that it is a copy of."""
 
-import copy
-import pickle
-
 import numpy as np
 import pytest
 import torch
@@ -212,14 +209,3 @@ def test_samples_are_floats_or_integers_of_their_full_range():
     for wrong in (np.array([12000.0]), np.array([np.nan]), np.array([1], dtype=np.uint8), np.array(["a"])):
         with pytest.raises(UserError):
             as_floats(wrong)
-
-
-def test_a_stream_cannot_be_copied():
-    """A copy would free the same stream a second time."""
-    torch.manual_seed(0)
-    conf = {"encoder_conf": {"output_size": 16, "num_blocks": 1, "linear_units": 16, "subsampling_channels": 4}}
-    model = build_asr_model(conf, ["<blank>", "<unk>", "a"]).eval()
-    device = Device.open(pack_model(model, "char", Subnet(0.0, Context(16, 32)), "fp32"))
-    for copied in (copy.copy, copy.deepcopy, pickle.dumps):
-        with pytest.raises(TypeError, match="cannot be copied or pickled"):
-            copied(device)

@@ -75,7 +75,7 @@ def test_the_program_hears_what_python_hears(files, program, library):
 
 
 def test_files_that_cannot_be_used_are_one_sentence(files, program):
-    soundfile.write(files / "slow.wav", np.zeros(100), 8000)
+    soundfile.write(files / "odd.wav", np.zeros(100), 16001)
     soundfile.write(files / "stereo.wav", np.zeros((100, 2)), RATE)
     soundfile.write(files / "deep.wav", np.zeros(100), RATE, "PCM_24")
     soundfile.write(files / "cut.wav", np.zeros(100), RATE)
@@ -84,8 +84,8 @@ def test_files_that_cannot_be_used_are_one_sentence(files, program):
     np.save(files / "wide.npy", np.zeros((5, 81), np.float32))
     np.save(files / "double.npy", np.zeros((5, 80)))
     reasons = {
-        "slow.wav": "it has 8000 Hz, expected 16000 Hz",
-        "stereo.wav": "it has 2 channels, expected 1",
+        "odd.wav": "audio of 16001 Hz cannot be resampled to 16000 Hz here",
+        "stereo.wav": "it has 2 channels: choose one with --channel, or --channel mix",
         "deep.wav": "its samples are neither 16-bit integers nor 32-bit floats",
         "cut.wav": "it is cut off: its last 10 bytes are missing",
         "text.wav": "it is neither a WAV file nor a NumPy array",
@@ -95,9 +95,10 @@ def test_files_that_cannot_be_used_are_one_sentence(files, program):
     }
     result = program(files / "model.dmdl", *(files / name for name in reasons))
     assert result.returncode == 2 and result.stdout == ""
-    assert result.stderr.splitlines() == [f"error: {files / name}: {reason}" for name, reason in reasons.items()]
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert errors == [f"error: {files / name}: {reason}" for name, reason in reasons.items()]
     assert (
-        program(files / "text.wav", files / "slow.wav").stderr
+        program(files / "text.wav", files / "odd.wav").stderr
         == f"error: {files / 'text.wav'}: it is too short for a header\n"
     )
     assert program().returncode == 2 and program("--help").returncode == 0

@@ -23,46 +23,68 @@ bool is_npy(const std::vector<uint8_t>& bytes) {
   return bytes.size() >= 6 && !std::memcmp(bytes.data(), "\x93NUMPY", 6);
 }
 
-std::vector<float> read_wav(const std::vector<uint8_t>& bytes) {
-  const uint8_t* p = bytes.data();
-  if (bytes.size() < 12 || std::memcmp(p, "RIFF", 4) || std::memcmp(p + 8, "WAVE", 4))
-    refuse("it is neither a WAV file nor a NumPy array");
-  uint32_t format = 0, bits = 0;
-  for (size_t at = 12; bytes.size() - at >= 8;) {
+std::optional<WavFormat> read_wav_header(const uint8_t* p, size_t size) {
+  if (size < 12) return {};
+  if (std::memcmp(p, "RIFF", 4) || std::memcmp(p + 8, "WAVE", 4)) refuse("it is neither a WAV file nor a NumPy array");
+  WavFormat format;
+  bool known = false;
+  for (size_t at = 12; size - at >= 8;) {
     const uint8_t* chunk = p + at;
-    size_t size = number(chunk + 4, 4);
-    const size_t left = bytes.size() - at - 8;
-    const bool data = !std::memcmp(chunk, "data", 4);
-    if (data && size >= kUnknownLength) size = left;
-    if (size > left) refuse("it is cut off: its last " + std::to_string(size - left) + " bytes are missing");
-    if (!std::memcmp(chunk, "fmt ", 4)) {
-      if (size < 16) refuse("its format is cut off");
-      format = number(chunk + 8, 2);
-      if (format == 0xFFFE && size >= 26) format = number(chunk + 32, 2);  // WAVE_FORMAT_EXTENSIBLE
-      const uint32_t channels = number(chunk + 10, 2), rate = number(chunk + 12, 4);
-      bits = number(chunk + 22, 2);
-      if (channels != 1) refuse("it has " + std::to_string(channels) + " channels, expected 1");
-      if (rate != 16000) refuse("it has " + std::to_string(rate) + " Hz, expected 16000 Hz");
-      if (!(format == 1 && bits == 16) && !(format == 3 && bits == 32))
-        refuse("its samples are neither 16-bit integers nor 32-bit floats");
-    } else if (data) {
-      if (!bits) refuse("its samples come before their format");
-      std::vector<float> samples(size / (bits / 8));
-      for (size_t i = 0; i < samples.size(); ++i) {
-        if (bits == 16) {
-          samples[i] = float(int16_t(number(chunk + 8 + 2 * i, 2))) / 32768.0f;
-        } else {
-          const uint32_t value = number(chunk + 8 + 4 * i, 4);
-          std::memcpy(&samples[i], &value, 4);
-        }
-      }
-      return samples;
+    const size_t length = number(chunk + 4, 4);
+    if (!std::memcmp(chunk, "data", 4)) {
+      if (!known) refuse("its samples come before their format");
+      format.start = at + 8;
+      if (length < kUnknownLength) format.size = length;
+      return format;
     }
-    const size_t step = 8 + size + size % 2;
-    if (step > bytes.size() - at) break;
+    if (!std::memcmp(chunk, "fmt ", 4)) {
+      if (length < 16) refuse("its format is cut off");
+      if (length > size - at - 8) return {};
+      uint32_t kind = number(chunk + 8, 2);
+      if (kind == 0xFFFE && length >= 26) kind = number(chunk + 32, 2);  // WAVE_FORMAT_EXTENSIBLE
+      const uint32_t bits = number(chunk + 22, 2);
+      format.channels = number(chunk + 10, 2);
+      format.rate = number(chunk + 12, 4);
+      format.floats = kind == 3;
+      if (!(kind == 1 && bits == 16) && !(kind == 3 && bits == 32))
+        refuse("its samples are neither 16-bit integers nor 32-bit floats");
+      if (!format.channels) refuse("it has 0 channels");
+      known = true;
+    }
+    const size_t step = 8 + length + length % 2;
+    if (step > size - at) return {};
     at += step;
   }
-  refuse("it has no samples");
+  return {};
+}
+
+void check_channel(const WavFormat& format, std::optional<size_t> channel) {
+  if (format.channels > 1 && !channel)
+    refuse("it has " + std::to_string(format.channels) + " channels: choose one with --channel, or --channel mix");
+  if (channel && *channel > format.channels)
+    refuse("it has no channel " + std::to_string(*channel) + ", only " + std::to_string(format.channels));
+}
+
+std::vector<float> to_samples(const WavFormat& format, size_t channel, const uint8_t* bytes, size_t size) {
+  const auto sample = [&](size_t i) {
+    const uint8_t* p = bytes + i * (format.floats ? 4 : 2);
+    if (!format.floats) return float(int16_t(number(p, 2))) / 32768.0f;
+    const uint32_t bits = number(p, 4);
+    float value;
+    std::memcpy(&value, &bits, 4);
+    return value;
+  };
+  std::vector<float> samples(size / format.frame());
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (channel != kMix) {
+      samples[i] = sample(i * format.channels + channel - 1);
+      continue;
+    }
+    float sum = 0.0f;
+    for (size_t c = 0; c < format.channels; ++c) sum += sample(i * format.channels + c);
+    samples[i] = sum / float(format.channels);
+  }
+  return samples;
 }
 
 std::vector<float> read_npy(const std::vector<uint8_t>& bytes, size_t bins) {

@@ -1,16 +1,26 @@
 #include "device.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "recogniser.h"
 
+struct dualmode_model {
+  std::shared_ptr<const dualmode::Model> model;
+  const dualmode::Kernels& kernels;
+};
+
 struct dualmode_device {
   dualmode::Recogniser recogniser;
+  std::vector<dualmode::Word> said;   // what `words` points to
+  std::vector<dualmode_word> words;
 };
 
 struct dualmode_matrix {
@@ -46,43 +56,69 @@ const Kernels& kernels_called(const char* name) {
   return *kernels;
 }
 
-dualmode_device* open_bytes(const void* data, size_t size, const char* kernels) {
+dualmode_model open_bytes(const void* data, size_t size, const char* kernels) {
   const Kernels& chosen = kernels_called(kernels);
-  return new dualmode_device{{parse_model(static_cast<const uint8_t*>(data), size), chosen}};
+  return {std::make_shared<const Model>(parse_model(static_cast<const uint8_t*>(data), size)), chosen};
 }
 
-}  // namespace
-
-dualmode_device* dualmode_open(const char* path, const char* kernels, char* error, size_t error_size) {
-  return guarded(
-      [&]() -> dualmode_device* {
-        try {
-          const std::vector<uint8_t> bytes = read_file(path);
-          return open_bytes(bytes.data(), bytes.size(), kernels);
-        } catch (const std::runtime_error& problem) {
-          throw std::runtime_error(std::string(path) + ": " + problem.what());
-        }
-      },
-      nullptr, error, error_size);
+dualmode_model open_file(const char* path, const char* kernels) {
+  try {
+    const std::vector<uint8_t> bytes = read_file(path);
+    return open_bytes(bytes.data(), bytes.size(), kernels);
+  } catch (const std::runtime_error& problem) {
+    throw std::runtime_error(std::string(path) + ": " + problem.what());
+  }
 }
 
-dualmode_device* dualmode_open_memory(const void* data, size_t size, const char* kernels, char* error,
-                                      size_t error_size) {
-  return guarded([&] { return open_bytes(data, size, kernels); }, nullptr, error, error_size);
+dualmode_device* open_stream(const dualmode_model& model) {
+  return new dualmode_device{{model.model, model.kernels}, {}, {}};
 }
 
-void dualmode_free(dualmode_device* device) { delete device; }
-
-dualmode_info dualmode_get_info(const dualmode_device* device) {
-  const Config& c = device->recogniser.model().config;
+dualmode_info info_of(const Config& c) {
   return {c.precision == Precision::int8, int32_t(c.bins), int32_t(c.size), int32_t(c.blocks), int32_t(c.vocabulary),
           int32_t(c.chunk), int32_t(c.left), int32_t(c.right), int32_t(c.block_rows), c.sparsity,
           c.context != 0,  int32_t(c.outputs())};
 }
 
+}  // namespace
+
+dualmode_model* dualmode_model_open(const char* path, const char* kernels, char* error, size_t error_size) {
+  return guarded([&] { return new dualmode_model(open_file(path, kernels)); }, nullptr, error, error_size);
+}
+
+dualmode_model* dualmode_model_open_memory(const void* data, size_t size, const char* kernels, char* error,
+                                           size_t error_size) {
+  return guarded([&] { return new dualmode_model(open_bytes(data, size, kernels)); }, nullptr, error, error_size);
+}
+
+void dualmode_model_free(dualmode_model* model) { delete model; }
+
+dualmode_info dualmode_model_get_info(const dualmode_model* model) { return info_of(model->model->config); }
+
+dualmode_device* dualmode_stream(const dualmode_model* model, char* error, size_t error_size) {
+  return guarded([&] { return open_stream(*model); }, nullptr, error, error_size);
+}
+
+dualmode_device* dualmode_open(const char* path, const char* kernels, char* error, size_t error_size) {
+  return guarded([&] { return open_stream(open_file(path, kernels)); }, nullptr, error, error_size);
+}
+
+dualmode_device* dualmode_open_memory(const void* data, size_t size, const char* kernels, char* error,
+                                      size_t error_size) {
+  return guarded([&] { return open_stream(open_bytes(data, size, kernels)); }, nullptr, error, error_size);
+}
+
+void dualmode_free(dualmode_device* device) { delete device; }
+
+dualmode_info dualmode_get_info(const dualmode_device* device) { return info_of(device->recogniser.model().config); }
+
 const char* dualmode_get_kernels(const dualmode_device* device) { return device->recogniser.kernels().name; }
 
 void dualmode_reset(dualmode_device* device) { device->recogniser.reset(); }
+
+int dualmode_set_rate(dualmode_device* device, int32_t rate, char* error, size_t error_size) {
+  return guarded([&] { return device->recogniser.set_rate(rate < 0 ? 0 : size_t(rate)), 0; }, -1, error, error_size);
+}
 
 int dualmode_accept_samples(dualmode_device* device, const float* samples, size_t count, char* error,
                             size_t error_size) {
@@ -102,6 +138,41 @@ size_t dualmode_tokens(const dualmode_device* device, const int32_t** tokens) {
   *tokens = device->recogniser.tokens().data();
   return device->recogniser.tokens().size();
 }
+
+int dualmode_set_endpointing(dualmode_device* device, const dualmode_endpointing* rules, char* error,
+                             size_t error_size) {
+  return guarded(
+      [&] {
+        std::optional<Endpointing> chosen;
+        if (rules) chosen = Endpointing{rules->silence_ms, rules->max_lead_ms, rules->max_utterance_ms};
+        return device->recogniser.set_endpointing(chosen), 0;
+      },
+      -1, error, error_size);
+}
+
+int dualmode_endpoint(const dualmode_device* device) { return int(device->recogniser.endpoint()); }
+
+int dualmode_next_utterance(dualmode_device* device, char* error, size_t error_size) {
+  return guarded([&] { return device->recogniser.next_utterance(), 0; }, -1, error, error_size);
+}
+
+size_t dualmode_token_times(const dualmode_device* device, const double** ms) {
+  *ms = device->recogniser.token_times().data();
+  return device->recogniser.token_times().size();
+}
+
+size_t dualmode_words(dualmode_device* device, const dualmode_word** words) {
+  device->said = device->recogniser.words();
+  device->words.clear();
+  for (const Word& word : device->said)
+    device->words.push_back({word.text.c_str(), word.start, word.end, word.stable});
+  *words = device->words.data();
+  return device->words.size();
+}
+
+double dualmode_start_ms(const dualmode_device* device) { return device->recogniser.start_ms(); }
+
+double dualmode_end_ms(const dualmode_device* device) { return device->recogniser.end_ms(); }
 
 const char* dualmode_text(dualmode_device* device) { return device->recogniser.text().c_str(); }
 
@@ -136,6 +207,20 @@ size_t dualmode_fbank(const float* samples, size_t count, float* features, size_
   size_t frames = 0;
   while (frames < room && fbank.next(features + frames * Fbank::kBins)) ++frames;
   return frames;
+}
+
+int64_t dualmode_resample(const float* samples, size_t count, int32_t rate, float* resampled, size_t room, char* error,
+                          size_t error_size) {
+  return guarded(
+      [&] {
+        Resampler resampler(rate < 0 ? 0 : size_t(rate));
+        std::vector<float> all;
+        resampler.accept(samples, count, all);
+        resampler.finish(all);
+        std::copy_n(all.begin(), std::min(room, all.size()), resampled);
+        return int64_t(all.size());
+      },
+      int64_t(-1), error, error_size);
 }
 
 dualmode_matrix* dualmode_matrix_new(int int8, size_t outputs, size_t inputs, size_t block_rows, const uint8_t* bitmask,

@@ -1,7 +1,11 @@
-// dualmode-device: recognises WAV files, or features, with a device model.
+// dualmode-device: recognises WAV files, features, or what comes on standard input, with a device model.
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -12,55 +16,198 @@
 namespace {
 
 constexpr char kUsage[] =
-    "usage: dualmode-device [--kernels NAME] MODEL FILE...\n"
+    "usage: dualmode-device [OPTION...] MODEL FILE...\n"
     "\n"
     "Recognises each FILE with the device model MODEL and prints \"FILE TEXT\", one line a file.\n"
     "\n"
-    "  FILE             WAV (mono, 16 kHz, 16-bit integers or 32-bit floats), or a NumPy array of fbank features\n"
-    "                   (.npy, float32, frames of 10 ms x bins)\n"
+    "  FILE             WAV (16-bit integers or 32-bit floats; what is not 16 kHz is resampled), a NumPy array of fbank\n"
+    "                   features (.npy, float32, frames of 10 ms x bins), or - for standard input: WAV, or raw 16-bit\n"
+    "                   little-endian mono samples.  Standard input is recognised while it comes, one line an utterance;\n"
+    "                   an utterance ends with a second of silence, or after 30 s\n"
+    "  --words          print a line a word instead, \"FILE START_MS END_MS WORD\", as soon as it cannot change any more\n"
+    "  --channel N      of audio with several channels, the one to recognise, from 1 on; mix: the mean of all\n"
+    "  --rate HZ        sample rate of raw samples on standard input (default: 16000)\n"
     "  --kernels NAME   avx512vnni, avx2, dotprod or portable (default: the best that this machine has)\n"
     "  --help           this text\n";
+
+constexpr dualmode_endpointing kEndpointing = {1000, 5000, 30000};
+
+struct Options {
+  const char* kernels = nullptr;
+  std::optional<size_t> channel;
+  int32_t rate = 16000;
+  bool words = false;
+};
 
 struct Free {
   void operator()(dualmode_device* device) const { dualmode_free(device); }
 };
+using Device = std::unique_ptr<dualmode_device, Free>;
 
-void recognise(dualmode_device* device, const char* path) {
-  char error[512] = {};
-  const std::vector<uint8_t> bytes = dualmode::read_file(path);
-  dualmode_reset(device);
-  int status;
-  if (dualmode::is_npy(bytes)) {
-    const auto bins = size_t(dualmode_get_info(device).bins);
-    const std::vector<float> features = dualmode::read_npy(bytes, bins);
-    status = dualmode_accept_features(device, features.data(), features.size() / bins, error, sizeof error);
-  } else {
-    const std::vector<float> samples = dualmode::read_wav(bytes);
-    status = dualmode_accept_samples(device, samples.data(), samples.size(), error, sizeof error);
+void check(int status, const char* error) {
+  if (status) throw std::runtime_error(error);
+}
+
+// Recognises one FILE and prints what was heard.
+class Hearing {
+ public:
+  Hearing(dualmode_device* device, const Options& options, const char* name)
+      : device_(device), options_(options), name_(name) {}
+
+  void file() {
+    const std::vector<uint8_t> bytes = dualmode::read_file(name_);
+    begin(nullptr);
+    if (dualmode::is_npy(bytes)) {
+      const auto bins = size_t(dualmode_get_info(device_).bins);
+      const std::vector<float> features = dualmode::read_npy(bytes, bins);
+      check(dualmode_accept_features(device_, features.data(), features.size() / bins, error_, sizeof error_), error_);
+    } else {
+      const auto format = dualmode::read_wav_header(bytes.data(), bytes.size());
+      if (!format) throw std::runtime_error(bytes.size() < 12 ? "it is neither a WAV file nor a NumPy array"
+                                                              : "it is cut off before its samples");
+      open(*format);
+      const size_t left = bytes.size() - format->start;
+      if (format->size != SIZE_MAX && format->size > left)
+        throw std::runtime_error("it is cut off: its last " + std::to_string(format->size - left) +
+                                 " bytes are missing");
+      hear(*format, bytes.data() + format->start, std::min(format->size, left));
+    }
+    finish(true);
   }
-  if (status || dualmode_finish(device, error, sizeof error)) throw std::runtime_error(error);
-  std::printf("%s %s\n", path, dualmode_text(device));
+
+  void standard_input() {
+    begin(&kEndpointing);
+    std::vector<uint8_t> bytes;
+    std::optional<dualmode::WavFormat> format;
+    for (uint8_t piece[3200]; size_t count = std::fread(piece, 1, sizeof piece, stdin);) {
+      bytes.insert(bytes.end(), piece, piece + count);
+      if (!format) {
+        if (bytes.size() < 4 || !std::memcmp(bytes.data(), "RIFF", 4)) {
+          format = dualmode::read_wav_header(bytes.data(), bytes.size());
+          if (!format) continue;
+        } else {
+          format.emplace();
+          format->rate = size_t(options_.rate);
+        }
+        open(*format);
+        bytes.erase(bytes.begin(), bytes.begin() + std::ptrdiff_t(format->start));
+      }
+      const size_t whole = std::min(bytes.size() / format->frame() * format->frame(), format->size);
+      hear(*format, bytes.data(), whole);
+      bytes.erase(bytes.begin(), bytes.begin() + std::ptrdiff_t(whole));
+      if (format->size != SIZE_MAX && !(format->size -= whole)) break;
+    }
+    if (std::ferror(stdin)) throw std::runtime_error("it cannot be read");
+    if (!format) throw std::runtime_error("it has no samples");
+    finish(!said_);
+    if (format->size != SIZE_MAX && format->size)
+      throw std::runtime_error("it is cut off: its last " + std::to_string(format->size) + " bytes are missing");
+  }
+
+ private:
+  void begin(const dualmode_endpointing* rules) {
+    dualmode_reset(device_);
+    check(dualmode_set_endpointing(device_, rules, error_, sizeof error_), error_);
+  }
+
+  void open(const dualmode::WavFormat& format) {
+    dualmode::check_channel(format, options_.channel);
+    if (format.rate != 16000)
+      std::fprintf(stderr, "%s: audio of %zu Hz is resampled to 16000 Hz%s\n", name_, format.rate,
+                   format.rate < 16000 ? "; it lacks the high tones that the model knows, and will be heard worse" : "");
+    check(dualmode_set_rate(device_, int32_t(format.rate), error_, sizeof error_), error_);
+  }
+
+  void hear(const dualmode::WavFormat& format, const uint8_t* bytes, size_t size) {
+    const auto samples = dualmode::to_samples(format, options_.channel.value_or(1), bytes, size);
+    check(dualmode_accept_samples(device_, samples.data(), samples.size(), error_, sizeof error_), error_);
+    while (const int why = dualmode_endpoint(device_)) {
+      if (why != DUALMODE_NOTHING_SAID) print(false);
+      check(dualmode_next_utterance(device_, error_, sizeof error_), error_);
+      printed_ = 0;
+    }
+    if (options_.words) print_words();
+  }
+
+  void finish(bool even_empty) {
+    check(dualmode_finish(device_, error_, sizeof error_), error_);
+    print(even_empty);
+  }
+
+  void print(bool even_empty) {
+    const char* text = dualmode_text(device_);
+    said_ = said_ || *text;
+    if (options_.words)
+      print_words();
+    else if (*text || even_empty)
+      std::printf("%s %s\n", name_, text);
+    std::fflush(stdout);
+  }
+
+  void print_words() {
+    const dualmode_word* words;
+    for (const size_t count = dualmode_words(device_, &words); printed_ < count && words[printed_].stable_ms >= 0;
+         ++printed_)
+      std::printf("%s %.0f %.0f %s\n", name_, words[printed_].start_ms, words[printed_].end_ms, words[printed_].text);
+    std::fflush(stdout);
+  }
+
+  dualmode_device* device_;
+  const Options& options_;
+  const char* name_;
+  size_t printed_ = 0;  // words of the utterance
+  bool said_ = false;   // whether any utterance had words
+  char error_[512] = {};
+};
+
+// A whole number from 1 to 2**31 - 1; 0 if it is none.
+int32_t positive(const char* text) {
+  char* end;
+  errno = 0;
+  const long value = std::strtol(text, &end, 10);
+  return *text && !*end && !errno && value > 0 && value <= INT32_MAX ? int32_t(value) : 0;
+}
+
+// Reads the options; returns the first word behind them, or -1 if they are wrong.
+int read_options(int count, char** words, Options& options) {
+  int next = 1;
+  for (; next < count && words[next][0] == '-' && words[next][1]; ++next) {
+    const std::string name = words[next];
+    if (name == "--words") {
+      options.words = true;
+      continue;
+    }
+    if (next + 1 == count) return -1;
+    const char* value = words[++next];
+    if (name == "--kernels") {
+      options.kernels = value;
+    } else if (name == "--rate") {
+      if (!(options.rate = positive(value))) return -1;
+    } else if (name == "--channel") {
+      options.channel = !std::strcmp(value, "mix") ? size_t(dualmode::kMix) : size_t(positive(value));
+      if (options.channel == size_t(dualmode::kMix) && std::strcmp(value, "mix")) return -1;
+    } else {
+      return -1;
+    }
+  }
+  return next;
 }
 
 }  // namespace
 
 int main(int count, char** words) {
-  int next = 1;
-  const char* kernels = nullptr;
-  if (next < count && !std::strcmp(words[next], "--help")) {
+  if (count > 1 && !std::strcmp(words[1], "--help")) {
     std::fputs(kUsage, stdout);
     return 0;
   }
-  if (next + 1 < count && !std::strcmp(words[next], "--kernels")) {
-    kernels = words[next + 1];
-    next += 2;
-  }
-  if (count - next < 2 || words[next][0] == '-') {
+  Options options;
+  int next = read_options(count, words, options);
+  if (next < 0 || count - next < 2) {
     std::fputs(kUsage, stderr);
     return 2;
   }
   char error[512] = {};
-  const std::unique_ptr<dualmode_device, Free> device(dualmode_open(words[next], kernels, error, sizeof error));
+  const Device device(dualmode_open(words[next], options.kernels, error, sizeof error));
   if (!device) {
     std::fprintf(stderr, "error: %s\n", error);
     return 2;
@@ -68,7 +215,11 @@ int main(int count, char** words) {
   int status = 0;
   for (++next; next < count; ++next) {
     try {
-      recognise(device.get(), words[next]);
+      Hearing hearing(device.get(), options, words[next]);
+      if (!std::strcmp(words[next], "-"))
+        hearing.standard_input();
+      else
+        hearing.file();
     } catch (const std::exception& problem) {
       std::fprintf(stderr, "error: %s: %s\n", words[next], problem.what());
       status = 2;
