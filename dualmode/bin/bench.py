@@ -15,6 +15,7 @@ BENCHES = {
     "pruning": "finding masks anew",
     "distractors": "comparing hidden frames with their distractors, in pre-training",
     "device": "a chunk in the device engine, PyTorch and ONNX Runtime",
+    "web": "the device engine as WebAssembly, and ONNX Runtime Web",
     "learning": "learning curves on real sentences, against ESPnet's Conformer",
     "decode": "greedy decoding of whole utterances against ESPnet's asr_inference",
 }

@@ -40,7 +40,8 @@ bool has_dotprod() {
 
 const Kernels* find_kernels(const char* name) {
   const Kernels* best_first[] = {has_avx512() ? avx512_kernels() : nullptr, has_avx2() ? avx2_kernels() : nullptr,
-                                 has_dotprod() ? dotprod_kernels() : nullptr, portable_kernels()};
+                                 has_dotprod() ? dotprod_kernels() : nullptr, simd128_kernels(),
+                                 portable_kernels()};
   for (const Kernels* kernels : best_first)
     if (kernels && (!name || !std::strcmp(kernels->name, name))) return kernels;
   return nullptr;

@@ -75,13 +75,14 @@ struct Kernels {
                    size_t width, size_t channels);
 };
 
-// Returns the kernels called `name` ("avx512vnni", "avx2", "dotprod", "portable"), the best ones if `name` is null, or
-// null if this machine or this build has none of that name.
+// Returns the kernels called `name` ("avx512vnni", "avx2", "dotprod", "simd128", "portable"), the best ones if `name` is
+// null, or null if this machine or this build has none of that name.
 const Kernels* find_kernels(const char* name);
 
 const Kernels* portable_kernels();
 const Kernels* avx2_kernels();    // null where the build has none
 const Kernels* avx512_kernels();
 const Kernels* dotprod_kernels();
+const Kernels* simd128_kernels();
 
 }  // namespace dualmode

@@ -1,0 +1,187 @@
+"""The engine as WebAssembly, under Node.js: its vector kernels against the portable ones, its texts against ours."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dualmode import __version__
+from dualmode.device.build import WASM, WASM_EXPORTS, WASM_MODULE, NoCompiler, compile_wasm, wasm_is_current
+from dualmode.device.container import from_blocks, quantise, scale_of
+from dualmode.device.engine import Device, resample
+from dualmode.device.pack import pack_model
+
+DEMO = Path(__file__).parents[2] / "egs" / "mini" / "demo"
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory) -> Path:
+    """The committed module, or, where the sources have changed since, one that is compiled now."""
+    if shutil.which("node") is None:
+        pytest.skip("there is no node: apt install nodejs")
+    if wasm_is_current():
+        return WASM / WASM_MODULE
+    folder = tmp_path_factory.mktemp("wasm")
+    try:
+        compile_wasm(folder)
+    except NoCompiler as error:
+        pytest.skip(f"the committed module was compiled from other sources, and {error}")
+    return folder / WASM_MODULE
+
+
+@pytest.fixture(scope="module")
+def call(module):
+    """Calls a function of wasm_calls.mjs: call(name, key=value...)."""
+    command = ["node", Path(__file__).with_name("wasm_calls.mjs"), WASM, module]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def ask(name, **given):
+            process.stdin.write(json.dumps({"call": name, **given}) + "\n")
+            process.stdin.flush()
+            answer = json.loads(process.stdout.readline())
+            if "error" in answer:
+                raise RuntimeError(answer["error"])
+            return answer.get("result")
+
+        yield ask
+        process.stdin.close()
+
+
+def packed(values) -> str:
+    return base64.b64encode(values if isinstance(values, bytes) else np.ascontiguousarray(values).tobytes()).decode()
+
+
+def products(call, keep, values, scales, bias, inputs, x, rows):
+    """The products on the vector kernels and on the portable ones."""
+    padded = np.zeros(len(keep) * rows, np.float32)
+    if scales is not None:
+        padded[: len(scales)] = scales
+    given = dict(int8=int(scales is not None), outputs=len(bias), inputs=inputs, rows=rows, frames=len(x))
+    arrays = dict(bitmask=np.packbits(keep), values=values, scales=padded, bias=bias.astype(np.float32), x=x)
+    given |= {name: packed(array) for name, array in arrays.items()}
+    answers = (call("product", kernels=kernels, **given) for kernels in ("simd128", "portable"))
+    return [np.frombuffer(base64.b64decode(y), np.float32).reshape(len(x), len(bias)) for y in answers]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    int8=st.booleans(),
+    rows=st.sampled_from([4, 8, 16]),
+    outputs=st.integers(1, 70),
+    inputs=st.integers(1, 90),
+    frames=st.integers(1, 40),
+    share=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    seed=st.integers(0, 2**16),
+)
+def test_products_are_those_of_the_portable_kernels(call, int8, rows, outputs, inputs, frames, share, seed):
+    rng = np.random.default_rng(seed)
+    keep = rng.random((-(-outputs // rows), -(-inputs // 4))) < share
+    whole = np.where(keep.reshape(-1, 1, 1), rng.standard_normal((keep.size, rows, 4)), 0.0)
+    dense = from_blocks(whole, outputs, inputs).astype(np.float32)
+    scales = None
+    weights = dense
+    if int8:
+        weights, codes = quantise(dense)
+        scales = scale_of(codes).astype(np.float32)
+    grid = np.pad(weights, ((0, -outputs % rows), (0, -inputs % 4)))
+    values = grid.reshape(keep.shape[0], rows, keep.shape[1], 4).transpose(0, 2, 1, 3)[keep]
+    bias, x = rng.standard_normal(outputs), rng.standard_normal((frames, inputs)).astype(np.float32)
+    ours, portable = products(call, keep, values, scales, bias, inputs, x, rows)
+    np.testing.assert_array_equal(ours, portable)
+    expected = x.astype(np.float64) @ dense.T + bias
+    assert np.abs(ours - expected).max() < (0.02 * np.abs(x).sum(axis=1).max() if int8 else 1e-4)
+
+
+def test_extreme_int8_values_do_not_overflow(call):
+    for sign in (-1, 1):
+        keep, values = np.ones((1, 1024), bool), np.full((1024, 16, 4), 127 * sign, np.int8)
+        x = np.ones((5, 4096), np.float32)
+        for y in products(call, keep, values, np.ones(16, np.float32), np.zeros(16), 4096, x, 16):
+            np.testing.assert_allclose(y, 4096 * 127 * sign, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kernels", ["simd128", "portable"])
+@pytest.mark.parametrize("piece", [700, 48000])
+def test_the_demo_is_heard_as_natively(call, library, kernels, piece):
+    model = (DEMO / "sparse.dmdl").read_bytes()
+    audio = [soundfile.read(DEMO / f"{name}.wav", dtype="float32")[0] for name in ("temperature", "news")]
+    answer = call("hear", model=packed(model), kernels=kernels, audio=list(map(packed, audio)), rate=16000, piece=piece)
+    assert answer["kernels"] == kernels
+    for samples, [utterance] in zip(audio, answer["utterances"], strict=True):
+        device = Device.open(model, library=library)
+        device.accept_samples(samples)
+        device.finish()
+        assert utterance["text"] == device.text != ""
+        assert (utterance["start"], utterance["end"]) == (device.start_ms, device.end_ms)
+        assert [list(word.values()) for word in utterance["words"]] == [
+            [word.text, word.start_ms, word.end_ms, word.stable_ms] for word in device.words
+        ]
+
+
+def test_utterances_end_and_rates_are_resampled_as_natively(call, library):
+    model = (DEMO / "sparse.dmdl").read_bytes()
+    one, other = (soundfile.read(DEMO / f"{name}.wav", dtype="float32")[0] for name in ("temperature", "news"))
+    samples = np.concatenate([one, np.zeros(100000, np.float32), other, np.zeros(30000, np.float32), one])
+    rules = dict(silenceMs=800, maxLeadMs=3000)
+    [heard] = call("hear", model=packed(model), audio=[packed(samples)], rate=22050, piece=2205, endpointing=rules)[
+        "utterances"
+    ]
+    device, expected = Device.open(model, library=library), []
+    device.set_endpointing(silence_ms=800, max_lead_ms=3000)
+    device.accept_samples(resample(samples, 22050, library))
+    while device.endpoint:
+        if device.endpoint != "nothing said":
+            expected.append((device.text, device.start_ms, device.end_ms))
+        device.next_utterance()
+    device.finish()
+    expected.append((device.text, device.start_ms, device.end_ms))
+    assert [(u["text"], u["start"]) for u in heard] == [(text, start) for text, start, _ in expected]
+    assert len(heard) > 1
+
+
+@pytest.mark.parametrize("context", [0, 2], ids=["ctc", "rnnt"])
+def test_models_of_all_kinds_run(call, model, library, context):
+    recogniser, subnet = model(context=context)
+    rng = np.random.default_rng(0)
+    samples = (np.repeat(rng.choice([0.0, 0.001, 0.3], 15), 3200) * rng.standard_normal(48000)).astype(np.float32)
+    for precision in ("int8", "fp32"):
+        file = pack_model(recogniser, "char", subnet, precision)
+        device = Device.open(file, "portable", library)
+        device.accept_samples(samples)
+        device.finish()
+        [[utterance]] = call("hear", model=packed(file), audio=[packed(samples)], rate=16000, piece=1600)["utterances"]
+        assert utterance["text"] == device.text != ""
+
+
+def test_mistakes_are_one_sentence(call):
+    model = (DEMO / "sparse.dmdl").read_bytes()
+    with pytest.raises(RuntimeError, match=r"^value 1 is not finite$"):
+        call("refuse", model=packed(model))
+    with pytest.raises(RuntimeError, match=r"^the section tokens is damaged \(checksum\)$"):
+        call("refuse", model=packed(model[:-1] + b"x"))
+    with pytest.raises(RuntimeError, match="^this browser cannot run the engine"):
+        call("refuse", model=packed(model), wasm=packed(b"no module"))
+    with pytest.raises(RuntimeError, match="^this Recognizer is closed$"):
+        call("misuse", model=packed(model))
+
+
+def test_the_package_names_what_is_there():
+    package = json.loads((WASM / "package.json").read_text(encoding="utf-8"))
+    assert package["version"] == __version__
+    assert all((WASM / name).is_file() for name in [*package["files"], package["types"]])
+    code = (WASM / "engine.js").read_text(encoding="utf-8")
+    assert {name for name in re.findall(r'[."](dualmode_\w+)', code)} <= set(WASM_EXPORTS)
+    assert (WASM / WASM_MODULE).stat().st_size + (DEMO / "sparse.dmdl").stat().st_size < 3e6
+
+
+@pytest.mark.slow
+def test_the_committed_module_is_current():
+    assert wasm_is_current(), "run python -m dualmode.device.build --wasm (Debian: emscripten) and commit dualmode.wasm"
