@@ -34,11 +34,19 @@ duration() {
   fi
 }
 
-# lock FILE: makes this process the only one with FILE, until it ends in whatever way; descriptor 9 holds it.
+# lock FILE [shared]: makes this process the only one with FILE, until it ends in whatever way; descriptor 9 holds it.
+# With "shared", others may share it, but none has it alone.
 lock() {
   command -v flock >/dev/null || die "flock was not found: apt install util-linux"
   exec 9>>"$1"
-  flock -n 9 || die "another run is at work in ${1%/*} (process $(cat "$1")): wait for it, stop it, or use another --work-dir"
+  flock -n ${2:+"--$2"} 9 || die "another run is at work in ${1%/*} (process $(cat "$1")): wait for it, stop it, or use another --work-dir"
+  echo $$ >"$1"
+}
+
+# lock_experiment FILE: the same with descriptor 6, for one of the experiments that share a work folder.
+lock_experiment() {
+  exec 6>>"$1"
+  flock -n 6 || die "another run is at work in this experiment, $1 (process $(cat "$1")): wait for it, or use another --tag"
   echo $$ >"$1"
 }
 

@@ -198,9 +198,13 @@ recipe() {
 
   set_environment
   check_gpus
-  lock "${work_dir:-$corpus_dir}/.run.lock"
+  # Data are made by one run alone; from stage 2 on, several experiments may run side by side.
+  local with=()
+  ((stage < 2)) || with=(shared)
+  lock "${work_dir:-$corpus_dir}/.run.lock" "${with[@]}"
   check_disk "${work_dir:-$corpus_dir}" "$needed_gb"
   mkdir -p "$done_dir" "$log_dir"
+  lock_experiment "$exp/.lock_$tag"
   start_guard
   choose_decoders "$exp/conf_$tag"
   check_configs
@@ -220,7 +224,7 @@ recipe() {
 # found good is looked at again only when it says something else.
 check_configs() {
   ((stage <= 5 && stop_stage >= 2)) || return 0
-  local config quiet=true checked=$done_dir/.configs words files=("$asr_config" "${decoders[@]}")
+  local config quiet=true checked=$done_dir/.configs_$tag words files=("$asr_config" "${decoders[@]}")
   local command=(python -m dualmode.bin.check_config --asr "$asr_config" "--asr-args=$asr_args ${subnet_words[*]}" --decode "${decoders[@]}")
   # What stage 4 starts from is known here if this experiment makes it.
   if [[ -n $init_asr ]]; then

@@ -161,7 +161,7 @@ start_guard() {
   # shellcheck disable=SC2016  # another shell expands it
   local guard='while read -r line; do group=$line; done
     if [[ -n ${group:-} ]]; then kill -KILL "$group"; kill -KILL -- "-$group"; fi'
-  exec 7> >(exec setsid bash -c "$guard" &>/dev/null 9>&-)
+  exec 7> >(exec setsid bash -c "$guard" &>/dev/null 6>&- 9>&-)
   trap 'interrupted INT 2' INT
   trap 'interrupted TERM 15' TERM
   trap 'interrupted HUP 1' HUP
@@ -175,13 +175,13 @@ run_logged() {
   if [[ $quiet == true ]]; then
     exec 8>>"$log_file"
   else
-    exec 8> >(exec tee -ip -a "$log_file" 7>&- 9>&-)
+    exec 8> >(exec tee -ip -a "$log_file" 7>&- 6>&- 9>&-)
     writer=$!
   fi
   # The command names itself to the guard before it starts, so that there is no moment in which it is unguarded.
   (
     echo "$BASHPID" >&7
-    exec setsid "$@" </dev/null >&8 2>&1 7>&- 8>&- 9>&-
+    exec setsid "$@" </dev/null >&8 2>&1 7>&- 8>&- 6>&- 9>&-
   ) &
   child=$!
   exec 8>&-

@@ -538,3 +538,16 @@ def test_two_runs_at_once(corpus):
     first.terminate()
     first.communicate(timeout=PATIENCE_S)
     corpus.run()
+
+
+def test_experiments_run_side_by_side_once_the_data_are_there(corpus):
+    corpus.run("--stop-stage", "1")
+    first = corpus.start("--stage", "2", "--tag", "one", STUB_HANG="pretrain")
+    corpus.hanging("pretrain_one")
+    corpus.run("--stage", "2", "--stop-stage", "4", "--tag", "two")
+    output = corpus.run("--stage", "2", "--tag", "one", status=2)
+    assert "at work in this experiment, exp/.lock_one" in output and f"(process {first.pid})" in output
+    assert "another run is at work in " in corpus.run("--stop-stage", "0", "--tag", "three", status=2)
+    first.terminate()
+    first.communicate(timeout=PATIENCE_S)
+    corpus.run("--stop-stage", "0", "--tag", "three")
