@@ -1,12 +1,17 @@
 """Stage 4: fine-tuning of the supernet with transcripts, both branches at once."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dualmode.cli import existing_dir, existing_file, run
 from dualmode.data.tokens import copy_token_list
 from dualmode.errors import UserError
 from dualmode.tasks.options import training_parser
+
+if TYPE_CHECKING:
+    from dualmode.tasks.asr import AsrTask
 
 
 def get_parser():
@@ -55,6 +60,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.init is None and args.cmvn is None:
         raise UserError("without --init, --cmvn is needed: mean and variance of dualmode compute-cmvn")
     from dualmode.tasks.asr import AsrTask  # ESPnet takes seconds to import; --help should not
+
+    train_recogniser(AsrTask, args, options)
+
+
+def train_recogniser(task: "type[AsrTask]", args: argparse.Namespace, options: list[str]) -> None:
+    """Train, or go on, as the options of this command say; ``options`` are ESPnet's."""
     from dualmode.tasks.launch import train
 
     tokens = args.tokens or inherited_tokens(args.init)
@@ -69,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         options = ["--init_encoder", str(args.init), *options]
     if args.encoder_from:
         options = ["--encoder_from", str(args.encoder_from), *options]
-    train(AsrTask, args.config, args.train, args.valid, args.out, options, seed=args.seed)
+    train(task, args.config, args.train, args.valid, args.out, options, seed=args.seed)
 
 
 if __name__ == "__main__":
