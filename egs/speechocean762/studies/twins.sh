@@ -193,11 +193,11 @@ tables() {
   local words all=("${first[@]}" "${later[@]}")
   ((pretrain_updates)) || leave_out_scratch all
   python studies/choose.py --exp "$work/exp" --rows "${all[@]}" --settings "$(<"$work/twins.settings")" \
-    --out "$work/twins" >"$work/twins.rows"
+    --out "$work/twins" >"$work/twins.rows" || return
   mapfile -t words <"$work/twins.rows"
   ((${#words[@]})) || return 0
   python -m dualmode.bin.compare "${words[@]}" --bootstrap "$resamples" --data-dir "$work/dump" --subsets-dir "$work/data" \
-    --planned studies/planned.yaml --out "$work/twins_intervals.md" --json "$work/twins.json" --plot "$work/twins.png" >/dev/null
+    --planned studies/planned.yaml --out "$work/twins_intervals.md" --json "$work/twins.json" --plot "$work/twins.png" >/dev/null || return
   cat "$work/twins_rates.md" <(echo) "$work/twins_intervals.md" >"$work/twins.md.tmp"
   mv "$work/twins.md.tmp" "$work/twins.md"
 }
@@ -216,21 +216,29 @@ main() {
   [[ -z $speechocean_dir || $speechocean_dir == /* ]] || speechocean_dir=$caller_dir/$speechocean_dir
   work=$(realpath -m "${work_dir:-.}")
   for row in asr_config pretrain_config rnnt_config; do
-    [[ ! -f $caller_dir/${!row} ]] || printf -v "$row" %s "$caller_dir/${!row}"
-    [[ -f ${!row} ]] || die "there is no file ${!row} (looked in $caller_dir and $PWD)"
+    [[ -f ${!row} || ! -f $caller_dir/${!row} ]] || printf -v "$row" %s "$caller_dir/${!row}"
+    [[ -f ${!row} ]] || die "there is no file ${!row} (looked in $PWD and $caller_dir)"
   done
   for row in "${rows[@]}"; do rate=${rates[0]} settings_of "$row"; done
   ((pretrain_updates)) || leave_out_scratch rows
 
+  [[ -n ${DUALMODE_VENV:-} ]] || bash ../../tools/setup.sh
   export DUALMODE_VENV=${DUALMODE_VENV:-$(realpath ../../tools/venv)}
-  export PATH=$DUALMODE_VENV/bin:$PATH PYTHONPATH=${PYTHONPATH:-$(realpath ../..)} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+  export PATH=$DUALMODE_VENV/bin:$PATH OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+  PYTHONPATH=$(realpath ../..)
+  export PYTHONPATH
   mkdir -p "$work"/{conf,log,exp}
   lock "$work/.twins.lock"
   keep_settings
   for row in dense sparse; do
     sed "s/^batch_size:.*/batch_size: 16/" "../../conf/decode_$row.yaml" >"$work/conf/decode_$row.yaml"
   done
-  [[ $tables == false ]] || { tables; cat "$work/twins.md"; return; }
+  if [[ $tables == true ]]; then
+    tables
+    [[ -f $work/twins.md ]] || die "no training is done yet in $work"
+    cat "$work/twins.md"
+    return
+  fi
 
   renice -n 19 $$ >/dev/null
   ./run.sh --work-dir "$work" --stop-stage 1 --jobs "$jobs" ${speechocean_dir:+--speechocean-dir "$speechocean_dir"} \
