@@ -1,9 +1,9 @@
 """Comparing hidden frames with their distractors: one product and a gather of scores, against gathered copies."""
 
 import argparse
-import multiprocessing
-import resource
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from dualmode.pretrain.contrastive import contrastive_loss
 
 COLUMNS = ("hidden_frames", "how", "ms", "peak_mb", "over_copies")
 SCALE = 0.1
-MB = 1024  # of the kilobytes that Linux counts in
+STATUS, FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")  # of Linux
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,13 +51,17 @@ def step(how: str, frames: int, size: int, count: int) -> None:
     WAYS[how](context, targets, codes, distractors).sum().backward()
 
 
-def peak(how: str, frames: int, size: int, count: int, threads: int) -> float:
-    """Return the MB of memory that a step needs on top of what the process has; run it in a process of its own."""
-    torch.set_num_threads(threads)
-    step(how, 2, size, 1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    step(how, frames, size, count)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / MB
+def peak(function: Callable[[], object]) -> float:
+    """Return the MB of memory that a call needs at its peak, on top of what the process has before it."""
+    FORGET.write_text("5")  # the peak so far
+    before = resident("VmRSS")
+    function()
+    return (resident("VmHWM") - before) / 1024
+
+
+def resident(what: str) -> int:
+    """Return the kilobytes that the process has in memory (VmRSS), or had at its peak (VmHWM)."""
+    return next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith(what))
 
 
 def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -67,8 +71,7 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
         sizes = (frames, args.size, args.distractors)
         seconds = interleaved({how: partial(step, how, *sizes) for how in WAYS}, args.rounds)
         for how in WAYS:
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                mb = pool.apply(peak, (how, *sizes, torch.get_num_threads()))
+            mb = peak(partial(step, how, *sizes))
             over = seconds[how] / seconds["copies"]
             row = {"hidden_frames": frames, "how": how, "ms": 1000 * seconds[how], "peak_mb": mb, "over_copies": over}
             rows.append(row)

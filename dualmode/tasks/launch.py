@@ -84,6 +84,7 @@ def train(
         format=f"[{os.uname().nodename}] %(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
     )
     warnings.filterwarnings("ignore", category=FutureWarning, module="espnet2")  # torch's news for ESPnet's authors
+    logging.info("OMP_WAIT_POLICY=%s: how threads wait for each other", os.environ.get("OMP_WAIT_POLICY"))
     names = task.required_data_names()
     train_folder = pool(train, out / "data" / "train", names, max_ms, seed)
     valid_folder = pool([Source(valid)], out / "data" / "valid", names, max_ms, seed)

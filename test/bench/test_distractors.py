@@ -1,6 +1,6 @@
 import torch
 
-from dualmode.bench.distractors import by_copies, by_product
+from dualmode.bench.distractors import by_copies, by_product, peak
 
 
 def test_both_ways_give_the_same_losses():
@@ -10,3 +10,11 @@ def test_both_ways_give_the_same_losses():
     distractors = torch.randint(30, (30, 6), generator=random)
     given = (context, targets, codes, distractors)
     torch.testing.assert_close(by_product(*given), by_copies(*given))
+
+
+def test_the_peak_of_a_call_is_what_it_had_at_once():
+    def half_kept():
+        torch.ones(25_000_000)  # 100 MB that are given back
+        return torch.ones(12_500_000)
+
+    assert 90 < peak(half_kept) < 130

@@ -166,6 +166,12 @@ def test_values_reach_the_commands(corpus):
     assert "--size 4" in report and "--ngpu" not in report  # what was made, not where
 
 
+def test_each_gpu_of_a_machine_has_a_process_of_its_own(corpus):
+    corpus.run("--ngpu", "2")
+    trainings = re.findall(r"^-m dualmode.bin.(?:pretrain|asr_train) .*$", corpus.calls_file.read_text(), re.M)
+    assert trainings and all(call.endswith("--ngpu 2 --multiprocessing_distributed true") for call in trainings)
+
+
 def test_a_configuration_in_the_callers_folder(corpus, tmp_path):
     (tmp_path / "mine.yaml").write_text("mine: 1\n")
     corpus.run("--prune-config", "mine.yaml", cwd=tmp_path)

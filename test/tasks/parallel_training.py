@@ -141,12 +141,13 @@ def train(model: TwoBranchModel, data: list, rank: int, world: int, accumulated:
             super().step()
 
     module = DistributedDataParallel(model) if world > 1 else model
+    assert world == 1 or not module.modules_buffers, "buffers would be copied before every forward pass"
     updater = Updater(module, Noting(model.parameters(), lr=0.005), accumulated=accumulated)
     totals, skipped = [], []
     model.train()
     for batch in data:
         total, why = updater.update(dealt(batch, rank, world, accumulated))
-        totals.append((total.weight, total.audio_h, total.stats["loss"]))
+        totals.append((total.weight, total.audio_h, total.stats.get("loss", 0.0)))
         skipped.append(why)
         masks.append(torch.cat([layer.masks.flatten() for _, layer in prunable(model)]).clone())
     return {
@@ -155,6 +156,7 @@ def train(model: TwoBranchModel, data: list, rank: int, world: int, accumulated:
         "weights": {k: v.detach().clone() for k, v in model.named_parameters()},
         "totals": torch.tensor(totals, dtype=torch.float64),
         "skipped": skipped,
+        "chosen": model.targets.usage.chosen if isinstance(model, PretrainModel) else torch.zeros(0),
         "step": model.step,
     }
 

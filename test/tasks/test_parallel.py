@@ -70,6 +70,7 @@ def test_processes_compute_what_one_computes(kind, world, accumulated, tmp_path,
                 torch.testing.assert_close(theirs[name], gradient, atol=1e-9, rtol=0)
         assert all(torch.equal(one, other) for one, other in zip(found["masks"], alone["masks"], strict=True))
         torch.testing.assert_close(found["totals"], alone["totals"], atol=1e-9, rtol=0)
+        assert torch.equal(found["chosen"], alone["chosen"]), "codes are counted over all processes"
 
 
 @pytest.mark.parametrize("kind", ["ctc", "rnnt"])
@@ -80,6 +81,22 @@ def test_accumulated_batches_of_unequal_weight_are_one_batch(kind, given_draws):
         for name, gradient in ours.items():
             torch.testing.assert_close(theirs[name], gradient, atol=1e-9, rtol=0)
     torch.testing.assert_close(parts["totals"], whole["totals"], atol=1e-9, rtol=0)
+
+
+def test_a_batch_whose_loss_is_no_number_counts_nothing_and_the_rest_of_its_update_does(capsys):
+    (sound,) = data = batches(1, 4)
+    spoilt = {name: tensor.clone() for name, tensor in sound.items()}
+    spoilt["speech"][1::2] = torch.nan  # the second of two batches
+    rest = {name: tensor[::2] for name, tensor in sound.items()}
+    expected, found = train(build("ctc"), [rest], 0, 1), train(build("ctc"), [spoilt], 0, 1, accumulated=2)
+    for name, gradient in expected["gradients"][0].items():
+        torch.testing.assert_close(found["gradients"][0][name], gradient, atol=1e-9, rtol=0)
+    torch.testing.assert_close(found["totals"][:, [0, 2]], expected["totals"][:, [0, 2]], atol=1e-9, rtol=0)
+    said = capsys.readouterr().out
+    assert "a batch of update 1 is skipped (1 of at most 10 in a row): the ctc loss of utterance u0" in said
+    spoilt["speech"][:] = torch.nan
+    nothing = train(build("ctc"), [spoilt, *data], 0, 1)
+    assert nothing["skipped"][0] is not None and nothing["skipped"][1] is None and nothing["step"] == 1
 
 
 def test_an_update_without_weight_anywhere_is_skipped(tmp_path):

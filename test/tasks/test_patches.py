@@ -167,8 +167,9 @@ def test_espnet_still_imports_what_is_stubbed_and_gets_the_empty_modules():
         imported |= {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     assert {"g2p_en", "tacotron_cleaner.cleaners"} <= imported  # the package of the latter comes along
     program = (
-        "import sys, dualmode.tasks\n"
+        "import os, sys, dualmode.tasks\n"
         "assert 'espnet2' not in sys.modules, 'ESPnet was there before the empty modules'\n"
+        "assert 'torch' not in sys.modules and os.environ['OMP_WAIT_POLICY'] == 'passive', 'torch was there before'\n"
         "import dualmode.tasks.asr\n"
         "print('espnet2.text.cleaner' in sys.modules, 'espnet2.text.phoneme_tokenizer' in sys.modules)\n"
         f"print(*(hasattr(sys.modules[name], '__file__') for name in {empty_modules.NAMES}))\n"
