@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from dualmode.data.kaldi_dir import iterate_table
 from dualmode.encoder.two_branch import TwoBranchModel
 from dualmode.errors import UserError
+from dualmode.tasks.optimise import mixed_precision
 from dualmode.tasks.step_checkpoint import random_states, set_random_states
 
 LATE = 10**9  # an update by which every weight of a loss has grown to its full size
@@ -64,6 +65,7 @@ def dry_step(
     frames: Mapping[str, int],
     device: torch.device,
     batch_bins: int,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> str:
     """Run forward and backward on the largest batches of ``batches``; return their sizes and the GPU's peak of memory.
 
@@ -76,11 +78,13 @@ def dry_step(
         frames: feature frames of each utterance.
         device: of the model.
         batch_bins: for the message.
+        scaler: of mixed precision; None without.
 
     Raises:
         UserError: they do not fit into the memory; says which key to turn.
     """
-    sizes: list[Size] = []
+    tried = largest(batches.batch_sampler, frames)
+    size = tried[0][1]
     random = random_states()
     buffers = {name: buffer.detach().to("cpu", copy=True) for name, buffer in model.named_buffers()}
     kept = {name: getattr(model, name) for name in COUNTS if hasattr(model, name)}
@@ -90,17 +94,18 @@ def dry_step(
     try:
         model.step, model.begins_update = LATE, False  # no masks are found
         room = [torch.empty_like(weight) for weight in model.parameters() for _ in range(states_to_come(optimizer))]
-        for names, size in largest(batches.batch_sampler, frames):
-            sizes.append(size)
+        for names, tried_now in tried:
+            size = tried_now
             loader = DataLoader(batches.dataset, batch_sampler=[names], collate_fn=batches.collate_fn)
             ((utterances, batch),) = loader
-            loss, _, _ = model(**to_device(batch, device), utt_id=utterances)
+            with mixed_precision(device, scaler):
+                loss, _, _ = model(**to_device(batch, device), utt_id=utterances)
             loss.backward()
             optimizer.zero_grad()
             del loss, batch
         del room
     except torch.OutOfMemoryError:
-        raise UserError(too_large(sizes[-1], batch_bins, device)) from None
+        raise UserError(too_large(size, batch_bins, device)) from None
     finally:
         optimizer.zero_grad()
         for name, buffer in model.named_buffers():
@@ -108,7 +113,7 @@ def dry_step(
         for name, value in kept.items():
             setattr(model, name, value)
         set_random_states(random)
-    text = " and ".join(dict.fromkeys(map(str, sizes)))
+    text = " and ".join(dict.fromkeys(str(size) for _, size in tried))
     if on_gpu:
         peak, there = torch.cuda.max_memory_allocated(device) / GIB, torch.cuda.mem_get_info(device)[1] / GIB
         text += f": peak {peak:.1f} GiB of the {there:.1f} GiB of {torch.cuda.get_device_name(device)}"

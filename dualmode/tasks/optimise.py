@@ -96,17 +96,11 @@ class Updater:
         frames = int(batch[LENGTHS].sum())  # before it leaves the CPU, so that nothing waits for the device
         batch = to_device(batch, self.device, non_blocking=True)
         with contextlib.nullcontext() if last else self._apart():
-            with self._autocast():
+            with mixed_precision(self.device, self.scaler):
                 loss, stats, weight = self.model(**batch, utt_id=names)
                 loss = loss * weight.type(loss.dtype)
             (loss if self.scaler is None else self.scaler.scale(loss)).backward()
         tally.add(stats, weight, frames)
-
-    def _autocast(self) -> torch.autocast:
-        """Return ESPnet's mixed precision, where ``use_amp`` asks for it."""
-        bf16 = self.device.type == "cpu" or torch.cuda.is_bf16_supported()
-        dtype = torch.bfloat16 if bf16 else torch.float16
-        return torch.autocast(self.device.type, dtype, enabled=self.scaler is not None)
 
     def _finish_gradient(self, total: Tensor) -> Tensor:
         """Divide the gradient by the ``total`` weight () and clip it; return its norm before."""
@@ -132,6 +126,12 @@ class Updater:
             if isinstance(self.scheduler, AbsBatchStepScheduler):
                 self.scheduler.step()
         self.optimizer.zero_grad()
+
+
+def mixed_precision(device: torch.device, scaler: torch.amp.GradScaler | None) -> torch.autocast:
+    """Return ESPnet's mixed precision, where ``use_amp`` has made a scaler."""
+    bf16 = device.type == "cpu" or torch.cuda.is_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16 if bf16 else torch.float16, enabled=scaler is not None)
 
 
 def why_skipped(totals: Totals) -> str | None:

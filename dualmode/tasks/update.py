@@ -36,6 +36,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dualmode.cluster.task import REQUEUE
+from dualmode.errors import UserError
 from dualmode.progress import Progress
 from dualmode.tasks import history, step_checkpoint
 from dualmode.tasks.agreement import check_agreement
@@ -113,10 +114,16 @@ class RunState:
             device: on which the processes exchange numbers.
 
         Raises:
-            UserError: the processes do not hold the same model, or a batch does not fit into the GPU's memory.
+            UserError: an epoch is less than an update, the processes do not hold the same model, or a batch does not
+                fit into the GPU's memory.
         """
         self.running, self.batches = running, len(batches)
         self.updates = self.batches // self.options.accum_grad
+        if not self.updates:
+            raise UserError(
+                f"an epoch has {self.batches} batches and an update {self.options.accum_grad} (accum_grad): lower "
+                "batch_bins or accum_grad, or say by updates_per_epoch how long an epoch is"
+            )
         epoch, state = running.reporter.get_epoch(), None
         # Gradients of an unfinished accumulation are not in a checkpoint, so no epoch begins with any.
         for optimizer in running.optimizers:
@@ -144,7 +151,9 @@ class RunState:
         options, wanted = self.options, self.options.dry_step
         if wanted or (wanted is None and device.type == "cuda"):
             frames = frames_of(Path(options.train_shape_file[0]))
-            said = dry_step(running.model, running.optimizers[0], batches, frames, device, options.batch_bins)
+            said = dry_step(
+                running.model, running.optimizers[0], batches, frames, device, options.batch_bins, running.scaler
+            )
             logging.info(said)
             if self.keeps_files:
                 print(said, flush=True)

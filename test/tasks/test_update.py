@@ -117,6 +117,11 @@ def test_what_the_watch_ends_leaves_the_checkpoint_before(tmp_path):
     assert saved(tmp_path) == 2
 
 
+def test_an_epoch_of_less_than_an_update_is_refused(tmp_path):
+    with pytest.raises(UserError, match="an epoch has 6 batches and an update 7 .accum_grad.: lower batch_bins"):
+        begin(tmp_path, accum_grad=7)
+
+
 def test_updates_are_counted_and_skipped_ones_are_logged_apart(tmp_path, capsys, caplog):
     state, *_ = begin(tmp_path)
     finish(state, 1)
