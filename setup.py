@@ -83,7 +83,7 @@ setup(
     # The engine is a library of its own, not an extension of Python; the entry makes setuptools build per platform.
     ext_modules=[Extension("dualmode.device.built", sources=[])],
     cmdclass={"build_ext": BuildDevice},
-    package_data={"dualmode.bench": ["*.mjs"], "dualmode.device": ["FORMAT.md", "csrc/*", "wasm/*"]},
+    package_data={"dualmode.bench": ["*.mjs"], "dualmode.device": ["FORMAT.md", "csrc/*", "wasm/*", "wasm/page/*"]},
     entry_points={"console_scripts": ["dualmode = dualmode.__main__:program"]},
     packages=find_packages(include=["dualmode", "dualmode.*"]),
     python_requires=">=3.10,<3.13",

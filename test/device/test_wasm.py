@@ -176,7 +176,7 @@ def test_mistakes_are_one_sentence(call):
 def test_the_package_names_what_is_there():
     package = json.loads((WASM / "package.json").read_text(encoding="utf-8"))
     assert package["version"] == __version__
-    assert all((WASM / name).is_file() for name in [*package["files"], package["types"]])
+    assert all((WASM / name).exists() for name in [*package["files"], package["types"]])
     code = (WASM / "engine.js").read_text(encoding="utf-8")
     assert {name for name in re.findall(r'[."](dualmode_\w+)', code)} <= set(WASM_EXPORTS)
     assert (WASM / WASM_MODULE).stat().st_size + (DEMO / "sparse.dmdl").stat().st_size < 3e6

@@ -1,0 +1,52 @@
+// Uses the page as a person would, in headless Chromium; prints what was seen as JSON.
+//   node page_check.mjs FOLDER_OF_PLAYWRIGHT CHROMIUM URL WAV SCREENSHOT
+import { createRequire } from "node:module";
+import { resolve } from "node:path";
+
+const [modules, executablePath, url, wav, screenshot] = process.argv.slice(2);
+const { chromium } = createRequire(resolve(modules, "package.json"))("playwright-core");
+const args = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"];
+const browser = await chromium.launch({ executablePath, args: [...args, `--use-file-for-fake-audio-capture=${wav}`] });
+const page = await browser.newPage({ viewport: { width: 390, height: 844 } });
+const seen = { problems: [] };
+page.on("pageerror", (error) => seen.problems.push(error.message));
+page.on("console", (message) => message.type() === "error" && seen.problems.push(message.text()));
+page.on("request", (request) => new URL(request.url()).origin === new URL(url).origin || seen.problems.push(request.url()));
+const status = (text) => page.getByRole("status").filter({ hasText: text }).waitFor({ timeout: 60000 });
+const heard = () => page.locator("#heard p").allTextContents();
+
+try {
+  await page.goto(url);
+  await status("Ready.");
+  seen.loaded = await page.locator("#loaded").textContent();
+  await page.getByLabel("Audio file").setInputFiles(wav);
+  await page.locator("#heard p").first().waitFor({ timeout: 60000 });
+  await status("Ready.");
+  seen.file = await heard();
+  seen.rows = await page.locator("#words tr").evaluateAll((rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent)));
+  seen.rtf = await page.locator("#rtf").textContent();
+  seen.delay = await page.locator("#delay").textContent();
+  seen.wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+  if (screenshot) await page.screenshot({ path: screenshot, fullPage: true });
+
+  // By keyboard alone: to the first button, on, and off.
+  await page.locator("body").press("Tab");
+  seen.focus = await page.evaluate(() => document.activeElement.id);
+  await page.keyboard.press("Enter");
+  await status("Listening.");
+  await page.getByRole("button", { name: "Stop microphone" }).waitFor();
+  seen.pressed = await page.getByRole("button", { name: "Stop microphone" }).getAttribute("aria-pressed");
+  const growing = page.locator("#growing");
+  await page.waitForFunction(() => document.getElementById("growing").textContent.split(" ").length > 3, null, { timeout: 60000 });
+  seen.growing = await growing.textContent();
+  await page.waitForTimeout(3000);
+  await page.keyboard.press("Enter");
+  await status("Ready.");
+  seen.microphone = (await heard()).slice(seen.file.length);
+
+  await page.getByLabel("Model file").setInputFiles({ name: "bad.dmdl", mimeType: "", buffer: Buffer.from("no model") });
+  await status("Error: it is too short for a header");
+  console.log(JSON.stringify(seen));
+} finally {
+  await browser.close();
+}
