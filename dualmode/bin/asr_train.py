@@ -59,7 +59,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args, options = get_parser().parse_known_args(argv)
     if args.init is None and args.cmvn is None:
         raise UserError("without --init, --cmvn is needed: mean and variance of dualmode compute-cmvn")
-    from dualmode.tasks.asr import AsrTask  # ESPnet takes seconds to import; --help should not
+    from dualmode.tasks.quiet import quiet_imports
+
+    with quiet_imports():  # ESPnet takes seconds to import; --help should not
+        from dualmode.tasks.asr import AsrTask
 
     train_recogniser(AsrTask, args, options)
 

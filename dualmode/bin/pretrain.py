@@ -16,8 +16,11 @@ def get_parser():
 
 def main(argv: Sequence[str] | None = None) -> None:
     args, options = get_parser().parse_known_args(argv)
-    from dualmode.tasks.launch import train  # ESPnet takes seconds to import; --help should not
-    from dualmode.tasks.pretrain import PretrainTask
+    from dualmode.tasks.quiet import quiet_imports
+
+    with quiet_imports():  # ESPnet takes seconds to import; --help should not
+        from dualmode.tasks.launch import train
+        from dualmode.tasks.pretrain import PretrainTask
 
     options = ["--cmvn", str(args.cmvn), "--seed", str(args.seed), *options]
     train(PretrainTask, args.config, args.train, args.valid, args.out, options, args.max_ms, args.seed)

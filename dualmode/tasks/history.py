@@ -31,10 +31,21 @@ def record(folder: Path, phase: str, reporter: SubReporter, max_epoch: int) -> N
     drop_torn_line(folder / HISTORY)
     with open(folder / HISTORY, "a", encoding="utf-8") as out:
         out.write(json.dumps(entry) + "\n")
-    shown = ", ".join(f"{key} {value:.3f}" for key, value in stats.items() if key.startswith(SHOWN))
+    shown = ", ".join(f"{key} {with_unit(key, value)}" for key, value in stats.items() if key.startswith(SHOWN))
     print(f"epoch {reporter.get_epoch()}/{max_epoch} {phase}: {shown}", flush=True)
     if phase == "valid" and (warning := plateau_warning(stats, reporter.get_epoch(), max_epoch)):
         print(warning, flush=True)
+
+
+def with_unit(key: str, value: float) -> str:
+    """Return a value as people read it: rates in percent, losses in nats and perplexities as they are.
+
+    >>> with_unit("ter_dense", 3.548), with_unit("accuracy_dense", 0.051), with_unit("loss", 3.604)
+    ('3.5 %', '5.1 %', '3.604')
+    """
+    if key.startswith(("ter", "wer")):
+        return f"{value:.1f} %"
+    return f"{100 * value:.1f} %" if key.startswith(("accuracy", "chance")) else f"{value:.3f}"
 
 
 def drop_torn_line(path: Path) -> None:

@@ -16,6 +16,7 @@ from dualmode.tasks.base import SupernetTask
 from dualmode.tasks.features import FEATURES
 from dualmode.tasks.finish_epoch import chosen_epoch
 from dualmode.tasks.history import HISTORY, read_history
+from dualmode.tasks.patches.short_command import short_command
 from dualmode.tasks.pool import FILES, Source, pool
 from dualmode.tasks.preemption import pass_on
 
@@ -83,6 +84,7 @@ def train(
         level=logging.INFO,
         format=f"[{os.uname().nodename}] %(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
     )
+    warnings.filterwarnings("ignore", message="No valid stats found")  # of a batch that ESPnet only times
     warnings.filterwarnings("ignore", category=FutureWarning, module="espnet2")  # torch's news for ESPnet's authors
     logging.info("OMP_WAIT_POLICY=%s: how threads wait for each other", os.environ.get("OMP_WAIT_POLICY"))
     names = task.required_data_names()
@@ -98,7 +100,8 @@ def train(
     ]
     pass_on()
     try:
-        task.main(cmd=command)
+        with short_command(out / "train.log"):
+            task.main(cmd=command)
         draw_masks(out)
     except ProcessExitedException as error:
         if error.exit_code == REQUEUE:

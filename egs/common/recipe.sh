@@ -30,6 +30,8 @@ source "$root/egs/common/options.sh"
 source "$root/egs/common/model.sh"
 # shellcheck source=egs/common/steps.sh
 source "$root/egs/common/steps.sh"
+# shellcheck source=egs/common/upkeep.sh
+source "$root/egs/common/upkeep.sh"
 
 stage_names=(
   "data preparation: Kaldi folders, validated"
@@ -57,6 +59,7 @@ common_options() {
   option stage N 0 "first stage to run"
   option stop-stage N "$results_stage" "last stage to run (--stop_stage too, as with every option)"
   flag force "do the stages asked for again, from the start, even if they are done; model folders are kept as *.old-DATE"
+  upkeep_options
   option work-dir DIR "" "where data, dump and exp are written (default: the corpus's folder)"
   option tag NAME base "name of this experiment: exp/pretrain_NAME, exp/prune_NAME, exp/asr_NAME"
   option pretrain-tag NAME "" "stage 3 prunes exp/pretrain_NAME, of another experiment (default: that of --tag)"
@@ -181,7 +184,7 @@ recipe() {
   command="${corpus_dir#"$root/"}/run.sh"
   parse_options "$@"
   # As it was typed: before files are looked for.
-  how=$command$(changed_options stage stop-stage force work-dir jobs nj ngpu decode-device num-nodes "${places[@]}")
+  how=$command$(changed_options stage stop-stage force dry-run clean-old yes work-dir jobs nj ngpu decode-device num-nodes "${places[@]}")
   check_options
   own_checks
   [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
@@ -196,6 +199,8 @@ recipe() {
   tokens=$data/token_list
   if [[ -n $init_asr && $new_tokens == false ]] && ! same_tokens "$tokens" "$init_asr/tokens"; then tokens=$init_asr/tokens; fi
 
+  [[ $clean_old == false ]] || { clean_old_folders; return; }
+  [[ $dry_run == false ]] || { dry_run_of_stages; return; }
   set_environment
   check_gpus
   # Data are made by one run alone; from stage 2 on, several experiments may run side by side.
@@ -401,7 +406,7 @@ stage_5() {
 stage_6() {
   # Stage 7 comes here again: what own_notes adds must not stay.
   local set config note notes=("${notes[@]}") decodes=("${devices[@]}") options=()
-  own_notes
+  [[ $dry_run == true ]] || own_notes # which look at the data
   [[ $emission_delay != true ]] || measure_delays
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do decodes+=("${tag}_$(decode_name "$config" "$set")"); done

@@ -43,6 +43,10 @@ step() {
   done
   shift
 
+  if [[ $dry_run == true ]]; then
+    foresee "$@"
+    return
+  fi
   require "${after[@]}"
   recipe=$(ingredients meaning "$@")
   by_bytes=$(ingredients digest "$@")
@@ -171,7 +175,7 @@ start_guard() {
 run_logged() {
   local name=$1 log_file=$log_dir/$1.log status=0 writer=''
   shift
-  printf '# %(%F %T)T%s\n' -1 "$(quote "$@")" >>"$log_file"
+  { printf '# %(%F %T)T\n' -1; quote "$@" | fold -s -w 110 | sed 's/^/#   /'; echo; } >>"$log_file"
   if [[ $quiet == true ]]; then
     exec 8>>"$log_file"
   else
@@ -196,7 +200,7 @@ run_logged() {
 
 # last_run LOG: prints what the last command that wrote to this log said.
 last_run() {
-  awk '/^# [0-9][0-9][0-9][0-9]-/ {text = ""; next} {text = text $0 "\n"} END {printf "%s", text}' "$1"
+  awk '/^# [0-9][0-9][0-9][0-9]-/ {text = ""; next} /^#   / && text == "" {next} {text = text $0 "\n"} END {printf "%s", text}' "$1"
 }
 
 # failed STATUS LOG

@@ -480,6 +480,58 @@ def test_sparsities_and_chunks_reach_all_stages(corpus):
     assert both in checked and "--sparsities 0.5,0.8" in checked and "decode_sparse_0.8.yaml" in checked
 
 
+# --- looking before working -------------------------------------------------------------------------
+
+
+def test_dry_run_says_what_would_run_and_why(corpus):
+    output = corpus.run("--dry-run")
+    assert "  would run  stage 0: the corpus: it has not been done yet\n" in output
+    assert "  would run  stage 0: validation of train: prepare would run before it\n" in output
+    assert output.endswith(f"{STEPS} steps would run; nothing was done (--dry-run)\n")
+    assert corpus.new_calls() == [] and not (corpus.folder / "data").exists()
+    corpus.run()
+    corpus.new_calls()
+    assert corpus.run("--dry-run").endswith("0 steps would run; nothing was done (--dry-run)\n")
+    (corpus.folder / "conf/tuning/asr.yaml").write_text("name: another\n")
+    lines = [line for line in corpus.run("--dry-run").splitlines() if "would run" in line]
+    assert lines == [
+        "  would run  stage 4: fine-tuning: again, since this changed: file conf/tuning/asr.yaml",
+        "  would run  stage 5: decode_dense_test: asr_base would run before it",
+        "  would run  stage 5: decode_sparse_test: asr_base would run before it",
+        "  would run  stage 6: scoring: base_decode_sparse_test would run before it",
+        "4 steps would run; nothing was done (--dry-run)",
+    ]
+    assert corpus.new_calls() == [] and not list((corpus.folder / "exp").glob("*.old-*"))
+
+
+def test_dry_run_names_a_step_that_is_missing(corpus):
+    output = corpus.run("--dry-run", "--stage", "3", "--stop-stage", "3")
+    assert "pruning: it needs the step 'pretrain_base', which is not done and not asked for (--stage)" in output
+
+
+def test_old_folders_are_listed_and_removed_when_that_is_agreed(corpus):
+    assert corpus.run("--clean-old") == "there are no *.old-DATE folders in exp\n"
+    old = corpus.folder / "exp/asr_base.old-20260101-120000"
+    kept = [corpus.folder / "exp/asr_base", corpus.folder / "exp/mine.old-fashioned"]
+    for folder in (old, *kept):
+        folder.mkdir(parents=True)
+    output = corpus.run("--clean-old", status=2)
+    assert "exp/asr_base.old-20260101-120000\n" in output and "say --yes as well" in output
+    assert old.exists()
+    assert corpus.run("--clean-old", "--yes").endswith("removed 1 folders\n")
+    assert not old.exists() and all(folder.exists() for folder in kept)
+    assert corpus.new_calls() == []
+
+
+def test_the_tail_of_a_failure_is_of_this_run_and_the_command_is_in_short_lines(corpus):
+    corpus.run(status=3, STUB_FAIL="prune")
+    log = corpus.folder / "exp/log/prune_base.log"
+    log.write_text(log.read_text().replace("stub prune", "said by the first run"))
+    output = corpus.run(status=3, STUB_FAIL="prune", cwd=corpus.folder)
+    assert output.endswith("    stub prune\n    error: the stub was asked to fail\n")
+    assert max(map(len, log.read_text().splitlines())) <= 115
+
+
 # --- failures and interruptions -------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ encoders in :mod:`dualmode.tasks.encoder`, is no patch.)
 file                      changes                                        holds
 ========================= ============================================== ======================================
 :mod:`.empty_modules`     modules for text-to-speech are empty           from the import of dualmode.tasks on
+:mod:`.short_command`     a training does not print its command line     while a training runs
 :mod:`.whole_checkpoints` a killed process leaves no half checkpoint     while a training runs (:func:`patches`)
 :mod:`.masked_average`    the mean of the best epochs knows about masks  while a training runs
 :mod:`.settled_epochs`    the best epoch has masks of the full sparsity  while a training runs
