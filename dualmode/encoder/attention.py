@@ -30,7 +30,8 @@ class Attention(UnitModule):
     def forward(self, x: Tensor, view: View, layout: Layout, kept: Kept | None = None) -> Tensor:
         """Map x (rows, frames, d) to the same shape, as ``layout`` arranges the rows."""
         qkv = self.qkv.make(x, view, kept).unflatten(-1, (3, -1, self.head_size))
-        return self.out.read(layout.attend(qkv[:, :, :2], qkv[:, :, 2]).flatten(2), view, kept)
+        query_key, value = qkv.split([2, 1], dim=2)  # slices would give a gradient of the whole each
+        return self.out.read(layout.attend(query_key, value.squeeze(2)).flatten(2), view, kept)
 
     def units(self) -> Units:
         """Return the heads: their rows of queries, keys and values, and their columns of the output."""

@@ -48,8 +48,7 @@ class Convolution(UnitModule):
         if kept is not None:
             weight, bias = weight.index_select(0, kept.units), bias.index_select(0, kept.units)
         x = F.glu(self.expand.make(x, view, kept), dim=-1) * layout.valid
-        x = F.pad(layout.extended(x, self.reach).transpose(1, 2), (0, self.reach))
-        x = depthwise(x, weight, bias).transpose(1, 2)
+        x = depthwise(layout.extended(x, self.reach), weight, bias)
         if kept is not None:
             x = self.norm.of_units(x, view, kept.units)
         else:

@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dualmode.encoder.chunks import preceded
 from dualmode.encoder.padding import pad_frames, valid_frames, windows
 from dualmode.encoder.rotation import Rotation
 from dualmode.supernet.subnet import Context
@@ -149,7 +150,7 @@ class ParallelChunks:
 
     def restore(self, x: Tensor) -> Tensor:
         """Put rows back together, without their look-ahead: (batch, frames, d)."""
-        return self._utterances(x)[:, : self.frames]
+        return x[:, : self.context.chunk].reshape(self.batch, -1, x.shape[-1])[:, : self.frames]
 
     def attend(self, query_key: Tensor, value: Tensor) -> Tensor:
         query, key = self.rotation(query_key).unbind(dim=2)
@@ -158,14 +159,8 @@ class ParallelChunks:
 
     def extended(self, x: Tensor, frames: int) -> Tensor:
         """Return the rows with the ``frames`` frames before each, from the chunks before; zero before the utterance."""
-        chunk, own = self.context.chunk, self._utterances(x)
-        own = torch.cat([own.new_zeros(self.batch, frames, *own.shape[2:]), own], dim=1)
-        rows = windows(own, frames + chunk, chunk).flatten(0, 1)
-        return torch.cat([rows, x[:, chunk:]], dim=1) if self.context.lookahead else rows
-
-    def _utterances(self, x: Tensor) -> Tensor:
-        """Join rows (batch * chunks, chunk + right, ...) to (batch, chunks * chunk, ...)."""
-        return x[:, : self.context.chunk].reshape(self.batch, -1, *x.shape[2:])
+        rows = x.reshape(self.batch, -1, *x.shape[1:])
+        return preceded(rows, self.context.chunk, frames).flatten(0, 1)
 
 
 @dataclass(frozen=True)
