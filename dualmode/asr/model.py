@@ -128,14 +128,14 @@ class AsrModel(TwoBranchModel):
         predicted = None if self.predictor is None else self.predictor(text)
         weights = self.config.weights(self.step)
 
-        def judge(branch: Branch, encoded: Tensor) -> Judgement:
+        def judge(branch: Branch, encoded: Tensor, predicted: Tensor | None) -> Judgement:
             output = self._output(encoded, predicted, batch)
             losses = branch_losses(output, batch, self.config, streaming=branch.name == "sparse")
             several = {f"loss_{kind}": value for kind, value in losses.items()} if len(losses) > 1 else {}
             loss = torch.stack([weights[kind] * value for kind, value in losses.items()]).sum()
             return Judgement(loss, several, output)
 
-        loss, branches, values = self.run_branches(x, frames, judge)
+        loss, branches, values = self.run_branches(x, frames, judge, predicted)
         stats.update(values)
         distill_share = self.config.distill_share(self.step)
         if distill_share and len(branches) == 2:

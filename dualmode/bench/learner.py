@@ -135,7 +135,7 @@ class Ours(TwoBranchModel):
         self.begin_batch()
         x, frames = self.encoder.embed(batch.features, batch.lengths, augment)
 
-        def judge(branch: Branch, encoded: Tensor) -> Judgement:
+        def judge(branch: Branch, encoded: Tensor, _: None) -> Judgement:
             scores = self.head(encoded).log_softmax(dim=-1)
             loss = ctc_losses(scores, frames, batch.text, batch.tokens).mean()
             return Judgement(loss, output=None if self.training else greedy(scores, frames))

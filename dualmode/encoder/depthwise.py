@@ -3,7 +3,6 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 # Products, below which torch's convolution takes longer to set up than multiplying takes (a chunk of one stream).
 SHORT = 400_000
@@ -66,7 +65,6 @@ class _ByProducts(torch.autograd.Function):
         return torch.add(mixed, bias, out=x.new_empty(mixed.shape))
 
     @staticmethod
-    @once_differentiable
     @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, matrices = ctx.saved_tensors

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dualmode.encoder.apart import cut_off, differentiated
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
 from dualmode.supernet.masked_linear import prunable
@@ -26,6 +27,7 @@ from dualmode.supernet.pruning import PruningSchedule, estimate_masks
 from dualmode.supernet.subnet import DENSE, Subnet
 
 SCHEDULES = ("both", "alternate")
+BACKWARDS = ("joint", "apart")
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,20 @@ class BranchWeights:
         sparse: of the sparse streaming branch; 0 does not run it.
         schedule: "both" branches in every update, or "alternate": dense in one update, sparse in the next, for half the
             cost of an update.  Validation always runs both.
+        backward: "joint" keeps the activations of both branches until the trainer's backward pass; "apart" takes the
+            gradients of the first branch before the second one runs, so that the activations of one branch are in
+            memory at a time, and instead of the first branch's its gradients, as large as the weights.
     """
 
     dense: float = 1.0
     sparse: float = 1.0
     schedule: str = "both"
+    backward: str = "joint"
 
     def __post_init__(self):
-        if self.schedule not in SCHEDULES:
-            raise UserError(f"branch_conf: schedule is {self.schedule!r}: it must be {' or '.join(SCHEDULES)}")
+        for name, choices in (("schedule", SCHEDULES), ("backward", BACKWARDS)):
+            if getattr(self, name) not in choices:
+                raise UserError(f"branch_conf: {name} is {getattr(self, name)!r}: it must be {' or '.join(choices)}")
         for name in ("dense", "sparse"):
             share = getattr(self, name)
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < float("inf"):
@@ -169,14 +176,16 @@ class TwoBranchModel(nn.Module):
         return [Branch(name, subnets[name], share) for name, share in active.items()]
 
     def run_branches(
-        self, x: Tensor, lengths: Tensor, judge: Callable[[Branch, Tensor], Judgement]
+        self, x: Tensor, lengths: Tensor, judge: Callable[[Branch, Tensor, Any], Judgement], shared: Any = None
     ) -> tuple[Tensor, dict[str, Any], dict[str, Tensor]]:
         """Run every branch of this batch over the same embedded features, and add up what their outputs cost.
 
         Args:
             x: (batch, frames of 40 ms, d), as ``encoder.embed`` gives it.
             lengths: (batch,), real frames.
-            judge: makes a :class:`Judgement` of a branch and its output (batch, frames, d).
+            judge: makes a :class:`Judgement` of a branch, its output (batch, frames, d) and ``shared``.
+            shared: all else that the losses of both branches depend on and that has a gradient: a tensor, a dataclass
+                or tuple of tensors, or None.
 
         Returns:
             the sum of the branches' losses times their shares, (); their outputs, by the branches' names; and their
@@ -185,13 +194,29 @@ class TwoBranchModel(nn.Module):
         loss = x.new_zeros((), dtype=torch.float32)
         outputs: dict[str, Any] = {}
         stats: dict[str, Tensor] = {}
-        for branch in self.draw_branches():
-            judgement = judge(branch, self.encoder.encode(x, lengths, branch.subnet))
-            loss = loss + branch.share * judgement.loss
+        branches = self.draw_branches()
+        apart = self.branches.backward == "apart" and torch.is_grad_enabled()
+        for branch in branches:
+            if apart and branch is not branches[-1]:
+                judgement, share = self._run_apart(branch, x, lengths, judge, shared)
+            else:
+                judgement = judge(branch, self.encoder.encode(x, lengths, branch.subnet), shared)
+                share = branch.share * judgement.loss
+            loss = loss + share
             outputs[branch.name] = judgement.output
             values = {"loss": judgement.loss, **judgement.stats}
             stats.update((f"{what}_{branch.name}", value.detach()) for what, value in values.items())
         return loss, outputs, stats | self.settled()
+
+    def _run_apart(
+        self, branch: Branch, x: Tensor, lengths: Tensor, judge: Callable[[Branch, Tensor, Any], Judgement], shared: Any
+    ) -> tuple[Judgement, Tensor]:
+        """Run one branch and take its gradients at once; return what became of it, and its share of the loss."""
+        cuts: list[tuple[Tensor, Tensor]] = []
+        x, shared = cut_off((x, shared), cuts)
+        judgement = judge(branch, self.encoder.encode(x, lengths, branch.subnet), shared)
+        share = differentiated(branch.share * judgement.loss, cuts, self.parameters())
+        return cut_off(judgement), share
 
     def settled(self) -> dict[str, Tensor]:
         """Return what validation says about the masks: ``masks_settled``, 0 on their ramp and 1 behind it.

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -122,7 +123,7 @@ class PretrainModel(TwoBranchModel):
         of_part = {"": hidden[at], "visible_": ~hidden[at]}
         edges = at_edges(hidden)[at]
 
-        def judge(branch: Branch, encoded: Tensor) -> Judgement:
+        def judge(branch: Branch, encoded: Tensor, drawn: Any) -> Judgement:
             with torch.autocast(x.device.type, enabled=False):
                 answer = self.targets.compare(at_least_float32(encoded[at]), drawn, branch.name)
             losses = {part: mean_over(answer.losses, of_part[part]) for part in self.parts()}
@@ -132,7 +133,7 @@ class PretrainModel(TwoBranchModel):
             loss = torch.stack([share * losses[part] for part, share in self.parts().items()]).sum()
             return Judgement(loss, values)
 
-        of_branches, _, values = self.run_branches(x, lengths, judge)
+        of_branches, _, values = self.run_branches(x, lengths, judge, drawn)
         loss, stats = loss + of_branches, stats | values
         stats["loss"] = loss.detach()
         return loss, stats, weight.type(loss.dtype)

@@ -34,6 +34,7 @@ def run(model, judge):
         ({"dense": True}, "dense is True"),
         ({"dense": 0, "sparse": 0}, "both 0"),
         ({"schedule": "dense first"}, "it must be both or alternate"),
+        ({"backward": "twice"}, "backward is 'twice': it must be joint or apart"),
         ({"schedule": "alternate", "dense": 0.0}, "alternate needs both"),
     ],
 )
@@ -46,7 +47,7 @@ def test_the_loss_is_the_sum_of_the_branches_by_their_shares():
     model = tiny(dense=0.5, sparse=3.0).eval()
     seen = []
 
-    def judge(branch, encoded):
+    def judge(branch, encoded, _):
         seen.append((branch.name, branch.subnet, tuple(encoded.shape)))
         loss = torch.tensor({"dense": 2.0, "sparse": 5.0}[branch.name])
         return Judgement(loss, {"accuracy": loss / 10}, branch.name.upper())
@@ -63,7 +64,7 @@ def test_the_loss_is_the_sum_of_the_branches_by_their_shares():
 
 def test_a_branch_of_share_0_is_not_run():
     _, outputs, _ = run(
-        tiny(dense=0.0), lambda branch, encoded: Judgement(encoded.sum(), output=branch.subnet.sparsity)
+        tiny(dense=0.0), lambda branch, encoded, _: Judgement(encoded.sum(), output=branch.subnet.sparsity)
     )
     assert list(outputs) == ["sparse"]
 
