@@ -12,6 +12,7 @@ from dualmode.errors import UserError
 
 BENCHES = {
     "encoder": "training, streaming, and long audio",
+    "updates": "whole updates of both trainings",
     "pruning": "finding masks anew",
     "distractors": "comparing hidden frames with their distractors, in pre-training",
     "device": "a chunk in the device engine, PyTorch and ONNX Runtime",

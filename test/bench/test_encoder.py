@@ -64,3 +64,15 @@ def test_the_price_of_both_branches_in_passes_of_espnet(tmp_path):
     for row in rows:
         assert row["both_over_espnet"] == pytest.approx(row["both_ms"] / row["espnet_ms"])
         assert row["seconds"] == pytest.approx(row["both_ms"] / 1000) and row["sparse_ms"] > 0
+
+
+def test_whole_updates_and_what_their_backward_passes_hold(tmp_path):
+    pytest.importorskip("espnet2")
+    out = tmp_path / "updates.json"
+    main(["updates", "--utterance-s", "1", "--rounds", "1", "--json", str(out)])
+    rows = {(row["what"], row["backward"]): row for row in json.loads(out.read_text())}
+    assert len(rows) == 4
+    for what in ("RNN-T and CTC", "pre-training"):
+        joint, apart = rows[what, "joint"], rows[what, "apart"]
+        assert joint["ratio"] == pytest.approx(joint["ms"] / joint["espnet_ms"])
+        assert 0 < apart["held_mb"] < joint["held_mb"]
