@@ -1,6 +1,7 @@
 """The one door to ``feats.scp`` and the archives that it names, for decoding, statistics and training alike.
 
     anna-01 dump/train/shards/00007.ark:1834        a file, and the byte at which a Kaldi matrix stands in it
+    anna-02 dump/train/shards/00007.ark:9[0:149]    its first 150 rows
 
 kaldiio would also run commands (``... |``), unpickle what an archive calls a pickle, and read audio.  Features come
 from others, too, and data must never start a program: here a line is a file and an offset, and what stands there has to
@@ -56,10 +57,8 @@ def _lines(scp: Path) -> Iterator[tuple[str, str]]:
             target = target.strip(" \t")
             if not utterance or not target:
                 raise UserError(f"{scp}:{number}: expected an utterance and its features, FILE:OFFSET; {REMEDY}")
-            if target.startswith("|") or target.endswith("|"):
-                raise UserError(
-                    f"{scp}:{number}: {utterance} is a command: data must never start a program; expected FILE:OFFSET"
-                )
+            if is_command(target):
+                raise command_refused(f"{scp}:{number}", utterance)
             if utterance in seen:
                 raise UserError(f"{scp}:{number}: the utterance {utterance} comes twice; {REMEDY}")
             seen.add(utterance)
@@ -68,22 +67,48 @@ def _lines(scp: Path) -> Iterator[tuple[str, str]]:
         raise UserError(f"{scp} is empty: make the features with make_fbank")
 
 
-def load_matrix(target: str, what: str) -> np.ndarray:
-    """Read the matrix (frames, bins) that FILE:OFFSET names; ``what`` begins the sentence of an error."""
+def is_command(target: str) -> bool:
+    return target.startswith("|") or target.endswith("|")
+
+
+def command_refused(where: str, utterance: str) -> UserError:
+    return UserError(f"{where}: {utterance} is a command: data must never start a program; expected FILE:OFFSET")
+
+
+def split_target(target: str) -> tuple[str, int, slice | None]:
+    """Return file, byte and range of rows of a target; rows are counted as Kaldi does, the last one is of the range.
+
+    >>> split_target("a.ark:8[0:149]"), split_target("a.ark")
+    (('a.ark', 8, slice(0, 150, None)), ('a.ark', 0, None))
+    """
+    rows = None
+    if target.endswith("]"):
+        target, _, numbers = target[:-1].rpartition("[")
+        first, _, last = numbers.partition(":")
+        if first.isdecimal() and last.isdecimal():
+            rows = slice(int(first), int(last) + 1)
     path, _, offset = target.rpartition(":")
-    if not offset.isdecimal():
-        path, offset = target, "0"
+    return (path, int(offset), rows) if offset.isdecimal() else (target, 0, rows)
+
+
+def load_matrix(target: str, what: str) -> np.ndarray:
+    """Read the matrix (frames, bins) that FILE:OFFSET[ROWS] names; ``what`` begins the sentence of an error."""
+    path, offset, rows = split_target(target)
     from kaldiio.matio import read_matrix_or_vector  # takes a moment to import
 
     try:
         with open(path, "rb") as file:
-            file.seek(int(offset))
+            file.seek(offset)
             if file.read(len(MATRIX)) != MATRIX:
                 raise UserError(f"{what} cannot be read: at {target} stands no binary Kaldi matrix; {REMEDY}")
-            file.seek(int(offset))
+            file.seek(offset)
             matrix = read_matrix_or_vector(file)
     except (OSError, ValueError, AssertionError, EOFError, OverflowError, MemoryError, struct.error) as error:
         raise UserError(f"{what} cannot be read from {target} ({error or 'damaged'}); {REMEDY}") from None
+    if rows is not None and matrix.ndim == 2:
+        if rows.stop > len(matrix):
+            raise UserError(f"{what} are said to have {rows.stop} frames at least, and have {len(matrix)}; {REMEDY}")
+        matrix = matrix[rows]
     if matrix.ndim != 2 or not matrix.size:
         raise UserError(f"{what} are no matrix of frames and bins but of shape {matrix.shape}; {REMEDY}")
     if not np.isfinite(matrix).all():

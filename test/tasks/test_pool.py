@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dualmode.data.features import FeatureTable
 from dualmode.errors import UserError
 from dualmode.tasks.pool import Source, copies, parse_source, pieces, pool
 
@@ -108,3 +109,12 @@ def test_a_share_of_the_transcripts_has_all_their_speeds():
     assert len(chosen) == 6
     assert len({utt.removeprefix("sp0.9-").removeprefix("sp1.1-") for utt in chosen}) == 2
     assert chosen != [utt for utt, _ in copies(utterances, 0.1, seed=4)]
+
+
+def test_a_range_of_rows_is_what_training_reads(tmp_path):
+    out = pool([Source(features(tmp_path / "a", {"u1": 7}))], tmp_path / "out", ["speech"], max_ms=30)
+    table = FeatureTable(out / "feats.scp")
+    assert [matrix[:, 0].tolist() for matrix in table.values()] == [[0, 1], [2, 3], [4, 5, 6]]
+    (out / "feats.scp").write_text(f"u1-x {tmp_path}/a/feats.ark:3[5:7]\n")
+    with pytest.raises(UserError, match="u1-x are said to have 8 frames at least, and have 7"):
+        FeatureTable(out / "feats.scp")["u1-x"]
