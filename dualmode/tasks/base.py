@@ -30,6 +30,7 @@ from dualmode.tasks.hand_over import inherited, take_over
 from dualmode.tasks.plan import length, mask_warnings
 from dualmode.tasks.start import starting_config
 from dualmode.tasks.trainer import SupernetTrainer
+from dualmode.tasks.windowed import make_factory
 
 features.register()
 
@@ -100,7 +101,21 @@ class SupernetTask(AbsTask):
             help="hours of audio for each update: accum_grad follows from it and the number of GPUs, and batch_bins "
             "is then what one GPU takes at once",
         )
+        group.add_argument(
+            "--window_h",
+            type=float_or_none,
+            default=None,
+            help="for sets of millions of utterances: hours of audio that each process reads one after the other and "
+            "shuffles, instead of the whole set at once (see docs/scale.md)",
+        )
         return group
+
+    @classmethod
+    def build_iter_factory(cls, args, distributed_option, mode: str, kwargs: dict | None = None):
+        if mode == "train" and args.window_h is not None:
+            options = cls.build_iter_options(args, distributed_option, mode)
+            return make_factory(args, options, Path(args.output_dir) / "data" / "index")
+        return super().build_iter_factory(args, distributed_option, mode, kwargs)
 
     @classmethod
     def build_collate_fn(cls, args: argparse.Namespace, train: bool):

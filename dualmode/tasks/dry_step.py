@@ -7,7 +7,9 @@ nothing behind: weights, masks, statistics, counts and random numbers are what t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from espnet2.torch_utils.device_funcs import to_device
 from torch.utils.data import DataLoader
@@ -17,7 +19,10 @@ from dualmode.encoder.two_branch import TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.tasks.optimise import mixed_precision
 from dualmode.tasks.step_checkpoint import random_states, set_random_states
+from dualmode.tasks.windowed import WindowedBatches
 
+Key = TypeVar("Key", str, int)  # what names an utterance: its id, or its number in an index
+Frames = Mapping[Any, int] | np.ndarray
 LATE = 10**9  # an update by which every weight of a loss has grown to its full size
 GIB = 2**30
 COUNTS = ("step", "begins_update", "skipped")  # of a model, besides its buffers
@@ -44,7 +49,7 @@ def frames_of(shape_file: Path) -> dict[str, int]:
     return {name: int(shape.partition(",")[0]) for name, shape in iterate_table(shape_file)}
 
 
-def largest(batches: Iterable[Sequence[str]], frames: Mapping[str, int]) -> list[tuple[list[str], Size]]:
+def largest(batches: Iterable[Sequence[Key]], frames: Frames) -> list[tuple[list[Key], Size]]:
     """Return the batch that is largest with its padding, and the one with the longest utterance.
 
     The first needs most for what grows with frames, the second for what grows faster: attention, and the lattice of an
@@ -54,7 +59,7 @@ def largest(batches: Iterable[Sequence[str]], frames: Mapping[str, int]) -> list
     >>> [names for names, _ in largest([["a"], ["a", "b", "b", "b"], ["c"]], frames)]
     [['a', 'b', 'b', 'b'], ['c']]
     """
-    sized = [(list(names), Size(len(names), max(frames[name] for name in names))) for names in batches]
+    sized = [(list(names), Size(len(names), max(int(frames[name]) for name in names))) for names in batches]
     return [max(sized, key=lambda one: one[1].padded), max(sized, key=lambda one: (one[1].longest, one[1].padded))]
 
 
@@ -62,7 +67,7 @@ def dry_step(
     model: TwoBranchModel,
     optimizer: torch.optim.Optimizer,
     batches: DataLoader,
-    frames: Mapping[str, int],
+    frames: Frames,
     device: torch.device,
     batch_bins: int,
     scaler: torch.amp.GradScaler | None = None,
@@ -75,7 +80,7 @@ def dry_step(
         model: in training mode, without its DistributedDataParallel.
         optimizer: of its weights; has made no step, or some.
         batches: of an epoch.
-        frames: feature frames of each utterance.
+        frames: feature frames of each utterance, as the loader names them.
         device: of the model.
         batch_bins: for the message.
         scaler: of mixed precision; None without.
@@ -83,7 +88,8 @@ def dry_step(
     Raises:
         UserError: they do not fit into the memory; says which key to turn.
     """
-    tried = largest(batches.batch_sampler, frames)
+    sampler = batches.batch_sampler
+    tried = largest(sampler.listed() if isinstance(sampler, WindowedBatches) else sampler, frames)
     size = tried[0][1]
     random = random_states()
     buffers = {name: buffer.detach().to("cpu", copy=True) for name, buffer in model.named_buffers()}

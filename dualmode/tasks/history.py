@@ -1,6 +1,7 @@
 """history.jsonl: the means of each epoch, one JSON object a line."""
 
 import json
+import math
 from pathlib import Path
 
 from espnet2.train.reporter import SubReporter, aggregate
@@ -17,6 +18,16 @@ def mean_stats(reporter: SubReporter) -> dict[str, float]:
     return {key: float(aggregate(values)) for key, values in reporter.stats.items() if not key.endswith(hidden)}
 
 
+def waiting_for_data(reporter: SubReporter) -> float | None:
+    """Return the share of an epoch's updates that was spent waiting for batches, in percent; None before an update.
+
+    Of each update, ``iter_time`` is the wait and ``train_time`` all that it took.
+    """
+    times = [[float(one.value) for one in reporter.stats.get(key, ())] for key in ("iter_time", "train_time")]
+    waited, all_of_it = (sum(value for value in values if not math.isnan(value)) for values in times)
+    return 100 * waited / all_of_it if all_of_it else None
+
+
 def record(folder: Path, phase: str, reporter: SubReporter, max_epoch: int) -> None:
     """Append the epoch's means to history.jsonl and print those that people follow.
 
@@ -28,11 +39,15 @@ def record(folder: Path, phase: str, reporter: SubReporter, max_epoch: int) -> N
     """
     stats = mean_stats(reporter)
     entry = {"epoch": reporter.get_epoch(), "phase": phase, "stats": stats}
+    waited = waiting_for_data(reporter) if phase == "train" else None
+    if waited is not None:
+        entry["waiting_for_data_percent"] = round(waited, 2)
     drop_torn_line(folder / HISTORY)
     with open(folder / HISTORY, "a", encoding="utf-8") as out:
         out.write(json.dumps(entry) + "\n")
     shown = ", ".join(f"{key} {with_unit(key, value)}" for key, value in stats.items() if key.startswith(SHOWN))
-    print(f"epoch {reporter.get_epoch()}/{max_epoch} {phase}: {shown}", flush=True)
+    waiting = "" if waited is None else f", waiting for data {waited:.1f} % of the time"
+    print(f"epoch {reporter.get_epoch()}/{max_epoch} {phase}: {shown}{waiting}", flush=True)
     if phase == "valid" and (warning := plateau_warning(stats, reporter.get_epoch(), max_epoch)):
         print(warning, flush=True)
 

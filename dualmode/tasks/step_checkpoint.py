@@ -22,6 +22,7 @@ from dualmode.encoder.two_branch import TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.files import atomic_path
 from dualmode.models.weights import load_weights
+from dualmode.tasks.windowed import WindowedBatches
 
 NAME = "checkpoint_step.pth"
 
@@ -138,9 +139,10 @@ def rest_of(batches: DataLoader, done: int, states: dict | None = None) -> Itera
     The random generators are set to ``states`` once the loader, which draws from them, has started.
     """
     if done:
+        sampler = batches.batch_sampler
         batches = DataLoader(
             dataset=batches.dataset,
-            batch_sampler=list(batches.batch_sampler)[done:],
+            batch_sampler=sampler.after(done) if isinstance(sampler, WindowedBatches) else list(sampler)[done:],
             num_workers=batches.num_workers,
             pin_memory=batches.pin_memory,
             worker_init_fn=batches.worker_init_fn,

@@ -40,10 +40,11 @@ from dualmode.errors import UserError
 from dualmode.progress import Progress
 from dualmode.tasks import history, step_checkpoint
 from dualmode.tasks.agreement import check_agreement
-from dualmode.tasks.dry_step import dry_step, frames_of
+from dualmode.tasks.dry_step import Frames, dry_step, frames_of
 from dualmode.tasks.finish_epoch import finish_epoch
 from dualmode.tasks.preemption import Preemption
 from dualmode.tasks.tally import Totals
+from dualmode.tasks.windowed import WindowedBatches
 
 
 @dataclass
@@ -150,7 +151,12 @@ class RunState:
         """Make a dry step on the largest batches, where the options or a GPU ask for it."""
         options, wanted = self.options, self.options.dry_step
         if wanted or (wanted is None and device.type == "cuda"):
-            frames = frames_of(Path(options.train_shape_file[0]))
+            sampler = batches.batch_sampler
+            frames: Frames
+            if isinstance(sampler, WindowedBatches):
+                frames = sampler.windows.frames
+            else:
+                frames = frames_of(Path(options.train_shape_file[0]))
             said = dry_step(
                 running.model, running.optimizers[0], batches, frames, device, options.batch_bins, running.scaler
             )

@@ -88,6 +88,9 @@ def run(server, *args) -> int:
 def outcome(out: Path) -> tuple[dict, list]:
     """Return the last weights, and the means of each epoch without times."""
     history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    for entry in history:
+        waited = entry.pop("waiting_for_data_percent", None)
+        assert (waited is None) == (entry["phase"] == "valid") and not (waited or 0) > 100
     return torch.load(out / f"{EPOCHS}epoch.pth", weights_only=True), history
 
 
@@ -143,6 +146,20 @@ def test_a_training_that_is_told_to_stop_goes_on_from_that_batch(server, root):
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in weights.items()) and resumed_history == history
 
 
+def test_a_training_over_an_index_goes_on_at_any_batch(server, root):
+    """Windows of 360 frames: some batches each, and several passes over the 16 utterances."""
+    options, (whole, killed) = (
+        ["--window_h", "0.001", "--dry_step", "true"],
+        (root / "index_whole", root / "index_killed"),
+    )
+    assert run(server, "asr", root, whole, None, options) == 0
+    for kill_at in (6, 12):
+        assert run(server, "asr", root, killed, kill_at, options) == -signal.SIGKILL
+    assert run(server, "asr", root, killed, None, options) == 0
+    (weights, history), (resumed, resumed_history) = outcome(whole), outcome(killed)
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in weights.items()) and resumed_history == history
+
+
 def run_two(
     server,
     root: Path,
@@ -190,6 +207,17 @@ def test_two_processes_that_are_killed_end_with_the_same_weights(server, root):
     for name, tensor in weights.items():
         assert torch.equal(tensor, resumed[name]), name
     assert resumed_history == history
+
+
+@pytest.mark.slow
+def test_two_processes_over_an_index_go_on_at_any_batch(server, root):
+    options = ["--window_h", "0.0005", "--batch_bins", "600"]
+    whole, killed = (root / "two_index_whole", root / "two_index_killed")
+    assert run_two(server, root, whole, None, more=options) == [0, 0]
+    assert 0 not in run_two(server, root, killed, 12, more=options)
+    assert run_two(server, root, killed, None, more=options) == [0, 0]
+    (weights, history), (resumed, resumed_history) = outcome(whole), outcome(killed)
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in weights.items()) and resumed_history == history
 
 
 def test_other_data_is_refused_in_the_middle_of_an_epoch(tmp_path):
