@@ -33,6 +33,13 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--speeds", default="1.0", metavar="LIST", help="speed factors, a copy of the set for each, such as 0.9,1.0,1.1"
     )
+    parser.add_argument(
+        "--value-bytes",
+        type=int,
+        choices=(4, 2, 1),
+        default=4,
+        help="of a feature on disk: 4 is float32; 2 and 1 are compressed, the loss of 2 is below that of float16",
+    )
     parser.add_argument("--tokens", type=existing_dir, metavar="DIR", help="token list to check transcripts against")
     parser.add_argument(
         "--unseen",
@@ -66,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if tokenizer and not folder.with_text:
         raise UserError(f"--tokens was given, but {args.data} has no text file to check")
     checks = Checks(tokenizer, args.unseen == "warn", args.max_rejected)
-    features = FeatureSet(folder, args.out, parse_speeds(args.speeds), checks, skip)
+    features = FeatureSet(folder, args.out, parse_speeds(args.speeds), checks, skip, args.value_bytes)
     if args.part:
         made = make_part(features, Part.parse(args.part), args.jobs)
         print(f"{args.out}: part {args.part}: {made} shards made")

@@ -1,6 +1,6 @@
 """A shard: the features of some consecutive utterances of a set, made in one go and never again.
 
-shards/00007.ark     (frames, 80) float32 matrices of kaldiio, not compressed
+shards/00007.ark     (frames, 80) matrices of kaldiio: float32, or Kaldi's compressed ones
 shards/00007.json    written after it: what the archive holds, its size and checksum, and what it was made from
 
 A shard whose list says that it was made from the same, and whose archive has its size, is done.
@@ -22,6 +22,9 @@ from dualmode.data.speed import change_speed, prefix
 from dualmode.files import atomic_path, write_json
 from dualmode.frames import subsampled
 
+# Kaldi's compressed matrices by their bytes a value: 65536 steps between a matrix's least and largest value, or 256 of
+# unequal size between quantiles of each bin; docs/scale.md has what they cost.
+COMPRESSION = {4: None, 2: 3, 1: 2}
 FORMAT = 1  # of the lists and of the features; another number makes all shards anew
 
 
@@ -51,12 +54,14 @@ class Shard:
         number: from 1.
         speeds: a copy of each utterance for each factor.
         keep: utterances that the recogniser cannot get right are kept and warned of; else they are rejected.
+        value_bytes: of a feature on disk, one of COMPRESSION.
     """
 
     number: int
     tasks: tuple[Task, ...]
     speeds: tuple[float, ...]
     keep: bool
+    value_bytes: int = 4
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -64,6 +69,8 @@ class Shard:
     def fingerprint(self) -> str:
         """Return a digest of all that the features depend on, size and time of the audio files among it."""
         made_from = [FORMAT, self.speeds, self.keep, [[asdict(task), _stamp(task.audio)] for task in self.tasks]]
+        if self.value_bytes != 4:
+            made_from.append(self.value_bytes)
         return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
 
 
@@ -120,7 +127,7 @@ def make_shard(shard: Shard, folder: Path) -> bool:
                     warned += [unfit] if unfit else []
                     # A matrix of an ark is found by the position after its id and the space that follows it.
                     offset = file.tell() + len(name.encode("utf-8")) + 1
-                    kaldiio.save_ark(file, {name: features})
+                    kaldiio.save_ark(file, {name: features}, compression_method=COMPRESSION[shard.value_bytes])
                     speaker = prefix(speed) + task.speaker
                     entries.append(Entry(name, speed, speaker, task.text, offset, len(features)))
         sha256, size = _sha256(tmp), tmp.stat().st_size

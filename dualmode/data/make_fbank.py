@@ -1,6 +1,6 @@
 """From a validated Kaldi folder to a folder of features that training and decoding read.
 
-dump/train/shards/00001.ark ...      (frames, 80) float32 matrices of kaldiio, see :mod:`dualmode.data.feature_shard`
+dump/train/shards/00001.ark ...      (frames, 80) matrices of kaldiio, see :mod:`dualmode.data.feature_shard`
 dump/train/shards.sha256             their checksums, for sha256sum -c in dump/train
 dump/train/feats.scp                 where each utterance's matrix is
 dump/train/text, utt2spk, spk2utt    as in the data folder, with the speed-perturbed copies
@@ -39,7 +39,6 @@ from dualmode.frames import FEATURE_MS, subsampled
 
 # Utterances of a shard: some 40 minutes, 80 MB and half a minute of work for LibriSpeech.
 _SHARD = 200
-_BYTES = 4  # float32
 ALL = Part(1, 1)
 
 
@@ -87,6 +86,7 @@ class FeatureSet:
         speeds: a copy of the set for each factor.
         checks: of transcripts.
         skip: utterances that validation rejected.
+        value_bytes: of a feature on disk: 4 (float32), or 2 or 1 (compressed, see docs/scale.md).
     """
 
     folder: KaldiDir
@@ -94,6 +94,7 @@ class FeatureSet:
     speeds: tuple[float, ...] = (1.0,)
     checks: Checks = Checks()
     skip: frozenset[str] = frozenset()
+    value_bytes: int = 4
 
     @property
     def incomplete(self) -> Path:
@@ -171,12 +172,12 @@ def _check_space(features: FeatureSet, seconds: float) -> None:
     shards = features.incomplete / "shards"
     shards.mkdir(parents=True, exist_ok=True)
     there = sum(path.stat().st_size for path in shards.glob("*.ark"))
-    needed = sum(seconds / speed for speed in features.speeds) * 1000 / FEATURE_MS * BINS * _BYTES - there
+    needed = sum(seconds / speed for speed in features.speeds) * 1000 / FEATURE_MS * BINS * features.value_bytes - there
     free = shutil.disk_usage(shards).free
     if free < needed:
         raise UserError(
             f"{features.out} needs {needed / 1e9:.1f} GB of disk space, there are {free / 1e9:.1f} GB: free some, use "
-            "another folder, or fewer --speeds"
+            "another folder, fewer --speeds or fewer --value-bytes"
         )
 
 
@@ -184,7 +185,7 @@ def _shards(features: FeatureSet, left_out: Iterable[Rejection]) -> Iterator[Sha
     names = {rejection.utt for rejection in left_out}
     tasks = (_task(utterance, features.checks) for utterance in features.utterances() if utterance.utt not in names)
     for number, block in enumerate(blocks(tasks, _SHARD), start=1):
-        yield Shard(number, tuple(block), features.speeds, features.checks.keep)
+        yield Shard(number, tuple(block), features.speeds, features.checks.keep, features.value_bytes)
 
 
 def _task(utterance: Utterance, checks: Checks) -> Task:

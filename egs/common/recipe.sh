@@ -82,6 +82,7 @@ common_options() {
   flag emission-delay "stage 6 also measures how late the streaming sub-networks put words out (needs tools/setup.sh --with-align)"
   heading "Data"
   option speeds LIST "$speeds" "speed factors of the training set, a copy of it for each, separated by commas"
+  option feature-bytes N 4 "bytes of a feature on disk: 4 (float32), or 2 or 1 (compressed, see docs/scale.md)"
   option token-type TYPE "$token_type" "char, word or bpe (SentencePiece)"
   option vocab-size N "${vocab_size:-}" "number of tokens, of type bpe only"
   option label-share PERCENT 100 "share of the training set's transcripts that stage 4 uses, drawn by --seed; stage 2 hears all"
@@ -148,6 +149,7 @@ check_options() {
     [[ ${!variable} =~ ^[A-Za-z0-9._-]+$ ]] ||
       die "--$name is '${!variable}': letters, digits, '.', '_' and '-' make a good folder name"
   done
+  case $feature_bytes in 4 | 2 | 1) ;; *) die "--feature-bytes is '$feature_bytes': it must be 4, 2 or 1" ;; esac
   case $token_type in char | word | bpe) ;; *) die "--token-type is '$token_type': it must be char, word or bpe" ;; esac
   if [[ ! $label_share =~ ^[0-9]+([.][0-9]+)?$ ]] || ! awk -v p="$label_share" 'BEGIN {exit !(p > 0 && p <= 100)}'; then
     die "--label-share is '$label_share': it must be above 0 and at most 100 percent"
@@ -303,7 +305,8 @@ stage_0() {
 }
 
 stage_1() {
-  local set options array size=()
+  local set options array size=() stored=()
+  [[ $feature_bytes == 4 ]] || stored=(--value-bytes "$feature_bytes")
   array_of "$feature_cmd"
   [[ $token_type != bpe || -z $vocab_size ]] || size=(--vocab-size "$vocab_size")
   if [[ -n $init_asr && $new_tokens == false ]]; then
@@ -323,12 +326,12 @@ stage_1() {
     step "fbank_$set" "features of $set" --after prepare \
       --inputs "$data/$set/rejected.tsv" "$tokens/tokens.txt" --outputs "$dump/$set/feats.scp" --intact "$dump/$set" \
       --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
-      python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" --tokens "$tokens" "${options[@]}"
+      python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" --tokens "$tokens" "${options[@]}" "${stored[@]}"
   done
   for set in $(unlabelled_sets); do
     step "fbank_$set" "features of $set" --after prepare --inputs "$data/$set/rejected.tsv" \
       --outputs "$dump/$set/feats.scp" --intact "$dump/$set" --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
-      python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set"
+      python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" "${stored[@]}"
   done
   if [[ -n $init_asr && $new_cmvn == false ]]; then
     log "stage 1: mean and variance are those of $init_asr"

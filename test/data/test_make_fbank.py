@@ -9,6 +9,7 @@ import soundfile
 from dualmode.bin import make_fbank
 from dualmode.data.audio import read_audio
 from dualmode.data.fbank import fbank
+from dualmode.data.features import FeatureTable
 from dualmode.data.kaldi_dir import read_table
 from dualmode.data.make_tokens import make_token_list
 from dualmode.data.rejection import Reason, read_rejections
@@ -48,6 +49,20 @@ def test_stored_features_are_the_features(good_dir):
     assert read_table(out / "speech_shape") == {f"a-{n}": "50,80" for n in range(4)}
     assert (out / "text").read_text() == (good_dir / "text").read_text()
     assert (out / "spk2utt").read_text() == "a a-0 a-1 a-2 a-3\n"
+
+
+@pytest.mark.parametrize(("value_bytes", "step"), [(2, 1 / 65535), (1, 1 / 64)])
+def test_compressed_features_are_near_and_smaller(good_dir, value_bytes, step):
+    """Of 2 bytes, all steps between the least and the largest value are equal; of 1, the quarters of a bin have 64."""
+    whole, out = command(good_dir), command(good_dir, "--value-bytes", str(value_bytes), out="small")
+    for utt, features in FeatureTable(whole / "feats.scp").items():
+        stored = FeatureTable(out / "feats.scp")[utt]
+        assert np.abs(stored - features).max() <= (features.max() - features.min()) * step
+        assert 0 < np.abs(stored - features).max()
+    sizes = [(folder / "shards/00001.ark").stat().st_size for folder in (out, whole)]
+    assert sizes[0] / sizes[1] == pytest.approx(value_bytes / 4, abs=0.05)
+    for name in ("utt2num_frames", "speech_shape", "text"):
+        assert (out / name).read_text() == (whole / name).read_text()
 
 
 def test_speeds_make_copies_of_other_lengths_and_names(good_dir):

@@ -132,6 +132,8 @@ def test_help_of_the_real_recipes(recipe):
         (["--stop_stage", "8"], "--stop-stage is 8: the stages are 0 to 7"),
         (["--stage", "3", "--stop-stage", "2"], "--stage 3 comes after --stop-stage 2"),
         (["--tag", "a/b"], "--tag is 'a/b': letters, digits, '.', '_' and '-' make a good folder name"),
+        (["--feature-bytes", "3"], "--feature-bytes is '3': it must be 4, 2 or 1"),
+        (["--decode-device", "gpu"], "--decode-device is 'gpu': it must be cpu, cuda, or one GPU such as cuda:1"),
         (["--token-type", "phone"], "--token-type is 'phone': it must be char, word or bpe"),
     ],
 )
@@ -157,12 +159,16 @@ def test_spellings_of_an_option(corpus, stop):
 
 
 def test_values_reach_the_commands(corpus):
-    corpus.run("--asr-args", "--max_epoch 3\n --accum_grad 2", "--seed", "5", "--size=4", "--ngpu", "1")
+    corpus.run(
+        "--asr-args", "--max_epoch 3\n --accum_grad 2", "--seed", "5", "--size=4", "--ngpu", "1", "--feature-bytes=2"
+    )
     calls = corpus.calls_file.read_text()
     assert "local/prepare.py --out . --size 4 --jobs" in calls
     training = re.search(r"^-m dualmode.bin.asr_train .*$", calls, re.M)[0]
     assert training.endswith("--out exp/asr_base --seed 5 --max_epoch 3 --accum_grad 2 --ngpu 1")
     report = re.search(r"^-m dualmode.bin.report .*$", calls, re.M)[0]
+    made = re.findall(r"^-m dualmode.bin.make_fbank .*$", calls, re.M)
+    assert len(made) == 3 and all("--value-bytes 2" in call for call in made)
     assert "--size 4" in report and "--ngpu" not in report  # what was made, not where
 
 
