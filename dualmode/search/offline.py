@@ -38,6 +38,5 @@ def decode_offline(
         encoded, frames = model.encoder(*pad(utterances, device), subnet)
     inputs = searcher.inputs(encoded.float())
     searches = [searcher.start() for _ in utterances]
-    for search, row, count in zip(searches, inputs, frames.tolist(), strict=True):
-        search.accept(row[:count])
+    searcher.accept(searches, [row[:count] for row, count in zip(inputs, frames.tolist(), strict=True)])
     return searches

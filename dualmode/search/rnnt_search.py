@@ -10,23 +10,24 @@ Of all of them the ``beam_size`` best stay after each step, so that a beam of on
 those of the encoder, (frames, d).
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from dualmode.asr.ctc import BLANK
 from dualmode.asr.transducer.joiner import Joiner
-from dualmode.asr.transducer.predictor import Predictor, PredictorState
+from dualmode.asr.transducer.predictor import Predictor
 from dualmode.search.hypothesis import log_add
 from dualmode.search.scorer import Sum
 from dualmode.search.search import BeamSearch, GreedySearch, best_first
+from dualmode.search.together import Asking, Join, Joined, Predict, RnntSearch, joined_state
 
 MAX_PER_FRAME = 3  # as in dualmode.asr.transducer.greedy
 AHEAD = 16  # frames that greedy search looks at in one call of the joiner: most are blank
 
 
-class RnntGreedy(GreedySearch):
+class RnntGreedy(RnntSearch, GreedySearch):
     """At every node the best token, until it is the blank.
 
     Args:
@@ -40,29 +41,25 @@ class RnntGreedy(GreedySearch):
         with torch.inference_mode():
             self._output, self._state = predictor.start(1)
 
-    @torch.inference_mode()
-    def accept(self, inputs: Tensor) -> None:
+    def ask(self, inputs: Tensor) -> Asking:
         start = in_frame = 0
         while start < len(inputs):
-            scores = self.joiner(inputs[start : start + AHEAD], self._output).double().log_softmax(dim=-1)
+            frames = inputs[start : start + AHEAD]
+            joined = yield Join(frames, self._output.expand(len(frames), -1), 1)
+            assert isinstance(joined, Joined)
+            tokens, values = [row[0] for row in joined.tokens], [row[0] for row in joined.values]
             if in_frame == self.max_per_frame:
-                scores[0, :BLANK] = scores[0, BLANK + 1 :] = -torch.inf
-            values, tokens = scores.max(dim=-1)
-            tokens = tokens.tolist()
+                tokens[0], values[0] = BLANK, joined.blank[0]
             blanks = next((index for index, token in enumerate(tokens) if token != BLANK), len(tokens))
-            self.score += float(values[:blanks].sum())
+            self.score += sum(values[:blanks])
             self.frame, start = self.frame + blanks, start + blanks
             in_frame = 0 if blanks else in_frame
             if blanks < len(tokens):
-                self._put(tokens[blanks], float(values[blanks]))
+                self.score += values[blanks]
+                self.settled.append(tokens[blanks])
+                self.settled_frames.append(self.frame)
+                self._output, self._state = yield Predict([tokens[blanks]], self._state)  # type: ignore[misc]
                 in_frame += 1
-
-    def _put(self, token: int, value: float) -> None:
-        self.score += value
-        self.settled.append(token)
-        self.settled_frames.append(self.frame)
-        last = torch.tensor([token], device=self._output.device)
-        self._output, self._state = self.predictor.step(last, self._state)
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ class Path:
         return self.log_prob + self.added
 
 
-class RnntBeamSearch(BeamSearch):
+class RnntBeamSearch(RnntSearch, BeamSearch):
     """Beam search.
 
     Args:
@@ -112,27 +109,33 @@ class RnntBeamSearch(BeamSearch):
         with torch.inference_mode():
             self._output, self._state = predictor.start(1)
 
-    @torch.inference_mode()
-    def accept(self, inputs: Tensor) -> None:
+    def ask(self, inputs: Tensor) -> Asking:
         for frame in inputs:
-            self._step(frame)
+            yield from self._step(frame)
             self.frame += 1
             self._settle()
 
-    def _step(self, frame: Tensor) -> None:
+    def _step(self, frame: Tensor) -> Asking:
         done: dict[tuple[int, ...], Path] = {}
         active = self._beam
         for step in range(self.max_per_frame + 1):
-            scores = self.joiner(frame, self._output[self._rows(active)]).double().log_softmax(dim=-1)
-            for path, blank in zip(active, scores[:, BLANK].tolist(), strict=True):
+            outputs = self._output[self._rows(active)]
+            joined = yield Join(frame.expand(len(active), -1), outputs, 2 * self.beam_size + 8)
+            assert isinstance(joined, Joined)
+            for path, blank in zip(active, joined.blank, strict=True):
                 end(done, replace(path, log_prob=path.log_prob + blank))
-            longer = self._extend(active, scores) if step < self.max_per_frame else []
+            longer = self._extend(active, joined) if step < self.max_per_frame else []
             kept = best_first([*done.values(), *longer])[: self.beam_size]
             finished = {id(path) for path in done.values()}
             done = {path.tokens: path for path in kept if id(path) in finished}
-            active = self._predict([path for path in kept if id(path) not in finished])
+            active = [path for path in kept if id(path) not in finished]
             if not active:
                 break
+            last = [path.tokens[-1] for path in active]
+            output, state = yield Predict(last, self._state.select(self._rows(active)))  # type: ignore[misc]
+            first = len(self._output)
+            self._output, self._state = torch.cat([self._output, output]), joined_state([self._state, state])
+            active = [replace(path, row=first + index) for index, path in enumerate(active)]
         self._beam = list(best_first(done.values()))
         rows = self._rows(self._beam)
         self._output, self._state = self._output[rows], self._state.select(rows)
@@ -141,10 +144,9 @@ class RnntBeamSearch(BeamSearch):
     def _rows(self, paths: list[Path]) -> Tensor:
         return torch.tensor([path.row for path in paths], device=self._output.device)
 
-    def _extend(self, active: list[Path], scores: Tensor) -> list[Path]:
-        count = min(scores.shape[1], 2 * self.beam_size + 8)
+    def _extend(self, active: list[Path], joined: Joined) -> list[Path]:
         longer = []
-        for path, values, tokens in zip(active, *(x.tolist() for x in scores.topk(count, dim=-1)), strict=True):
+        for path, values, tokens in zip(active, joined.values, joined.tokens, strict=True):
             for value, token in zip(values, tokens, strict=True):
                 if token != BLANK:
                     added, state = self.scorer.step(path.state, token)
@@ -152,23 +154,8 @@ class RnntBeamSearch(BeamSearch):
                     longer.append(Path(tokens_now, frames, path.log_prob + value, path.added + added, state, path.row))
         return longer
 
-    def _predict(self, paths: list[Path]) -> list[Path]:
-        """Run the predictor on the last token of each path; return the paths with their new rows."""
-        if not paths:
-            return []
-        tokens = torch.tensor([path.tokens[-1] for path in paths], device=self._output.device)
-        output, state = self.predictor.step(tokens, self._state.select(self._rows(paths)))
-        first = len(self._output)
-        self._output, self._state = torch.cat([self._output, output]), join(self._state, state)
-        return [replace(path, row=first + index) for index, path in enumerate(paths)]
-
 
 def end(done: dict[tuple[int, ...], Path], path: Path) -> None:
     """Add a path that ends the frame to the one with the same tokens; the earlier frames stay."""
     old = done.get(path.tokens)
     done[path.tokens] = path if old is None else replace(old, log_prob=log_add(old.log_prob, path.log_prob))
-
-
-def join(a: PredictorState, b: PredictorState) -> PredictorState:
-    """Return the rows of both states."""
-    return type(a)(*(torch.cat([getattr(a, field.name), getattr(b, field.name)]) for field in fields(a)))

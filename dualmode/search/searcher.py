@@ -1,9 +1,10 @@
 """The search that a decoding YAML asks for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from dualmode.search.hotwords import Hotwords
 from dualmode.search.rnnt_search import RnntBeamSearch, RnntGreedy
 from dualmode.search.scorer import Scorer, Sum
 from dualmode.search.search import Search
+from dualmode.search.together import accept_together
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,12 @@ class Searcher:
     Args:
         inputs: maps encoder frames (..., d) to the search's inputs (..., n).
         start: returns the search of a new utterance.
+        accept: has each of some searches hear its inputs (frames, n); an RNN-T's share the calls of its networks.
     """
 
     inputs: Callable[[Tensor], Tensor]
     start: Callable[[], Search]
+    accept: Callable[[Sequence[Any], Sequence[Tensor]], None]
 
 
 def make_searcher(model: AsrModel, tokenizer: Tokenizer, config: SearchConfig) -> Searcher:
@@ -46,17 +50,24 @@ def make_searcher(model: AsrModel, tokenizer: Tokenizer, config: SearchConfig) -
         return greedy_searcher(model)
     scorer, beam_size = make_scorer(tokenizer, config), config.beam_size
     if model.kind == "rnnt":
-        return Searcher(
-            lambda encoded: encoded, lambda: RnntBeamSearch(model.predictor, model.joiner, beam_size, scorer)
-        )
-    return Searcher(partial(posteriors, model), lambda: CtcBeamSearch(beam_size, scorer))
+        return rnnt_searcher(model, lambda: RnntBeamSearch(model.predictor, model.joiner, beam_size, scorer))
+    return Searcher(partial(posteriors, model), lambda: CtcBeamSearch(beam_size, scorer), one_by_one)
 
 
 def greedy_searcher(model: AsrModel) -> Searcher:
     """Return the greedy search of ``model``."""
     if model.kind == "rnnt":
-        return Searcher(as_it_is, lambda: RnntGreedy(model.predictor, model.joiner))
-    return Searcher(partial(posteriors, model), CtcGreedy)
+        return rnnt_searcher(model, lambda: RnntGreedy(model.predictor, model.joiner))
+    return Searcher(partial(posteriors, model), CtcGreedy, one_by_one)
+
+
+def rnnt_searcher(model: AsrModel, start: Callable[[], Search]) -> Searcher:
+    return Searcher(as_it_is, start, partial(accept_together, model.predictor, model.joiner))
+
+
+def one_by_one(searches: Sequence[Search], inputs: Sequence[Tensor]) -> None:
+    for search, frames in zip(searches, inputs, strict=True):
+        search.accept(frames)
 
 
 def posteriors(model: AsrModel, encoded: Tensor) -> Tensor:

@@ -51,8 +51,7 @@ class StreamDecoder:
         features = [None if piece is None else torch.tensor(piece, device="cpu") for piece in pieces]
         encoded = self._encoder.accept(features, final)
         inputs = self._searcher.inputs(torch.cat(encoded)).split([len(frames) for frames in encoded])
-        for search, frames in zip(self.searches, inputs, strict=True):
-            search.accept(frames)
+        self._searcher.accept(self.searches, inputs)
 
 
 def decode_streams(

@@ -42,6 +42,31 @@ def test_every_tensor_is_made_on_a_named_device(model, tokenizer, features, conf
         assert decode(model, tokenizer, features, config, subnet) == expected
 
 
+@pytest.mark.parametrize("config", SEARCHES, ids=["greedy", "beam"])
+def test_searches_of_a_batch_share_the_calls_of_the_networks(model, tokenizer, features, config):
+    if model.kind != "rnnt":
+        pytest.skip("the search of CTC calls no network")
+    searcher, calls = make_searcher(model, tokenizer, config), []
+    hook = model.joiner.register_forward_hook(lambda *_: calls.append(1))
+    encoded = []
+    for n in (90, 130, 33, 70):
+        frames, _ = model.encoder(torch.tensor(features(n, seed=n))[None], torch.tensor([n]), SUBNETS[1])
+        encoded.append(searcher.inputs(frames[0].detach()))
+    counts, found = [], []
+    for inputs in (*([x] for x in encoded), encoded):
+        searches = [searcher.start() for _ in inputs]
+        calls.clear()
+        searcher.accept(searches, inputs)
+        counts.append(len(calls))
+        found += [search.best(config.nbest, final=True) for search in searches]
+    hook.remove()
+    assert counts[-1] == max(counts[:-1]) < sum(counts[:-1])
+    assert any(one[0].tokens for one in found)
+    for alone, together in zip(found[:4], found[4:], strict=True):
+        assert [(h.tokens, h.frames) for h in alone] == [(h.tokens, h.frames) for h in together]
+        assert alone[0].score == pytest.approx(together[0].score, abs=1e-4)
+
+
 def test_a_recognizer_places_every_tensor(model_dir, noise):
     samples, texts = noise(2), []
     for place in ("cpu", "meta"):
