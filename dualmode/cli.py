@@ -2,14 +2,17 @@
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from dualmode.commands import BY_MODULE, nearest
 from dualmode.errors import UserError
+from dualmode.lines import printable
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -130,8 +133,36 @@ def check_max_rejected(percent: float) -> None:
         raise UserError(f"--max-rejected {percent:g}: expected percent, 0 to 100")
 
 
+class PlainOutput:
+    """A stream that shows what would drive the terminal instead of sending it there, and takes what it cannot encode.
+
+    Transcripts, ids, tokens and names of files are those of others.  A program that draws on the terminal itself does
+    so on ``terminal``.
+    """
+
+    def __init__(self, terminal: TextIO):
+        self.terminal = terminal
+        if isinstance(terminal, io.TextIOWrapper):
+            terminal.reconfigure(errors="backslashreplace")
+
+    def write(self, text: str) -> int:
+        self.terminal.write(printable(text))
+        return len(text)
+
+    def __getattr__(self, name: str):
+        return getattr(self.terminal, name)
+
+
+def _speak_utf8() -> None:
+    """Begin again in Python's UTF-8 mode where the locale would have paths and texts read in another encoding."""
+    if not sys.flags.utf8_mode and sys.getfilesystemencoding() != "utf-8" and sys.executable:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
 def run(main: Callable[[Sequence[str] | None], int | None]) -> None:
     """Run ``main`` as a program: 0 when it succeeds, 2 with one sentence on standard error for a user's mistake."""
+    _speak_utf8()
+    sys.stdout, sys.stderr = PlainOutput(sys.stdout), PlainOutput(sys.stderr)  # type: ignore[assignment]
     try:
         status = main(None) or 0
         sys.stdout.flush()  # a full disk is met here, where it can be told

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "dualmode"
 # From the ground up.  A room may import from the floors below its own, and from nothing beside it or above it.
 FLOORS = (
     ("errors",),
-    ("old_names", "commands"),
+    ("old_names", "commands", "lines"),
     ("frames", "config", "files", "progress", "cli"),
     ("supernet", "cluster", "results"),
     ("data",),

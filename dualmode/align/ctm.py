@@ -11,19 +11,20 @@ from pathlib import Path
 from dualmode.align.words import TimedWord
 from dualmode.data.kaldi_dir import c_order
 from dualmode.errors import UserError
+from dualmode.lines import check_blanks, read_lines, words
 from dualmode.results.output import write_lines
 
 CHANNEL = "1"
 
 
-def write_ctm(path: str | os.PathLike, words: Mapping[str, Sequence[TimedWord]]) -> None:
+def write_ctm(path: str | os.PathLike, timed: Mapping[str, Sequence[TimedWord]]) -> None:
     """Write the words of each utterance, utterances in C order; times are rounded to 10 ms."""
     write_lines(
         path,
         (
             f"{utt} {CHANNEL} {word.begin_ms / 1000:.2f} {(word.end_ms - word.begin_ms) / 1000:.2f} {word.text}"
-            for utt in sorted(words, key=c_order)
-            for word in words[utt]
+            for utt in sorted(timed, key=c_order)
+            for word in timed[utt]
         ),
     )
 
@@ -36,17 +37,16 @@ def read_ctm(path: str | os.PathLike) -> dict[str, list[TimedWord]]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = list(read_lines(path, complete=False))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text; convert the file, for instance with iconv") from error
-    words: dict[str, list[TimedWord]] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith(";;"):  # NIST's comments
+    timed: dict[str, list[TimedWord]] = {}
+    for number, line in lines:
+        if line.startswith(";;") or not words(line):  # NIST's comments
             continue
+        check_blanks(line, f"{path}:{number}")
         try:
-            utt, _, begin, duration, word = line.split(" ")[:5]
+            utt, _, begin, duration, word = words(line)[:5]
             begin_ms, duration_ms = 1000 * float(begin), 1000 * float(duration)
         except ValueError:
             raise UserError(
@@ -54,5 +54,5 @@ def read_ctm(path: str | os.PathLike) -> dict[str, list[TimedWord]]:
             ) from None
         if not (0 <= begin_ms < float("inf") and 0 <= duration_ms < float("inf")):
             raise UserError(f"{path}:{number}: begin and duration are seconds from 0 on, not {begin} and {duration}")
-        words.setdefault(utt, []).append(TimedWord(word, round(begin_ms, 3), round(begin_ms + duration_ms, 3)))
-    return {utt: sorted(found, key=lambda word: word.begin_ms) for utt, found in words.items()}
+        timed.setdefault(utt, []).append(TimedWord(word, round(begin_ms, 3), round(begin_ms + duration_ms, 3)))
+    return {utt: sorted(found, key=lambda word: word.begin_ms) for utt, found in timed.items()}

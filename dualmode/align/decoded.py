@@ -8,6 +8,7 @@ from dualmode.align.emission import EmittedWord, emitted_words
 from dualmode.data.kaldi_dir import read_table
 from dualmode.errors import UserError
 from dualmode.frames import FRAME_MS
+from dualmode.lines import words
 from dualmode.results.text import read_text
 from dualmode.search.words import word_spans
 from dualmode.supernet.subnet import Context
@@ -46,19 +47,19 @@ def read_emitted(
     """
     tokens, times = (read_decoded(folder / "1best_recog" / name) for name in ("token", "token_ms"))
     emitted = {}
-    for utt, words in read_text(folder / "text").items():
+    for utt, said in read_text(folder / "text").items():
         if utt not in durations_ms:
             raise UserError(f"{folder} has the utterance {utt}, whose length is not known: is --data what was decoded?")
-        texts, starts = tokens.get(utt, "").split(), times.get(utt, "").split()
+        texts, starts = words(tokens.get(utt, "")), words(times.get(utt, ""))
         spans = word_spans(texts, kind)
         frames = [int(start) // FRAME_MS for start in starts if start.isdecimal() and int(start) % FRAME_MS == 0]
-        if len(spans) != len(words) or len(frames) != len(texts):
+        if len(spans) != len(said) or len(frames) != len(texts):
             raise UserError(
-                f"{folder}: {utt} has {len(words)} words in text, and in 1best_recog {len(texts)} tokens of "
+                f"{folder}: {utt} has {len(said)} words in text, and in 1best_recog {len(texts)} tokens of "
                 f"{len(spans)} words with {len(frames)} times that are multiples of {FRAME_MS} ms; decode it again "
                 "(stage 5)"
             )
-        emitted[utt] = emitted_words(words, spans, frames, context, durations_ms[utt])
+        emitted[utt] = emitted_words(said, spans, frames, context, durations_ms[utt])
     return emitted
 
 

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from dualmode.cli import make_parser, run
 from dualmode.errors import UserError
+from dualmode.lines import printable
 from dualmode.models.options import add_device, add_model, add_subnet, chosen_device, chosen_name
 from dualmode.search.config import SearchConfig
 from dualmode.search.options import add_search, given_search
@@ -98,14 +99,14 @@ class Printer:
             return
         self._shown = text
         if self._in_place:
-            self._print(f"\r{text[1 - shutil.get_terminal_size().columns :]}\x1b[K", end="")
+            self._draw(f"\r{printable(text[1 - shutil.get_terminal_size().columns :])}\x1b[K")
         else:
             self._print(f"{seconds:.2f} s ... {text}")
 
     def finished(self, result) -> None:
         """Print an utterance that has ended."""
         if self._in_place:
-            self._print("\r\x1b[K", end="")
+            self._draw("\r\x1b[K")
         self._shown = ""
         first, second = result.first_pass, result.second_pass
         times = f"{result.start_ms / 1000:.2f}-{result.end_ms / 1000:.2f} s"
@@ -117,8 +118,11 @@ class Printer:
         for word in first.words if self._words else ():
             self._print(f"  {word.text}: begins at {word.start_ms:.0f} ms, stable at {word.stable_ms:.0f} ms")
 
-    def _print(self, text: str, end: str = "\n") -> None:
-        print(text, end=end, file=self._out, flush=True)
+    def _print(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
+
+    def _draw(self, sequence: str) -> None:
+        print(sequence, end="", file=getattr(self._out, "terminal", self._out), flush=True)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def submit(request: Request, flags: Sequence[str], folder: Path, most: str | Non
     if request.variable:
         command.append(f"--array={request.tasks[0]}-{request.tasks[-1]}" + (f"%{most}" if most else ""))
     try:
-        done = subprocess.run([*command, str(script)], capture_output=True, text=True)
+        done = subprocess.run([*command, str(script)], capture_output=True, encoding="utf-8", errors="replace")
     except FileNotFoundError:
         raise UserError("there is no sbatch on this machine: submit from one that has Slurm, or use run.pl") from None
     if done.returncode:
@@ -129,7 +129,9 @@ def wait(request: Request, folder: Path, job: str) -> dict[int, int]:
 
 def still_queued(job: str) -> bool | None:
     """Return whether any task of the job waits or runs; None if the controller does not answer."""
-    done = subprocess.run(["squeue", "--noheader", "--jobs", job, "--format=%i"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["squeue", "--noheader", "--jobs", job, "--format=%i"], capture_output=True, encoding="utf-8", errors="replace"
+    )
     if done.returncode == 0:
         return bool(done.stdout.strip())
     return False if "Invalid job id" in done.stderr else None

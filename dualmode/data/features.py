@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dualmode.errors import UserError
+from dualmode.lines import check_blanks
 
 MATRIX = b"\0B"  # how a binary Kaldi matrix begins
 REMEDY = "make them anew with make_fbank"
@@ -61,6 +62,7 @@ def _lines(scp: Path) -> Iterator[tuple[str, str]]:
                 raise command_refused(f"{scp}:{number}", utterance)
             if utterance in seen:
                 raise UserError(f"{scp}:{number}: the utterance {utterance} comes twice; {REMEDY}")
+            check_blanks(utterance, f"{scp}:{number}")
             seen.add(utterance)
             yield utterance, target
     if not seen:

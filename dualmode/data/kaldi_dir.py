@@ -13,8 +13,6 @@ Of Kaldi's format two things are refused with a sentence: commands in wav.scp (d
 import contextlib
 import math
 import os
-import re
-from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,9 +25,7 @@ from typing import TextIO
 
 from dualmode.errors import UserError
 from dualmode.files import atomic_write
-
-_BLANK = re.compile(r"[ \t]+")
-_LINE_ENDS = re.compile("[\0\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+from dualmode.lines import BLANK, check_blanks, read_lines, words
 
 
 def c_order(name: str) -> bytes:
@@ -41,47 +37,27 @@ def c_order(name: str) -> bytes:
     return name.encode("utf-8")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, line without its end)."""
-    with open(path, "rb") as file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.endswith(b"\n"):
-                raise UserError(
-                    f"{path}: the last line has no end, the file may be cut off: complete it or add a newline"
-                )
-            if raw.endswith(b"\r\n"):
-                raise UserError(f"{path}:{number}: Windows line end (CR LF): convert the file with dos2unix")
-            if number == 1 and raw.startswith(BOM_UTF8):
-                raise UserError(f"{path} starts with a byte-order mark, an invisible sign: save it as plain UTF-8")
-            try:
-                line = raw[:-1].decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{path}:{number}: byte 0x{raw[error.start]:02x} at column {error.start + 1} is not UTF-8: "
-                    "convert the file, for example with iconv -t UTF-8"
-                ) from None
-            if odd := _LINE_ENDS.search(line):
-                raise UserError(
-                    f"{path}:{number}: {odd.group()!r} at column {odd.start() + 1} ends a line for some programs and "
-                    "not for others: take it out"
-                )
-            yield number, line
-
-
-def iterate_table(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
+def iterate_table(path: str | os.PathLike, paths: bool = False) -> Iterator[tuple[str, str]]:
     """Yield (key, value) of ``key value...`` lines, in the file's (C) order; a key alone has the value "".
 
     The value is the rest of the line without blanks around it.  Only one line is in memory at a time.
 
+    Args:
+        paths: values are paths, which may hold a no-break space.
+
     Raises:
-        UserError: the file is missing; a line is empty, not UTF-8 or has no key; a key comes twice; keys are unsorted.
+        UserError: the file is missing; a line is empty, not UTF-8, has no key or a character that is a blank for some
+            programs only (see :mod:`dualmode.lines`); a key comes twice; keys are unsorted.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"there is no file {path}")
     last = ""
-    for number, line in _lines(path):
-        key, *rest = _BLANK.split(line.rstrip(" \t"), maxsplit=1)
+    for number, line in read_lines(path):
+        key, *rest = BLANK.split(line.rstrip(" \t"), maxsplit=1)
+        check_blanks(key if paths else line, f"{path}:{number}")
+        if paths:
+            check_blanks(line, f"{path}:{number}", path=True)
         if not key:
             raise UserError(f"{path}:{number}: the line is empty or starts with a blank: expected an id and its value")
         if key == last:
@@ -194,15 +170,15 @@ class KaldiDir:
             iterate_table(text) if self.with_text else (),
             iterate_table(utt2dur) if utt2dur.is_file() else (),
         ]
-        for utt, (audio, speaker, words, stated) in joined(tables):
-            if audio is speaker is words is None:
+        for utt, (audio, speaker, said, stated) in joined(tables):
+            if audio is speaker is said is None:
                 raise UserError(f"{utt2dur} names the utterance {utt}, which no other file of the folder has")
-            yield Utterance(utt, audio, speaker, words, None if stated is None else _seconds(utt2dur, utt, stated))
+            yield Utterance(utt, audio, speaker, said, None if stated is None else _seconds(utt2dur, utt, stated))
 
 
 def iterate_wav_scp(path: Path) -> Iterator[tuple[str, str]]:
     """Read wav.scp; commands (``sox ... |``) are refused, since no shell is ever built from data."""
-    for number, (utt, value) in enumerate(iterate_table(path), start=1):
+    for number, (utt, value) in enumerate(iterate_table(path, paths=True), start=1):
         if not value:
             raise UserError(f"{path}:{number}: {utt} has no path")
         if value.endswith("|") or value.startswith("|"):
@@ -215,7 +191,7 @@ def iterate_wav_scp(path: Path) -> Iterator[tuple[str, str]]:
 
 def _iterate_utt2spk(path: Path) -> Iterator[tuple[str, str]]:
     for utt, speaker in iterate_table(path):
-        if _BLANK.search(speaker):
+        if BLANK.search(speaker):
             raise UserError(f"{path}: {utt} has more than one speaker: {speaker}")
         yield utt, speaker
 
@@ -223,7 +199,7 @@ def _iterate_utt2spk(path: Path) -> Iterator[tuple[str, str]]:
 def _iterate_spk2utt(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (utterance, speaker)."""
     for speaker, utts in iterate_table(path):
-        for utt in _BLANK.split(utts) if utts else ():
+        for utt in words(utts):
             yield utt, speaker
 
 

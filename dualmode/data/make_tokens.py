@@ -10,6 +10,7 @@ from dualmode.data.folder import Contents, atomic_folder
 from dualmode.data.tokens import BLANK, FILES, SPACE, TYPES, UNK
 from dualmode.errors import UserError
 from dualmode.files import write_json
+from dualmode.lines import words
 
 CONTENTS = Contents("tokens.json", FILES)
 
@@ -20,7 +21,7 @@ def char_tokens(texts: Sequence[str]) -> list[str]:
     >>> char_tokens(["be a"])
     ['<blank>', '<unk>', '<space>', 'a', 'b', 'e']
     """
-    return [BLANK, UNK, SPACE, *sorted({char for text in texts for word in text.split() for char in word})]
+    return [BLANK, UNK, SPACE, *sorted({char for text in texts for word in words(text) for char in word})]
 
 
 def word_tokens(texts: Sequence[str], vocab_size: int | None = None) -> list[str]:
@@ -29,7 +30,7 @@ def word_tokens(texts: Sequence[str], vocab_size: int | None = None) -> list[str
     >>> word_tokens(["on on off"], vocab_size=3)
     ['<blank>', '<unk>', 'on']
     """
-    counts = Counter(word for text in texts for word in text.split() if word not in (BLANK, UNK))
+    counts = Counter(word for text in texts for word in words(text) if word not in (BLANK, UNK))
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     kept = ranked if vocab_size is None else ranked[: max(vocab_size - 2, 0)]
     return [BLANK, UNK, *sorted(kept)]
@@ -53,7 +54,7 @@ def bpe_tokens(texts: Sequence[str], vocab_size: int, algorithm: str = "unigram"
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(" ".join(text.split()) for text in texts),
+            sentence_iterator=iter(" ".join(words(text)) for text in texts),
             model_writer=model,
             model_type=algorithm,
             vocab_size=vocab_size - 1,  # its <unk> is ours, the blank comes on top
@@ -92,7 +93,7 @@ def make_token_list(
     """
     if kind not in TYPES:
         raise UserError(f"unknown token type {kind!r}: expected one of {', '.join(TYPES)}")
-    if not any(text.split() for text in texts):
+    if not any(words(text) for text in texts):
         raise UserError("there is no text to make tokens from")
     if kind == "char" and vocab_size is not None:
         raise UserError("--vocab-size does not go with --type char: every character is a token")

@@ -30,7 +30,8 @@ def get_repository(home: str, folder: Path, name: str, size: str, repair: str) -
         done = subprocess.run(
             ["git", "clone", "--quiet", "--depth", "1", home, str(partial)],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},  # never wait for a password
         )
     except FileNotFoundError:

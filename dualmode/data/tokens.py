@@ -8,17 +8,20 @@ A token list is a folder with ``tokens.txt`` (one token a line, its number is th
     word    go on
     bpe     ▁go ▁on
 
-In text every run of white space counts as one space, so decode(encode(text)) == " ".join(text.split()) for text that
-the list covers.
+In text every run of blanks (see :mod:`dualmode.lines`) counts as one space, so decode(encode(text)) ==
+" ".join(words(text)) for text that the list covers.
 """
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from dualmode.errors import UserError
+from dualmode.lines import BLANK as BLANKS
+from dualmode.lines import check_blanks, printable, read_lines, words
 
 FILES = ("tokens.txt", "tokens.json", "bpe.model")  # all that a token list may consist of
 BLANK, UNK, SPACE = "<blank>", "<unk>", "<space>"
@@ -33,6 +36,7 @@ class Tokenizer:
         kind: "char", "word" or "bpe".
         tokens: all tokens, ``<blank>`` and ``<unk>`` first.
         bpe_model: SentencePiece model, for type bpe; read on the first use of encode or unseen.
+        where: names the list in errors.
 
     Raises:
         UserError: the list is no token list of that type.
@@ -41,16 +45,27 @@ class Tokenizer:
     blank_id = 0
     unk_id = 1
 
-    def __init__(self, kind: str, tokens: Sequence[str], bpe_model: str | os.PathLike | None = None):
+    def __init__(
+        self,
+        kind: str,
+        tokens: Sequence[str],
+        bpe_model: str | os.PathLike | None = None,
+        where: str = "the token list",
+    ):
         if kind not in TYPES:
-            raise UserError(f"unknown token type {kind!r}: expected one of {', '.join(TYPES)}")
+            raise UserError(f"{where}: unknown token type {kind!r}: expected one of {', '.join(TYPES)}")
         if list(tokens[:2]) != [BLANK, UNK]:
-            raise UserError(f"a token list starts with {BLANK} and {UNK}, this one starts with {list(tokens[:2])}")
-        if len(set(tokens)) != len(tokens):
-            twice = sorted({token for token in tokens if list(tokens).count(token) > 1})
-            raise UserError(f"the token list has tokens twice: {twice[:5]}")
+            raise UserError(f"{where}: a token list starts with {BLANK} and {UNK}, not with {list(tokens[:2])}")
+        for line, token in enumerate(tokens, start=1):
+            if BLANKS.search(token) or not token:
+                raise UserError(f"{where}:{line} is empty or has a blank: a token is a sign, or a word without blanks")
+            if printable(token) != token:
+                raise UserError(f"{where}:{line} has a control character, {token!r}: text has none; make the list anew")
+            check_blanks(token, f"{where}:{line}")
+        if twice := [token for token, count in Counter(tokens).items() if count > 1]:
+            raise UserError(f"{where} has tokens twice: {sorted(twice)[:5]}")
         if kind == "bpe" and bpe_model is None:
-            raise UserError("a token list of type bpe needs its SentencePiece model bpe.model")
+            raise UserError(f"{where}: a token list of type bpe needs its SentencePiece model bpe.model")
         self.kind = kind
         self.tokens = list(tokens)
         self._bpe_path = bpe_model
@@ -70,13 +85,11 @@ class Tokenizer:
                 raise UserError(f"there is no {folder / name}: make it with python -m dualmode.bin.make_tokens")
         try:
             kind = json.loads((folder / "tokens.json").read_text(encoding="utf-8"))["type"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise UserError(f"{folder}/tokens.json is no JSON object with the key type") from None
-        tokens = (folder / "tokens.txt").read_bytes().decode("utf-8").split("\n")
-        if tokens.pop() != "":
-            raise UserError(f"{folder}/tokens.txt has no end of line at its end: it may be cut off")
+        tokens = [token for _, token in read_lines(folder / "tokens.txt")]
         bpe_model = folder / "bpe.model" if (folder / "bpe.model").is_file() else None
-        return cls(kind, tokens, bpe_model)
+        return cls(kind, tokens, bpe_model, str(folder / "tokens.txt"))
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -85,15 +98,24 @@ class Tokenizer:
     def _bpe(self):
         import sentencepiece
 
-        return sentencepiece.SentencePieceProcessor(model_file=str(self._bpe_path))
+        try:
+            bpe = sentencepiece.SentencePieceProcessor(model_file=str(self._bpe_path))
+        except (RuntimeError, OSError) as error:
+            reason = next(iter(str(error).splitlines()), "")
+            raise UserError(f"{self._bpe_path} is no SentencePiece model: {reason}") from None
+        if [bpe.id_to_piece(number) for number in range(1, bpe.get_piece_size())] != self.tokens[2:]:
+            raise UserError(
+                f"{self._bpe_path} has other pieces than the token list beside it: copy both from one place"
+            )
+        return bpe
 
     def encode(self, text: str) -> list[int]:
         """Return the token numbers of ``text``; what the list does not cover becomes ``unk_id``."""
-        words = text.split()
+        said = words(text)
         if self.kind == "bpe":
             # The model numbers its pieces from <unk> = 0; the list has <blank> before them.
-            return [piece + 1 for piece in self._bpe.encode(" ".join(words))]
-        units = words if self.kind == "word" else [SPACE if char == " " else char for char in " ".join(words)]
+            return [piece + 1 for piece in self._bpe.encode(" ".join(said))]
+        units = said if self.kind == "word" else [SPACE if char == " " else char for char in " ".join(said)]
         return [self._ids.get(unit, self.unk_id) for unit in units]
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -110,17 +132,17 @@ class Tokenizer:
         if self.kind == "word":
             return " ".join(tokens)
         mark = SPACE if self.kind == "char" else WORD_START
-        return " ".join("".join(token.replace(mark, " ") for token in tokens).split())
+        return " ".join(words("".join(token.replace(mark, " ") for token in tokens)))
 
     def unseen(self, text: str) -> list[str]:
         """Return the characters (type word: the words) of ``text`` that the list does not cover, sorted, each once."""
-        words = text.split()
+        said = words(text)
         if self.kind == "word":
-            return sorted({word for word in words if word not in self._ids})
+            return sorted({word for word in said if word not in self._ids})
         if self.kind == "char":
-            return sorted({char for word in words for char in word if char not in self._ids})
-        surface = self._bpe.encode(" ".join(words), out_type=str)
-        numbers = self._bpe.encode(" ".join(words))
+            return sorted({char for word in said for char in word if char not in self._ids})
+        surface = self._bpe.encode(" ".join(said), out_type=str)
+        numbers = self._bpe.encode(" ".join(said))
         unknown = {char for piece, number in zip(surface, numbers, strict=True) if number == 0 for char in piece}
         # The mark in a transcript would come back as a space.
         return sorted((unknown - {WORD_START}) | ({WORD_START} & set(text)))

@@ -56,7 +56,7 @@ def sources_hash(without: Sequence[str] = ()) -> str:
 
 
 def _run(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-    result = subprocess.run(command, capture_output=True, text=True, env=env)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", env=env)
     if result.returncode:
         lines = result.stderr.strip().splitlines() or [f"status {result.returncode}"]
         first = next((line for line in lines if "error" in line), lines[0])

@@ -24,6 +24,7 @@ from dualmode.data.tokens import Tokenizer
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.errors import UserError
 from dualmode.export.runtimes import padded
+from dualmode.lines import words
 from dualmode.models.loaded import LoadedModel
 from dualmode.progress import progress
 from dualmode.results.score import score_texts
@@ -75,7 +76,7 @@ def run_sherpa(folder: Path, precision: str, audio: Audio) -> Texts:
         write_table(tmp / "wav.scp", audio.paths)
         command = [sys.executable, "-m", "dualmode.bin.device_inference", "--model", str(folder)]
         command += ["--precision", precision, "--wav-scp", str(tmp / "wav.scp"), "--out", str(tmp / "out")]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
         if done.returncode:
             last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1].removeprefix("error: ")
             raise UserError(f"the exported files do not run in sherpa-onnx ({precision}): {last}")
@@ -115,7 +116,7 @@ def ours(loaded: LoadedModel, samples: np.ndarray, cut: tuple[int, int] | None) 
     else:
         joiner = partial(join_without_unknown, model.joiner)
         [tokens] = greedy(model.predictor, joiner, encoded[None], frames, max_per_frame=1)
-    return tuple(loaded.tokenizer.decode(tokens).split())
+    return tuple(words(loaded.tokenizer.decode(tokens)))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from dualmode.data.fbank import SAMPLE_RATE
 from dualmode.errors import UserError
 from dualmode.frames import EXTRA, FACTOR
+from dualmode.lines import words
 
 PIECE = SAMPLE_RATE // 10  # samples that a device hears at a time
 HOP = SAMPLE_RATE // 100  # samples of a feature frame of 10 ms
@@ -94,14 +95,14 @@ class SherpaOnnx:
         if self._whole:
             stream.accept_waveform(SAMPLE_RATE, samples)
             self._recogniser.decode_stream(stream)
-            return " ".join(stream.result.text.split())
+            return " ".join(words(stream.result.text))
         samples = padded(samples, *self._cut)
         for start in range(0, len(samples), PIECE):
             stream.accept_waveform(SAMPLE_RATE, samples[start : start + PIECE])
             self._decode(stream)
         stream.input_finished()
         self._decode(stream)
-        return " ".join(self._recogniser.get_result(stream).split())
+        return " ".join(words(self._recogniser.get_result(stream)))
 
     def _decode(self, stream) -> None:
         while self._recogniser.is_ready(stream):

@@ -120,7 +120,7 @@ def rejected_utterances(path: Path) -> int:
     """Return how many utterances a rejected.tsv names (one may have several reasons); 0 where there is no such file."""
     if not path.is_file():
         return 0
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[1:]
     return len({line.split("\t")[0] for line in lines if line.strip()})
 
 

@@ -93,7 +93,12 @@ def _git(folder: Path, *arguments: str) -> str:
     # Variables such as GIT_DIR, set inside git hooks, would point at another repository.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, env=environment
+        ["git", "-C", str(folder), *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=True,
+        env=environment,
     )
     return done.stdout.strip()
 

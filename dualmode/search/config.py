@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dualmode.errors import UserError
+from dualmode.lines import words
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class SearchConfig:
         if self.lm is not None and not isinstance(self.lm, str):
             raise UserError(f"lm is {self.lm!r}: it must be the path of an ARPA file")
         phrases = self.hotwords
-        if not isinstance(phrases, (list, tuple)) or not all(isinstance(p, str) and p.split() for p in phrases):
+        if not isinstance(phrases, (list, tuple)) or not all(isinstance(p, str) and words(p) for p in phrases):
             raise UserError(f"hotwords is {phrases!r}: it must be a list of phrases")
         if self.nbest > self.beam_size:
             raise UserError(f"nbest is {self.nbest}: it must not exceed beam_size, which is {self.beam_size}")

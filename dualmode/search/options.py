@@ -6,6 +6,7 @@ from typing import Any
 
 from dualmode.cli import existing_file
 from dualmode.errors import UserError
+from dualmode.lines import check_blanks, read_lines, words
 from dualmode.search.config import SearchConfig
 
 BEAM = 8  # where what is asked for needs one
@@ -56,10 +57,11 @@ def given_search(args: argparse.Namespace) -> dict[str, Any]:
 
 def read_phrases(path: Path) -> list[str]:
     """Return the lines of a file that are not blank."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text; convert it, for instance with iconv") from None
-    if phrases := [line.strip() for line in lines if line.strip()]:
+    phrases = []
+    for number, line in read_lines(path, complete=False):
+        check_blanks(line, f"{path}:{number}")
+        if said := words(line):
+            phrases.append(" ".join(said))
+    if phrases:
         return phrases
     raise UserError(f"{path} has no phrase: it must hold one a line")

@@ -19,6 +19,7 @@ from dualmode.config import from_mapping
 from dualmode.data.tokens import Tokenizer
 from dualmode.encoder.two_branch import BranchWeights
 from dualmode.errors import UserError
+from dualmode.lines import words
 from dualmode.models.folder import ModelFolder
 from dualmode.tasks.base import SupernetTask, collect_feats
 from dualmode.tasks.plan import length, loss_warnings
@@ -103,7 +104,7 @@ class AsrTask(SupernetTask):
                 args.model_conf = inherited_model_conf(args.model_conf, theirs.config.get("model_conf") or {})
 
         def to_words(tokens):
-            return tokenizer.decode(tokens).split()
+            return words(tokenizer.decode(tokens))
 
         model = build_asr_model(
             vars(args), tokenizer.tokens, cls.build_encoder(args), augment, EspnetAsrModel, to_words

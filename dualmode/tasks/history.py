@@ -72,12 +72,20 @@ def drop_torn_line(path: Path) -> None:
 
 
 def read_history(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
-    """Return ``{"train": {key: [(epoch, value), ...]}, "valid": ...}``; of a repeated epoch the last run counts."""
+    """Return ``{"train": {key: [(epoch, value), ...]}, "valid": ...}``; of a repeated epoch the last run counts.
+
+    Lines that are damaged are left out, which is said: curves are no reason to fail a training.
+    """
     drop_torn_line(folder / HISTORY)
     latest: dict[tuple[int, str], dict] = {}
-    for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        latest[entry["epoch"], entry["phase"]] = entry["stats"]
+    lines = (folder / HISTORY).read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, line in enumerate(filter(None, lines), start=1):
+        try:
+            entry = json.loads(line)
+            epoch, phase = int(entry["epoch"]), {"train": "train", "valid": "valid"}[entry["phase"]]
+            latest[epoch, phase] = {str(key): float(value) for key, value in entry["stats"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+            print(f"{folder / HISTORY}:{number} is damaged, and left out", flush=True)
     history: dict = {"train": {}, "valid": {}}
     for (epoch, phase), stats in sorted(latest.items()):
         for key, value in stats.items():

@@ -45,7 +45,7 @@ def test_word_list_by_hand(tmp_path):
     assert tokenizer.decode([3, 1]) == "the <unk>"
 
 
-@given(st.lists(st.sampled_from(WORDS), max_size=8), st.lists(st.sampled_from([" ", "  ", "\t", "\u00a0"]), min_size=1))
+@given(st.lists(st.sampled_from(WORDS), max_size=8), st.lists(st.sampled_from([" ", "  ", "\t"]), min_size=1))
 def test_covered_words_come_back(tokenizers, words, gaps):
     text = "".join(word + gaps[index % len(gaps)] for index, word in enumerate(words))
     for tokenizer in tokenizers.values():

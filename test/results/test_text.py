@@ -15,9 +15,11 @@ def test_words_of_each_utterance_in_the_files_order(tmp_path):
     ]
 
 
-def test_only_ascii_blanks_separate_words_and_only_newlines_separate_lines(tmp_path):
-    (tmp_path / "text").write_bytes("u 10\u00a0km 東\u3000京 a\u2028b\n".encode())
-    assert read_text(tmp_path / "text") == {"u": ("10\u00a0km", "東\u3000京", "a\u2028b")}
+@pytest.mark.parametrize("sign", ["\u00a0", "\u3000", "\u2028", "\x1f", "\v"])
+def test_what_only_some_programs_take_for_a_blank_is_named(tmp_path, sign):
+    (tmp_path / "text").write_text(f"u 10{sign}km\n", encoding="utf-8", newline="")
+    with pytest.raises(UserError, match=r"text:1: .* at column 5 .* for some programs and not for others"):
+        read_text(tmp_path / "text")
 
 
 def test_an_empty_file_has_no_utterances(tmp_path):
@@ -28,7 +30,7 @@ def test_an_empty_file_has_no_utterances(tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"u1 a\nu2 caf\xe9\n", "text:2 is not UTF-8"),
+        (b"u1 a\nu2 caf\xe9\n", "text:2: byte 0xe9 at column 7 is not UTF-8"),
         (b"u1 a\nu2 b\nu1 c\n", "text:3 has utterance 'u1' a second time"),
         (b"u1 a\n\nu2 b\n", "text:2 is empty"),
         (b"\xef\xbb\xbfu1 a\n", "byte-order mark"),
