@@ -293,12 +293,12 @@ stage_0() {
     --outputs "$data"/{train,valid}/wav.scp "${test_sets[@]/#/$data/}" \
     --uncounted --jobs "$jobs" -- "${prepare_command[@]}"
   for set in train valid "${test_sets[@]}"; do
-    step "validate_$set" "validation of $set" --inputs "$data/$set"/{wav.scp,text,utt2spk} --after prepare \
+    step "validate_$set" "validation of $set" --inputs "$data/$set"/{wav.scp,text,utt2spk} --watched "$data/$set"/{spk2utt,utt2dur} --after prepare \
       --outputs "$data/$set/rejected.tsv" --uncounted --jobs "$jobs" -- \
       python -m dualmode.bin.validate_data "$data/$set" "${validation[@]}" --max-rejected "$max_rejected"
   done
   for set in $(unlabelled_sets); do
-    step "validate_$set" "validation of $set" --inputs "$data/$set"/{wav.scp,utt2spk} --after prepare \
+    step "validate_$set" "validation of $set" --inputs "$data/$set"/{wav.scp,utt2spk} --watched "$data/$set"/{spk2utt,utt2dur} --after prepare \
       --outputs "$data/$set/rejected.tsv" --uncounted --jobs "$jobs" -- \
       python -m dualmode.bin.validate_data "$data/$set" --no-text "${validation[@]}" --max-rejected "$max_rejected"
   done
@@ -312,7 +312,8 @@ stage_1() {
   if [[ -n $init_asr && $new_tokens == false ]]; then
     log "stage 1: the token list is that of $init_asr"
   else
-    step tokens "the token list" --inputs "$data"/train/{text,rejected.tsv} --outputs "$tokens"/tokens.{txt,json} -- \
+    step tokens "the token list" --inputs "$data"/train/{text,rejected.tsv} --outputs "$tokens"/tokens.{txt,json} \
+      --intact "$tokens" -- \
       python -m dualmode.bin.make_tokens --text "$data/train/text" --exclude "$data/train/rejected.tsv" \
       --type "$token_type" "${size[@]}" --out "$tokens"
   fi
@@ -324,12 +325,13 @@ stage_1() {
       *) options=(--unseen warn) ;;
     esac
     step "fbank_$set" "features of $set" --after prepare \
+      --watched "$data/$set"/{wav.scp,text,utt2spk} "$tokens"/{tokens.json,bpe.model} \
       --inputs "$data/$set/rejected.tsv" "$tokens/tokens.txt" --outputs "$dump/$set/feats.scp" --intact "$dump/$set" \
       --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
       python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" --tokens "$tokens" "${options[@]}" "${stored[@]}"
   done
   for set in $(unlabelled_sets); do
-    step "fbank_$set" "features of $set" --after prepare --inputs "$data/$set/rejected.tsv" \
+    step "fbank_$set" "features of $set" --after prepare --watched "$data/$set"/{wav.scp,utt2spk} --inputs "$data/$set/rejected.tsv" \
       --outputs "$dump/$set/feats.scp" --intact "$dump/$set" --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
       python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" "${stored[@]}"
   done
@@ -337,7 +339,7 @@ stage_1() {
     log "stage 1: mean and variance are those of $init_asr"
     return
   fi
-  step cmvn "mean and variance" --after fbank_train --outputs "$data/cmvn.json" -- \
+  step cmvn "mean and variance" --after fbank_train --outputs "$data/cmvn.json" --intact "$data/cmvn.json" -- \
     python -m dualmode.bin.compute_cmvn --feats "$dump/train/feats.scp" --out "$data/cmvn.json"
 }
 
@@ -348,7 +350,8 @@ stage_2() {
   split_words more "$pretrain_args"
   for set in $(unlabelled_sets); do after+=("fbank_$set") pool+=(--train "$dump/$set"); done
   step "pretrain_$tag" "pre-training" --after "${after[@]}" --inputs "$pretrain_config" "$data/cmvn.json" \
-    --folder "$pretrained" --outputs "$pretrained/config.yaml" --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
+    --folder "$pretrained" --outputs "$pretrained/config.yaml" --intact "$pretrained"/{config.yaml,'*.ave.pth','*.best.pth'} \
+    --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
     python -m dualmode.bin.pretrain --config "$pretrain_config" --train "$dump/train" "${pool[@]}" \
     --valid "$dump/valid" --cmvn "$data/cmvn.json" --out "$pretrained" --seed "$seed" "${subnet_words[@]}" "${more[@]}"
 }
@@ -359,7 +362,7 @@ stage_3() {
   [[ -z $prune_asr ]] || source=asr_$prune_asr
   split_words more "$prune_args"
   step "prune_$tag" "pruning" --after "$source" --inputs "$prune_config" \
-    --folder "$pruned" --outputs "$pruned"/{config.yaml,model.pth} -- \
+    --folder "$pruned" --outputs "$pruned"/{config.yaml,model.pth} --intact "$pruned"/{config.yaml,model.pth} -- \
     python -m dualmode.bin.prune --config "$prune_config" --model "$exp/$source" --out "$pruned" "${prune_words[@]}" "${more[@]}"
 }
 
@@ -378,7 +381,8 @@ stage_4() {
   step "asr_$tag" "fine-tuning" --after "${after[@]}" \
     --inputs "$asr_config" ${sizes_from:+"${sizes_from[1]}"} ${cmvn:+"${cmvn[1]}"} "$tokens/tokens.txt" \
     ${init_asr:+"$(weights_of "$init_asr")"} \
-    --folder "$recogniser" --outputs "$recogniser/config.yaml" --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
+    --watched "$tokens"/{tokens.json,bpe.model} --folder "$recogniser" --outputs "$recogniser/config.yaml" \
+    --intact "$recogniser"/{config.yaml,'*.ave.pth','*.best.pth'} "$recogniser/tokens" --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
     python -m dualmode.bin.asr_train --config "$asr_config" --train "$labelled" --valid "$dump/valid" \
     --tokens "$tokens" "${cmvn[@]}" "${init[@]}" "${sizes_from[@]}" --out "$recogniser" --seed "$seed" \
     "${subnet_words[@]}" "${more[@]}"
@@ -392,14 +396,16 @@ decode_name() {
 }
 
 stage_5() {
-  local set config name array where=()
+  local set config name array lm where=()
   array_of "$decode_cmd"
   [[ -z $decode_device ]] || where=(--device "$decode_device")
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do
       name=$(decode_name "$config" "$set")
-      step "${tag}_$name" "$name" --after "asr_$tag" "fbank_$set" --inputs "$config" \
-        --outputs "$recogniser/$name"/{text,decode.json} --uncounted "${where[@]}" "${array[@]}" -- \
+      lm=$(sed -nE "s/^lm: *[\"']?([^\"'#]*[^\"'# ]).*/\1/p" "$config") # a language model is an input, too
+      step "${tag}_$name" "$name" --after "asr_$tag" "fbank_$set" --inputs "$config" --watched ${lm:+"$lm"} \
+        --outputs "$recogniser/$name"/{text,decode.json} --intact "$recogniser/$name"/{text,decode.json} \
+        --uncounted "${where[@]}" "${array[@]}" -- \
         python -m dualmode.bin.asr_inference --config "$config" --model "$recogniser" --data "$dump/$set" \
         --out "$recogniser/$name"
     done
@@ -420,7 +426,8 @@ stage_6() {
   done
   [[ -n $init_asr ]] || options+=(--config "$pretrain_config" --config "$prune_config")
   for config in "${decoders[@]}"; do options+=(--config "$config"); done
-  step "report_$tag" "scoring" --after "${decodes[@]}" --outputs "$recogniser"/{RESULTS.md,results.json} --quiet -- \
+  step "report_$tag" "scoring" --after "${decodes[@]}" --outputs "$recogniser"/{RESULTS.md,results.json} \
+    --watched "$data"/*/utt2subsets --quiet -- \
     python -m dualmode.bin.report --exp "$recogniser" --data-dir "$dump" --title "$title" --command "$how" "${options[@]}"
 }
 
@@ -430,13 +437,13 @@ measure_delays() {
   local name
   for set in "${test_sets[@]}"; do
     step "align_${tag}_$set" "word times of $set" --after "asr_$tag" "fbank_$set" \
-      --outputs "$recogniser/align_$set/ctm" -- \
+      --outputs "$recogniser/align_$set/ctm" --intact "$recogniser/align_$set/ctm" -- \
       python -m dualmode.bin.align --model "$recogniser" --data "$dump/$set" --out "$recogniser/align_$set"
     for config in "${decoders[@]}"; do
       grep -q '^chunk_ms: *[0-9]' "$config" || continue
       name=$(decode_name "$config" "$set")
       step "delay_${tag}_$name" "emission delay of $name" --after "align_${tag}_$set" "${tag}_$name" \
-        --outputs "$recogniser/$name/emission_delay.json" -- \
+        --outputs "$recogniser/$name/emission_delay.json" --intact "$recogniser/$name/emission_delay.json" -- \
         python -m dualmode.bin.emission_delay --decode "$recogniser/$name" --ctm "$recogniser/align_$set/ctm" \
         --model "$recogniser" --data "$dump/$set"
       decodes+=("delay_${tag}_$name")
@@ -448,11 +455,11 @@ measure_delays() {
 stage_7() {
   local set precision sherpa=$recogniser/sherpa-onnx engine=$recogniser/engine args
   split_words args "$device_args"
-  step "export_$tag" "export for sherpa-onnx" --after "asr_$tag" --outputs "$sherpa/export.json" -- \
+  step "export_$tag" "export for sherpa-onnx" --after "asr_$tag" --outputs "$sherpa/export.json" --intact "$sherpa" -- \
     python -m dualmode.bin.export "$recogniser" --format sherpa-onnx --subnet sparse "${args[@]}" --int8 --out "$sherpa"
   for precision in fp32 int8; do
     step "pack_device_${precision}_$tag" "file for our engine, $precision" --after "asr_$tag" \
-      --outputs "$engine/$precision.dmdl" -- \
+      --outputs "$engine/$precision.dmdl" --intact "$engine/$precision.dmdl" -- \
       python -m dualmode.bin.pack_device --model "$recogniser" "${args[@]}" --precision "$precision" \
       --out "$engine/$precision.dmdl"
     for set in "${test_sets[@]}"; do
@@ -466,7 +473,8 @@ stage_7() {
 # device_decode_set RUNTIME MODEL STEP: decodes $set in $precision.
 device_decode_set() {
   local name=device_${1}_${precision}_$set reference=decode_${device_decode}_$set
-  step "${tag}_$name" "$name" --after "$3" "${tag}_$reference" --outputs "$recogniser/$name"/{text,device.json} -- \
+  step "${tag}_$name" "$name" --after "$3" "${tag}_$reference" --watched "$data/$set/wav.scp" \
+    --outputs "$recogniser/$name"/{text,device.json} --intact "$recogniser/$name"/{text,device.json} -- \
     python -m dualmode.bin.device_inference --model "$2" --precision "$precision" --wav-scp "$data/$set/wav.scp" \
     --reference "$recogniser/$reference/text" --out "$recogniser/$name"
   devices+=("${tag}_$name")

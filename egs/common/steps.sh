@@ -6,24 +6,28 @@
 #   step pretrain_base 77c0...                                                   the markers of the steps before it
 #   finished 1795417872.123                                                      when; steps that follow depend on it
 #
-# While the lines above "finished" are the same and the outputs exist, the step is skipped.
+# While the lines above "finished" mean the same (a configuration is what it says, not what it is called) and the outputs
+# exist, the step is skipped.  Beside the marker are NAME.watched, digests of more inputs, which markers of the first
+# versions do not know, and NAME.sizes, of what the step left.
 # Uses $done_dir, $log_dir, $force, $stage_now.
 
-# step NAME WHAT [--after STEP...] [--inputs FILE...] [--outputs PATH...] [--folder DIR] [--uncounted WORD...]
-#      [--launcher WORD... ::] [--intact DIR] [--quiet] -- COMMAND...
+# step NAME WHAT [--after STEP...] [--inputs FILE...] [--watched FILE...] [--outputs PATH...] [--folder DIR]
+#      [--uncounted WORD...] [--launcher WORD... ::] [--intact PATH...] [--quiet] -- COMMAND...
+#   --watched FILE    an input too, which may be missing
 #   --folder DIR      belongs to this step alone, which goes on in it when it was interrupted.  A DIR made with another
 #                     configuration is moved aside.  It gets run.sh, which replays the command.
 #   --uncounted       words added to the command that do not change its result (--jobs 4)
 #   --launcher        words put before the command that do not change its result (a job wrapper)
-#   --intact DIR      done again when a file in DIR is gone or has another size than it was left with
+#   --intact PATH     done again when a file in that folder, or of that pattern, is gone or has another size than it was
+#                     left with
 #   --quiet           what the command prints goes to its log only
 step() {
-  local name=$1 what=$2 list='' folder='' intact='' quiet='' recipe by_bytes reason marker=$done_dir/$1
-  local -a after=() inputs=() outputs=() uncounted=() launcher=()
+  local name=$1 what=$2 list='' folder='' quiet='' recipe by_bytes reason marker=$done_dir/$1
+  local -a after=() inputs=() watched=() intact=() outputs=() uncounted=() launcher=()
   shift 2
   while [[ $1 != -- ]]; do
     case $list:$1 in
-      *:--after | *:--inputs | *:--outputs | *:--folder | *:--intact | *:--uncounted) list=${1#--} ;;
+      *:--after | *:--inputs | *:--watched | *:--outputs | *:--folder | *:--intact | *:--uncounted) list=${1#--} ;;
       *:--launcher) # its words may look like options of ours
         shift
         while [[ $1 != :: ]]; do
@@ -34,9 +38,10 @@ step() {
       *:--quiet) quiet=true ;;
       after:*) after+=("$1") ;;
       inputs:*) inputs+=("$1") ;;
+      watched:*) watched+=("$1") ;;
       outputs:*) outputs+=("$1") ;;
       folder:*) folder=$1 ;;
-      intact:*) intact=$1 ;;
+      intact:*) intact+=("$1") ;;
       uncounted:*) uncounted+=("$1") ;;
     esac
     shift
@@ -52,15 +57,17 @@ step() {
   by_bytes=$(ingredients digest "$@")
   reason=$(why_again)
   if [[ -z $reason ]]; then
+    [[ -f $marker.watched ]] || watch
     log "stage $stage_now: $what: done already (${folder:-${outputs[0]}}), skipping"
     return
   fi
   log "stage $stage_now: $what$reason"
-  rm -f "$marker"
+  rm -f "$marker" "$marker.watched" "$marker.sizes"
+  watch
   [[ -z $folder ]] || prepare_folder "${launcher[@]}" "$@" "${uncounted[@]}"
   run_logged "$name" "${launcher[@]}" "$@" "${uncounted[@]}"
   [[ -z $(missing_output) ]] || die "stage $stage_now: $what ended well but left no $(missing_output): see $log_dir/$name.log"
-  [[ -z $intact ]] || sizes_of "$intact" >"$marker.sizes"
+  ((${#intact[@]} == 0)) || sizes_of "${intact[@]}" >"$marker.sizes"
   printf '%s\nfinished %s\n' "$recipe" "$(date +%s.%N)" >"$marker.tmp"
   mv "$marker.tmp" "$marker"
 }
@@ -85,8 +92,45 @@ meaning() {
   sed -E -e '' "${spelling[@]}" -- "$1" | sha256sum | cut -c 1-16
 }
 
-# same TEXT: whether these lines are the step's, also those of a marker from when YAML was counted by its bytes.
-same() { [[ $1 == "$recipe" || $1 == "$by_bytes" ]]; }
+# same TEXT: whether these lines mean the step's, also those of a marker from when YAML was counted by its bytes.
+same() {
+  local lines
+  lines=$(unnamed "$1")
+  [[ $lines == "$(unnamed "$recipe")" || $lines == "$(unnamed "$by_bytes")" ]]
+}
+
+# unnamed TEXT: a marker's lines with the digests of configurations for their names.
+unnamed() {
+  local line text=$1
+  while read -r line; do
+    [[ $line =~ ^file\ (.*\.yaml)\ ([0-9a-f]+)$ ]] || continue
+    text=${text//"${BASH_REMATCH[1]@Q}"/"${BASH_REMATCH[2]}"}
+    text=${text//"${BASH_REMATCH[1]}"/"${BASH_REMATCH[2]}"}
+  done <<<"$1"
+  printf '%s\n' "$text"
+}
+
+# watch: notes what the watched inputs say now.
+watch() {
+  ((${#watched[@]} == 0)) || { what_is_watched >"$marker.watched.tmp" && mv "$marker.watched.tmp" "$marker.watched"; }
+}
+
+what_is_watched() {
+  local item
+  for item in "${watched[@]}"; do
+    if [[ -f $item ]]; then echo "file $item $(meaning "$item")"; else echo "file $item none"; fi
+  done
+}
+
+# unlike_watched: prints the first watched input that says something else than when the step was done, or nothing.
+unlike_watched() {
+  local item
+  if [[ -f $marker.watched ]]; then
+    comm -13 <(sort "$marker.watched") <(what_is_watched | sort) | sed -nE '1s/^file (.*) [^ ]*$/\1/p'
+  else # of a version that did not watch: what is older than the marker was there
+    for item in "${watched[@]}"; do [[ ! $item -nt $marker ]] || { echo "$item"; return; }; done
+  fi
+}
 
 # ingredients DIGEST COMMAND...: prints the marker's lines but the last, with files told apart by the function DIGEST.
 # (This and what follows see the variables of step.)
@@ -104,6 +148,7 @@ ingredients() {
 # why_again: prints why the step has to be done (what follows its name in the log), or nothing if it has not.
 why_again() {
   local changes
+  changes=$(unlike_watched)
   if [[ ! -f $marker ]]; then
     echo ": starting"
   elif [[ $force == true ]]; then
@@ -113,15 +158,29 @@ why_again() {
     changes=$(printf '%s\n' "$(sed '$d' "$marker")" "$recipe" | sort | uniq -u |
       sed -E 's/^(command).*/the command/; s/^(file|step) (.*) [^ ]*$/\1 \2/' | sort -u | paste -sd, | sed 's/,/, /g')
     echo ": again, since this changed: $changes"
+  elif [[ -n $changes ]]; then
+    echo ": again, since this changed: file $changes"
   elif [[ -n $(missing_output) ]]; then
     echo ": again, since $(missing_output) is not there"
-  elif [[ -n $intact && -f $marker.sizes ]] && ! cmp -s <(sizes_of "$intact") "$marker.sizes"; then
-    echo ": again, since files in $intact are not as they were left"
+  elif [[ -f $marker.sizes ]] && [[ -n $(unlike_sizes) ]]; then
+    echo ": again, since $(unlike_sizes) is not as it was left"
   fi
 }
 
-# sizes_of DIR: prints size and name of every file in it.
-sizes_of() { find "$1" -type f -printf '%s %P\n' | sort; }
+# sizes_of PATH...: prints size and name of every file in a folder, and of every file that a pattern fits.
+sizes_of() {
+  local item file
+  for item in "$@"; do
+    if [[ -d $item ]]; then
+      find "$item" -type f -printf '%s %P\n'
+    else
+      for file in "${item%/*}"/${item##*/}; do [[ ! -f $file ]] || stat -L -c '%s %n' -- "$file"; done
+    fi
+  done | sort
+}
+
+# unlike_sizes: prints the first file that has another size than it was left with, or nothing.
+unlike_sizes() { comm -23 "$marker.sizes" <(sizes_of "${intact[@]}") | sed -n '1s/^[0-9]* //p'; }
 
 # missing_output: prints the first of $outputs that does not exist, or nothing.
 missing_output() {

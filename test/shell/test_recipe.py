@@ -3,90 +3,15 @@
 import hashlib
 import os
 import re
-import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN_SH = """\
-#!/usr/bin/env bash
-source "{root}/egs/common/recipe.sh"
-about="A corpus of nothing." title=Fake notes=("Nothing was recognised.")
-test_sets=(test) token_type=char vocab_size='' speeds=1.0 needed_gb=0 places=(from)
-own_options() {{ option from DIR "" "where it comes from"; option size N 3 "how much of it"; }}
-prepare_data() {{
-  prepare_command=(python local/prepare.py --out "${{work_dir:-.}}" --size "$size" ${{from:+--from "$from"}})
-}}
-recipe "$@"
-"""
 # The stub is called once for each: prepare, 3 validations, tokens, 3 features, cmvn, 3 models, 2 decodings, report.
 STEPS = 15
-PATIENCE_S = 60
-
-
-class Corpus:
-    """A corpus folder whose recipe runs the stub."""
-
-    def __init__(self, folder: Path):
-        self.folder, self.calls_file = folder, folder / "calls"
-        (folder / "conf" / "tuning").mkdir(parents=True)
-        for name in ("tuning/pretrain", "tuning/prune", "tuning/asr", "decode_dense", "decode_sparse"):
-            (folder / "conf" / f"{name}.yaml").write_text(f"name: {name}\n")
-        (folder / "local").mkdir()
-        (folder / "local" / "prepare.py").write_text("# the stub does it\n")
-        (folder / "run.sh").write_text(RUN_SH.format(root=ROOT))
-        (folder / "run.sh").chmod(0o755)
-        (folder / "env" / "bin").mkdir(parents=True)
-        shutil.copy(ROOT / "test" / "shell" / "stub_python.sh", folder / "env" / "bin" / "python")
-        self.environment = os.environ | {
-            "DUALMODE_VENV": str(folder / "env"),
-            "CALLS": str(self.calls_file),
-            "CORPUS": str(folder),
-        }
-
-    def start(self, *options: str, cwd: Path | None = None, **variables: str) -> subprocess.Popen:
-        return subprocess.Popen(
-            [str(self.folder / "run.sh"), *options],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env=self.environment | variables, cwd=cwd or self.folder,
-            # A shell ignores for good what its parent ignores: SIGINT after "&" in a script, SIGHUP under nohup.
-            preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)],
-        )  # fmt: skip
-
-    def run(self, *options: str, status: int = 0, **kwargs) -> str:
-        """Run the recipe to its end, check its status, return what it printed."""
-        process = self.start(*options, **kwargs)
-        output, _ = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == status, output
-        return output
-
-    def new_calls(self) -> list[str]:
-        """Return the modules called since this was last asked."""
-        calls = self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
-        self.calls_file.unlink(missing_ok=True)
-        return [re.sub(r"^-m dualmode\.bin\.(\w+).*|^local/(\w+)\.py.*", r"\1\2", call) for call in calls]
-
-    def hanging(self, model: str) -> list[int]:
-        """Wait until the training of ``model`` hangs; return its processes."""
-        file = self.folder / "exp" / model / "processes"
-        wait_until(file.exists)
-        return [int(word) for word in file.read_text().split()]
-
-
-@pytest.fixture
-def corpus(tmp_path):
-    return Corpus(tmp_path / "a corpus")
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 def alive(pid: int) -> bool:
@@ -554,8 +479,8 @@ def test_killed_in_training_then_run_again(corpus):
     first = corpus.start(STUB_HANG="pretrain")
     processes = corpus.hanging("pretrain_base")
     first.kill()
-    wait_until(lambda: not any(map(alive, processes)))  # the training and what it started die with the recipe
-    first.communicate(timeout=PATIENCE_S)
+    corpus.wait_until(lambda: not any(map(alive, processes)))  # the training and what it started die with the recipe
+    first.communicate(timeout=corpus.PATIENCE_S)
 
     output = corpus.run()
     assert "stage 2: going on in exp/pretrain_base, where an interrupted run left off" in output
@@ -568,7 +493,7 @@ def test_an_interrupted_training_of_another_configuration_is_not_mixed_in(corpus
     first = corpus.start(STUB_HANG="pretrain")
     corpus.hanging("pretrain_base")
     first.kill()
-    first.communicate(timeout=PATIENCE_S)
+    first.communicate(timeout=corpus.PATIENCE_S)
     output = corpus.run("--stop-stage", "2", "--seed", "3")
     assert "was made by another configuration or run; it is kept as exp/pretrain_base.old-" in output
     assert (corpus.folder / "exp/pretrain_base/epochs").read_text() == "epoch\n"
@@ -579,7 +504,7 @@ def test_signals_stop_the_training_too(corpus, number, status):
     process = corpus.start(STUB_HANG="asr_train")
     processes = corpus.hanging("asr_base")
     process.send_signal(number)
-    output, _ = process.communicate(timeout=PATIENCE_S)
+    output, _ = process.communicate(timeout=corpus.PATIENCE_S)
     assert process.returncode == status
     assert "in stage 4; the same command goes on from here" in output
     assert not any(map(alive, processes))
@@ -589,9 +514,9 @@ def test_a_killed_training_leaves_no_helper(corpus):
     process = corpus.start(STUB_HANG="pretrain")
     training, helper = corpus.hanging("pretrain_base")
     os.kill(training, signal.SIGKILL)
-    output, _ = process.communicate(timeout=PATIENCE_S)
+    output, _ = process.communicate(timeout=corpus.PATIENCE_S)
     assert process.returncode == 137 and "stage 2 failed (status 137)" in output
-    wait_until(lambda: not alive(helper))
+    corpus.wait_until(lambda: not alive(helper))
 
 
 def test_two_runs_at_once(corpus):
@@ -600,7 +525,7 @@ def test_two_runs_at_once(corpus):
     output = corpus.run(status=2)
     assert output.startswith("error: another run is at work in ") and f"(process {first.pid})" in output
     first.terminate()
-    first.communicate(timeout=PATIENCE_S)
+    first.communicate(timeout=corpus.PATIENCE_S)
     corpus.run()
 
 
