@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from dualmode.config import check_at_least, from_mapping
+from dualmode.config import check_at_least, check_at_most, from_mapping
 from dualmode.errors import UserError
 from dualmode.frames import frames_from_ms
 
@@ -45,6 +45,8 @@ class TransducerConfig:
         if self.predictor not in PREDICTORS:
             raise UserError(f"{where}: predictor is {self.predictor!r}: it must be one of {', '.join(PREDICTORS)}")
         check_at_least(where, self, 1, "context", "layers", "predictor_size", "joiner_size", "max_cells")
+        check_at_most(where, self, 100, "context", "layers")
+        check_at_most(where, self, 1 << 15, "predictor_size", "joiner_size")
         check_at_least(where, self, 0, "warmup")
         check_at_least(where, self, 0.0, "ctc_weight", "distill_weight", "fastemit")
 

@@ -58,7 +58,10 @@ class TrainingDraws:
         for name in ("left_ms", "lookahead_ms"):
             if None in getattr(self, name):
                 raise UserError(f"{WHERE}: {name} lists numbers of ms, not null")
-        self.contexts  # builds every one, which checks it  # noqa: B018
+        try:
+            self.contexts  # builds every one, which checks it  # noqa: B018
+        except UserError as error:
+            raise UserError(f"{WHERE}: chunk_ms, left_ms and lookahead_ms: {error}") from None
 
     @property
     def contexts(self) -> list[Context]:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from dualmode.config import check_at_least
+from dualmode.config import check_at_least, check_at_most
 from dualmode.errors import UserError
 
 WHERE = "encoder_conf"
+MOST_PARAMETERS = 20_000_000_000
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Sizes:
             "kernel_size",
             "subsampling_channels",
         )
+        check_at_most(WHERE, self, 1000, "num_blocks", "kernel_size")
         if self.head_size is None:
             if self.output_size % (2 * self.attention_heads):
                 raise UserError(
@@ -63,7 +65,23 @@ class Sizes:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1 or value % multiple:
                 raise UserError(f"{WHERE}: {name} is {value!r}: it must be a positive multiple of {multiple}")
+        self._check_parameters()
         if self.kernel_size % 2 == 0:
             raise UserError(f"{WHERE}: kernel_size is {self.kernel_size}: it must be odd")
         if not isinstance(self.separate_norms, bool):
             raise UserError(f"{WHERE}: separate_norms is {self.separate_norms!r}: it must be true or false")
+
+    def _check_parameters(self) -> None:
+        """Raise UserError for sizes for which there is no memory, by the large matrices of blocks and subsampling."""
+        assert self.head_size is not None and self.convolution_channels is not None
+        width, attention = self.output_size, self.attention_heads * self.head_size
+        convolution = self.convolution_channels * (3 * width + self.kernel_size)
+        block = 4 * width * self.linear_units + 4 * width * attention + convolution
+        channels = self.subsampling_channels
+        total = self.num_blocks * block + channels * (9 * channels + self.input_size * width // 4)
+        if total > MOST_PARAMETERS:
+            raise UserError(
+                f"{WHERE}: these sizes make an encoder of {total:.1e} parameters, more than the allowed "
+                f"{MOST_PARAMETERS:.0e}: is one of output_size, num_blocks, linear_units, attention_heads, head_size, "
+                "convolution_channels or subsampling_channels mistyped?"
+            )

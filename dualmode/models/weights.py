@@ -6,31 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.errors import UserError
+from dualmode.models.yaml_file import read_yaml  # noqa: F401  # was here before, and is imported from here
 
 PACKED = "model.safetensors"
 ENCODER = "encoder."  # what its names in a model's state dict begin with
 # Of a packed model, of stage 3, the mean of a training's best epochs, its best epoch, its latest.
 CHECKPOINTS = (PACKED, "model.pth", "valid.ter.ave.pth", "valid.ter.best.pth", "valid.loss.best.pth", "latest.pth")
-
-
-def read_yaml(path: Path) -> dict:
-    """Read a YAML mapping; a missing file, bad syntax or another type is a UserError."""
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"there is no file {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path} must hold keys and values, not a {type(value).__name__}")
-    return value
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

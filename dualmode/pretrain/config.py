@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dualmode.config import check_at_least, from_mapping
+from dualmode.config import check_at_least, check_at_most, from_mapping
 from dualmode.errors import UserError
 
 
@@ -80,6 +80,7 @@ class ContrastiveConfig(MaskConfig):
     def __post_init__(self):
         super().__post_init__()
         check_at_least("model_conf", self, 1, "groups", "entries", "target_size", "distractors")
+        check_at_most("model_conf", self, 1 << 14, "groups", "entries", "target_size", "distractors")
         check_at_least("model_conf", self, 0.0, "diversity_weight")
         if self.quantizer_hears not in ("both", "dense"):
             raise UserError(f"model_conf: quantizer_hears is {self.quantizer_hears!r}: it must be both or dense")
@@ -112,6 +113,7 @@ class BestRqConfig(MaskConfig):
         super().__post_init__()
         check_at_least("model_conf", self, 1, "groups", "target_size")
         check_at_least("model_conf", self, 2, "entries")
+        check_at_most("model_conf", self, 1 << 16, "groups", "entries", "target_size")
 
 
 CONFIGS = {"contrastive": ContrastiveConfig, "best_rq": BestRqConfig}

@@ -28,6 +28,7 @@ from dualmode.tasks.batch_size import plan_update
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.hand_over import inherited, take_over
 from dualmode.tasks.plan import length, mask_warnings
+from dualmode.tasks.settings import refuse
 from dualmode.tasks.start import starting_config
 from dualmode.tasks.trainer import SupernetTrainer
 from dualmode.tasks.windowed import make_factory
@@ -109,6 +110,12 @@ class SupernetTask(AbsTask):
             "shuffles, instead of the whole set at once (see docs/scale.md)",
         )
         return group
+
+    @classmethod
+    def get_parser(cls) -> argparse.ArgumentParser:
+        parser = super().get_parser()
+        parser.error = refuse  # type: ignore[method-assign]
+        return parser
 
     @classmethod
     def build_iter_factory(cls, args, distributed_option, mode: str, kwargs: dict | None = None):

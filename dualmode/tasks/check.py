@@ -9,10 +9,11 @@ from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
 from dualmode.errors import UserError
 from dualmode.models.choice import check_trained
+from dualmode.models.weights import read_yaml
 from dualmode.supernet.subnet import Subnet
 from dualmode.tasks.base import SupernetTask, numbers_in_settings
 from dualmode.tasks.hand_over import check_same_encoder, inherited
-from dualmode.tasks.launch import check_names
+from dualmode.tasks.settings import check_names, check_optimiser, check_values
 
 
 @contextlib.contextmanager
@@ -27,9 +28,13 @@ def named(where: str) -> Iterator[None]:
 def settings_of(task: type[SupernetTask], config: Path, options: Sequence[str]) -> argparse.Namespace:
     """Return a training's settings as ESPnet reads them, all but the encoder's checked; a bad one is a UserError."""
     check_names(task, config, options)
-    args = task.get_parser().parse_args(["--config", str(config), *options])
-    numbers_in_settings(args)
+    parser = task.get_parser()
     with named(str(config)):
+        check_values(parser, read_yaml(config))
+        args = task.get_parser().parse_args(["--config", str(config), *options])
+        check_values(parser, vars(args))
+        numbers_in_settings(args)
+        check_optimiser(args)
         task.check_settings(args)
     return args
 

@@ -9,32 +9,16 @@ from pathlib import Path
 from torch.multiprocessing.spawn import ProcessExitedException
 
 from dualmode.cluster.task import REQUEUE
-from dualmode.commands import nearest
 from dualmode.errors import UserError
-from dualmode.models.weights import read_yaml
 from dualmode.tasks.base import SupernetTask
+from dualmode.tasks.check import settings_of
 from dualmode.tasks.features import FEATURES
 from dualmode.tasks.finish_epoch import chosen_epoch
 from dualmode.tasks.history import HISTORY, read_history
 from dualmode.tasks.patches.short_command import short_command
 from dualmode.tasks.pool import FILES, Source, pool
 from dualmode.tasks.preemption import pass_on
-
-
-def check_names(task: type[SupernetTask], path: Path, options: Sequence[str]) -> None:
-    """Raise UserError for a key of the YAML file or an option that ESPnet's trainer does not know.
-
-    ESPnet itself would answer with its whole usage text.
-    """
-    actions = task.get_parser()._actions
-    names = {name for action in actions for name in action.option_strings}
-    for word in options:
-        if word.startswith("--") and word.partition("=")[0] not in names:
-            raise UserError(f"there is no option {word.partition('=')[0]}{nearest(word, names)}")
-    keys = {action.dest for action in actions}
-    for key in read_yaml(path):
-        if key not in keys:
-            raise UserError(f"{path} has the key {key!r}, which no option goes by{nearest(str(key), keys)}")
+from dualmode.tasks.settings import check_names  # noqa: F401  # was here before, and is imported from here
 
 
 def data_arguments(phase: str, folder: Path, names: Sequence[str]) -> list[str]:
@@ -76,7 +60,7 @@ def train(
     Raises:
         UserError: the configuration or the data cannot be used, or the training's alarm ended it.
     """
-    check_names(task, config, options)
+    settings_of(task, config, options)
     out.mkdir(parents=True, exist_ok=True)
     # Python sets a handler up only once, so this one keeps ESPnet's from writing to the terminal.
     logging.basicConfig(

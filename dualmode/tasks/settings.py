@@ -1,0 +1,111 @@
+"""The settings of a training, checked before it begins: keys, types and values that ESPnet would meet deep inside.
+
+ESPnet's parser checks what stands on the command line only, and answers with its whole usage text; what a YAML file
+says goes into the training as it is.  Here both are held to what each option says about itself, and optimizer and
+scheduler are made once, for one number.
+"""
+
+import argparse
+import inspect
+import math
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
+from espnet2.utils.nested_dict_action import NestedDictAction
+
+from dualmode.commands import nearest
+from dualmode.errors import UserError
+from dualmode.models.weights import read_yaml
+
+# Least values; what is not here may be any number, but not below 0.
+LEAST = {"max_epoch": 1, "accum_grad": 1, "batch_size": 1, "batch_bins": 1, "num_iters_per_epoch": 1, "log_interval": 1}
+SIGNED = ("patience", "seed", "wandb_model_log_interval", "dist_rank", "local_rank", "ngpu")
+_TYPES = {"int": (int,), "float": (int, float), "str2bool": (bool,), "str": (str,)}
+_WORDS = {"int": "a whole number", "float": "a number", "str2bool": "true or false", "str": "text"}
+
+
+def refuse(message: str) -> NoReturn:
+    """Say what a parser says about a command line without its usage text."""
+    raise UserError(message)
+
+
+def check_names(task: type[AbsTask], path: Path, options: Sequence[str]) -> None:
+    """Raise UserError for a key of the YAML file or an option that ESPnet's trainer does not know.
+
+    ESPnet itself would answer with its whole usage text.
+    """
+    actions = task.get_parser()._actions
+    names = {name for action in actions for name in action.option_strings}
+    for word in options:
+        if word.startswith("--") and word.partition("=")[0] not in names:
+            raise UserError(f"there is no option {word.partition('=')[0]}{nearest(word, names)}")
+    keys = {action.dest for action in actions}
+    for key in read_yaml(path):
+        if key not in keys:
+            raise UserError(f"{path} has the key {key!r}, which no option goes by{nearest(str(key), keys)}")
+
+
+def check_values(parser: argparse.ArgumentParser, values: Mapping[str, Any]) -> None:
+    """Raise UserError for a value, of those that are no defaults, which its option does not take."""
+    for action in parser._actions:
+        value = values.get(action.dest)
+        if value is not None and value is not action.default and value != action.default:
+            _check_value(action, value)
+
+
+def _check_value(action: argparse.Action, value: Any) -> None:
+    name, shown = action.dest, f"{action.dest} is {reprlib.repr(value)}"
+    if isinstance(action, NestedDictAction):
+        if not isinstance(value, dict):
+            raise UserError(f"{shown}: it must hold keys and values")
+        return
+    if action.choices is not None:
+        known = [str(choice) for choice in action.choices if choice is not None]
+        if not isinstance(value, str) or value.lower() not in map(str.lower, known):
+            raise UserError(f"{shown}{nearest(str(value), known)}: it must be one of {', '.join(known)}")
+        return
+    kind = getattr(action.type, "__name__", "").removesuffix("_or_none")
+    if kind not in _TYPES or isinstance(value, (list, tuple)):
+        return
+    fits = isinstance(value, _TYPES[kind]) and (kind == "str2bool" or not isinstance(value, bool))
+    if not fits:
+        raise UserError(f"{shown}: it must be {_WORDS[kind]}")
+    if kind in ("int", "float") and name not in SIGNED and not LEAST.get(name, 0) <= value < math.inf:
+        raise UserError(f"{shown}: it must be at least {LEAST.get(name, 0)}")
+
+
+def check_optimiser(args: argparse.Namespace) -> None:
+    """Raise UserError unless optimizer and scheduler can be made as the settings say."""
+    number = [torch.nn.Parameter(torch.zeros(1))]
+    optimiser = _make("optim", args.optim, optim_classes, args.optim_conf, number)
+    if args.scheduler is not None:
+        conf = dict(args.scheduler_conf)
+        if args.scheduler == "onecyclelr":  # which follow from the training's length otherwise
+            conf = {"total_steps": 10_000} | conf
+        _make("scheduler", args.scheduler, scheduler_classes, conf, optimiser)
+
+
+def _make(what: str, name: str, classes: Mapping[str, Callable], conf: Mapping[str, Any], first: Any) -> Any:
+    where = f"{what}_conf"
+    known = {key: value for key, value in inspect.signature(classes[name]).parameters.items() if key != "self"}
+    for key, value in conf.items():
+        if key not in known:
+            raise UserError(
+                f"{where} has the key {key!r}, which {name} does not know{nearest(str(key), list(known)[1:])}"
+            )
+        default = known[key].default
+        number = isinstance(default, (int, float)) and not isinstance(default, bool)
+        if (number or key == "lr" or key.endswith(("_lr", "steps"))) and not isinstance(value, (int, float, list)):
+            raise UserError(f"{where}: {key} is {reprlib.repr(value)}: it must be a number")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{where}: {key} is {value}: it must be a finite number")
+    try:
+        return classes[name](first, **conf)
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError, RuntimeError) as error:
+        raise UserError(
+            f"{where}: {name} cannot be made of {reprlib.repr(dict(conf))}: {error or 'impossible values'}"
+        ) from None

@@ -1,0 +1,77 @@
+"""Mistakes in a training's YAML: one sentence with file and key, before anything is built."""
+
+import pytest
+import yaml
+
+from dualmode.errors import UserError
+from dualmode.tasks.asr import AsrTask
+from dualmode.tasks.check import settings_of
+from dualmode.tasks.pretrain import PretrainTask
+
+GOOD = {"optim": "adamw", "optim_conf": {"lr": 0.001}, "scheduler": "warmuplr", "scheduler_conf": {"warmup_steps": 10}}
+
+
+def settings(tmp_path, task=AsrTask, options=(), **changes):
+    path = tmp_path / "asr.yaml"
+    path.write_text(yaml.safe_dump(GOOD | changes))
+    return settings_of(task, path, options)
+
+
+def test_good_settings_pass(tmp_path):
+    args = settings(tmp_path, max_epoch=3, keep_nbest_models=2, best_model_criterion=[["valid", "ter", "min"]])
+    assert args.optim_conf == {"lr": 0.001} and args.max_epoch == 3
+    assert settings(tmp_path, optim_conf={"lr": "1e-3"}).optim_conf == {"lr": 0.001}
+    assert settings(tmp_path, scheduler="onecyclelr", scheduler_conf={"max_lr": 0.01}).scheduler == "onecyclelr"
+    assert settings(tmp_path, scheduler=None, scheduler_conf={}).scheduler is None
+
+
+WRONG = [
+    ({"optim": "adamww"}, r"optim is 'adamww'; did you mean 'adamw'\?: it must be one of adam, adamw, "),
+    ({"scheduler": "warmup"}, r"scheduler is 'warmup'; did you mean 'warmuplr'\?"),
+    ({"optim": 3}, "optim is 3.*: it must be one of adam"),
+    ({"optim_conf": {"lr": "1.5e-3x"}}, "optim_conf: lr is '1.5e-3x': it must be a number"),
+    ({"optim_conf": {"lr": -1}}, "optim_conf: adamw cannot be made .*Invalid learning rate: -1"),
+    ({"optim_conf": {"lr": float("nan")}}, "optim_conf: lr is nan: it must be a finite number"),
+    ({"optim_conf": {"lrr": 1}}, "optim_conf has the key 'lrr', which adamw does not know; did you mean 'lr'"),
+    ({"optim_conf": {"betas": "big"}}, "optim_conf: adamw cannot be made"),
+    ({"optim_conf": 7}, "optim_conf is 7: it must hold keys and values"),
+    ({"optim_conf": [1]}, r"optim_conf is \[1\]: it must hold keys and values"),
+    ({"scheduler_conf": {"warmup_steps": "many"}}, "scheduler_conf: warmup_steps is 'many': it must be a number"),
+    ({"scheduler_conf": {"warmup": 3}}, "scheduler_conf has the key 'warmup', .*did you mean 'warmup_steps'"),
+    ({"max_epoch": "ten"}, "max_epoch is 'ten': it must be a whole number"),
+    ({"max_epoch": 0}, "max_epoch is 0: it must be at least 1"),
+    ({"max_epoch": 1.5}, "max_epoch is 1.5: it must be a whole number"),
+    ({"max_epoch": True}, "max_epoch is True: it must be a whole number"),
+    ({"batch_bins": -5}, "batch_bins is -5: it must be at least 1"),
+    ({"accum_grad": 0}, "accum_grad is 0: it must be at least 1"),
+    ({"num_workers": -1}, "num_workers is -1: it must be at least 0"),
+    ({"grad_clip": "x"}, "grad_clip is 'x': it must be a number"),
+    ({"grad_clip": float("inf")}, "grad_clip is inf: it must be at least 0"),
+    ({"use_amp": "maybe"}, "use_amp is 'maybe': it must be true or false"),
+    ({"batch_type": "lenght"}, r"batch_type is 'lenght'; did you mean 'length'\?"),
+    ({"max_epochs": 3}, "has the key 'max_epochs', which no option goes by; did you mean 'max_epoch'"),
+    ({"model_conf": {"distill_weight": "a lot"}}, "model_conf: distill_weight is 'a lot'"),
+    ({"model_conf": {"distil_weight": 1}}, "model_conf has no key 'distil_weight'; did you mean 'distill_weight'"),
+    ({"pruning_conf": {"end": "later"}}, "pruning_conf: end is 'later': it must be a whole number"),
+    ({"branch_conf": {"schedule": ["both"]}}, "branch_conf: schedule is"),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), WRONG, ids=[str(change) for change, _ in WRONG])
+def test_mistakes_are_one_sentence_with_file_and_key(tmp_path, changes, sentence):
+    with pytest.raises(UserError, match=sentence) as error:
+        settings(tmp_path, **changes)
+    assert str(tmp_path / "asr.yaml") in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("options", [["--max_epoch", "ten"], ["--optim", "adamww"], ["--resume"]])
+def test_mistakes_on_the_command_line_are_a_sentence_too(tmp_path, options):
+    with pytest.raises(UserError, match=options[0].strip("-")):
+        settings(tmp_path, options=options)
+
+
+def test_the_pre_training_is_checked_alike(tmp_path):
+    with pytest.raises(UserError, match="entries is 'many'"):
+        settings(tmp_path, task=PretrainTask, model_conf={"entries": "many"})
+    with pytest.raises(UserError, match="entries is 1000000"):
+        settings(tmp_path, task=PretrainTask, model_conf={"entries": 1000000})
