@@ -40,8 +40,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.supernet.subnet import DENSE
 
     load_package()
-    transcripts, features = read_text(args.data / "text"), open_inputs(args.data)
-    loaded = ModelFolder.open(args.model, args.checkpoint).load(DENSE)
+    folder = ModelFolder.open(args.model, args.checkpoint)
+    transcripts = read_text(args.data / "text")
+    features = open_inputs(args.data, folder.encoder_config.input_size)
+    loaded = folder.load(DENSE)
     aligner = Aligner(loaded.model, loaded.tokenizer)
     aligned, unaligned = {}, []
     for utt, words in progress(transcripts.items(), f"aligning {args.data.name}", len(transcripts)):

@@ -122,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     search = SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
     if settings["threads"]:
         torch.set_num_threads(settings["threads"])
-    utterances = open_inputs(args.data)
+    utterances = open_inputs(args.data, folder.encoder_config.input_size)
     part = Part.parse(args.part) if args.part else Part(1, 1)
     names, out = part.of(sorted(utterances)), args.out / "parts" / str(part.index) if args.part else args.out
     if not names:

@@ -42,13 +42,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(arguments)
     from dualmode.data.audio import AudioFault, read_audio
     from dualmode.data.fbank import SAMPLE_RATE
-    from dualmode.data.kaldi_dir import iterate_wav_scp
+    from dualmode.data.recordings import usable_recordings
     from dualmode.export.runtimes import open_runtime
     from dualmode.files import atomic_write, write_json
     from dualmode.progress import progress
     from dualmode.results.text import read_text
 
-    paths = dict(iterate_wav_scp(args.wav_scp))
+    paths = usable_recordings(args.wav_scp)
     reference = read_text(args.reference) if args.reference else None
     if missing := sorted(set(reference or ()) - set(paths)):
         raise UserError(f"{args.wav_scp} lacks {missing[0]}, which {args.reference} has: give the same set")

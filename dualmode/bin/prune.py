@@ -143,7 +143,7 @@ def calibrate(encoder, folder: Path, utterances: int) -> None:
     from dualmode.supernet.activations import measure_inputs
     from dualmode.supernet.subnet import DENSE
 
-    features = open_inputs(folder)
+    features = open_inputs(folder, encoder.config.input_size)
     keys = sorted(features)
     chosen = keys[:: max(1, len(keys) // utterances)][:utterances]
 

@@ -63,6 +63,8 @@ def _lines(scp: Path) -> Iterator[tuple[str, str]]:
             if utterance in seen:
                 raise UserError(f"{scp}:{number}: the utterance {utterance} comes twice; {REMEDY}")
             check_blanks(utterance, f"{scp}:{number}")
+            if any("\ud800" <= sign <= "\udfff" for sign in utterance):
+                raise UserError(f"{scp}:{number}: the id {utterance!a} is not UTF-8; {REMEDY}")
             seen.add(utterance)
             yield utterance, target
     if not seen:

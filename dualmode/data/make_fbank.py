@@ -159,6 +159,8 @@ def _look_ahead(features: FeatureSet) -> tuple[int, list[Rejection]]:
                 f"{features.folder.path}: the utterance {utterance.utt} begins as copies at another speed do ({made}): "
                 "give it another name, or take this factor out of --speeds"
             )
+        if utterance.text == "" and not features.checks.keep:
+            left_out.append(Rejection(utterance.utt, Reason.NO_TEXT, f"no words in {features.folder.path}/text"))
         unseen = "" if features.checks.keep else _unseen(utterance, features.checks.tokenizer)
         if unseen:
             left_out.append(Rejection(utterance.utt, Reason.UNSEEN_TOKEN, unseen))
@@ -244,7 +246,7 @@ def _write_lists(features: FeatureSet, count: int) -> tuple[int, int]:
                 "text": entry.text,
             }
             for name, table in tables.items():
-                table.write(f"{entry.utt} {values[name]}\n")
+                table.write(f"{entry.utt} {values[name]}".rstrip(" ") + "\n")
     write_table(folder / "spk2utt", {speaker: " ".join(utts) for speaker, utts in speakers.items()})
     return frames, hurried
 
@@ -283,7 +285,7 @@ def _check_complete(utterance: Utterance, folder: KaldiDir) -> None:
     if folder.with_text:
         wanted["text"] = utterance.text
     for name, value in wanted.items():
-        if not value:
+        if value is None or not (value or name == "text"):
             raise UserError(
                 f"the utterance {utterance.utt} has no entry in {folder.path}/{name}: "
                 f"run python -m dualmode.bin.validate_data {folder.path} first"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dualmode.errors import UserError
 from dualmode.files import atomic_write
+from dualmode.lines import read_lines
 
 HEADER = "utt\treason\tdetail"
 
@@ -61,11 +62,11 @@ def read_rejections(path: str | os.PathLike) -> list[Rejection]:
     Raises:
         UserError: the file is no such list.
     """
-    lines = Path(path).read_text(encoding="utf-8").split("\n")
-    if lines[0] != HEADER or lines[-1] != "":
-        raise UserError(f"{path} is no complete list of rejected utterances: run validate_data again")
+    lines = list(read_lines(Path(path)))
+    if not lines or lines[0][1] != HEADER:
+        raise UserError(f"{path} is no list of rejected utterances: run validate_data again")
     rejections = []
-    for number, line in enumerate(lines[1:-1], start=2):
+    for number, line in lines[1:]:
         try:
             utt, reason, detail = line.split("\t")
             rejections.append(Rejection(utt, Reason(reason), detail))

@@ -8,8 +8,8 @@ import numpy as np
 from dualmode.data.audio import AudioFault, read_audio, read_header
 from dualmode.data.fbank import SAMPLE_RATE, fbank
 from dualmode.data.features import FeatureTable
-from dualmode.data.kaldi_dir import iterate_wav_scp, read_table
-from dualmode.data.rejection import rejected_ids
+from dualmode.data.kaldi_dir import read_table
+from dualmode.data.recordings import usable_recordings
 from dualmode.errors import UserError
 from dualmode.frames import FEATURE_MS
 
@@ -21,13 +21,20 @@ class Features(Mapping[str, np.ndarray]):
         UserError: an archive cannot be read; its utterance is named.
     """
 
-    def __init__(self, folder: Path):
-        self._features = FeatureTable(folder / "feats.scp")
+    def __init__(self, folder: Path, bins: int | None = None):
+        self._scp, self._bins = folder / "feats.scp", bins
+        self._features = FeatureTable(self._scp)
         lengths = folder / "utt2num_frames"
         self._lengths = read_table(lengths) if lengths.is_file() else {}
 
     def __getitem__(self, key: str) -> np.ndarray:
-        return self._features[key]
+        features = self._features[key]
+        if self._bins not in (None, features.shape[1]):
+            raise UserError(
+                f"{self._scp}: the features of the utterance {key} have {features.shape[1]} bins, the model hears "
+                f"{self._bins}: make them with make_fbank"
+            )
+        return features
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._features)
@@ -37,7 +44,8 @@ class Features(Mapping[str, np.ndarray]):
 
     def frames(self, key: str) -> int:
         """Return the length of an utterance in frames of 10 ms, if possible without reading it."""
-        return int(self._lengths[key]) if key in self._lengths else len(self[key])
+        stated = self._lengths.get(key, "")
+        return int(stated) if stated.isascii() and stated.isdecimal() else len(self[key])
 
 
 class Recordings(Mapping[str, np.ndarray]):
@@ -48,11 +56,7 @@ class Recordings(Mapping[str, np.ndarray]):
     """
 
     def __init__(self, folder: Path):
-        rejected = rejected_ids(folder / "rejected.tsv")
-        paths = dict(iterate_wav_scp(folder / "wav.scp"))
-        self._paths = {utt: path for utt, path in paths.items() if utt not in rejected}
-        if left_out := len(paths) - len(self._paths):
-            print(f"{folder}: {left_out} utterances that validation rejected are left out (rejected.tsv)")
+        self._paths = usable_recordings(folder / "wav.scp")
 
     def __getitem__(self, key: str) -> np.ndarray:
         return fbank(self._read(read_audio, key))
@@ -74,15 +78,15 @@ class Recordings(Mapping[str, np.ndarray]):
             raise UserError(f"the utterance {key} cannot be decoded: {fault}") from fault
 
 
-def open_inputs(folder: Path) -> Features | Recordings:
-    """Return the utterances of a folder.
+def open_inputs(folder: Path, bins: int | None = None) -> Features | Recordings:
+    """Return the utterances of a folder, features with so many bins.
 
     Raises:
         UserError: it holds neither feats.scp nor wav.scp, or nothing in it.
     """
     utterances: Features | Recordings
     if (folder / "feats.scp").is_file():
-        utterances = Features(folder)
+        utterances = Features(folder, bins)
     elif (folder / "wav.scp").is_file():
         utterances = Recordings(folder)
     else:

@@ -19,7 +19,8 @@ from dualmode.asr.transducer.greedy import greedy
 from dualmode.asr.transducer.joiner import Joiner
 from dualmode.data.audio import AudioFault, read_audio
 from dualmode.data.fbank import SAMPLE_RATE, fbank
-from dualmode.data.kaldi_dir import iterate_wav_scp, write_table
+from dualmode.data.kaldi_dir import write_table
+from dualmode.data.recordings import usable_recordings
 from dualmode.data.tokens import Tokenizer
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.errors import UserError
@@ -50,7 +51,7 @@ class Audio:
             UserError: one is neither.
         """
         if len(given) == 1 and given[0].is_dir():
-            paths, text = dict(iterate_wav_scp(given[0] / "wav.scp")), given[0] / "text"
+            paths, text = usable_recordings(given[0] / "wav.scp"), given[0] / "text"
             references = read_text(text) if text.is_file() else {}
             return cls(paths, {utt: references[utt] for utt in paths} if set(paths) <= set(references) else None)
         for path in given:

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch.multiprocessing.spawn import ProcessExitedException
 
 from dualmode.cluster.task import REQUEUE
+from dualmode.encoder.config import EncoderConfig
 from dualmode.errors import UserError
 from dualmode.tasks.base import SupernetTask
 from dualmode.tasks.check import settings_of
@@ -16,7 +17,7 @@ from dualmode.tasks.features import FEATURES
 from dualmode.tasks.finish_epoch import chosen_epoch
 from dualmode.tasks.history import HISTORY, read_history
 from dualmode.tasks.patches.short_command import short_command
-from dualmode.tasks.pool import FILES, Source, pool
+from dualmode.tasks.pool import FILES, Source, check_lists, pool
 from dualmode.tasks.preemption import pass_on
 from dualmode.tasks.settings import check_names  # noqa: F401  # was here before, and is imported from here
 
@@ -60,7 +61,7 @@ def train(
     Raises:
         UserError: the configuration or the data cannot be used, or the training's alarm ended it.
     """
-    settings_of(task, config, options)
+    settings = settings_of(task, config, options)
     out.mkdir(parents=True, exist_ok=True)
     # Python sets a handler up only once, so this one keeps ESPnet's from writing to the terminal.
     logging.basicConfig(
@@ -74,6 +75,9 @@ def train(
     names = task.required_data_names()
     train_folder = pool(train, out / "data" / "train", names, max_ms, seed)
     valid_folder = pool([Source(valid)], out / "data" / "valid", names, max_ms, seed)
+    bins = settings.encoder_conf.get("input_size", EncoderConfig.input_size)
+    for folder in {train_folder, valid_folder}:
+        check_lists(folder, names, bins)
     if (out / "checkpoint.pth").is_file():
         print(f"going on from the last finished epoch in {out / 'checkpoint.pth'}", flush=True)
     command = [

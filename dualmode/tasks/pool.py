@@ -3,11 +3,12 @@
 import argparse
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dualmode.data.kaldi_dir import c_order, read_table, write_table
+from dualmode.data.kaldi_dir import c_order, iterate_table, joined, read_table, write_table
 from dualmode.data.speed import original
 from dualmode.errors import UserError
 from dualmode.frames import FEATURE_MS
@@ -125,6 +126,34 @@ def _read(folder: Path, files: Mapping[str, object]) -> dict[str, dict[str, str]
         for utt in table.keys() ^ lists["feats.scp"].keys():
             raise UserError(f"{utt} is in only one of {folder}/feats.scp and {folder / file}: make the features anew")
     return lists
+
+
+def check_lists(folder: Path, names: Sequence[str], bins: int) -> None:
+    """Raise UserError unless the lists of a feature folder name the same utterances, with so many bins each.
+
+    ESPnet would meet the first that does not fit somewhere in an epoch.
+    """
+    files = [*(FILES[name] for name in names), "speech_shape"]
+    for file in files:
+        if not (folder / file).is_file():
+            raise UserError(f"there is no {folder / file}: run stage 1, or dualmode.bin.make_fbank")
+    count = 0
+    for utt, values in joined([iterate_table(folder / file, paths=file == "feats.scp") for file in files]):
+        count += 1
+        for file, value in zip(files, values, strict=True):
+            if value is None:
+                raise UserError(
+                    f"{folder / file} lacks the utterance {utt}, which is in {folder}: make the features anew"
+                )
+        shape = values[-1] or ""
+        if not re.fullmatch(r"[1-9][0-9]{0,8},[1-9][0-9]{0,8}", shape):
+            raise UserError(f"{folder}/speech_shape: {utt} has {shape!r}, expected frames,bins: make the features anew")
+        if shape.partition(",")[2] != str(bins):
+            raise UserError(
+                f"{folder}/speech_shape: {utt} has {shape} frames,bins: the model hears {bins} bins (input_size)"
+            )
+    if not count:
+        raise UserError(f"{folder} lists no utterances: make the features with dualmode.bin.make_fbank")
 
 
 def _cut(

@@ -34,8 +34,10 @@ def test_lists_that_lack_an_utterance(good_dir):
     assert rejected(good_dir) == {"a-0": Reason.NO_TEXT, "a-1": Reason.NO_AUDIO, "a-2": Reason.NO_SPEAKER}
 
 
-def test_empty_transcript_is_no_transcript(good_dir):
+def test_an_utterance_without_words_stays(good_dir):
     (good_dir / "text").write_text("a-0 hi\na-1\na-2 hi\na-3 hi\n")
+    assert rejected(good_dir) == {}
+    (good_dir / "text").write_text("a-0 hi\na-2 hi\na-3 hi\n")
     assert rejected(good_dir) == {"a-1": Reason.NO_TEXT}
     assert rejected(good_dir, "--no-text") == {}
 
