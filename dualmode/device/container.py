@@ -210,6 +210,8 @@ def read(data: bytes, source: str) -> tuple[DeviceConfig, dict[str, Any]]:
         name, part = name.rstrip(b"\0").decode(errors="replace"), data[offset : offset + length]
         if zlib.crc32(part) != checksum:
             raise UserError(f"{source}: the section {name} is damaged")
+        if name in tensors:
+            raise UserError(f"{source} is damaged: the section {name} comes twice")
         try:
             tensors[name] = _decode(part, kind, rows, columns, block_rows, kept)
         except (ValueError, IndexError) as error:
@@ -229,6 +231,8 @@ def _decode(part: bytes, kind: int, rows: int, columns: int, block_rows: int, ke
     padded = -(-rows // block_rows) * block_rows
     blocks = padded // block_rows * -(-columns // COLUMNS)
     bitmask = -(-blocks // 8)
+    if len(part) < bitmask:
+        raise ValueError("it is shorter than its mask")
     keep = np.unpackbits(np.frombuffer(part[:bitmask], np.uint8), count=blocks).astype(bool)
     start = bitmask + -bitmask % ALIGN
     scales = np.ones(rows, np.float32)

@@ -55,7 +55,7 @@ def unpack_model(data: bytes, source: str) -> tuple[AsrModel, DeviceConfig]:
                 row = target[0] if target.ndim == 2 and stored[own].shape[0] == 1 != target.shape[0] else target
                 row.copy_(_as_trained(own, stored[own], config).reshape(row.shape))
         model.load_state_dict(state)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
         raise UserError(f"{source} is damaged: {error}") from error
     return model, config
 

@@ -70,7 +70,7 @@ def read_about(folder: Path) -> dict:
         about["config"]["encoder_conf"], float(about["sparsity"])
         int(about["parameters_total"]), int(about["parameters_kept"])
         known = about["format"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{folder / ABOUT} is not a file of dualmode.bin.subnet: {error}") from error
     if known != FORMAT:
         raise UserError(f"{folder / ABOUT} has the format {known!r}; this version reads {FORMAT}")

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from dualmode.errors import UserError
 from dualmode.models.yaml_file import read_yaml  # noqa: F401  # was here before, and is imported from here
 
 PACKED = "model.safetensors"
+# What torch and safetensors raise for files that are cut off, damaged or hostile.
+_UNREADABLE = (
+    *(SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, OSError, AttributeError),
+    *(TypeError, IndexError, OverflowError, AssertionError, RecursionError, MemoryError, struct.error, ImportError),
+)
 ENCODER = "encoder."  # what its names in a model's state dict begin with
 # Of a packed model, of stage 3, the mean of a training's best epochs, its best epoch, its latest.
 CHECKPOINTS = (PACKED, "model.pth", "valid.ter.ave.pth", "valid.ter.best.pth", "valid.loss.best.pth", "latest.pth")
@@ -31,10 +37,13 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
         reason = next(iter(str(error).splitlines()), "it is empty")
         raise UserError(f"{path} is not a readable checkpoint: {reason}") from error
+    if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
+        raise UserError(f"{path} is not a readable checkpoint: it holds no tensors by their names")
+    return dict(weights)
 
 
 def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
@@ -47,6 +56,10 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: Path) ->
         count = len(missing) + len(extra)
         raise UserError(f"{source} does not fit the configuration: it {what} ({count} names differ)")
     for name, tensor in expected.items():
+        if not isinstance(tensor, Tensor):
+            continue
+        if not isinstance(weights[name], Tensor):
+            raise UserError(f"{source} does not fit the configuration: {name} is no tensor")
         if tensor.shape != weights[name].shape:
             raise UserError(
                 f"{source} does not fit the configuration: {name} is {tuple(weights[name].shape)} there "
@@ -86,7 +99,7 @@ def load_cmvn(module: GlobalNorm, path: Path) -> None:
         mean, std = torch.tensor(stats["mean"]), torch.tensor(stats["std"])
     except FileNotFoundError:
         raise UserError(f"there is no file {path}: run stage 1, or dualmode.bin.compute_cmvn") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, RecursionError) as error:
         raise UserError(f"{path} is not a file of dualmode.bin.compute_cmvn: {error}") from error
     finite = mean.isfinite().all() and std.isfinite().all()
     if mean.shape != module.mean.shape or std.shape != module.std.shape or not finite or not (std > 0).all():

@@ -2,14 +2,22 @@
 
 import gzip
 import math
+import re
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dualmode.errors import UserError
+from dualmode.lines import words
 
 LN10 = math.log(10.0)
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 UNSEEN = -100.0  # log10 probability of a word where the model has no <unk>
+_HEADING = re.compile(r"\\([1-9][0-9]?)-grams:", re.ASCII)
+_LARGEST_BACKOFF = 100.0
+_LONGEST_LINE = 1 << 16
+_GROWTH = 200  # of a compressed file; real ones grow fourfold
 
 
 @dataclass(frozen=True)
@@ -57,22 +65,49 @@ def read_arpa(path: Path) -> NgramModel:
     backoffs: dict[tuple[str, ...], float] = {}
     order, ended = 0, False
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(map(str.strip, lines), 1):
-                if line.startswith("\\"):
-                    ended = line == "\\end\\"
-                    if line.endswith("-grams:"):
-                        order = int(line[1 : -len("-grams:")])
-                elif order and line and not ended:
-                    fields = line.split()
-                    if len(fields) not in (order + 1, order + 2):
-                        raise UserError(f"{path}, line {number}: expected a {order}-gram, found {line!r}")
-                    words = tuple(fields[1 : order + 1])
-                    probabilities[words] = float(fields[0])
-                    if len(fields) == order + 2:
-                        backoffs[words] = float(fields[-1])
-    except (OSError, ValueError) as error:
+        for number, line in _lines(path):
+            where = f"{path}, line {number}"
+            if line.startswith("\\"):
+                ended = line == "\\end\\"
+                if heading := _HEADING.fullmatch(line):
+                    if int(heading[1]) != order + 1:
+                        raise UserError(f"{where}: {heading[1]}-grams follow those of order {order}")
+                    order += 1
+            elif order and line and not ended:
+                fields = words(line)
+                if len(fields) not in (order + 1, order + 2):
+                    raise UserError(f"{where}: expected a {order}-gram, found {line[:100]!r}")
+                ngram = tuple(fields[1 : order + 1])
+                if ngram in probabilities:
+                    raise UserError(f"{where}: the {order}-gram {' '.join(ngram)[:100]!r} comes twice")
+                probabilities[ngram] = _log10(fields[0], where, 0.0)
+                if len(fields) == order + 2:
+                    backoffs[ngram] = _log10(fields[-1], where, _LARGEST_BACKOFF)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
         raise UserError(f"{path} cannot be read as an ARPA language model: {error}") from None
     if not ended or not order:
         raise UserError(f"{path} is no complete ARPA language model: its last line must be \\end\\")
     return NgramModel(order, probabilities, backoffs)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (line number, line without blanks around it); a compressed file may not grow without end."""
+    most, read = _GROWTH * path.stat().st_size + (1 << 20), 0
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as lines:
+        number = 0
+        while raw := lines.readline(_LONGEST_LINE + 1):  # type: ignore[operator]
+            number, read = number + 1, read + len(raw)
+            if len(raw) > _LONGEST_LINE or read > most:
+                raise UserError(f"{path}, line {number}: no language model has lines, or grows, like this")
+            yield number, raw.decode("utf-8").strip(" \t\r\n")
+
+
+def _log10(text: str, where: str, most: float) -> float:
+    """Return a base-10 logarithm; what is no finite number, or larger than ``most``, is a UserError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not -math.inf < value <= most:
+        raise UserError(f"{where}: {text[:40]!r} is no base-10 logarithm of a probability or back-off weight")
+    return value

@@ -87,7 +87,7 @@ def unpack_subnet(path, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor
         with safe_open(path, framework="pt") as file:
             block = json.loads(file.metadata()["block"])
             stored = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError, AttributeError) as error:
         raise UserError(f"{path} is not a sub-network file: {error}") from error
     tensors = {name: tensor for name, tensor in stored.items() if not name.endswith((VALUES, BITMAP))}
     for name, shape in shapes.items():
@@ -97,14 +97,23 @@ def unpack_subnet(path, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor
             values, bitmap = stored[name + VALUES], stored[name + BITMAP]
         except KeyError as error:
             raise UserError(f"{path} has no tensor {error}") from None
+        if not _fits_block(block, shape) or bitmap.dtype != torch.uint8 or not values.is_floating_point():
+            raise UserError(f"{path}: the blocks of {name} do not fit its shape of {shape[0]}x{shape[1]}")
         blocks = shape[0] * shape[1] // (block[0] * block[1])
-        kept = torch.from_numpy(np.unpackbits(bitmap.numpy(), count=blocks).astype(bool))
-        if len(bitmap) != -(-blocks // 8) or values.shape != (int(kept.sum()), block[0] * block[1]):
+        kept = torch.from_numpy(np.unpackbits(bitmap.numpy().ravel(), count=blocks).astype(bool))
+        if bitmap.shape != (-(-blocks // 8),) or values.shape != (int(kept.sum()), block[0] * block[1]):
             raise UserError(f"{path}: the blocks of {name} do not fit its shape of {shape[0]}x{shape[1]}")
         whole = values.new_zeros(blocks, block[0] * block[1])
         whole[kept] = values
         tensors[name] = _from_blocks(whole, shape, block)
     return tensors
+
+
+def _fits_block(block: object, shape: Sequence[int]) -> bool:
+    """Whether ``block``, of a file's metadata, is rows and columns that divide a weight of this shape."""
+    if not isinstance(block, list) or len(block) != 2 or not all(type(part) is int and part > 0 for part in block):
+        return False
+    return shape[0] % block[0] == 0 and shape[1] % block[1] == 0
 
 
 def own_norms(model: nn.Module) -> Iterator[tuple[str, SubnetNorm]]:

@@ -259,7 +259,7 @@ def test_features_that_were_cut_off_are_made_again(corpus):
     corpus.new_calls()
     (corpus.folder / "dump/train/feats.scp").write_text("of another length\n")
     output = corpus.run("--stop-stage", "1")
-    assert "features of train: again, since files in dump/train are not as they were left" in output
+    assert "features of train: again, since feats.scp is not as it was left" in output
     assert "make_fbank" in corpus.new_calls()
     assert "features of train: done already" in corpus.run("--stop-stage", "1")
 
@@ -538,5 +538,5 @@ def test_experiments_run_side_by_side_once_the_data_are_there(corpus):
     assert "at work in this experiment, exp/.lock_one" in output and f"(process {first.pid})" in output
     assert "another run is at work in " in corpus.run("--stop-stage", "0", "--tag", "three", status=2)
     first.terminate()
-    first.communicate(timeout=PATIENCE_S)
+    first.communicate(timeout=corpus.PATIENCE_S)
     corpus.run("--stop-stage", "0", "--tag", "three")
