@@ -23,6 +23,7 @@ class Command:
 # By what one wants to do, in the order of ``dualmode --help``.
 GROUPS: dict[str, tuple[Command, ...]] = {
     "recognise speech": (
+        Command("transcribe", "transcribe", "write the text of audio files: plain, JSON lines, subtitles"),
         Command("stream", "asr_stream", "print the growing transcript of a file, pipe or microphone"),
     ),
     "prepare data": (

@@ -1,4 +1,4 @@
-"""Recognition of audio that arrives piece by piece, with one sub-network, or with two in two passes.
+"""Recognition with one sub-network, or with two in two passes: of files, and of audio that arrives piece by piece.
 
 audio    |--chunk--|--chunk--|--chunk--|-silence-|                     second pass
 sparse     "zero"    "zero o"  "zero one" ...  first_pass              off: it ends here
@@ -8,17 +8,21 @@ dense                                          `---- whole utterance --> second_
 import os
 import time
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dualmode.asr.model import AsrModel
-from dualmode.data.fbank import BINS, SAMPLE_RATE, OnlineFbank
+from dualmode.data.audio import AudioFault
+from dualmode.data.fbank import BINS, SAMPLE_RATE, OnlineFbank, fbank
 from dualmode.data.tokens import Tokenizer
+from dualmode.decoding.decoder import Decoder
 from dualmode.decoding.endpoint import Endpoint, Endpointing
+from dualmode.decoding.pauses import Piece, pieces
+from dualmode.decoding.recordings import MAX_UTTERANCE_MS, Recording, resampled, transcribe_all
 from dualmode.decoding.resample import Resampler, to_float
+from dualmode.decoding.transcript import Alternative, Result, Transcript, joined
 from dualmode.decoding.utterance import StreamedUtterance
 from dualmode.errors import UserError
 from dualmode.frames import EXTRA, FACTOR, FRAME_MS
@@ -26,71 +30,15 @@ from dualmode.models.choice import check_trained
 from dualmode.models.folder import ModelFolder
 from dualmode.models.hub import fetch, is_on_hub
 from dualmode.models.placement import CPU, find_device
-from dualmode.search.offline import decode_offline
-from dualmode.search.searcher import SearchConfig, make_searcher
-from dualmode.search.words import StableWords, Word
+from dualmode.search.config import SearchConfig
+from dualmode.search.searcher import make_searcher
 from dualmode.supernet.subnet import DENSE, Subnet
 
 
-@dataclass(frozen=True)
-class Transcript:
-    """What one sub-network understood.
-
-    Attributes:
-        words: with times in ms from the audio's beginning on.
-        subnet: which one.
-        latency_ms: measured time from the arrival of the utterance's last audio until this transcript was there; 0 for
-            partial ones.  What it waits for audio is ``subnet.context.latency_ms`` more, at most.
-    """
-
-    words: tuple[Word, ...]
-    subnet: Subnet
-    latency_ms: float = 0.0
-
-    @property
-    def text(self) -> str:
-        return " ".join(word.text for word in self.words)
-
-
-@dataclass(frozen=True)
-class Result:
-    """A finished utterance.
-
-    Attributes:
-        start_ms, end_ms: where it is in the audio.
-        first_pass: of the sub-network that the recogniser was opened with.
-        second_pass: of the dense one over the whole utterance; None unless asked for.
-        endpoint: why it ended; None where the audio did.
-    """
-
-    start_ms: float
-    end_ms: float
-    first_pass: Transcript
-    second_pass: Transcript | None = None
-    endpoint: Endpoint | None = None
-
-    @property
-    def best(self) -> Transcript:
-        """The second pass where there is one, else the first."""
-        return self.second_pass or self.first_pass
-
-    @property
-    def text(self) -> str:
-        return self.best.text
-
-    @property
-    def words(self) -> tuple[Word, ...]:
-        return self.best.words
-
-    @property
-    def silent(self) -> bool:
-        """Whether no pass heard a word."""
-        return not self.first_pass.words and not self.words
-
-
 class Recognizer:
-    """Recognises audio piece by piece.
+    """Recognises whole recordings, and audio piece by piece.
 
+    >>> Recognizer.from_pretrained("exp/asr_base", subnet="dense").transcribe("speech.wav").text    # doctest: +SKIP
     >>> recognizer = Recognizer.from_pretrained("exp/asr_base", subnet="sparse")    # doctest: +SKIP
     >>> for piece in pieces_of_samples:                                             # doctest: +SKIP
     ...     recognizer.accept_waveform(piece, 16000)
@@ -129,9 +77,12 @@ class Recognizer:
             raise UserError(f"{what} needs a streaming first pass; this sub-network has the {subnet.context}")
         self.model, self.tokenizer, self.subnet = model, tokenizer, subnet
         self.second_pass, self.endpointing = second_pass, endpointing
-        self._searcher = make_searcher(model, tokenizer, search or SearchConfig())
+        search = search or SearchConfig()
+        self._nbest = search.nbest
+        searcher = make_searcher(model, tokenizer, search)
+        self._decoder = Decoder(model, tokenizer, run_as or subnet, searcher)
+        self._second_decoder = Decoder(model, tokenizer, DENSE, searcher) if second_pass else None
         self._keeps_features = second_pass or endpointing is not None or not self.streaming
-        self._run_as = run_as or subnet
         self._resampler: Resampler | None = None
         self._begin_audio()
 
@@ -186,6 +137,46 @@ class Recognizer:
             check_trained(opened.encoder_config, chosen)
         return cls(opened.supernet().to(place), opened.tokenizer, chosen, True, search, endpointing)
 
+    def transcribe(
+        self,
+        audio: str | os.PathLike | np.ndarray,
+        rate: int | None = None,
+        channel: int | None = None,
+        max_utterance_ms: float = MAX_UTTERANCE_MS,
+    ) -> Result:
+        """Return the transcript of a whole recording; what was heard piece by piece stays as it is.
+
+        Args:
+            audio: a file, see :mod:`dualmode.data.media`, or samples (samples,): floats in [-1, 1] or 16-bit integers.
+            rate: of samples, Hz; files say theirs.  What is not 16 kHz is resampled.
+            channel: of a file with several, counted from 1; None is the mean of all.
+            max_utterance_ms: a longer recording is cut where it is quietest, so that memory stays bounded.
+
+        Raises:
+            UserError: the file cannot be used, or samples or rate are impossible.
+        """
+        if isinstance(audio, (str, os.PathLike)):
+            recording = Recording(os.fspath(audio), Path(audio))
+            [(_, found)] = transcribe_all([recording], self.recognise, channel, max_utterance_ms, nbest=self._nbest)
+            if isinstance(found, AudioFault):
+                raise UserError(found.detail)
+            return found
+        if rate is None:
+            raise UserError("transcribe needs the sample rate of samples: transcribe(samples, 16000)")
+        parts = pieces(resampled([to_float(audio)], rate), max_utterance_ms)
+        return joined([self.recognise([piece])[0] for piece in parts], self._nbest)
+
+    def recognise(self, parts: Sequence[Piece]) -> list[Result]:
+        """Return the result of each piece of a recording, all of them decoded in one batch."""
+        features, spans = [fbank(piece.samples) for piece in parts], [(piece.start_ms, piece.end_ms) for piece in parts]
+        passes = []
+        for decoder, subnet in ((self._decoder, self.subnet), (self._second_decoder, DENSE)):
+            found = decoder.alternatives(features, spans, self._nbest) if decoder else [None] * len(parts)
+            passes.append(
+                [None if nbest is None else Transcript(nbest[0].words, subnet, 0.0, nbest) for nbest in found]
+            )
+        return [Result(start, end, *both) for (start, end), *both in zip(spans, *passes, strict=True)]
+
     def accept_waveform(self, samples: np.ndarray, rate: int) -> list[Result]:
         """Hear more audio; return the utterances that ended in it; mere silence is none.
 
@@ -214,7 +205,7 @@ class Recognizer:
 
     def partial(self) -> Transcript:
         """Return what is understood so far of the utterance that has not ended."""
-        return Transcript(self._utterance.partial() if self.streaming else (), self.subnet)
+        return Transcript(self._utterance.words.partial() if self.streaming else (), self.subnet)
 
     def result(self) -> Result:
         """End the audio; return its last utterance, also one without words.  What is heard next is new audio."""
@@ -238,7 +229,8 @@ class Recognizer:
         self._features: list[np.ndarray] = []
         self._utterance = None
         if self.streaming:
-            self._utterance = StreamedUtterance(self.model, self._run_as, self._searcher, self.tokenizer, start_ms)
+            decoder = self._decoder
+            self._utterance = StreamedUtterance(self.model, decoder.run_as, decoder.searcher, self.tokenizer, start_ms)
 
     def _pieces(self, samples: np.ndarray, final: bool = False) -> Iterator[np.ndarray]:
         """Yield the features that became ready, of a chunk's length at most, so that no chunk's endpoint is missed."""
@@ -260,7 +252,7 @@ class Recognizer:
     def _endpoint(self) -> Endpoint | None:
         if self.endpointing is None:
             return None
-        return self.endpointing.check(FRAME_MS * self._utterance.frames, self._utterance.last_token_ms)
+        return self.endpointing.check(FRAME_MS * self._utterance.frames, self._utterance.words.last_token_ms)
 
     def _next_utterance(self, endpoint: Endpoint) -> None:
         """Begin where the last one ended; where nothing was said, a little earlier: a word may just have begun."""
@@ -273,21 +265,22 @@ class Recognizer:
 
     def _finish(self, end_ms: float, arrived: float, endpoint: Endpoint | None) -> Result:
         if self.streaming:
-            words = self._utterance.words(end_ms)
+            first = self._utterance.words.alternatives(end_ms, self._nbest)
         else:
-            words = self._decode_whole(self._run_as, end_ms)
-        first = Transcript(words, self.subnet, 1000 * (time.perf_counter() - arrived))
-        second = None
-        if self.second_pass:
-            words = self._decode_whole(DENSE, end_ms)
-            second = Transcript(words, DENSE, 1000 * (time.perf_counter() - arrived))
-        return Result(self._start_ms, end_ms, first, second, endpoint)
+            first = self._decode_whole(self._decoder, end_ms)
+        first_pass, second_pass = self._transcript(first, self.subnet, arrived), None
+        if self._second_decoder:
+            second = self._decode_whole(self._second_decoder, end_ms)
+            second_pass = self._transcript(second, DENSE, arrived)
+        return Result(self._start_ms, end_ms, first_pass, second_pass, endpoint)
 
-    def _decode_whole(self, subnet: Subnet, end_ms: float) -> tuple[Word, ...]:
-        """Return the words of the utterance's features up to ``end_ms``, all of it heard at once."""
+    def _decode_whole(self, decoder: Decoder, end_ms: float) -> tuple[Alternative, ...]:
+        """Return the n-best list of the utterance's features up to ``end_ms``, all of it heard at once."""
         features = np.concatenate([np.zeros((0, BINS), np.float32), *self._features])
         if self.streaming:  # an endpoint lies between two frames, and more than those is known
             features = features[: FACTOR * self._utterance.frames + EXTRA]
-        [search] = decode_offline(self.model, [features], subnet, self._searcher)
-        best = search.best(final=True)[0]
-        return tuple(StableWords(self.tokenizer, self._start_ms).all_words(best.tokens, best.frames, end_ms))
+        return decoder.alternatives([features], [(self._start_ms, end_ms)], self._nbest)[0]
+
+    @staticmethod
+    def _transcript(nbest: tuple[Alternative, ...], subnet: Subnet, arrived: float) -> Transcript:
+        return Transcript(nbest[0].words, subnet, 1000 * (time.perf_counter() - arrived), nbest)

@@ -7,12 +7,14 @@ import numpy as np
 
 from dualmode.asr.model import AsrModel
 from dualmode.data.tokens import Tokenizer
+from dualmode.decoding.transcript import Alternative
+from dualmode.decoding.utterance import HeardWords
 from dualmode.models.loaded import LoadedModel
 from dualmode.search.config import SearchConfig
 from dualmode.search.offline import decode_offline
 from dualmode.search.search import Search
 from dualmode.search.searcher import Searcher, make_searcher
-from dualmode.search.stream import decode_streams
+from dualmode.search.stream import StreamDecoder, chunk_by_chunk, decode_streams
 from dualmode.supernet.subnet import Subnet
 
 
@@ -45,3 +47,29 @@ class Decoder:
         if self.run_as.context.chunk is None:
             return decode_offline(self.model, utterances, self.run_as, self.searcher, self.bf16)
         return decode_streams(self.model, utterances, self.run_as, self.searcher)
+
+    def alternatives(
+        self, utterances: Sequence[np.ndarray], spans_ms: Sequence[tuple[float, float]], nbest: int = 1
+    ) -> list[tuple[Alternative, ...]]:
+        """Return the n-best list of each utterance, in words.
+
+        Args:
+            utterances: features of each, (frames of 10 ms, bins).
+            spans_ms: where in the audio each begins and ends.
+            nbest: entries of the list.
+        """
+        if self.run_as.context.chunk is None:
+            heard = self._heard(self.searches(utterances), spans_ms)
+        else:
+            decoder = StreamDecoder(self.model, self.run_as, self.searcher, len(utterances))
+            heard = self._heard(decoder.searches, spans_ms)
+            for _ in chunk_by_chunk(decoder, utterances, self.run_as):
+                for words in heard:
+                    words.update()
+        return [words.alternatives(end, nbest) for words, (_, end) in zip(heard, spans_ms, strict=True)]
+
+    def _heard(self, searches: Sequence[Search], spans_ms: Sequence[tuple[float, float]]) -> list[HeardWords]:
+        return [
+            HeardWords(search, self.run_as.context, self.tokenizer, start)
+            for search, (start, _) in zip(searches, spans_ms, strict=True)
+        ]

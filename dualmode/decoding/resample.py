@@ -35,19 +35,20 @@ class Resampler:
     """Brings one recording, piece by piece, to 16 kHz; the pieces change nothing.
 
     Args:
-        rate: of the recording, Hz; any other than 16 kHz is announced on standard error.
+        rate: of the recording, Hz; any other than 16 kHz is announced on standard error, if ``announce``.
 
     Raises:
         UserError: the rate is impossible.
     """
 
-    def __init__(self, rate: int):
+    def __init__(self, rate: int, announce: bool = True):
         if not isinstance(rate, (int, np.integer)) or isinstance(rate, bool) or rate < 1:
             raise UserError(f"the sample rate is {rate!r}: it must be a whole number of Hz, such as 16000")
         self.rate = rate
         self._stream = None
         if rate != SAMPLE_RATE:
-            print(f"audio of {rate} Hz is resampled to {SAMPLE_RATE} Hz", file=sys.stderr)
+            if announce:
+                print(f"audio of {rate} Hz is resampled to {SAMPLE_RATE} Hz", file=sys.stderr)
             self._stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
 
     def accept(self, samples: np.ndarray, final: bool = False) -> np.ndarray:

@@ -95,10 +95,15 @@ def _as_trained(name: str, values: np.ndarray, config: DeviceConfig) -> Tensor:
 
 
 class TorchDevice:
-    """What :class:`dualmode.device.engine.Device` is, run by PyTorch."""
+    """What :class:`dualmode.device.engine.Device` is, run by PyTorch.
+
+    Attributes:
+        info: the file's header.
+    """
 
     def __init__(self, data: bytes, source: str):
         self._model, self._config = unpack_model(data, source)
+        self.info = self._config
         kind = TOKEN_TYPES[self._config.token_type]
         self._tokenizer = Tokenizer(kind, self._model.tokens, bpe_model=source)  # decodes without its model
         self.reset()

@@ -2,14 +2,19 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dualmode.data.fbank import SAMPLE_RATE
+from dualmode.decoding.pauses import Piece
+from dualmode.decoding.transcript import Alternative, Result, Transcript
 from dualmode.errors import UserError
 from dualmode.frames import EXTRA, FACTOR
 from dualmode.lines import words
+from dualmode.search.words import Word
+from dualmode.supernet.subnet import Context, Subnet
 
 PIECE = SAMPLE_RATE // 10  # samples that a device hears at a time
 HOP = SAMPLE_RATE // 100  # samples of a feature frame of 10 ms
@@ -110,26 +115,31 @@ class SherpaOnnx:
 
 
 class DeviceEngine:
-    """A file of dualmode.bin.pack_device in our compiled engine, on one thread.
+    """A file of dualmode pack-device in our compiled engine, or in what runs it in its stead, on one thread.
+
+    Args:
+        path: of the file.
+        device: the file as it was opened; by default it is opened in the compiled engine.
 
     Attributes:
         about: as of :class:`SherpaOnnx`.
+        subnet: which sub-network the file holds.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, device=None):
         from dualmode.device.engine import Device
-        from dualmode.frames import FRAME_MS
 
-        self._device = Device.open(path)
+        self._device = device or Device.open(path)
         info = self._device.info
+        self.subnet = Subnet(round(info.sparsity, 6), Context(info.chunk, info.left, info.right))
         self.about = {
             "runtime": "dualmode",
-            "precision": "int8" if info.int8 else "fp32",
+            "precision": "int8" if device is None and info.int8 else "fp32",
             "bytes": path.stat().st_size,
-            "sparsity": round(info.sparsity, 6),
-            "chunk_ms": info.chunk * FRAME_MS,
-            "left_ms": info.left * FRAME_MS,
-            "lookahead_ms": 0,
+            "sparsity": self.subnet.sparsity,
+            "chunk_ms": self.subnet.context.chunk_ms,
+            "left_ms": self.subnet.context.left_ms,
+            "lookahead_ms": self.subnet.context.lookahead_ms,
         }
 
     def transcribe(self, samples: np.ndarray) -> str:
@@ -139,6 +149,31 @@ class DeviceEngine:
             self._device.accept_samples(samples[start : start + PIECE])
         self._device.finish()
         return self._device.text
+
+    def recognise(self, parts: Sequence[Piece]) -> list[Result]:
+        """Return the result of each piece of a recording, one after the other; the engine knows no words' times."""
+        results = []
+        for piece in parts:
+            words = tuple(Word(word) for word in self.transcribe(piece.samples).split())
+            transcript = Transcript(words, self.subnet, nbest=(Alternative(words, None),))
+            results.append(Result(piece.start_ms, piece.end_ms, transcript))
+        return results
+
+
+def open_engine(path: Path) -> DeviceEngine:
+    """Open a device file in the compiled engine or, after saying so, in PyTorch.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    from dualmode.device.engine import EngineMissing
+
+    try:
+        return DeviceEngine(path)
+    except EngineMissing:
+        from dualmode.device.fallback import open_device
+
+        return DeviceEngine(path, open_device(path))
 
 
 def open_runtime(model: Path, precision: str) -> SherpaOnnx | DeviceEngine:

@@ -19,6 +19,7 @@ class CtcGreedy(GreedySearch):
         self._previous = BLANK
 
     def accept(self, inputs: Tensor) -> None:
+        self.evidence.add(inputs)
         values, tokens = inputs.max(dim=-1)
         self.score += float(values.double().sum())
         for token in tokens.tolist():
@@ -67,6 +68,7 @@ class CtcBeamSearch(BeamSearch):
 
     def accept(self, inputs: Tensor) -> None:
         inputs = inputs.double()
+        self.evidence.add(inputs)
         values, tokens = inputs.topk(min(inputs.shape[1], 2 * self.beam_size + 8), dim=-1)
         for row, row_values, row_tokens in zip(inputs, values.tolist(), tokens.tolist(), strict=True):
             self._step(row, [pair for pair in zip(row_tokens, row_values, strict=True) if pair[0] != BLANK])

@@ -51,6 +51,7 @@ class RnntGreedy(RnntSearch, GreedySearch):
             if in_frame == self.max_per_frame:
                 tokens[0], values[0] = BLANK, joined.blank[0]
             blanks = next((index for index, token in enumerate(tokens) if token != BLANK), len(tokens))
+            joined.tell(self.evidence, int(in_frame > 0), blanks + 1)  # of each frame the first node
             self.score += sum(values[:blanks])
             self.frame, start = self.frame + blanks, start + blanks
             in_frame = 0 if blanks else in_frame
@@ -122,6 +123,8 @@ class RnntBeamSearch(RnntSearch, BeamSearch):
             outputs = self._output[self._rows(active)]
             joined = yield Join(frame.expand(len(active), -1), outputs, 2 * self.beam_size + 8)
             assert isinstance(joined, Joined)
+            if step == 0:
+                joined.tell(self.evidence, 0, 1)  # of the best hypothesis
             for path, blank in zip(active, joined.blank, strict=True):
                 end(done, replace(path, log_prob=path.log_prob + blank))
             longer = self._extend(active, joined) if step < self.max_per_frame else []

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
+from dualmode.search.confidence import Evidence
 from dualmode.search.hypothesis import Hypothesis, common_prefix
 from dualmode.search.scorer import Sum
 
@@ -25,12 +26,19 @@ class Search(ABC):
     Attributes:
         frame: encoder frames of 40 ms heard so far.
         settled, settled_frames: tokens that cannot change any more, and the frame of each.
+        evidence: what the model says in each frame.
     """
 
     def __init__(self) -> None:
         self.frame = 0
         self.settled: list[int] = []
         self.settled_frames: list[int] = []
+        self.evidence = Evidence()
+
+    @property
+    @abstractmethod
+    def open_frame(self) -> int:
+        """The first frame in which an open token may have appeared."""
 
     @abstractmethod
     def accept(self, inputs: Tensor) -> None:
@@ -60,6 +68,10 @@ class GreedySearch(Search):
     def __init__(self):
         super().__init__()
         self.score = 0.0
+
+    @property
+    def open_frame(self) -> int:
+        return self.frame
 
     def best(self, count: int = 1, final: bool = False) -> list[Hypothesis]:
         return [Hypothesis(tuple(self.settled), tuple(self.settled_frames), self.score)]
@@ -103,6 +115,10 @@ class BeamSearch(Search):
         super().__init__()
         self.beam_size, self.scorer = beam_size, scorer
         self._beam: list[Any] = [first]
+
+    @property
+    def open_frame(self) -> int:
+        return min((entry.frames[0] for entry in self._beam if entry.frames), default=self.frame)
 
     def best(self, count: int = 1, final: bool = False) -> list[Hypothesis]:
         scored = [(e.score + (self.scorer.finish(e.state) if final else 0.0), e.tokens, e.frames) for e in self._beam]

@@ -1,6 +1,6 @@
 """Streams, decoded chunk by chunk with caches of a fixed size, many in one batch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -59,9 +59,16 @@ def decode_streams(
 ) -> list[Search]:
     """As :func:`dualmode.search.offline.decode_offline`, each utterance a stream, fed a chunk's worth at a time."""
     decoder = StreamDecoder(model, subnet, searcher, len(utterances))
+    for _ in chunk_by_chunk(decoder, utterances, subnet):
+        pass
+    return decoder.searches
+
+
+def chunk_by_chunk(decoder: StreamDecoder, utterances: Sequence[np.ndarray], subnet: Subnet) -> Iterator[None]:
+    """Feed each stream of ``decoder`` its utterance (frames, bins), and yield after every chunk."""
     step = FACTOR * subnet.context.chunk
     for start in range(0, max(map(len, utterances)), step):
         pieces = [x[start : start + step] if start < len(x) else None for x in utterances]
         final = [start < len(x) <= start + step for x in utterances]
         decoder.accept(pieces, final)
-    return decoder.searches
+        yield

@@ -18,6 +18,7 @@ from torch import Tensor
 from dualmode.asr.ctc import BLANK
 from dualmode.asr.transducer.joiner import Joiner
 from dualmode.asr.transducer.predictor import Predictor, PredictorState
+from dualmode.search.confidence import Evidence, certainty
 from dualmode.search.search import Search
 
 
@@ -44,11 +45,21 @@ class Join:
 
 @dataclass(frozen=True)
 class Joined:
-    """Natural logarithms: of the blank (n), and of the best tokens, best first (n, count), with these."""
+    """Natural logarithms: of the blank (n), and of the best tokens, best first (n, count), with these.
+
+    ``certainty`` (n) is that of each distribution, see :mod:`dualmode.search.confidence`.
+    """
 
     blank: list[float]
     values: list[list[float]]
     tokens: list[list[int]]
+    certainty: list[float]
+
+    def tell(self, evidence: Evidence, start: int, end: int) -> None:
+        """Add the distributions from ``start`` to ``end - 1`` as those of the next frames."""
+        best = slice(start, end)
+        tokens, values = ([row[0] for row in part[best]] for part in (self.tokens, self.values))
+        evidence.add_frames(self.certainty[best], tokens, values)
 
 
 Asking = Generator[Predict | Join, tuple[Tensor, PredictorState] | Joined, None]
@@ -97,11 +108,12 @@ def join(joiner: Joiner, asked: Sequence[Join]) -> list[Joined]:
     scores = scores.double().log_softmax(dim=-1)
     values, tokens = scores.topk(min(scores.shape[1], max(one.count for one in asked)), dim=-1)
     blank, values, tokens = scores[:, BLANK].tolist(), values.tolist(), tokens.tolist()
+    certain = certainty(scores).tolist()
     answers, first = [], 0
     for one in asked:
         rows = slice(first, first + len(one.frames))
         best = [[row[: one.count] for row in part[rows]] for part in (values, tokens)]
-        answers.append(Joined(blank[rows], *best))
+        answers.append(Joined(blank[rows], *best, certain[rows]))
         first = rows.stop
     return answers
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dualmode.data.tokens import SPACE, WORD_START, Tokenizer
 from dualmode.frames import FRAME_MS
+
+if TYPE_CHECKING:  # torch, which what is done with words does not need
+    from dualmode.search.confidence import Evidence
 
 
 @dataclass(frozen=True)
@@ -13,13 +17,24 @@ class Word:
 
     Attributes:
         text: as written.
-        start_ms: beginning of the 40 ms frame in which its first token was put out, from the audio's beginning on.
+        start_ms: beginning of the 40 ms frame in which its first token was put out, from the audio's beginning on; None
+            of a device that does not say so.
         stable_ms: how much audio had been heard when the word could not change any more; None while it still can.
+        end_ms: end of the frame in which its last token was put out: of a word of one token, no more than that.
+        confidence: from 0 to 1, see :mod:`dualmode.search.confidence`.
     """
 
     text: str
-    start_ms: float
+    start_ms: float | None = None
     stable_ms: float | None = None
+    end_ms: float | None = None
+    confidence: float | None = None
+
+    def to_dict(self) -> dict[str, str | float | None]:
+        """Return it as JSON has it: times in ms from the audio's beginning on."""
+        sure = None if self.confidence is None else round(self.confidence, 4)
+        times = {"start_ms": self.start_ms, "end_ms": self.end_ms, "stable_ms": self.stable_ms}
+        return {"text": self.text, **times, "confidence": sure}
 
 
 def word_spans(tokens: Sequence[str], kind: str) -> list[tuple[int, int]]:
@@ -64,13 +79,14 @@ class StableWords:
     Args:
         tokenizer: of the vocabulary.
         start_ms: where in the audio the utterance begins.
+        evidence: of the search, for the words' confidence.
 
     Attributes:
         words: the stable ones.
     """
 
-    def __init__(self, tokenizer: Tokenizer, start_ms: float = 0.0):
-        self.tokenizer, self.start_ms = tokenizer, start_ms
+    def __init__(self, tokenizer: Tokenizer, start_ms: float = 0.0, evidence: "Evidence | None" = None):
+        self.tokenizer, self.start_ms, self.evidence = tokenizer, start_ms, evidence
         self.words: list[Word] = []
         self._tokens: list[int] = []  # settled, but of a word that may grow
         self._frames: list[int] = []
@@ -83,12 +99,20 @@ class StableWords:
         self.words += self._words(self._tokens[:count], self._frames[:count], heard_ms)
         del self._tokens[:count], self._frames[:count]
 
+    @property
+    def open_frame(self) -> int | None:
+        """The first frame of a settled token whose word is open; None without one."""
+        return self._frames[0] if self._frames else None
+
     def all_words(self, tokens: Sequence[int], frames: Sequence[int], stable_ms: float | None = None) -> list[Word]:
         """Return the stable words and those of a hypothesis's open tokens; these are stable since ``stable_ms``."""
         return self.words + self._words([*self._tokens, *tokens], [*self._frames, *frames], stable_ms)
 
     def _words(self, tokens: Sequence[int], frames: Sequence[int], stable_ms: float | None) -> list[Word]:
         spans = word_spans([self.tokenizer.tokens[token] for token in tokens], self.tokenizer.kind)
-        return [
-            Word(self.tokenizer.decode(tokens[a:b]), self.start_ms + FRAME_MS * frames[a], stable_ms) for a, b in spans
-        ]
+        return [self._word(tokens[a:b], frames[a], frames[b - 1], stable_ms) for a, b in spans]
+
+    def _word(self, tokens: Sequence[int], first: int, last: int, stable_ms: float | None) -> Word:
+        start_ms, end_ms = (self.start_ms + FRAME_MS * frame for frame in (first, last + 1))
+        sure = None if self.evidence is None else self.evidence.confidence(first, last)
+        return Word(self.tokenizer.decode(tokens), start_ms, stable_ms, end_ms, sure)

@@ -32,6 +32,6 @@ def test_words_are_those_of_the_text_whatever_settles_when(tokenizer, data):
 def test_a_word_is_stable_once_the_next_one_begins():
     words = StableWords(TOKENIZERS[0], start_ms=1000)
     words.settle([3, 4], [2, 3], heard_ms=677.5)
-    assert words.words == [] and words.all_words([], []) == [Word("ab", 1080)]
+    assert words.words == [] and words.all_words([], []) == [Word("ab", 1080, None, 1160)]
     words.settle([2], [20], heard_ms=1317.5)
-    assert words.all_words([4], [24], 2000) == [Word("ab", 1080, 1317.5), Word("b", 1960, 2000)]
+    assert words.all_words([4], [24], 2000) == [Word("ab", 1080, 1317.5, 1160), Word("b", 1960, 2000, 2000)]

@@ -1,0 +1,65 @@
+"""Recordings of any rate, channels and format."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from dualmode.data.audio import AudioFault
+from dualmode.data.media import check_media, one_channel, open_media
+
+TONE = 0.5 * np.sin(np.arange(22050) / 20).astype(np.float32)
+STEREO = np.stack([TONE, -0.5 * TONE], axis=1)
+
+
+def read(path, channel=None):
+    with open_media(path) as media:
+        return media.rate, np.concatenate([one_channel(channel)(block) for block in media.blocks])
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg"])
+def test_channels_are_taken_or_mixed(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    soundfile.write(path, STEREO, 22050)
+    assert check_media(path, 2) == (22050, 2)
+    for channel, factor in ((None, 0.25), (1, 1.0), (2, -0.5)):
+        rate, samples = read(path, channel)
+        assert rate == 22050 and len(samples) == 22050
+        np.testing.assert_allclose(samples, factor * TONE, atol=0.05 if ending == "ogg" else 1e-4)
+    with pytest.raises(AudioFault, match="has 2 channels, and no channel 3"):
+        check_media(path, 3)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+@pytest.mark.parametrize("ending", ["m4a", "webm", "mkv"])
+def test_what_libsndfile_does_not_read_is_read_by_ffmpeg(tmp_path, ending):
+    source, path = tmp_path / "a.wav", tmp_path / f"a b'$(c).{ending}"
+    seconds = np.arange(4 * 44100) / 44100  # a tone of 440 Hz, in the second channel twice as soft
+    soundfile.write(source, np.outer(np.sin(2 * np.pi * 440 * seconds), [0.5, 0.25]), 44100)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", source, path], check=True)
+    for channel, amplitude in ((1, 0.5), (2, 0.25)):
+        rate, samples = read(path, channel)
+        assert check_media(path) == (rate, 2) and rate >= 44100 and len(samples) / rate == pytest.approx(4, abs=0.1)
+        assert np.sqrt(2 * np.mean(samples[rate:-rate] ** 2)) == pytest.approx(amplitude, rel=0.1)
+    (tmp_path / f"text.{ending}").write_text("no audio at all")
+    with pytest.raises(AudioFault, match="text.* cannot be decoded by ffmpeg: .*nvalid data"):
+        check_media(tmp_path / f"text.{ending}")
+
+
+def test_without_ffmpeg_it_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a.m4a").write_bytes(b"x")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(AudioFault, match="a.m4a needs ffmpeg, which is not installed"):
+        check_media(tmp_path / "a.m4a")
+    with pytest.raises(AudioFault, match="there is no file"):
+        check_media(Path("gone.m4a"))
+
+
+def test_what_is_wrong_inside_is_found_while_reading(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.r_[TONE, np.nan].astype(np.float32), 16000, subtype="FLOAT")
+    with pytest.raises(AudioFault, match="NaN or infinite"):
+        read(path)
