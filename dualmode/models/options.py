@@ -36,9 +36,8 @@ def add_model(parser, help: str = TRAINED, type=model_folder, checkpoint: bool =
 
 
 def existing_model(text: str) -> Path:
-    """Argparse type: a folder or file that is there."""
-    path = Path(text)
-    return path if path.is_dir() else existing_file(text)
+    """Argparse type: a folder or file that is there, or a model of the Hub."""
+    return model_folder(text) if is_on_hub(text) or Path(text).is_dir() else existing_file(text)
 
 
 def add_weights(parser: argparse.ArgumentParser, help: str = WEIGHTS) -> None:
