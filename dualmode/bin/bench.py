@@ -18,6 +18,7 @@ BENCHES = {
     "device": "a chunk in the device engine, PyTorch and ONNX Runtime",
     "web": "the device engine as WebAssembly, and ONNX Runtime Web",
     "learning": "learning curves on real sentences, against ESPnet's Conformer",
+    "confidence": "how well confidence tells right words from wrong ones",
     "decode": "greedy decoding of whole utterances against ESPnet's asr_inference",
 }
 DESCRIPTION = """

@@ -53,7 +53,12 @@ class Evidence:
         self._first += count
 
     def confidence(self, first: int, last: int) -> float:
-        """Return the confidence of a word.
+        """Return the confidence of a word; see :meth:`of_word`."""
+        certain, peaks = self.of_word(first, last)
+        return certain * math.exp(sum(peaks) / len(peaks))
+
+    def of_word(self, first: int, last: int) -> tuple[float, list[float]]:
+        """Return the mean certainty of a word's frames, and the highest log posterior of each of its tokens.
 
         Args:
             first, last: frames in which its first and its last token appeared; neither is forgotten.
@@ -73,4 +78,4 @@ class Evidence:
             before = token
         if not peaks:  # a beam's word where the blank is always the best: as sure as that something was said
             peaks = [math.log(max(1 - math.exp(min(value for *_, value in frames)), 1e-9))]
-        return certain * math.exp(sum(peaks) / len(peaks))
+        return certain, peaks
