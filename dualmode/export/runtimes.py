@@ -154,8 +154,8 @@ class DeviceEngine:
         """Return the result of each piece of a recording, one after the other; the engine knows no words' times."""
         results = []
         for piece in parts:
-            words = tuple(Word(word) for word in self.transcribe(piece.samples).split())
-            transcript = Transcript(words, self.subnet, nbest=(Alternative(words, None),))
+            heard = tuple(Word(word) for word in words(self.transcribe(piece.samples)))
+            transcript = Transcript(heard, self.subnet, nbest=(Alternative(heard, None),))
             results.append(Result(piece.start_ms, piece.end_ms, transcript))
         return results
 

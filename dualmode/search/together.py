@@ -57,9 +57,8 @@ class Joined:
 
     def tell(self, evidence: Evidence, start: int, end: int) -> None:
         """Add the distributions from ``start`` to ``end - 1`` as those of the next frames."""
-        best = slice(start, end)
-        tokens, values = ([row[0] for row in part[best]] for part in (self.tokens, self.values))
-        evidence.add_frames(self.certainty[best], tokens, values)
+        tokens, values = [row[0] for row in self.tokens[start:end]], [row[0] for row in self.values[start:end]]
+        evidence.add_frames(self.certainty[start:end], tokens, values)
 
 
 Asking = Generator[Predict | Join, tuple[Tensor, PredictorState] | Joined, None]
@@ -112,8 +111,8 @@ def join(joiner: Joiner, asked: Sequence[Join]) -> list[Joined]:
     answers, first = [], 0
     for one in asked:
         rows = slice(first, first + len(one.frames))
-        best = [[row[: one.count] for row in part[rows]] for part in (values, tokens)]
-        answers.append(Joined(blank[rows], *best, certain[rows]))
+        best_values, best_tokens = ([row[: one.count] for row in part[rows]] for part in (values, tokens))
+        answers.append(Joined(blank[rows], best_values, best_tokens, certain[rows]))
         first = rows.stop
     return answers
 
