@@ -16,6 +16,7 @@ BENCHES = {
     "pruning": "finding masks anew",
     "distractors": "comparing hidden frames with their distractors, in pre-training",
     "device": "a chunk in the device engine, PyTorch and ONNX Runtime",
+    "streams": "memory of many streams in the device engine",
     "web": "the device engine as WebAssembly, and ONNX Runtime Web",
     "learning": "learning curves on real sentences, against ESPnet's Conformer",
     "confidence": "how well confidence tells right words from wrong ones",

@@ -97,8 +97,14 @@ int main(int count, char** words) {
       const dualmode_info info = dualmode_get_info(device);
       const size_t frames = std::min(4 * size_t(info.chunk) + 12, size_t(100));
       const std::vector<float> features(frames * size_t(info.bins), 1.0f);
+      const dualmode_endpointing rules = {80, 120, 200};
+      dualmode_set_endpointing(device, &rules, error, sizeof error);
       dualmode_accept_features(device, features.data(), frames, error, sizeof error);
+      const dualmode_word* words;
+      for (; dualmode_endpoint(device); dualmode_next_utterance(device, error, sizeof error))
+        dualmode_words(device, &words);
       dualmode_finish(device, error, sizeof error);
+      dualmode_words(device, &words);
       dualmode_text(device);
     }
     dualmode_free(device);

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dualmode.bench.streams import memory_mb
 from dualmode.data.tokens import Tokenizer
 from dualmode.decoding.endpoint import Endpointing
+from dualmode.device.build import LIBRARY
 from dualmode.device.engine import BlockMatrix, Device, DeviceModel
 from dualmode.device.pack import pack_model
 from dualmode.errors import UserError
@@ -115,6 +117,16 @@ def test_utterances_and_words_are_those_of_the_recognizer(
     assert [[(w.text, w.start_ms, w.stable_ms) for w in words] for *_, words in mine] == [
         [(w.text, w.start_ms, w.stable_ms) for w in r.words] for r in results
     ]
+
+
+def test_streams_share_the_weights(built, model, tmp_path):
+    """A model whose weights are most of its memory."""
+    recogniser, subnet = model(0.0, (8, 4), output_size=96, linear_units=4096)
+    path = tmp_path / "wide.dmdl"
+    path.write_bytes(packed(recogniser, subnet))
+    assert path.stat().st_size > 6e6
+    shared, own = (memory_mb(path, 6, shared, built / LIBRARY) for shared in (True, False))
+    assert own - shared > 0.8 * 5 * path.stat().st_size / 1e6
 
 
 def test_words_grow_and_settle(model, library):

@@ -44,8 +44,8 @@ typedef struct dualmode_info {
   int32_t outputs;                    /* of the head, see dualmode_encode */
 } dualmode_info;
 
-/* Opens a model.  `kernels` is "avx512vnni", "avx2", "dotprod" (ARM) or "portable", or NULL for the best that this
- * machine has. */
+/* Opens a model.  `kernels` is "avx512vnni", "avx2", "dotprod" (ARM), "simd128" (WebAssembly) or "portable", or NULL for
+ * the best that this machine has. */
 DUALMODE_API dualmode_model *dualmode_model_open(const char *path, const char *kernels, char *error, size_t error_size);
 DUALMODE_API dualmode_model *dualmode_model_open_memory(const void *data, size_t size, const char *kernels, char *error,
                                                         size_t error_size);
