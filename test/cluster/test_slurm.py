@@ -137,7 +137,7 @@ def test_training_on_two_machines_is_queued_again_and_goes_on(cluster, tmp_path)
     )
     process = cluster.start(program=launch)
     job_log = out / "job.log"
-    cluster.wait_until(lambda: job_log.exists() and "training: " in job_log.read_text(), 150)
+    cluster.wait_until(lambda: job_log.exists() and "training, updates: " in job_log.read_text(), 150)
     [[job, _]] = cluster.jobs()
     cluster.ask("scancel", "--batch", "--signal=USR1", job)
     cluster.wait_until(lambda: "Queued again" in job_log.read_text())
