@@ -14,7 +14,7 @@ from dualmode.asr.model import AsrModel
 from dualmode.data.fbank import BINS, OnlineFbank
 from dualmode.data.tokens import Tokenizer
 from dualmode.device.container import TOKEN_TYPES, DeviceConfig, read
-from dualmode.device.engine import Device, EngineMissing
+from dualmode.device.engine import Device, EngineMissing, as_floats
 from dualmode.errors import UserError
 from dualmode.search.searcher import greedy_searcher
 from dualmode.search.stream import StreamDecoder
@@ -116,10 +116,10 @@ class TorchDevice:
         self.tokens: list[int] = []
 
     def accept_samples(self, samples: np.ndarray) -> None:
-        """Take more samples (n,) in [-1, 1] at 16 kHz."""
+        """Take more samples (n,) at 16 kHz: floats in [-1, 1], or integers of the full range of their type."""
         if self._config.bins != BINS:
             raise UserError(f"this model takes features of {self._config.bins} bins, which are not computed here")
-        self._fbank.accept_waveform(samples)
+        self._fbank.accept_waveform(as_floats(samples).astype(np.float32, copy=False))
         self.accept_features(self._fbank.take())
 
     def accept_features(self, features: np.ndarray) -> None:

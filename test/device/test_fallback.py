@@ -54,6 +54,23 @@ def test_both_hear_the_same_in_samples(model, library, tmp_path):
     assert heard[0] == heard[1]
 
 
+def test_integers_are_scaled_and_floats_on_their_scale_refused_by_both(model, library):
+    recogniser, subnet = model()
+    data = pack_model(recogniser, "char", subnet, "fp32")
+    samples = np.random.default_rng(0).integers(-9000, 9000, 20000, dtype=np.int16)
+    for device in (Device.open(data, library=library), fallback.TorchDevice(data, "it")):
+        heard = []
+        for given in (samples, samples.astype(np.float32) / 32768):
+            device.reset()
+            device.accept_samples(given)
+            device.finish()
+            heard.append(device.tokens)
+        assert heard[0] == heard[1] and heard[0]
+        device.reset()
+        with pytest.raises(UserError, match="far outside of"):
+            device.accept_samples(samples.astype(np.float32))
+
+
 def test_a_file_that_is_not_there_is_refused_by_both(tmp_path, no_engine):
     with pytest.raises(UserError, match="gone cannot be read: No such file"):
         fallback.open_device(tmp_path / "gone")
@@ -63,7 +80,7 @@ def test_without_a_compiler_the_message_says_what_to_do(monkeypatch, tmp_path, c
     monkeypatch.setenv("CXX", str(tmp_path / "no-such-compiler"))
     with pytest.raises(NoCompiler, match=r"no C\+\+17 compiler was found .*apt install g\+\+"):
         compile_engine(tmp_path)
-    assert main() == 2 and capsys.readouterr().err.startswith("error: no C++17 compiler")
+    assert main([]) == 2 and capsys.readouterr().err.startswith("error: no C++17 compiler")
 
 
 def test_a_compiler_that_fails_leaves_nothing(monkeypatch, tmp_path):
