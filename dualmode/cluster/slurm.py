@@ -5,6 +5,7 @@ Only after a while without news is squeue asked, once, whether the tasks that ar
 was lost with its node, or was cancelled.
 """
 
+import contextlib
 import os
 import re
 import shlex
@@ -25,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LOOK_S = 1.0  # between two looks at the job's folder
 ASK_S = (15.0, 120.0)  # between two questions to the controller: at first, and at most
 GRACE_S = 10.0  # for a status to appear on this machine after its task has left the queue
+ANSWER_S = 60.0  # after which a command of Slurm that hangs counts as one that did not answer
+CANCEL_S = 600.0  # for a job to leave the queue once it is cancelled
 LOST = 137
 NUMBER = "slurm_job"  # file in a job's folder while its wrapper waits
 
@@ -44,7 +47,7 @@ def run(request: Request) -> Mapping[int, int]:
     print(f"# Slurm job {job}: {len(request.tasks)} tasks, logs in {request.log}", file=sys.stderr)
 
     def stop(number: int, _) -> None:
-        subprocess.run(["scancel", job], capture_output=True)
+        cancel(job)
         (folder / NUMBER).unlink(missing_ok=True)  # gone if all tasks have ended
         sys.exit(128 + number)
 
@@ -60,10 +63,21 @@ def cancel_orphans(request: Request) -> None:
     for number in [path for folder in earlier_folders(request) if (path := folder / NUMBER).is_file()]:
         job = number.read_text(encoding="utf-8").strip()
         print(f"# cancelling Slurm job {job}, left over from a run that was killed", file=sys.stderr)
-        subprocess.run(["scancel", job], capture_output=True)
-        while still_queued(job):
+        cancel(job)
+        began = time.monotonic()
+        while still_queued(job) is not False:  # no answer is no yes
+            if time.monotonic() - began > CANCEL_S:
+                raise UserError(
+                    f"Slurm job {job}, left over from a run that was killed, may still write to {request.log}: "
+                    f"squeue did not say within {CANCEL_S:g} s that it is gone; cancel it, then start again"
+                )
             time.sleep(LOOK_S)
         number.unlink()
+
+
+def cancel(job: str) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(["scancel", job], capture_output=True, timeout=ANSWER_S)
 
 
 def submit(request: Request, flags: Sequence[str], folder: Path, most: str | None) -> str:
@@ -78,7 +92,8 @@ def submit(request: Request, flags: Sequence[str], folder: Path, most: str | Non
         f"exec {shlex.quote(sys.executable)} -m dualmode.cluster.task {shlex.quote(str(folder.resolve()))} {number}\n",
         encoding="utf-8",
     )
-    name, output = f"--job-name={Path(request.log).stem}", f"--output={folder}/slurm.%a.out"
+    # Slurm replaces what follows a per cent sign in a path; two of them are one.
+    name, output = f"--job-name={Path(request.log).stem}", f"--output={str(folder).replace('%', '%%')}/slurm.%a.out"
     command = ["sbatch", "--parsable", name, output, *flags]
     if request.variable:
         command.append(f"--array={request.tasks[0]}-{request.tasks[-1]}" + (f"%{most}" if most else ""))
@@ -129,11 +144,13 @@ def wait(request: Request, folder: Path, job: str) -> dict[int, int]:
 
 def still_queued(job: str) -> bool | None:
     """Return whether any task of the job waits or runs; None if the controller does not answer."""
-    done = subprocess.run(
-        ["squeue", "--noheader", "--jobs", job, "--format=%i"], capture_output=True, encoding="utf-8", errors="replace"
-    )
-    if done.returncode == 0:
-        return bool(done.stdout.strip())
+    command = ["squeue", "--noheader", "--jobs", job, "--format=%i"]
+    try:
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=ANSWER_S)
+    except subprocess.TimeoutExpired:
+        return None
+    if done.returncode == 0:  # a site may have it say other things, too
+        return re.search(rf"^\s*{job}(_|\b)", done.stdout, re.MULTILINE) is not None
     return False if "Invalid job id" in done.stderr else None
 
 
