@@ -213,4 +213,5 @@ def test_a_few_damages(tmp_path, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", READERS)
 def test_many_damages(tmp_path, kind):
-    assert try_all(READERS[kind](tmp_path / "good"), tmp_path / "copy", MANY)
+    refused = try_all(READERS[kind](tmp_path / "good"), tmp_path / "copy", MANY)
+    assert refused or kind == "history"  # whose damaged lines are left out

@@ -100,10 +100,15 @@ class Tokenizer:
 
         try:
             bpe = sentencepiece.SentencePieceProcessor(model_file=str(self._bpe_path))
-        except (RuntimeError, OSError) as error:
+            pieces = [bpe.id_to_piece(number) for number in range(1, bpe.get_piece_size())]
+        except (
+            RuntimeError,
+            OSError,
+            UnicodeDecodeError,
+        ) as error:  # pieces that are no UTF-8 are found when asked for
             reason = next(iter(str(error).splitlines()), "")
             raise UserError(f"{self._bpe_path} is no SentencePiece model: {reason}") from None
-        if [bpe.id_to_piece(number) for number in range(1, bpe.get_piece_size())] != self.tokens[2:]:
+        if pieces != self.tokens[2:]:
             raise UserError(
                 f"{self._bpe_path} has other pieces than the token list beside it: copy both from one place"
             )
