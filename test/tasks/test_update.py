@@ -1,5 +1,6 @@
 """The moments of a run."""
 
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -123,6 +124,7 @@ def test_an_epoch_of_less_than_an_update_is_refused(tmp_path):
 
 
 def test_updates_are_counted_and_skipped_ones_are_logged_apart(tmp_path, capsys, caplog):
+    caplog.set_level(logging.WARNING)  # whatever other tests have left
     state, *_ = begin(tmp_path)
     finish(state, 1)
     finish(state, 2, skipped="no utterance")
