@@ -68,13 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, lowest in (("batch_size", 1), ("threads", 0), ("max_utterance_ms", 1000)):
         if not getattr(args, name) >= lowest:
             raise UserError(f"--{name.replace('_', '-')} is {getattr(args, name):g}: it must be at least {lowest}")
-    from dualmode.decoding.formats import NEED_TIMES, ONE_RECORDING, WRITERS
+    from dualmode.decoding.formats import ONE_RECORDING, WRITERS
 
     on_device = args.model.is_file()
     if on_device:
         refuse_what_no_device_does(args)
-        if args.format in NEED_TIMES:
-            raise UserError(f"--format {args.format} needs the times of words, which no device file gives")
     from dualmode.data.audio import AudioFault
     from dualmode.decoding.recordings import find_recordings, transcribe_all
 
@@ -154,9 +152,16 @@ def look_at(recordings, channel: int | None) -> dict:
 
 def device_recogniser(args) -> Callable:
     """Return the engine that runs a device file; PyTorch, where it was not compiled, after saying so."""
+    from dualmode.decoding.formats import NEED_TIMES
     from dualmode.export.runtimes import open_engine
 
-    return open_engine(args.model).recognise
+    engine = open_engine(args.model)
+    if args.format in NEED_TIMES and not engine.has_times:
+        raise UserError(
+            f"--format {args.format} needs the times of words, which only the compiled engine gives: python -m "
+            "dualmode.device.build"
+        )
+    return engine.recognise
 
 
 def torch_recogniser(args, search: SearchConfig) -> Callable:

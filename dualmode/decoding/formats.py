@@ -29,11 +29,12 @@ def json_line(value: dict[str, Any]) -> str:
 
 
 def ctm(name: str | None, result: Result) -> str:
-    """Return NIST's CTM: name, channel, begin and duration in seconds, word, confidence."""
+    """Return NIST's CTM: name, channel, begin and duration in seconds, word, and confidence where there is one."""
     lines = []
     for word in result.words:
         begin, duration = word.start_ms / 1000, (word.end_ms - word.start_ms) / 1000
-        lines.append(f"{name} 1 {begin:.2f} {duration:.2f} {word.text} {word.confidence:.4f}\n")
+        sure = "" if word.confidence is None else f" {word.confidence:.4f}"
+        lines.append(f"{name} 1 {begin:.2f} {duration:.2f} {word.text}{sure}\n")
     return "".join(lines)
 
 

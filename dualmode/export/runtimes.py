@@ -142,6 +142,11 @@ class DeviceEngine:
             "lookahead_ms": self.subnet.context.lookahead_ms,
         }
 
+    @property
+    def has_times(self) -> bool:
+        """Whether words have times: of the compiled engine."""
+        return hasattr(self._device, "words")
+
     def transcribe(self, samples: np.ndarray) -> str:
         """Return the text of samples (n,) in [-1, 1] at 16 kHz, heard 100 ms at a time."""
         self._device.reset()
@@ -151,10 +156,19 @@ class DeviceEngine:
         return self._device.text
 
     def recognise(self, parts: Sequence[Piece]) -> list[Result]:
-        """Return the result of each piece of a recording, one after the other; the engine knows no words' times."""
+        """Return the result of each piece of a recording, one after the other; PyTorch in its stead knows no times."""
         results = []
         for piece in parts:
-            heard = tuple(Word(word) for word in words(self.transcribe(piece.samples)))
+            text, start = self.transcribe(piece.samples), piece.start_ms
+            if self.has_times:
+                heard = tuple(
+                    Word(
+                        word.text, start + word.start_ms, word.stable_ms and start + word.stable_ms, start + word.end_ms
+                    )
+                    for word in self._device.words
+                )
+            else:
+                heard = tuple(Word(word) for word in words(text))
             transcript = Transcript(heard, self.subnet, nbest=(Alternative(heard, None),))
             results.append(Result(piece.start_ms, piece.end_ms, transcript))
         return results
