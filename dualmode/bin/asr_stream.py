@@ -10,7 +10,7 @@ from typing import TextIO
 from dualmode.cli import make_parser, run
 from dualmode.errors import UserError
 from dualmode.lines import printable
-from dualmode.models.options import add_device, add_model, add_subnet, chosen_device, chosen_name
+from dualmode.models.options import add_device, add_model, add_subnet, chosen_model
 from dualmode.search.config import SearchConfig
 from dualmode.search.options import add_search, given_search
 
@@ -54,16 +54,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     recognizer = Recognizer.from_pretrained(
         args.model,
-        chosen_name(args),
-        args.chunk_ms,
-        args.left_ms,
-        args.lookahead_ms,
         second_pass=args.second_pass,
         search=search,
         endpointing=Endpointing(silence_ms=args.silence_ms, max_utterance_ms=args.max_utterance_ms),
-        checkpoint=args.checkpoint,
-        force=args.force,
-        device=chosen_device(args),
+        **chosen_model(args),
     )
     if args.microphone:
         rate, pieces = args.rate, microphone_pieces(args.rate)

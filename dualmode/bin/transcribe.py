@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dualmode.cli import make_parser, run
 from dualmode.errors import UserError
-from dualmode.models.options import add_device, add_model, add_subnet, chosen_device, chosen_name, existing_model
+from dualmode.models.options import add_device, add_model, add_subnet, chosen_model, existing_model
 from dualmode.search.config import SearchConfig
 from dualmode.search.options import add_search, given_search
 
@@ -171,18 +171,7 @@ def torch_recogniser(args, search: SearchConfig) -> Callable:
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    recognizer = Recognizer.from_pretrained(
-        args.model,
-        chosen_name(args),
-        args.chunk_ms,
-        args.left_ms,
-        args.lookahead_ms,
-        search=search,
-        checkpoint=args.checkpoint,
-        force=args.force,
-        device=chosen_device(args),
-    )
-    return recognizer.recognise
+    return Recognizer.from_pretrained(args.model, search=search, **chosen_model(args)).recognise
 
 
 def write(path: Path, text: str) -> None:

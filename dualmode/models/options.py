@@ -7,6 +7,7 @@ Older spellings stay: ``--model MODEL``, ``--sparsity 0.8``, ``--right-ms MS``.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from dualmode.cli import existing_dir, existing_file
 from dualmode.errors import UserError
@@ -89,3 +90,9 @@ def chosen_name(args: argparse.Namespace) -> str | None:
             f"--subnet {args.subnet} and --sparsity {args.sparsity:g} are two sub-networks: give --subnet alone"
         )
     return name
+
+
+def chosen_model(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the options above mean, as :meth:`dualmode.recognizer.Recognizer.from_pretrained` takes it."""
+    same = {name: getattr(args, name) for name in ("chunk_ms", "left_ms", "lookahead_ms", "checkpoint", "force")}
+    return {"subnet": chosen_name(args), "device": chosen_device(args), **same}
