@@ -114,7 +114,6 @@ def espnet_decoder(model: AsrModel, folder: Path):
     from dualmode.tasks.encoder import NAME, register
 
     register()
-    logging.disable(logging.WARNING)
     config: EncoderConfig = model.encoder.config
     # ESPnet's vocabulary ends with its sentence mark, which our head does not know.
     settings = vars(ASRTask.get_parser().parse_args([])) | {
@@ -134,7 +133,12 @@ def espnet_decoder(model: AsrModel, folder: Path):
     weights["ctc.ctc_lo.bias"] = nn.functional.pad(model.head.bias.detach(), (0, 1), value=NEVER)
     torch.save(weights, folder / "model.pth")
     options = {"ctc_weight": 1.0, "beam_size": 1, "lm_weight": 0.0, "penalty": 0.0}
-    return Speech2Text(str(folder / "config.yaml"), str(folder / "model.pth"), **options)
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # what ESPnet says about what is not there
+    try:
+        return Speech2Text(str(folder / "config.yaml"), str(folder / "model.pth"), **options)
+    finally:
+        logging.disable(level)
 
 
 def plain(value):
