@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from time import perf_counter
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from dualmode.asr.ctc import ctc_losses, greedy
 from dualmode.asr.error_rate import error_rate
+from dualmode.bench.attentions import drop_attention, relative_positions
 from dualmode.bench.encoder import espnet_conformer
 from dualmode.bench.sentences import Batch, Sentences
 from dualmode.encoder.config import EncoderConfig
@@ -65,7 +67,7 @@ def normed_random(encoder: DualModeEncoder) -> None:
     normed_input(encoder)
 
 
-# What makes our encoder learn from the start, to be taken apart.
+# What makes our encoder learn, to be taken apart.
 STARTS: dict[str, Callable[[DualModeEncoder], None]] = {
     "zero": lambda encoder: None,
     "random": random_branches,
@@ -74,6 +76,12 @@ STARTS: dict[str, Callable[[DualModeEncoder], None]] = {
     "zero-normed": normed_input,
     "random-normed": normed_random,
 }
+OF_FULL_CONTEXT: dict[str, Callable[[DualModeEncoder], None]] = {
+    "zero-attention-dropout": drop_attention,
+    "zero-relative": relative_positions,
+    "zero-relative-attention-dropout": partial(relative_positions, rate=0.1),
+}
+STARTS |= OF_FULL_CONTEXT
 
 
 @dataclass(frozen=True)

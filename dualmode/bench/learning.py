@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from dualmode.bench.learner import STARTS, VARIANTS, Plan, learn
+from dualmode.bench.learner import OF_FULL_CONTEXT, STARTS, VARIANTS, Plan, learn
 from dualmode.bench.learning_rows import identity, read_rows, summaries
 from dualmode.bench.sentences import Sentences, characters
 from dualmode.cli import existing_dir
@@ -57,7 +57,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--frames-a-token", type=float, default=2.0, metavar="N", help="leave out faster utterances, frames of 40 ms"
     )
     parser.add_argument("--valid-utterances", type=int, default=200, metavar="N", help="of valid that are recognised")
-    parser.add_argument("--start", choices=STARTS, default="zero", help="of our residual branches and input")
+    parser.add_argument(
+        "--start", choices=STARTS, default="zero", help="of residual branches and input; or an attention"
+    )
     parser.add_argument(
         "--encoder-conf", type=yaml.safe_load, default={}, metavar="YAML", help="more of our encoder's configuration"
     )
@@ -74,6 +76,8 @@ def measure(args: argparse.Namespace) -> list[dict]:
     for name in ("updates", "every", "jobs", "valid_utterances"):
         if getattr(args, name) < 1:
             raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)}: expected at least 1")
+    if args.start in OF_FULL_CONTEXT and set(args.variants) != {"dense"}:
+        raise UserError(f"--start {args.start}: that attention knows the full context alone; add --variants dense")
     rows = read_rows(args.rows)
     have = {identity(row) for row in rows if row["updates"] == row["plan"]["updates"]}
     jobs = [

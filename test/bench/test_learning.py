@@ -80,6 +80,11 @@ def test_batches_count_their_padding_and_every_utterance_comes_once_a_pass(dump)
     assert first == next(sentences.endless(2.1, 5)).lengths.tolist()
 
 
+def test_another_attention_is_refused_beside_chunks(dump, tmp_path):
+    with pytest.raises(UserError, match="zero-relative: .* --variants dense"):
+        main(options(dump, tmp_path / "rows", "--start", "zero-relative", "--variants", "supernet"))
+
+
 def test_what_a_start_sets_to_zero(fresh_start):
     zeros = {}
     for start in STARTS:
@@ -88,6 +93,7 @@ def test_what_a_start_sets_to_zero(fresh_start):
     last = {"ffn1.down", "attention.out", "convolution.project", "ffn2.down"}
     zeros = {start: {name.removeprefix("0.").removeprefix("1.") for name in names} for start, names in zeros.items()}
     assert zeros["zero"] == zeros["zero-normed"] == zeros["zero-scaled"] == last
+    assert zeros["zero-relative"] == zeros["zero-attention-dropout"] == last
     assert zeros["random"] == zeros["random-normed"] == set()
     assert zeros["zero-attention"] == {"attention.out"}
 
