@@ -37,7 +37,16 @@ EXTRAS = {
         "onnxruntime==1.23.2",  # quantises them, and the benchmark compares with it; the last one for Python 3.10
         "sherpa-onnx==2.0.1",  # runs them as a device does
     ],
+    # dualmode serve
+    "server": [
+        "starlette==1.7.0",  # routes, forms, WebSockets; the last one for Python 3.10
+        "uvicorn==0.54.0",  # HTTP, and the server's life
+        "websockets==16.1.1",  # the protocol of WebSockets, for uvicorn; the last one for Python 3.10
+        "python-multipart==0.0.32",  # uploads as browsers and OpenAI's clients send them; the last one for Python 3.10
+        "uvloop==0.23.0",  # the event loop: a fifth more streams a core
+    ],
     "test": [
+        "openai==3.57.0",  # its client is run against our server
         "huggingface_hub==2.4.0",  # its client is run against an endpoint of the test
         "pytest==9.2.0",
         "hypothesis==6.168.5",  # invariants over drawn inputs; the last one for Python 3.10

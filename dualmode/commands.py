@@ -25,6 +25,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "recognise speech": (
         Command("transcribe", "transcribe", "write the text of audio files: plain, JSON lines, subtitles"),
         Command("stream", "asr_stream", "print the growing transcript of a file, pipe or microphone"),
+        Command("serve", "serve", "serve a model: streams, OpenAI's transcriptions, a page"),
     ),
     "prepare data": (
         Command("import-data", "import_data", "import a corpus as it is into the Kaldi folders that recipes read"),

@@ -4,7 +4,7 @@
 # Each is run whatever the others said; the status is 0 only if all are well.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
-bash tools/setup.sh --with-tests --with-device || exit
+bash tools/setup.sh --with-tests --with-device --with-server || exit
 PATH=$PWD/tools/venv/bin:$PATH
 
 # shell_scripts: prints the tracked files that are shell, by their names or first lines, each ended by a zero byte.

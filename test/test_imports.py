@@ -22,6 +22,7 @@ FLOORS = (
     ("models", "search"),
     ("decoding", "device", "align"),
     ("recognizer", "export", "tasks"),
+    ("server",),
     ("bench",),
     ("bin",),
     ("__main__",),

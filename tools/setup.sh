@@ -26,6 +26,7 @@ Makes a Python environment with everything the recipes need. No root, no compile
   --venv DIR     folder of the environment (default: tools/venv)
   --with-tests   install pytest, hypothesis, ruff and shellcheck too
   --with-device  install ONNX Runtime and sherpa-onnx too, for dualmode.bin.export and stage 7 (120 MB)
+  --with-server  install starlette, uvicorn and websockets too, for dualmode serve (10 MB)
   --with-data    install lhotse too, for dualmode.bin.import_data to read its cuts
   --with-align   install ctc-segmentation too, for dualmode.bin.align (needs a C compiler and Python's headers)
   --help         this text
@@ -125,6 +126,7 @@ while (($#)); do
     --venv=*) venv=${1#*=}; shift ;;
     --with-tests | --with_tests) extras+=(test); shift ;;
     --with-device | --with_device) extras+=(device); shift ;;
+    --with-server | --with_server) extras+=(server); shift ;;
     --with-data | --with_data) extras+=(data); shift ;;
     --with-align | --with_align) extras+=(align); shift ;;
     -h | --help) usage; exit ;;

@@ -1,0 +1,98 @@
+"""Serve a model: streams, uploads, a page."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import existing_file, make_parser, run
+from dualmode.errors import UserError
+from dualmode.models.options import add_device, add_model, chosen_device, existing_model
+
+DESCRIPTION = """
+Serve a model: streams by WebSocket, transcriptions as OpenAI's clients ask for them, and a page to try both.
+
+  dualmode serve exp/asr_base
+  dualmode serve sparse.dmdl --port 9000
+  DUALMODE_TOKEN=... dualmode serve exp/asr_base --host 0.0.0.0 --certfile cert.pem --keyfile key.pem
+
+MODEL is a model folder: its sparse sub-network streams in the device engine, its dense one hears each utterance again,
+in PyTorch. A device file (.dmdl) streams alone. The address is printed when the server is ready; the first Ctrl+C, or
+SIGTERM, lets open streams end with their text. docs/how-to/serve.md explains the messages.
+"""
+MODEL = "model folder, of dualmode train or pack; or a device file, of dualmode pack-device"
+
+
+def get_parser() -> argparse.ArgumentParser:
+    from dualmode.server.limits import add_limits
+
+    parser = make_parser(DESCRIPTION, "serve")
+    add_model(parser, MODEL, existing_model)
+    parser.add_argument("--subnet", metavar="NAME", help="the one that streams, such as sparse_0.8 (default: sparse)")
+    parser.add_argument(
+        "--device-model", type=existing_file, metavar="DMDL", help="stream with this file, instead of packing one"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; others than this machine's need a token"
+    )
+    parser.add_argument("--port", type=int, default=8800, metavar="N", help="port to listen on; 0 is any free one")
+    parser.add_argument(
+        "--token-file", type=existing_file, metavar="FILE", help="its first line is the token to be shown"
+    )
+    parser.add_argument("--certfile", type=existing_file, metavar="FILE", help="certificate, for HTTPS")
+    parser.add_argument("--keyfile", type=existing_file, metavar="FILE", help="the certificate's key")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a name that clients reach the server by"
+    )
+    parser.add_argument(
+        "--allow-origin", action="append", default=[], metavar="URL", help="pages elsewhere that may use the server"
+    )
+    add_device(parser)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), metavar="N", help="threads of the device engine")
+    parser.add_argument(
+        "--torch-threads", type=int, default=1, metavar="N", help="CPU threads of the dense sub-network"
+    )
+    add_limits(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    from dualmode.server.guard import is_loopback, make_guard
+    from dualmode.server.limits import chosen_limits
+
+    limits = chosen_limits(args)
+    for name, lowest, highest in (("port", 0, 65535), ("threads", 1, 1024), ("torch_threads", 1, 1024)):
+        if not lowest <= getattr(args, name) <= highest:
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option} is {getattr(args, name)}: it must be from {lowest} to {highest}")
+    if (args.certfile is None) != (args.keyfile is None):
+        raise UserError("HTTPS needs both: --certfile and --keyfile")
+    guard = make_guard(args.host, read_token(args.token_file), args.allow_host, args.allow_origin)
+    try:
+        from dualmode.server.run import serve
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{error.name} is not installed: run tools/setup.sh --with-server, or pip install 'dualmode[server]'"
+        ) from None
+    from dualmode.server.models import open_served
+    from dualmode.server.state import start
+
+    device = chosen_device(args)
+    served = open_served(args.model, args.device_model, args.subnet, args.checkpoint, device, args.torch_threads)
+    if not is_loopback(args.host) and not args.certfile:
+        print("sound and token cross the network in plain text: --certfile and --keyfile end that", file=sys.stderr)
+    serve(lambda: start(served, limits, guard, args.threads), limits, args.host, args.port, args.certfile, args.keyfile)
+
+
+def read_token(path: Path | None) -> str | None:
+    """Return the token in a file's first line, else that in the variable DUALMODE_TOKEN, else None."""
+    if path is None:
+        return os.environ.get("DUALMODE_TOKEN")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return lines[0].strip() if lines else ""
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,122 @@
+"""One client's audio in the device engine: bytes in, what was understood out.  Runs in the threads of pool.py."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dualmode.data.fbank import SAMPLE_RATE
+from dualmode.decoding.pauses import Piece
+from dualmode.decoding.recordings import resampled
+from dualmode.decoding.resample import to_float
+from dualmode.device.engine import Device
+from dualmode.server.protocol import TYPES, Hello, as_samples
+
+
+@dataclass(frozen=True)
+class Partial:
+    """The text so far of an utterance that has not ended; the last word may still change."""
+
+    utterance: int
+    text: str
+    heard_ms: float
+
+
+@dataclass(frozen=True)
+class Final:
+    """An utterance that has ended.
+
+    Attributes:
+        endpoint: why; None where the audio ended.
+        words: as the protocol has them.
+        piece: its audio at 16 kHz, if audio is kept.
+    """
+
+    utterance: int
+    start_ms: float
+    end_ms: float
+    endpoint: str | None
+    text: str
+    words: list[dict[str, Any]]
+    piece: Piece | None
+
+
+class Hearing:
+    """Hears a client's audio, utterance after utterance.
+
+    Args:
+        device: a new stream of the engine; freed with this object, as a thread may be at it when the client has gone.
+        hello: what the client said at first.
+        keeps_audio: whether utterances bring their audio along.
+    """
+
+    def __init__(self, device: Device, hello: Hello, keeps_audio: bool):
+        self._device, self._hello, self._keeps_audio = device, hello, keeps_audio
+        self._width = TYPES[hello.format].itemsize
+        self._odd = b""  # the beginning of a sample whose end has not come
+        self._kept = bytearray()  # audio from sample _kept_from on
+        self._kept_from = self._heard = 0
+        self._utterance, self._shown = 0, ""
+        device.set_endpointing(hello.silence_ms, max_utterance_ms=hello.max_utterance_ms)
+
+    @property
+    def heard_ms(self) -> float:
+        return 1000 * self._heard / self._hello.sample_rate
+
+    def hear(self, data: bytes) -> list[Partial | Final]:
+        """Hear more bytes, any number of them, and return what there is to tell.
+
+        Raises:
+            UserError: samples are not finite, or far outside of [-1, 1].
+        """
+        data = self._odd + data
+        whole = len(data) // self._width * self._width
+        data, self._odd = data[:whole], data[whole:]
+        self._device.accept_samples(as_samples(data, self._hello.format), self._hello.sample_rate)
+        self._heard += whole // self._width
+        if self._keeps_audio:
+            self._kept += data
+        found: list[Partial | Final] = []
+        while endpoint := self._device.endpoint:
+            found += self._ended(endpoint)
+            self._device.next_utterance()
+            self._forget(self._device.start_ms)
+        text = self._device.text
+        if text != self._shown:
+            self._shown = text
+            found.append(Partial(self._utterance, text, self.heard_ms))
+        return found
+
+    def finish(self) -> list[Partial | Final]:
+        """End the audio; return its last utterance, unless nothing was said in it."""
+        self._device.finish()
+        return self._ended(None)
+
+    def _ended(self, endpoint: str | None) -> list[Partial | Final]:
+        text, start, end = self._device.text, self._device.start_ms, self._device.end_ms
+        if not text:
+            return []  # mere silence is no utterance
+        words = [
+            {"text": word.text, "start_ms": word.start_ms, "end_ms": word.end_ms, "stable_ms": word.stable_ms}
+            for word in self._device.words
+        ]
+        final = Final(self._utterance, start, end, endpoint, text, words, self._piece(start, end))
+        self._utterance, self._shown = self._utterance + 1, ""
+        return [final]
+
+    def _sample(self, ms: float) -> int:
+        return round(ms * self._hello.sample_rate / 1000)
+
+    def _piece(self, start_ms: float, end_ms: float) -> Piece | None:
+        if not self._keeps_audio:
+            return None
+        first, last = (self._width * max(self._sample(ms) - self._kept_from, 0) for ms in (start_ms, end_ms))
+        samples = to_float(as_samples(bytes(self._kept[first:last]), self._hello.format))
+        samples = np.concatenate(list(resampled([samples], self._hello.sample_rate)))
+        return Piece(samples, start_ms, start_ms + 1000 * len(samples) / SAMPLE_RATE, True)
+
+    def _forget(self, before_ms: float) -> None:
+        if self._keeps_audio:
+            count = max(self._sample(before_ms) - self._kept_from, 0)
+            del self._kept[: self._width * count]
+            self._kept_from += count

@@ -1,0 +1,129 @@
+"""The server's life: it listens, and at the first signal lets its clients end."""
+
+import asyncio
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from dualmode.errors import UserError
+from dualmode.server.app import make_app
+from dualmode.server.connections import bounded
+from dualmode.server.limits import Limits
+from dualmode.server.state import State
+
+OTHER_FILES = 100  # open files besides connections
+TICK = 0.05  # seconds
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which would close streams at once: here they end with their text; a second signal does not wait."""
+
+    def __init__(
+        self, config: uvicorn.Config, state: Callable[[], State], limits: Limits, started: Callable[[int], None]
+    ):
+        super().__init__(config)
+        self._state, self._limits, self._tell_started = state, limits, started
+        self._ending: asyncio.Task | None = None
+
+    def handle_exit(self, sig, frame) -> None:
+        if self._ending or not self.started:
+            self.should_exit = self.force_exit = True
+        else:
+            self._loop.call_soon_threadsafe(self._end)
+
+    async def startup(self, sockets=None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        self._tell_started(self.servers[0].sockets[0].getsockname()[1])
+
+    def _end(self) -> None:
+        if not self._ending:
+            self._ending = asyncio.create_task(self._let_clients_end())
+
+    async def _let_clients_end(self) -> None:
+        state = self._state()
+        print(f"stopping: {len(state.streams)} streams end with their text", file=sys.stderr, flush=True)
+        state.stop()
+        deadline = (
+            self._loop.time() + 2 * self._limits.stop_s
+        )  # of a second pass, and of what comes before and after it
+        while not state.at_rest and self._loop.time() < deadline:
+            await asyncio.sleep(TICK)
+        self.should_exit = True
+
+
+def serve(
+    start: Callable[[], State],
+    limits: Limits,
+    host: str,
+    port: int,
+    certfile: Path | None = None,
+    keyfile: Path | None = None,
+) -> None:
+    """Serve until a signal comes.
+
+    Args:
+        start: makes the server's state, in the event loop.
+        limits: of the server.
+        host, port: where to listen; port 0 is any free one, which is printed.
+        certfile, keyfile: for HTTPS.
+
+    Raises:
+        UserError: the port is taken, or certificate and key cannot be used.
+    """
+    allow_files(limits.max_connections + OTHER_FILES)
+    app = make_app(start)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http=bounded(limits),
+        ws="websockets-sansio",
+        ws_max_size=1000 * limits.max_message_kb,
+        ws_per_message_deflate=False,  # speech does not become smaller, and each client would take memory for it
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        ssl_certfile=certfile,
+        ssl_keyfile=keyfile,
+        h11_max_incomplete_event_size=16384,
+    )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise UserError(
+            f"{certfile}, {keyfile}: certificate and key cannot be used: {error.strerror or error}"
+        ) from None
+
+    def started(at: int) -> None:
+        shown = f"[{host}]" if ":" in host else host
+        print(f"http{'s' if certfile else ''}://{shown}:{at}/", flush=True)
+
+    server = Server(config, lambda: app.state.server, limits, started)
+    try:
+        server.run()
+    except SystemExit:
+        raise UserError(f"{host}:{port} cannot be listened on: another program may have the port") from None
+    except KeyboardInterrupt:  # uvicorn repeats the signal that it was ended by
+        pass
+
+
+def allow_files(count: int) -> None:
+    """Raise this process's limit of open files to ``count``, each connection being one.
+
+    Raises:
+        UserError: the system does not allow so many.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= count or soft == resource.RLIM_INFINITY:
+        return
+    if hard != resource.RLIM_INFINITY and hard < count:
+        raise UserError(f"this system allows {hard} open files: give --max-connections {max(hard - OTHER_FILES, 1)}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))

@@ -1,0 +1,203 @@
+"""A client's stream: from its messages to the engine, and from the engine to its messages.
+
+::
+
+    messages -> inbox --a second at most--> EnginePool: Hearing -> outbox -> messages
+      |  nothing is read while the inbox or      |  Final, with audio           ^
+      |  the outbox is full                      `--> SecondPass: later --------'
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from dualmode.decoding.pauses import Piece
+from dualmode.errors import UserError
+from dualmode.server.hearing import Final, Hearing, Partial
+from dualmode.server.limits import Limits
+from dualmode.server.metrics import Metrics
+from dualmode.server.pool import EnginePool
+from dualmode.server.protocol import Hello, message
+from dualmode.server.second_pass import SecondPass
+
+SLICE_MS = 1000  # audio that a stream may have heard before others have their turn
+OUTBOX = 64  # messages that may wait for the client before its audio has to
+
+
+class Stream:
+    """One client.
+
+    Args:
+        hearing: its audio in the engine.
+        hello: its first message.
+        send: sends a text message.
+        pool, second_pass, limits, metrics: of the server; ``second_pass`` is None where there is none.
+
+    Attributes:
+        over: why nothing more is heard, once there is a reason: "finished", "idle", "limit", "stopping", "error", or,
+            of a client that is told no more, "gone".
+        error: what went wrong, in a sentence.
+    """
+
+    def __init__(
+        self,
+        hearing: Hearing,
+        hello: Hello,
+        send: Callable[[str], Awaitable[None]],
+        pool: EnginePool,
+        second_pass: SecondPass | None,
+        limits: Limits,
+        metrics: Metrics,
+    ):
+        self._hearing, self._hello, self._send = hearing, hello, send
+        self._pool, self._second_pass, self._limits, self._metrics = pool, second_pass, limits, metrics
+        self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.error = ""
+        self._inbox = bytearray()
+        self._slice = int(hello.bytes_per_ms * SLICE_MS)
+        self._most = int(hello.bytes_per_ms * limits.max_backlog_ms)
+        self._busy = self._broken = False
+        self._changed = asyncio.Event()  # something was heard, or sent
+        self._outbox: deque[tuple[str, str]] = deque()  # (kind, message)
+        self._to_send = asyncio.Event()
+        self._sending = False
+        self._second: set[asyncio.Task] = set()
+
+    def end(self, reason: str, error: str = "") -> None:
+        """Hear nothing more; the first reason counts."""
+        if not self.over.done():
+            self.error = error
+            self.over.set_result(reason)
+
+    async def feed(self, data: bytes) -> None:
+        """Take audio; waits while there is too much of it, or the client does not read what it is told."""
+        self._inbox += data
+        self._go_on()
+        while (len(self._inbox) > self._most or len(self._outbox) > OUTBOX) and not self.over.done():
+            await self._change()
+
+    async def run_sender(self) -> None:
+        """Send what there is to tell, until cancelled; it ends when the client does not read it, or is gone."""
+        loop = asyncio.get_running_loop()
+        sender = asyncio.current_task()
+        while True:
+            while self._outbox:
+                _, text = self._outbox.popleft()
+                self._sending = True
+                deadline = loop.call_later(self._limits.send_s, sender.cancel)
+                await self._send(text)
+                deadline.cancel()
+                self._sending = False
+                self._changed.set()
+            self._to_send.clear()
+            await self._to_send.wait()
+
+    async def finish(self, seconds: float) -> None:
+        """Hear what is left, and tell the last utterance; second passes may take ``seconds``."""
+        while self._busy or self._inbox:
+            await self._change()
+        if not self._broken:
+            self._tell(await self._pool.call(self._hearing.finish))
+        if self._second:
+            _, late = await asyncio.wait(self._second, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        if self.error:
+            self.say("error", message=self.error)
+        self.say("end", reason=self.over.result(), heard_ms=self._hearing.heard_ms)
+        while self._outbox or self._sending:
+            await self._change()
+
+    def drop(self) -> None:
+        """Let go of the audio and of the engine's stream; its thread, if one is at it, does so later."""
+        self._metrics.count("audio_seconds_total", self._hearing.heard_ms / 1000)
+        self._hearing = None
+        self._inbox.clear()
+        for task in self._second:
+            task.cancel()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def say(self, kind: str, **values: Any) -> None:
+        """Put a message into the outbox; a newer partial text takes the place of one that was not sent."""
+        if kind == "partial" and self._outbox and self._outbox[-1][0] == "partial":
+            self._outbox.pop()
+        self._outbox.append((kind, message(kind, **values)))
+        self._to_send.set()
+
+    def _go_on(self) -> None:
+        if self._busy or not self._inbox:
+            return
+        data = bytes(self._inbox[: self._slice])
+        del self._inbox[: self._slice]
+        self._busy = True
+        self._pool.run(partial(_timed, self._hearing, data), self._heard)
+
+    def _heard(self, result: tuple[list, float] | None, error: BaseException | None) -> None:
+        self._busy = False
+        self._changed.set()
+        if self._hearing is None:
+            return
+        if error is not None:
+            self._broken = True
+            self._inbox.clear()
+            said = str(error) if isinstance(error, UserError) else "the server failed to hear this audio"
+            self.end("error", said)
+            return
+        found, seconds = result
+        self._metrics.count("engine_seconds_total", seconds)
+        self._tell(found)
+        if self._hearing.heard_ms >= 1000 * self._limits.max_stream_s:
+            self._inbox.clear()
+            self.end("limit")
+        self._go_on()
+
+    def _tell(self, found: list[Partial | Final]) -> None:
+        for one in found:
+            if isinstance(one, Partial):
+                if self._hello.partials:
+                    self.say("partial", utterance=one.utterance, text=one.text, heard_ms=one.heard_ms)
+                continue
+            self._metrics.count("utterances_total")
+            times = {"start_ms": one.start_ms, "end_ms": one.end_ms, "endpoint": one.endpoint}
+            self.say("final", utterance=one.utterance, text=one.text, **times, words=one.words)
+            if one.piece is not None:
+                self._hear_again(one.utterance, one.piece)
+
+    def _hear_again(self, utterance: int, piece: Piece) -> None:
+        waiting = self._second_pass.offer(piece)
+        if waiting is None:
+            self._metrics.count("second_pass_total", outcome="skipped")
+            self.say("second_pass", utterance=utterance, text=None, skipped="the server has too much to do")
+            return
+        task = asyncio.ensure_future(self._await_second(utterance, waiting, time.perf_counter()))
+        self._second.add(task)
+        task.add_done_callback(self._second.discard)
+
+    async def _await_second(self, utterance: int, waiting: asyncio.Future, began: float) -> None:
+        try:
+            result = await waiting
+        except asyncio.CancelledError:
+            waiting.cancel()
+            self._metrics.count("second_pass_total", outcome="cancelled")
+            self.say("second_pass", utterance=utterance, text=None, skipped="there was no time for it")
+            raise
+        except Exception:
+            self._metrics.count("second_pass_total", outcome="failed")
+            self.say("second_pass", utterance=utterance, text=None, skipped="the dense sub-network failed")
+            return
+        self._metrics.count("second_pass_total", outcome="done")
+        words = [word.to_dict() for word in result.words]
+        delay_ms = round(1000 * (time.perf_counter() - began), 1)
+        self.say("second_pass", utterance=utterance, text=result.text, delay_ms=delay_ms, words=words)
+
+
+def _timed(hearing: Hearing, data: bytes) -> tuple[list[Partial | Final], float]:
+    began = time.thread_time()
+    return hearing.hear(data), time.thread_time() - began

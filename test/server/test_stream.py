@@ -1,0 +1,247 @@
+"""Parts of a server without a network: bytes to utterances, threads, the second pass, back-pressure."""
+
+import asyncio
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dualmode.decoding.pauses import Piece
+from dualmode.errors import UserError
+from dualmode.server.guard import make_guard
+from dualmode.server.hearing import Final, Hearing
+from dualmode.server.limits import Limits
+from dualmode.server.metrics import Metrics
+from dualmode.server.pool import EnginePool
+from dualmode.server.protocol import Hello
+from dualmode.server.second_pass import SecondPass
+from dualmode.server.stream import OUTBOX, Stream
+
+from .conftest import pcm, streamed
+
+
+@settings(max_examples=10, deadline=None)
+@given(data=st.data(), format=st.sampled_from(["s16le", "f32le"]))
+def test_how_bytes_are_cut_changes_nothing(device_model, speech, data, format):
+    hello = Hello(16000, format)
+    samples = np.concatenate([np.zeros(800, np.float32), speech[0], np.zeros(24000, np.float32), speech[1]])
+    raw = pcm(samples, format)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
+    hearing = Hearing(device_model.stream(), hello, keeps_audio=True)
+    found = []
+    for first, last in zip([0, *cuts], [*cuts, len(raw)], strict=True):
+        found += hearing.hear(raw[first:last])
+    ended = [one for one in [*found, *hearing.finish()] if isinstance(one, Final)]
+    heard = np.frombuffer(raw, "<i2") / np.float32(32768) if format == "s16le" else samples
+    assert [one.text for one in ended] == streamed(device_model, heard) and len(ended) > 1
+    for one in ended:  # its audio is that of its times
+        first, last = (round(16 * ms) for ms in (one.start_ms, one.end_ms))
+        assert one.piece.start_ms == one.start_ms and np.array_equal(one.piece.samples, heard[first:last])
+
+
+def test_kept_audio_is_bounded(device_model):
+    hearing = Hearing(device_model.stream(), Hello(16000), keeps_audio=True)
+    noise = pcm(np.random.default_rng(0).uniform(-1e-3, 1e-3, 160000).astype(np.float32))
+    for _ in range(12):
+        hearing.hear(noise)
+    assert len(hearing._kept) < 2 * 16000 * 45
+
+
+def test_streams_have_their_turns():
+    """A thread that has one stream's work has the others' before that stream's next."""
+
+    async def run():
+        pool, order = EnginePool(1, asyncio.get_running_loop()), []
+        go = threading.Event()
+        pool.run(go.wait, lambda *_: None)
+
+        async def client(name: str):
+            for _ in range(5):
+                await pool.call(lambda: order.append(name))
+
+        clients = [asyncio.ensure_future(client(name)) for name in "abc"]
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.gather(*clients)
+        with pytest.raises(ZeroDivisionError):
+            await pool.call(lambda: 1 / 0)
+        pool.close()
+        return order
+
+    assert "".join(asyncio.run(run())) == "abc" * 5
+
+
+def piece(length: int) -> Piece:
+    return Piece(np.zeros(length, np.float32), 0, length / 16, True)
+
+
+def test_the_second_pass_takes_what_waits_together_and_no_more_than_it_may():
+    async def run():
+        go, batches = threading.Event(), []
+
+        def recognise(pieces):
+            go.wait()
+            batches.append([len(one.samples) for one in pieces])
+            if any(len(one.samples) == 13 for one in pieces):
+                raise ValueError("thirteen")
+            return [len(one.samples) for one in pieces]
+
+        second = SecondPass(recognise, 3, asyncio.get_running_loop())
+        first = second.offer(piece(1))
+        while len(second):
+            await asyncio.sleep(0.01)
+        waiting = [second.offer(piece(length)) for length in (2, 3, 4)]
+        assert second.offer(piece(5)) is None
+        uploads = [asyncio.ensure_future(second.result(piece(length))) for length in (6, 7, 8, 9)]
+        await asyncio.sleep(0.05)
+        assert len(second) == 3 and not first.done()
+        waiting[1].cancel()
+        go.set()
+        assert await first == 1 and await waiting[0] == 2 and await waiting[2] == 4
+        assert await asyncio.gather(*uploads) == [6, 7, 8, 9]
+        with pytest.raises(ValueError):
+            await second.result(piece(13))
+        assert await second.result(piece(14)) == 14
+        second.close()
+        return batches
+
+    batches = asyncio.run(run())
+    assert batches[:2] == [[1], [2, 4]] and batches[-2:] == [[13], [14]]
+
+
+async def open_stream(device_model, send, limits: Limits, second_pass=None):
+    pool = EnginePool(1, asyncio.get_running_loop())
+    hello = Hello(16000)
+    hearing = Hearing(device_model.stream(), hello, second_pass is not None)
+    return pool, Stream(hearing, hello, send, pool, second_pass, limits, Metrics())
+
+
+def test_a_client_that_reads_nothing_is_given_up_and_its_audio_waits(device_model, speech):
+    async def run():
+        sent = []
+
+        async def send(text):
+            sent.append(text)
+            await asyncio.sleep(3600)
+
+        pool, stream = await open_stream(device_model, send, replace(Limits(), send_s=1))
+        stream.say("ready")
+        sender = asyncio.ensure_future(stream.run_sender())
+        for _ in range(2 * OUTBOX):
+            stream.say("final")
+        feed = asyncio.ensure_future(stream.feed(pcm(speech[0])))
+        await asyncio.sleep(0.2)
+        assert not feed.done() and not sender.done()
+        await asyncio.wait([sender], timeout=5)
+        assert sender.cancelled() and len(sent) == 1
+        stream.end("gone")
+        stream.drop()
+        feed.cancel()
+        pool.close()
+
+    asyncio.run(run())
+
+
+def test_a_stream_does_not_run_ahead_of_its_engine(device_model):
+    async def run():
+        async def send(text):
+            pass
+
+        go = threading.Event()
+        pool, stream = await open_stream(device_model, send, replace(Limits(), max_backlog_ms=1000))
+        pool.run(go.wait, lambda *_: None)
+        feeds = [asyncio.ensure_future(stream.feed(bytes(32000))) for _ in range(4)]
+        await asyncio.sleep(0.1)
+        assert [feed.done() for feed in feeds] == [True, True, False, False]  # a second is the engine's
+        go.set()
+        await asyncio.wait_for(asyncio.gather(*feeds), 5)
+        pool.close()
+
+    asyncio.run(run())
+
+
+def test_a_newer_partial_text_takes_the_place_of_one_that_was_not_sent(device_model):
+    async def run():
+        sent = []
+
+        async def send(text):
+            sent.append(text)
+
+        pool, stream = await open_stream(device_model, send, Limits())
+        for text in ("a", "a b"):
+            stream.say("partial", text=text)
+        stream.say("final", text="a b c")
+        stream.say("partial", text="d")
+        sender = asyncio.ensure_future(stream.run_sender())
+        await asyncio.sleep(0.05)
+        sender.cancel()
+        pool.close()
+        return sent
+
+    texts = asyncio.run(run())
+    assert [text.split('"text":')[1] for text in texts] == ['"a b"}', '"a b c"}', '"d"}']
+
+
+def test_streams_go_on_where_the_second_pass_is_behind(device_model, speech):
+    async def run():
+        go, sent = threading.Event(), []
+
+        async def send(text):
+            sent.append(text)
+
+        def recognise(pieces):
+            go.wait()
+            raise ValueError
+
+        second = SecondPass(recognise, 1, asyncio.get_running_loop())
+        pool, stream = await open_stream(device_model, send, Limits(), second)
+        sender = asyncio.ensure_future(stream.run_sender())
+        spoken = pcm(np.concatenate([speech[1], np.zeros(24000, np.float32)]))
+        for _ in range(4):
+            await stream.feed(spoken)
+        stream.end("finished")
+        finish = asyncio.ensure_future(stream.finish(0.5))
+        await asyncio.wait_for(finish, 20)
+        go.set()
+        for task in (sender,):
+            task.cancel()
+        stream.drop()
+        second.close()
+        pool.close()
+        return sent
+
+    sent = asyncio.run(run())
+    assert sum('"final"' in text for text in sent) == 4
+    assert sum('"second_pass"' in text and "too much to do" in text for text in sent) >= 2
+    assert sum("no time" in text for text in sent) >= 1
+
+
+def test_limits_are_checked():
+    with pytest.raises(UserError, match="--max-clients is 0: it must be at least 1"):
+        Limits(max_clients=0)
+
+
+def test_beyond_this_machine_a_token_is_needed():
+    for host in ("0.0.0.0", "::", "192.168.1.5", "example.org"):
+        with pytest.raises(UserError, match="needs a token"):
+            make_guard(host, None, [], [])
+        assert make_guard(host, "0123456789abcdef", [], []).knows("0123456789abcdef")
+    for token in ("", "short", "a" * 15 + "\n", "ä" * 20):
+        with pytest.raises(UserError, match="16 or more plain characters"):
+            make_guard("127.0.0.1", token, [], [])
+    assert make_guard("127.0.0.1", None, [], []).knows(None)
+
+
+def test_hosts_and_origins():
+    guard = make_guard("127.0.0.1", None, ["Speech.Example"], ["https://app.example"])
+    ours = ["127.0.0.1:8800", "[::1]:8800", "192.168.1.7", "localhost", "LOCALHOST:1", "speech.example:443"]
+    assert [guard.refusal({"host": host}) for host in ours] == [None] * len(ours)
+    for host in ("", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8800", "[", "a@evil.example"):
+        assert guard.refusal({"host": host}) == "host"
+    for origin in ("https://app.example", "http://localhost:8800", "https://localhost:8800"):
+        assert guard.refusal({"host": "localhost:8800", "origin": origin}) is None
+    for origin in ("null", "", "http://localhost", "http://localhost:8801", "file://localhost:8800", "https://evil"):
+        assert guard.refusal({"host": "localhost:8800", "origin": origin}) == "origin"

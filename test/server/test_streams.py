@@ -1,0 +1,270 @@
+"""Streams of a real server by a real client: equal texts, limits, and clients that do what they should not."""
+
+import asyncio
+import json
+import signal
+import socket as sockets
+import urllib.request
+
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from dualmode.export.runtimes import DeviceEngine
+from dualmode.server.protocol import Hello
+
+from .conftest import MODEL, converse, everything, finals, pcm, streamed
+
+PATIENT = {"silence_ms": 60000, "max_utterance_ms": 60000}
+
+
+def metric(server, name: str) -> float:
+    text = urllib.request.urlopen(f"{server.url}metrics").read().decode()
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"dualmode_{name}"))
+
+
+def talk(server, *arguments, **options) -> list[dict]:
+    async def once():
+        async with server.connect() as socket:
+            return await converse(socket, *arguments, **options)
+
+    return asyncio.run(asyncio.wait_for(once(), 60))
+
+
+def test_fifty_clients_at_once_hear_what_the_device_file_says(server, speech):
+    rng = np.random.default_rng(0)
+    audio = [np.concatenate([speech[n % 2][rng.integers(8000) :], speech[n // 2 % 2]]) for n in range(50)]
+    audio = [np.round(samples * 32767).astype(np.int16).astype(np.float32) / 32768 for samples in audio]
+    engine = DeviceEngine(MODEL)  # what dualmode transcribe runs
+    expected = [engine.transcribe(samples) for samples in audio]
+    ways = [{"format": format, "sizes": sizes} for format in ("s16le", "f32le") for sizes in ((3200,), (7, 9001, 640))]
+
+    async def everyone():
+        async def one(number: int) -> list[dict]:
+            way = ways[number % len(ways)]
+            samples = audio[number]
+            data = (samples * 32768).astype("<i2").tobytes() if way["format"] == "s16le" else pcm(samples, "f32le")
+            async with server.connect() as socket:
+                return await converse(socket, data, **way, **PATIENT)
+
+        return await asyncio.wait_for(asyncio.gather(*map(one, range(50))), 100)
+
+    found = asyncio.run(everyone())
+    assert [finals(messages) for messages in found] == [[text] for text in expected]
+    assert len(set(expected)) > 10
+    for messages, text in zip(found, expected, strict=True):
+        assert messages[0]["type"] == "ready" and messages[0]["second_pass"] is False
+        assert messages[-1]["type"] == "end" and messages[-1]["reason"] == "finished"
+        [final] = [one for one in messages if one["type"] == "final"]
+        assert " ".join(word["text"] for word in final["words"]) == text
+        assert all(0 <= word["start_ms"] < word["end_ms"] <= final["end_ms"] + 40 for word in final["words"])
+
+
+@pytest.mark.parametrize("rate", [16000, 8000, 44100])
+def test_utterances_end_where_the_engine_ends_them(server, device_model, speech, rate):
+    pause = np.zeros(32000, np.float32)
+    samples = np.concatenate([speech[0], pause, speech[1], pause])[:: 2 if rate == 8000 else 1]
+    expected = streamed(device_model, samples, rate)
+    messages = talk(server, pcm(samples, "f32le"), format="f32le", sample_rate=rate, sizes=(4000,))
+    assert finals(messages) == expected and len(expected) >= (2 if rate < 44100 else 1)
+    ended = [one for one in messages if one["type"] == "final"]
+    assert [one["utterance"] for one in ended] == list(range(len(ended)))
+    if rate == 16000:
+        assert ended[0]["endpoint"] == "silence"
+    partials = [one["text"] for one in messages if one["type"] == "partial"]
+    assert partials and all(any(text.startswith(part[:3]) for text in expected) for part in partials)
+
+
+def test_partials_can_be_left_out(server, speech):
+    kinds = {one["type"] for one in talk(server, pcm(speech[0]), partials=False)}
+    assert kinds == {"ready", "final", "end"}
+
+
+def test_single_bytes(server, device_model, speech):
+    samples = speech[0][:16000]
+    assert finals(talk(server, pcm(samples), sizes=(1,), **PATIENT)) == streamed(device_model, samples)
+
+
+def test_silence_is_no_utterance(server):
+    messages = talk(server, bytes(64000))
+    assert [one["type"] for one in messages] == ["ready", "end"] and messages[-1]["heard_ms"] == 2000
+    assert [one["type"] for one in talk(server, b"")] == ["ready", "end"]
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ("no JSON", "must be a JSON object"),
+        ("[1]", "must be a JSON object"),
+        ("[" * 3000, "must be a JSON object"),
+        ("x" * 5000, "at most 4096 characters"),
+        ('{"rate": 16000}', "has no key 'rate'"),
+        ("{}", "sample_rate"),
+        ('{"sample_rate": 100}', "it must be from 8000 to 48000 Hz"),
+        ('{"sample_rate": "16k"}', "sample_rate is '16k'"),
+        ('{"sample_rate": NaN}', "sample_rate is nan"),
+        ('{"sample_rate": 16000, "format": "mp3"}', "format is 'mp3'"),
+        ('{"sample_rate": 16000, "silence_ms": 0}', "silence_ms is 0"),
+        ('{"sample_rate": 16000, "max_utterance_ms": 1e9}', "at most 60000"),
+        (b"\0\0", "the first message must be text"),
+    ],
+)
+def test_first_messages_that_are_wrong(server, first, said):
+    async def once():
+        async with server.connect() as socket:
+            await socket.send(first)
+            answer = json.loads(await socket.recv())
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+            return answer, socket.close_code
+
+    answer, code = asyncio.run(asyncio.wait_for(once(), 20))
+    assert answer["type"] == "error" and said in answer["message"] and code == 1008
+
+
+def test_garbage_behind_the_first_message_ends_with_the_text_so_far(server, device_model, speech):
+    async def once(garbage):
+        async with server.connect() as socket:
+            await socket.send('{"sample_rate": 16000, "silence_ms": 60000}')
+            await socket.send(pcm(speech[0]))
+            await socket.send(garbage)
+            return await everything(socket)
+
+    for garbage in ("{}", "what?", '{"type": "finish", "now": true}'):
+        messages = asyncio.run(asyncio.wait_for(once(garbage), 20))
+        assert finals(messages) == streamed(device_model, speech[0])
+        assert [one["type"] for one in messages[-2:]] == ["error", "end"]
+
+
+def test_samples_that_are_none_are_refused(server):
+    for value in (np.nan, np.inf, 30000.0):
+        messages = talk(server, pcm(np.full(16000, value, np.float32), "f32le"), format="f32le", finish=False)
+        assert "not finite, or far outside" in messages[-2]["message"] and messages[-1]["reason"] == "error"
+
+
+def test_clients_that_vanish_leave_nothing_behind(server, speech):
+    async def vanish(number: int):
+        socket = await server.connect()
+        await socket.send('{"sample_rate": 16000}')
+        for _ in range(number % 5):
+            await socket.send(pcm(speech[0]))
+        socket.transport.abort()
+
+    async def everyone():
+        await asyncio.gather(*map(vanish, range(40)))
+
+    asyncio.run(everyone())
+    for _ in range(100):
+        if not metric(server, "streams "):
+            break
+        asyncio.run(asyncio.sleep(0.05))
+    assert metric(server, "streams ") == 0
+    assert finals(talk(server, pcm(speech[0])))
+
+
+def test_other_origins_and_hosts_are_refused(server):
+    host = server.url.split("/")[2]
+    cases = [
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": f"http://{host}"}, 101),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": host.replace("127.0.0.1", "localhost")}, 101),
+        ({"Host": "["}, 403),
+    ]
+    for headers, status in cases:
+        with sockets.create_connection(("127.0.0.1", int(host.split(":")[1])), timeout=10) as raw:
+            lines = {"Host": host, **headers, "Connection": "Upgrade", "Upgrade": "websocket"}
+            lines |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+            head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+            raw.sendall(f"GET /v1/stream HTTP/1.1\r\n{head}\r\n".encode())
+            assert raw.recv(100).split()[1] == str(status).encode(), headers
+
+
+@pytest.fixture(scope="module")
+def strict(serve):
+    limits = {"max-clients": 2, "idle-s": 1, "handshake-s": 1, "send-s": 1, "max-message-kb": 100, "max-stream-s": 3}
+    limits |= {"max-connections": 20, "stop-s": 1}
+    options = [word for name, value in limits.items() for word in (f"--{name}", value)]
+    with serve(*options, DUALMODE_TOKEN="0123456789abcdef") as one:
+        yield one
+
+
+TOKEN = {"token": "0123456789abcdef"}
+
+
+def test_the_token(strict, speech):
+    for token in ({}, {"token": ""}, {"token": "0123456789abcdeF"}, {"token": "é" * 16}):
+        messages = talk(strict, pcm(speech[0][:1600]), finish=False, **token)
+        assert [one["type"] for one in messages] == ["error"] and "token" in messages[0]["message"]
+    assert finals(talk(strict, pcm(speech[0]), **TOKEN))
+
+
+def test_limits(strict, device_model, speech):
+    async def hello(socket):
+        await socket.send(json.dumps({"sample_rate": 16000, "silence_ms": 60000, **TOKEN}))
+
+    async def all_of_them():
+        async with strict.connect() as first, strict.connect() as second, strict.connect() as third:
+            await hello(first)
+            await hello(second)
+            assert json.loads(await first.recv())["type"] == json.loads(await second.recv())["type"] == "ready"
+            await hello(third)
+            assert "no more streams" in json.loads(await third.recv())["message"]
+            # Too large a message; audio that ends; nothing more for a second.
+            await first.send(bytes(100_001))
+            with pytest.raises(ConnectionClosed):
+                await first.recv()
+            assert first.close_code == 1009
+            await second.send(pcm(speech[0]))
+            messages = await everything(second)
+            assert finals(messages) == streamed(device_model, speech[0]) and messages[-1]["reason"] == "idle"
+        async with strict.connect() as silent:
+            assert "no first message" in json.loads(await silent.recv())["message"]
+        async with strict.connect() as long:
+            await hello(long)
+            for _ in range(5):
+                await long.send(pcm(np.zeros(16000, np.float32)))
+            messages = await everything(long)
+            assert messages[-1]["reason"] == "limit" and messages[-1]["heard_ms"] == 3000
+
+    asyncio.run(asyncio.wait_for(all_of_them(), 30))
+
+
+def test_connections_that_ask_for_nothing_are_closed(strict):
+    port = int(strict.url.split(":")[2].strip("/"))
+    opened = [sockets.create_connection(("127.0.0.1", port), timeout=10) for _ in range(30)]
+    opened[0].sendall(b"GET /healthz HTTP/1.1\r\nHost: 127")
+    for one in opened:  # at once, or after a second
+        try:
+            assert one.recv(1) == b""
+        except ConnectionResetError:
+            pass
+        one.close()
+    assert urllib.request.urlopen(f"{strict.url}healthz", timeout=10).status == 200
+
+
+def test_open_streams_end_with_their_text_when_the_server_stops(serve, device_model, speech):
+    expected = streamed(device_model, speech[0], hello=Hello(16000, silence_ms=60000))
+
+    async def everyone(server):
+        opened = [await server.connect() for _ in range(5)]
+        for socket in opened:
+            await socket.send('{"sample_rate": 16000, "silence_ms": 60000}')
+            await socket.send(pcm(speech[0]))
+            await socket.recv()
+        server.process.send_signal(signal.SIGTERM)
+        messages = [await everything(socket) for socket in opened]
+        return messages, {socket.close_code for socket in opened}
+
+    with serve() as server:
+        found, codes = asyncio.run(asyncio.wait_for(everyone(server), 30))
+        server.process.wait(20)
+        assert server.process.returncode == 0
+    assert [finals(messages) for messages in found] == [expected] * 5 and codes == {1001}
+    assert {messages[-1]["reason"] for messages in found} == {"stopping"}
+
+
+def test_the_server_stops_at_once_where_nobody_is(serve):
+    with serve() as server:
+        assert "0 streams" in server.stop(signal.SIGINT)
