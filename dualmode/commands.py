@@ -1,6 +1,7 @@
 """The sub-commands of ``dualmode``: a new one needs a line here and a module in dualmode/bin, and nothing else."""
 
 import difflib
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -64,6 +65,15 @@ GROUPS: dict[str, tuple[Command, ...]] = {
 }
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
 BY_MODULE = {command.module: command for command in COMMANDS.values()}
+
+
+def command_line(module: str, arguments: Iterable[str]) -> str:
+    """Return how the command of a module is typed.
+
+    >>> command_line("asr_inference", ["exp/asr_base", "--out", "a b"])
+    "dualmode decode exp/asr_base --out 'a b'"
+    """
+    return shlex.join(["dualmode", BY_MODULE[module].name, *arguments])
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

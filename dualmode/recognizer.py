@@ -103,7 +103,7 @@ class Recognizer:
         device: str = CPU,
         revision: str | None = None,
     ) -> "Recognizer":
-        """Open a model folder of dualmode.bin.asr_train.
+        """Open a model folder of dualmode train.
 
         A second pass keeps one set of weights for both passes, and multiplies the mask in for each chunk.
 

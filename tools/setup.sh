@@ -25,10 +25,10 @@ Makes a Python environment with everything the recipes need. No root, no compile
                  first suitable one of python3, python3.12, python3.11, python3.10)
   --venv DIR     folder of the environment (default: tools/venv)
   --with-tests   install pytest, hypothesis, ruff and shellcheck too
-  --with-device  install ONNX Runtime and sherpa-onnx too, for dualmode.bin.export and stage 7 (120 MB)
+  --with-device  install ONNX Runtime and sherpa-onnx too, for dualmode export and stage 7 (120 MB)
   --with-server  install starlette, uvicorn and websockets too, for dualmode serve (10 MB)
-  --with-data    install lhotse too, for dualmode.bin.import_data to read its cuts
-  --with-align   install ctc-segmentation too, for dualmode.bin.align (needs a C compiler and Python's headers)
+  --with-data    install lhotse too, for dualmode import-data to read its cuts
+  --with-align   install ctc-segmentation too, for dualmode align (needs a C compiler and Python's headers)
   --help         this text
 
 Proxies and package indexes are taken from the usual variables and files of pip and uv.

@@ -37,7 +37,7 @@ def read_emitted(
     """Return the words of each utterance of a decoding, and when they came out.
 
     Args:
-        folder: with ``text`` and ``1best_recog/{token,token_ms}`` of dualmode.bin.asr_inference.
+        folder: with ``text`` and ``1best_recog/{token,token_ms}`` of dualmode decode.
         kind: of the model's tokens: "char", "word" or "bpe".
         context: of the decoding.
         durations_ms: of each utterance.

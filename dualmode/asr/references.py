@@ -45,7 +45,7 @@ class References:
             if frames < needed:
                 raise UserError(
                     f"utterance {name} has {frames} encoder frames of {FRAME_MS} ms, but its {len(tokens)} tokens need "
-                    f"{needed}: take it out of the data (dualmode.bin.make_fbank --tokens does)"
+                    f"{needed}: take it out of the data (dualmode make-fbank --tokens does)"
                 )
 
     def note(self, losses: Tensor, kind: str) -> None:

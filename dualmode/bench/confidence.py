@@ -28,9 +28,14 @@ BATCH = 16
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=existing_dir, required=True, help="model folder")
+    parser.add_argument("--model", type=existing_dir, required=True, metavar="DIR", help="model folder")
     parser.add_argument(
-        "--data", type=existing_dir, nargs="+", required=True, help="sets with text, and features or audio"
+        "--data",
+        type=existing_dir,
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="sets with text, and features or audio",
     )
     parser.add_argument("--subnet", nargs="+", default=["dense", "sparse"], metavar="NAME", help="sub-networks to run")
     parser.add_argument("--utterances", type=int, default=0, metavar="N", help="of each set, evenly from all; 0 is all")

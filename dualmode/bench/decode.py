@@ -38,10 +38,14 @@ NEVER = -1e4  # logit of a token that no frame puts out
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=existing_dir, required=True, help="model folder of dualmode.bin.asr_train")
-    parser.add_argument("--data", type=existing_dir, required=True, help="features, or audio files, to decode")
+    parser.add_argument("--model", type=existing_dir, required=True, metavar="DIR", help="model folder")
+    parser.add_argument(
+        "--data", type=existing_dir, required=True, metavar="DIR", help="features, or audio files, to decode"
+    )
     parser.add_argument("--utterances", type=int, default=64, metavar="N", help="how many, evenly from all of them")
-    parser.add_argument("--batch-size", nargs="+", type=int, default=[1, 8, 32], metavar="N", help="of ours")
+    parser.add_argument(
+        "--batch-size", nargs="+", type=int, default=[1, 8, 32], metavar="N", help="utterances side by side, of ours"
+    )
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="timed rounds; the median counts")
 
 

@@ -164,8 +164,17 @@ def _own_entrants(model: AsrModel, sparsity: float, block: str, contexts: Sequen
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sparsities", nargs="+", type=float, default=[0.7, 0.8], help="shares of pruned weights")
-    parser.add_argument("--blocks", nargs="+", choices=PRUNED, default=list(PRUNED), help="outputs x inputs, or units")
+    parser.add_argument(
+        "--sparsities", nargs="+", type=float, default=[0.7, 0.8], metavar="SHARE", help="shares of pruned weights"
+    )
+    parser.add_argument(
+        "--blocks",
+        nargs="+",
+        choices=PRUNED,
+        default=list(PRUNED),
+        metavar="KIND",
+        help=f"outputs x inputs, or units: of {', '.join(PRUNED)}",
+    )
     parser.add_argument("--chunk-ms", nargs="+", type=int, default=[160, 320, 640], metavar="MS", help="chunks, in ms")
     parser.add_argument("--left-ms", type=int, default=1280, metavar="MS", help="left context, in ms")
     parser.add_argument("--rounds", type=int, default=60, metavar="N", help="turns of each engine; the median counts")

@@ -46,16 +46,42 @@ STREAMED = Subnet(context=SUBNET.context)  # once the masks are multiplied in
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=9, metavar="N", help="timed rounds; the median counts")
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["144x6", "256x12"], help="WIDTHxBLOCKS")
     parser.add_argument(
-        "--parts", nargs="+", choices=PARTS, default=list(PARTS), help="training, streaming, or growth with length"
+        "--sizes",
+        nargs="+",
+        choices=SIZES,
+        default=["144x6", "256x12"],
+        metavar="SIZE",
+        help=f"width x blocks: of {', '.join(SIZES)}",
     )
     parser.add_argument(
-        "--utterance-s", nargs="+", type=float, default=[4, 15], help="training: length of the utterances, s"
+        "--parts",
+        nargs="+",
+        choices=PARTS,
+        default=list(PARTS),
+        metavar="PART",
+        help="training, streaming, or growth with length",
     )
-    parser.add_argument("--streams", nargs="+", type=int, default=[1, 16], help="streaming: streams in one batch")
-    parser.add_argument("--device", default="cpu", help="of the training part: cpu or cuda")
-    parser.add_argument("--minutes", nargs="+", type=float, default=[1, 10, 60], help="lengths of the growth part")
+    parser.add_argument(
+        "--utterance-s",
+        nargs="+",
+        type=float,
+        default=[4, 15],
+        metavar="S",
+        help="training: length of the utterances, s",
+    )
+    parser.add_argument(
+        "--streams", nargs="+", type=int, default=[1, 16], metavar="N", help="streaming: streams in one batch"
+    )
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="of the training part: cpu or cuda")
+    parser.add_argument(
+        "--minutes",
+        nargs="+",
+        type=float,
+        default=[1, 10, 60],
+        metavar="MIN",
+        help="lengths of the growth part, minutes",
+    )
 
 
 def measure(args: argparse.Namespace) -> list[dict]:

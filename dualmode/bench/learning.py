@@ -39,8 +39,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="JSON lines of all measurements; trainings there are kept",
     )
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the curves, each at its best learning rate")
-    parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS), help="what is trained")
-    parser.add_argument("--sizes", nargs="+", default=["144x6"], metavar="WIDTHxBLOCKS", help="of the encoders")
+    parser.add_argument(
+        "--variants",
+        nargs="*",
+        choices=VARIANTS,
+        default=list(VARIANTS),
+        metavar="NAME",
+        help=f"what is trained: of {', '.join(VARIANTS)}",
+    )
+    parser.add_argument("--sizes", nargs="+", default=["144x6"], metavar="SIZE", help="of the encoders: WIDTHxBLOCKS")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="N", help="a training for each")
     parser.add_argument(
         "--learning-rates",
@@ -58,13 +65,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--valid-utterances", type=int, default=200, metavar="N", help="of valid that are recognised")
     parser.add_argument(
-        "--start", choices=STARTS, default="zero", help="of residual branches and input; or an attention"
+        "--start",
+        choices=STARTS,
+        default="zero",
+        metavar="NAME",
+        help=f"of residual branches and input, or an attention: one of {', '.join(STARTS)}",
     )
     parser.add_argument(
-        "--encoder-conf", type=yaml.safe_load, default={}, metavar="YAML", help="more of our encoder's configuration"
+        "--encoder-conf",
+        type=yaml.safe_load,
+        default={},
+        metavar="YAML",
+        help="more of our encoder's configuration (default: nothing)",
     )
     parser.add_argument("--label", metavar="TEXT", help="name of the rows (default: the variant's)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings side by side")
 
 

@@ -18,7 +18,9 @@ PAGE_BYTES = 4096
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=existing_file, required=True, metavar="DMDL", help="file of pack_device")
+    parser.add_argument(
+        "--model", type=existing_file, required=True, metavar="DMDL", help="file of dualmode pack-device"
+    )
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 50], metavar="N", help="streams at once")
 
 

@@ -29,9 +29,18 @@ RNNT = {"kind": "rnnt", "distill_weight": 0.5, "transducer": {"ctc_weight": 0.5}
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="timed rounds; the median counts")
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["144x6"], help="WIDTHxBLOCKS")
-    parser.add_argument("--utterance-s", nargs="+", type=float, default=[4, 15], help="length of the utterances, s")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        choices=SIZES,
+        default=["144x6"],
+        metavar="SIZE",
+        help=f"width x blocks: of {', '.join(SIZES)}",
+    )
+    parser.add_argument(
+        "--utterance-s", nargs="+", type=float, default=[4, 15], metavar="S", help="length of the utterances, s"
+    )
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda")
 
 
 def measure(args: argparse.Namespace) -> list[dict]:

@@ -26,10 +26,10 @@ FASTEST = "dualmode, from features"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", type=existing_file, required=True, metavar="DMDL", help="file of pack_device, of CTC"
+        "--model", type=existing_file, required=True, metavar="DMDL", help="file of dualmode pack-device, of CTC"
     )
     parser.add_argument(
-        "--onnx", type=existing_dir, required=True, metavar="DIR", help="folder of export, same sub-network"
+        "--onnx", type=existing_dir, required=True, metavar="DIR", help="folder of dualmode export, same sub-network"
     )
     parser.add_argument(
         "--npm", type=existing_dir, required=True, metavar="DIR", help="where onnxruntime-web is installed"

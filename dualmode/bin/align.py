@@ -22,8 +22,10 @@ Needs the package ctc-segmentation: tools/setup.sh --with-align.
 def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION, "align")
     add_model(parser)
-    parser.add_argument("--data", type=existing_dir, required=True, help="transcripts, and features or audio files")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--data", type=existing_dir, required=True, metavar="DATA", help="transcripts, and features or audio files"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder to write")
     return parser
 
 

@@ -4,7 +4,6 @@ Reads features (feats.scp) or audio files (wav.scp).  Writes Kaldi's text, n-bes
 scores (1best_recog/, 2best_recog/ ...), and decode.json (what was run, its size, its speed).
 """
 
-import shlex
 import shutil
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.cluster.parts import Part, add_options, run_parts
+from dualmode.commands import command_line
 from dualmode.errors import UserError
 from dualmode.files import check_writable, write_json
 from dualmode.models.options import add_device, add_model, add_subnet, chosen_device, chosen_name
@@ -93,7 +93,7 @@ def decode_as_jobs(args, arguments: Sequence[str]) -> None:
     shutil.rmtree(args.out / "parts", ignore_errors=True)
     count = run_parts(args, "dualmode.bin.asr_inference", arguments, most=len(open_inputs(args.data)))
     meta = join_decodes([args.out / "parts" / str(index) for index in range(1, count + 1)], args.out)
-    meta["command"] = shlex.join(["python", "-m", "dualmode.bin.asr_inference", *arguments])
+    meta["command"] = command_line("asr_inference", arguments)
     write_json(args.out / "decode.json", meta)
     shutil.rmtree(args.out / "parts")
     print(f"decoded {meta['utterances']} utterances of {meta['audio_s']:.0f} s by {count} jobs: {args.out / 'text'}")
@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "beam_size": search.beam_size,
             "checkpoint": str(loaded.checkpoint),
             "seed": loaded.config.get("seed"),
-            "command": shlex.join(["python", "-m", "dualmode.bin.asr_inference", *arguments]),
+            "command": command_line("asr_inference", arguments),
         },
     )
     print(f"decoded {len(nbest)} utterances of {audio:.0f} s in {seconds:.1f} s as {subnet}: {out / 'text'}")

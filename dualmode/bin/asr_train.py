@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 def get_parser():
     parser = training_parser(__doc__, "asr_train", "egs/*/conf/tuning/asr.yaml", needs_cmvn=False)
     parser.add_argument(
-        "--tokens", type=existing_dir, help="token list of dualmode make-tokens; by default that of --init"
+        "--tokens",
+        type=existing_dir,
+        metavar="DIR",
+        help="token list of dualmode make-tokens (default: that of --init)",
     )
     parser.add_argument(
         "--init",
         type=existing_dir,
-        help="model folder to start from, packed or not, or a sub-network: of a recogniser with the same tokens all is "
-        "taken, else the encoder with its masks; without it weights are random",
+        metavar="MODEL",
+        help="to start from: a model folder, packed or not, or a sub-network; of a recogniser with the same tokens all "
+        "is taken, else the encoder with its masks (default: random weights)",
     )
     parser.add_argument(
         "--encoder-from",

@@ -2,12 +2,12 @@
 
 import argparse
 import importlib
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.cli import make_parser, run
+from dualmode.commands import command_line
 from dualmode.errors import UserError
 
 BENCHES = {
@@ -37,7 +37,7 @@ def get_parser(name: str | None = None) -> argparse.ArgumentParser:
         dest="bench", required=True, metavar="BENCH", help="what to measure; see BENCH --help"
     )
     for bench, about in BENCHES.items():
-        options = benches.add_parser(bench, help=about, description=about, allow_abbrev=False)
+        options = benches.add_parser(bench, help=about, description=f"Measure {about}.", allow_abbrev=False)
         options.add_argument(
             "--json",
             type=Path,
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     lines = [*table(rows, columns), "", f"{torch.get_num_threads()} CPU threads."]
     print("\n".join(lines))
     if args.json:
-        command = shlex.join(["python", "-m", "dualmode.bin.bench", *arguments])
+        command = command_line("bench", arguments)
         origin = origin_lines(provenance(command, seed=0, config_files=[]))
         write_json_file(args.json, rows)
         title = f"# Benchmark `{args.bench}`: {BENCHES[args.bench]}"

@@ -23,7 +23,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION, "check_streaming")
     parser.add_argument("model", nargs="?", type=Path, metavar="MODEL", help="model folder of a training")
     parser.add_argument("--checkpoint", metavar="FILE", help="weights in the model folder (default: the best ones)")
-    parser.add_argument("--config", type=existing_file, help="instead of a model: YAML of one, with random weights")
+    parser.add_argument(
+        "--config", type=existing_file, metavar="YAML", help="instead of a model: settings of one, with random weights"
+    )
     parser.add_argument(
         "--audio",
         nargs="+",
@@ -45,7 +47,9 @@ def get_parser() -> argparse.ArgumentParser:
         "--right-ms", type=float, dest="lookahead_ms", default=argparse.SUPPRESS, help=argparse.SUPPRESS
     )
     parser.add_argument("--force", action="store_true", help="also check a context that the model was not trained for")
-    parser.add_argument("--seed", type=int, default=0, help="of the pieces, of the noise, and of random weights")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the pieces, of the noise, and of random weights"
+    )
     return parser
 
 

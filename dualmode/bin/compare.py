@@ -13,12 +13,12 @@ from dualmode.results.output import write_json_file, write_lines
 DESCRIPTION = """
 Word error rates of several experiments side by side, each the mean over its seeds, with the spread.
 
-  python -m dualmode.bin.compare pre-trained=exp/asr_p0,exp/asr_p1,exp/asr_p2 random=exp/asr_r0,exp/asr_r1,exp/asr_r2
+  dualmode compare pre-trained=exp/asr_p0,exp/asr_p1,exp/asr_p2 random=exp/asr_r0,exp/asr_r1,exp/asr_r2
 
 With --bootstrap also 95 % intervals of the error rates, of their differences from one row (--against), and of the
 comparisons that were planned (--planned): is a row at least as good as another?
 
-  python -m dualmode.bin.compare both=exp/asr_b1,exp/asr_b2 alone=exp/asr_a1,exp/asr_a2 \\
+  dualmode compare both=exp/asr_b1,exp/asr_b2 alone=exp/asr_a1,exp/asr_a2 \\
     --bootstrap 10000 --data-dir dump --subsets-dir data --against alone --planned planned.yaml
 """
 
@@ -55,8 +55,8 @@ def get_parser() -> argparse.ArgumentParser:
         "--bootstrap",
         type=int,
         metavar="N",
-        help="give 95 %% intervals, from N resamples of speakers crossed with seeds (10000 are usual); runs are paired "
-        "by the seeds in their decode.json",
+        help="give 95 %% intervals, from N resamples of speakers crossed with seeds (10000 are usual; default: none); "
+        "runs are paired by the seeds in their decode.json",
     )
     group.add_argument(
         "--data-dir", type=existing_dir, metavar="DIR", help="folder with text and utt2spk of each set: dump, say"
@@ -75,7 +75,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="YAML: margin (%% absolute), and comparisons (row, against, set, weights: dense or sparse, ask: "
         "non-inferior or different), with Holm's correction over all of them; it may name rows that are not run yet",
     )
-    group.add_argument("--random-seed", type=int, default=0, metavar="N", help="of the resamples")
+    group.add_argument("--random-seed", type=int, default=0, metavar="N", help="seed of the resamples")
     return parser
 
 

@@ -1,16 +1,16 @@
 """Stage 7: decode audio in a device runtime, on one thread: sherpa-onnx, or our own engine.
 
-Writes Kaldi's ``text`` and ``device.json`` (what was run, its size, speed and memory). Audio is heard 100 ms at a time.
+Writes Kaldi's text and device.json (what was run, its size, speed and memory). Audio is heard 100 ms at a time.
 """
 
 import resource
-import shlex
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.cli import existing_file, make_parser, run
+from dualmode.commands import command_line
 from dualmode.errors import UserError
 from dualmode.models.options import add_model, existing_model
 
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "utterances": len(texts),
             "transcripts_differ": differ,
             "threads": 1,
-            "command": shlex.join(["python", "-m", "dualmode.bin.device_inference", *arguments]),
+            "command": command_line("device_inference", arguments),
         },
     )
     told = "" if differ is None else f", {differ} transcripts differ from {args.reference}"

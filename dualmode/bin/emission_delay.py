@@ -10,8 +10,8 @@ from dualmode.models.options import add_model
 DESCRIPTION = """
 How long after they were said a streaming sub-network puts words out (emission delay), in ms of audio.
 
-Reads   DECODE/decode.json, text and 1best_recog/{token,token_ms} of a greedy decoding, chunk by chunk, word times
-        (dualmode align), the utterances' lengths
+Reads   DECODE/decode.json, text and 1best_recog/{token,token_ms} of a greedy decoding, chunk by chunk
+        word times of dualmode align, and the utterances' lengths
 Writes  DECODE/emission_delay.json    count, mean, 50th and 90th percentile
         DECODE/emission_delay.png     histogram of the words' delays
 """
@@ -20,9 +20,11 @@ Writes  DECODE/emission_delay.json    count, mean, 50th and 90th percentile
 def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION, "emission_delay")
     add_model(parser, "model folder, for its token list", checkpoint=False)
-    parser.add_argument("--decode", type=existing_dir, required=True, help="folder of a decoding, chunk by chunk")
+    parser.add_argument(
+        "--decode", type=existing_dir, required=True, metavar="DECODE", help="folder of a decoding, chunk by chunk"
+    )
     parser.add_argument("--ctm", type=existing_file, required=True, metavar="FILE", help="when each word was said")
-    parser.add_argument("--data", type=existing_dir, required=True, help="folder that was decoded")
+    parser.add_argument("--data", type=existing_dir, required=True, metavar="DIR", help="folder that was decoded")
     return parser
 
 

@@ -29,7 +29,7 @@ OUT/data/import_rejected.tsv (what is left out, and why) and OUT/downloads/audio
 def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION, "import_data")
     parser.add_argument("sources", nargs="+", metavar="[SET=]SOURCE", help="what to import")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="work folder, such as egs/mine")
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="work folder, such as egs/mine")
     parser.add_argument("--text-rule", choices=list(RULES), default="keep", help="what is done with transcripts")
     parser.add_argument(
         "--numbers",

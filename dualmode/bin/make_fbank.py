@@ -13,8 +13,8 @@ from dualmode.frames import FRAME_MS
 DESCRIPTION = """
 Make the features of a data set: log-mel filter banks, 80 bins, 25 ms every 10 ms, as the device's runtime has them.
 
-Reads 16 kHz mono audio from a Kaldi folder, leaves out the utterances of DATA/rejected.tsv (see validate_data), and
-writes feats.scp, text, utt2spk, spk2utt, utt2num_frames, speech_shape, rejected.tsv, warned.tsv and archives of 200
+Reads 16 kHz mono audio from a Kaldi folder, leaves out the utterances of DATA/rejected.tsv (of dualmode validate-data),
+and writes feats.scp, text, utt2spk, spk2utt, utt2num_frames, speech_shape, rejected.tsv, warned.tsv and archives of 200
 utterances each in shards/.  A folder without a text file is unlabelled speech.  A killed run goes on where it was.
 
 Several machines share the work with --part 1/8, --part 2/8 ...; the command without --part then makes what is missing
@@ -28,10 +28,10 @@ transcript, are found.  --unseen reject (training sets) leaves them out and list
 
 def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION, "make_fbank")
-    parser.add_argument("--data", type=existing_dir, required=True, metavar="DIR", help="Kaldi folder to read")
+    parser.add_argument("--data", type=existing_dir, required=True, metavar="DATA", help="Kaldi folder to read")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="feature folder to write")
     parser.add_argument(
-        "--speeds", default="1.0", metavar="LIST", help="speed factors, a copy of the set for each, such as 0.9,1.0,1.1"
+        "--speeds", default="1", metavar="LIST", help="speed factors, a copy of the set for each, such as 0.9,1.0,1.1"
     )
     parser.add_argument(
         "--value-bytes",

@@ -15,14 +15,18 @@ Writes OUT/tokens.txt (one token a line, <blank> and <unk> first), OUT/tokens.js
 
 def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION, "make_tokens")
-    parser.add_argument("--text", type=existing_file, required=True, help="Kaldi text file: id and transcript a line")
+    parser.add_argument(
+        "--text", type=existing_file, required=True, metavar="TEXT", help="Kaldi text file: id and transcript a line"
+    )
     parser.add_argument("--exclude", type=existing_file, metavar="TSV", help="list of rejected utterances to leave out")
     parser.add_argument("--type", choices=("char", "word", "bpe"), default="char", help="what a token is")
-    parser.add_argument("--vocab-size", type=int, metavar="N", help="tokens in all; for bpe, and word if not all words")
+    parser.add_argument(
+        "--vocab-size", type=int, metavar="N", help="tokens in all, for bpe and word (default: all words)"
+    )
     parser.add_argument(
         "--bpe-algorithm", choices=("unigram", "bpe"), default="unigram", help="SentencePiece algorithm for --type bpe"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder to write")
     return parser
 
 

@@ -9,7 +9,10 @@ from dualmode.tasks.options import training_parser
 def get_parser():
     parser = training_parser(__doc__, "pretrain", "conf/tuning/pretrain*.yaml")
     parser.add_argument(
-        "--max-ms", type=int, metavar="MS", help="cut longer recordings into equal pieces of at most this length"
+        "--max-ms",
+        type=int,
+        metavar="MS",
+        help="cut longer recordings into equal pieces of at most this length (default: left whole)",
     )
     return parser
 

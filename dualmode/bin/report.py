@@ -1,12 +1,12 @@
 """Score every decoded set of a model and write the table of results."""
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
+from dualmode.commands import command_line
 from dualmode.results.decodes import Decode, read_decodes, rejected_utterances
 from dualmode.results.delays import FIGURE
 from dualmode.results.details import details
@@ -22,8 +22,8 @@ Score every decoded set of a model and write the table of results (stages 6 and 
 
 Writes  EXP/RESULTS.md     the table, how it was measured, and commands, configuration, commit, seed, versions, machine
         EXP/results.json   the rows: error rates in percent, times in ms, sizes in bytes
-        EXP/subsets.json   error rates of parts of a set, where DIR/SET/utt2subsets names some
-        EXP/wer.png        the error rates as bars, with 95 % intervals over the speakers where DATA_DIR/SET/utt2spk is
+        EXP/subsets.json   error rates of parts of a set, where SUBSETS/SET/utt2subsets names some
+        EXP/wer.png        the error rates as bars, with 95 % intervals over the speakers where DATA/SET/utt2spk is
         EXP/decode_*/score.json and score.txt (every utterance aligned)
 
 and prints the table.
@@ -34,16 +34,16 @@ def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION, "report")
     parser.add_argument("--exp", type=existing_dir, required=True, metavar="EXP", help="folder of the model")
     parser.add_argument(
-        "--data-dir", type=existing_dir, required=True, metavar="DATA_DIR", help="folder with a folder for each set"
+        "--data-dir", type=existing_dir, required=True, metavar="DATA", help="folder with a folder for each set"
     )
     parser.add_argument(
         "--subsets-dir",
         type=existing_dir,
-        metavar="DIR",
+        metavar="SUBSETS",
         help="folder with a folder for each set, whose utt2subsets says what parts of it are scored alone (default: "
-        "DATA_DIR)",
+        "that of --data-dir)",
     )
-    parser.add_argument("--title", default="Results", help="heading of RESULTS.md")
+    parser.add_argument("--title", default="Results", metavar="TEXT", help="heading of RESULTS.md")
     parser.add_argument("--note", action="append", metavar="TEXT", help="sentence above the table; may be repeated")
     parser.add_argument(
         "--command",
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     commands = [*(args.command or ()), *(decode.meta["command"] for decode in decodes)]
     commands += [row.pop("command") for row in devices]
     if not args.command:  # a recipe's command writes this report as well
-        commands.append(shlex.join(["python", "-m", "dualmode.bin.report", *argv]))
+        commands.append(command_line("report", argv))
     seeds = {decode.meta["seed"] for decode in decodes}
     configs = [*(args.config or ()), *filter(Path.is_file, [args.exp / "config.yaml"])]
     origin = provenance(list(dict.fromkeys(commands)), seeds.pop() if len(seeds) == 1 else None, configs)

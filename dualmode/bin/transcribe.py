@@ -37,7 +37,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("audio", nargs="+", metavar="AUDIO", help="files, folders, Kaldi folders or lists")
     parser.add_argument("--format", choices=FORMATS, default="text", help="of the output")
     parser.add_argument("--out-dir", type=Path, metavar="DIR", help="write a file for each recording there")
-    parser.add_argument("--channel", default="mix", metavar="CHANNEL", help="of stereo: mix, 1, 2, ...")
+    parser.add_argument(
+        "--channel",
+        default="mix",
+        metavar="CHANNEL",
+        help="of several: mix, their mean, or the number of one, from 1 on",
+    )
     add_subnet(parser)
     add_search(parser)
     add_device(parser)

@@ -148,7 +148,7 @@ def build_index(folder: Path, scp: Path, shape: Path, text: Path | None) -> None
     """Write the index; see :func:`open_index`.  Takes 32 bytes of memory an utterance, twice."""
     for path in (scp, shape, *([text] if text else [])):
         if not path.is_file():
-            raise UserError(f"there is no {path}: run stage 1, or dualmode.bin.make_fbank")
+            raise UserError(f"there is no {path}: run stage 1, or dualmode make-fbank")
     made_from = stamps([path for path in (scp, shape, text) if path is not None])
     # The loop runs once a line of the largest sets that there are: what it needs has names of its own.
     columns = array("Q"), array("Q"), array("Q"), array("I"), array("I")

@@ -288,7 +288,7 @@ def _check_complete(utterance: Utterance, folder: KaldiDir) -> None:
         if value is None or not (value or name == "text"):
             raise UserError(
                 f"the utterance {utterance.utt} has no entry in {folder.path}/{name}: "
-                f"run python -m dualmode.bin.validate_data {folder.path} first"
+                f"run dualmode validate-data {folder.path} first"
             )
 
 

@@ -82,7 +82,7 @@ class Tokenizer:
         folder = Path(folder)
         for name in ("tokens.txt", "tokens.json"):
             if not (folder / name).is_file():
-                raise UserError(f"there is no {folder / name}: make it with python -m dualmode.bin.make_tokens")
+                raise UserError(f"there is no {folder / name}: make it with dualmode make-tokens")
         try:
             kind = json.loads((folder / "tokens.json").read_text(encoding="utf-8"))["type"]
         except (ValueError, KeyError, TypeError, RecursionError):

@@ -90,7 +90,7 @@ def open_inputs(folder: Path, bins: int | None = None) -> Features | Recordings:
     elif (folder / "wav.scp").is_file():
         utterances = Recordings(folder)
     else:
-        raise UserError(f"{folder} has neither feats.scp (features, dualmode.bin.make_fbank) nor wav.scp (audio files)")
+        raise UserError(f"{folder} has neither feats.scp (features, dualmode make-fbank) nor wav.scp (audio files)")
     if not utterances:
         raise UserError(f"{folder} lists no utterances")
     return utterances

@@ -27,7 +27,7 @@ class PruningPart:
         scope: "layer" prunes every layer to the same share; "global" lets all layers compete.
         layer_share: least and largest share of a layer that global scope keeps.
         importance: "magnitude" ranks by the weights alone; "activations" times the norms of their inputs, which
-            ``dualmode.bin.prune --calibrate`` measures and the model keeps beside its masks.  It is set there.
+            ``dualmode prune --calibrate`` measures and the model keeps beside its masks.  It is set there.
     """
 
     sparsities: Sequence[float] = (0.7,)

@@ -52,9 +52,9 @@ def read_about(folder: Path) -> dict:
             raise ValueError(f"unknown format {about['format']!r}")
         return about
     except FileNotFoundError:
-        raise UserError(f"{folder} holds no export.json: make it with python -m dualmode.bin.export") from None
+        raise UserError(f"{folder} holds no export.json: make it with dualmode export") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} was not written by dualmode.bin.export: {error}") from error
+        raise UserError(f"{path} was not written by dualmode export: {error}") from error
 
 
 class SherpaOnnx:

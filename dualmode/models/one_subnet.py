@@ -71,7 +71,7 @@ def read_about(folder: Path) -> dict:
         int(about["parameters_total"]), int(about["parameters_kept"])
         known = about["format"]
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise UserError(f"{folder / ABOUT} is not a file of dualmode.bin.subnet: {error}") from error
+        raise UserError(f"{folder / ABOUT} is not a file of dualmode subnet: {error}") from error
     if known != FORMAT:
         raise UserError(f"{folder / ABOUT} has the format {known!r}; this version reads {FORMAT}")
     return about

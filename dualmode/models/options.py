@@ -66,7 +66,9 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where a model runs; :func:`chosen_device` reads them."""
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--device", metavar="NAME", help="where the model runs: cpu, cuda or cuda:N (default: cpu)")
-    where.add_argument("--ngpu", type=int, choices=(0, 1), help="as in ESPnet: 0 is --device cpu, 1 is --device cuda:0")
+    where.add_argument(
+        "--ngpu", type=int, choices=(0, 1), help="as in ESPnet: 0 is --device cpu (the default), 1 is --device cuda:0"
+    )
 
 
 def chosen_device(args: argparse.Namespace, default: str = "cpu") -> str:

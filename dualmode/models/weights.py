@@ -98,9 +98,9 @@ def load_cmvn(module: GlobalNorm, path: Path) -> None:
         stats = json.loads(path.read_text(encoding="utf-8"))
         mean, std = torch.tensor(stats["mean"]), torch.tensor(stats["std"])
     except FileNotFoundError:
-        raise UserError(f"there is no file {path}: run stage 1, or dualmode.bin.compute_cmvn") from None
+        raise UserError(f"there is no file {path}: run stage 1, or dualmode compute-cmvn") from None
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, RecursionError) as error:
-        raise UserError(f"{path} is not a file of dualmode.bin.compute_cmvn: {error}") from error
+        raise UserError(f"{path} is not a file of dualmode compute-cmvn: {error}") from error
     finite = mean.isfinite().all() and std.isfinite().all()
     if mean.shape != module.mean.shape or std.shape != module.std.shape or not finite or not (std > 0).all():
         raise UserError(f"{path} must hold {module.mean.numel()} means and positive standard deviations")

@@ -66,7 +66,7 @@ def read_wers(path: Path) -> dict[Column, float]:
     except FileNotFoundError:
         raise UserError(f"there is no {path}: run stages 5 and 6 of that experiment") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a results.json of dualmode.bin.report: {error}") from error
+        raise UserError(f"{path} is not a results.json of dualmode report: {error}") from error
 
 
 def compare(

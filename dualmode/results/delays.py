@@ -1,4 +1,4 @@
-"""Emission delays in the results: ``decode_*/emission_delay.json``, as dualmode.bin.emission_delay leaves it."""
+"""Emission delays in the results: ``decode_*/emission_delay.json``, as dualmode emission-delay leaves it."""
 
 import json
 from pathlib import Path
@@ -28,9 +28,9 @@ def read_delays(path: Path) -> DelayStatistics | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); run dualmode.bin.emission_delay again") from error
+        raise UserError(f"{path} is not valid JSON ({error}); run dualmode emission-delay again") from error
     if not isinstance(found, dict) or set(found) != set(KINDS) or not all(map(_complete, found.values())):
-        raise UserError(f"{path} must hold {', '.join(FIELDS)} of {', '.join(KINDS)}; run dualmode.bin.emission_delay")
+        raise UserError(f"{path} must hold {', '.join(FIELDS)} of {', '.join(KINDS)}; run dualmode emission-delay")
     return found
 
 

@@ -15,7 +15,7 @@ MEASURES = """\
   as it is. Alignments: `decode_*/score.txt`.
 - The lines on the bars of wer.png: 95 % intervals over the speakers of a set that has several (whole speakers drawn
   again, `dualmode/results/bootstrap.py`). They say nothing about other seeds; how sure the difference of two bars is,
-  `dualmode.bin.compare --bootstrap` says, since what is hard for both cancels.
+  `dualmode compare --bootstrap` says, since what is hard for both cancels.
 - Bytes stored: the length of the sub-network as one safetensors file (`dualmode/supernet/storage.py`): all values in
   the training's precision; of whole units those that are kept, of another pruned layer the kept blocks and one bit a
   block. 1 MB is 10^6 bytes.

@@ -188,7 +188,7 @@ def wrong_sparsity(where: str, share: float, sparsity: float) -> UserError:
     """Return the error for masks that keep ``share``, which is not what ``sparsity`` keeps."""
     return UserError(
         f"the mask of {where} keeps {share:.3g} of what can be pruned, but a sparsity of {sparsity:g} keeps "
-        f"{1 - sparsity:.3g}: the checkpoint was not pruned to that sparsity (see dualmode.bin.prune)"
+        f"{1 - sparsity:.3g}: the checkpoint was not pruned to that sparsity (see dualmode prune)"
     )
 
 

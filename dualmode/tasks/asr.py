@@ -62,7 +62,7 @@ class AsrTask(SupernetTask):
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser):
         group = super().add_task_arguments(parser)
-        group.add_argument("--token_dir", type=str_or_none, default=None, help="folder of dualmode.bin.make_tokens")
+        group.add_argument("--token_dir", type=str_or_none, default=None, help="folder of dualmode make-tokens")
         group.add_argument(
             "--specaug_conf", action=NestedDictAction, default={}, help="ESPnet's SpecAug; empty: no augmentation"
         )

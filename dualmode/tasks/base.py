@@ -57,7 +57,7 @@ class SupernetTask(AbsTask):
             ("branch_conf", "weights of the losses of the branches: dense, sparse; schedule both or alternate"),
         ):
             group.add_argument(f"--{name}", action=NestedDictAction, default={}, help=what)
-        group.add_argument("--cmvn", type=str_or_none, default=None, help="JSON of dualmode.bin.compute_cmvn")
+        group.add_argument("--cmvn", type=str_or_none, default=None, help="JSON of dualmode compute-cmvn")
         group.add_argument(
             "--init_encoder",
             type=str_or_none,

@@ -23,13 +23,13 @@ from dualmode.tasks.settings import check_names  # noqa: F401  # was here before
 
 
 def data_arguments(phase: str, folder: Path, names: Sequence[str]) -> list[str]:
-    """Return ESPnet's options for the ``phase`` ("train" or "valid") data in a folder of dualmode.bin.make_fbank."""
+    """Return ESPnet's options for the ``phase`` ("train" or "valid") data in a folder of dualmode make-fbank."""
     kinds = {"speech": FEATURES, "text": "text"}
     arguments = []
     for name in names:
         file, kind = FILES[name], kinds[name]
         if not (folder / file).is_file():
-            raise UserError(f"there is no {folder / file}: run stage 1, or dualmode.bin.make_fbank")
+            raise UserError(f"there is no {folder / file}: run stage 1, or dualmode make-fbank")
         arguments += [f"--{phase}_data_path_and_name_and_type", f"{folder / file},{name},{kind}"]
     return [*arguments, f"--{phase}_shape_file", str(folder / "speech_shape")]
 

@@ -13,7 +13,7 @@ def training_parser(description: str, prog: str, yaml: str, needs_cmvn: bool = T
         f"{description}\nWhat is not listed here is passed on to ESPnet's trainer, such as --max_epoch 20 --ngpu 1.",
         prog,
     )
-    parser.add_argument("--config", type=existing_file, required=True, help=f"YAML, see {yaml}")
+    parser.add_argument("--config", type=existing_file, required=True, metavar="YAML", help=f"settings, see {yaml}")
     parser.add_argument(
         "--train",
         type=parse_source,
@@ -23,9 +23,15 @@ def training_parser(description: str, prog: str, yaml: str, needs_cmvn: bool = T
         help="features of stage 1 to train on; give it again to pool several sets, with weights such as dump/b:0.5 "
         "(half of its utterances, drawn by --seed) or dump/c:2 (each twice an epoch)",
     )
-    parser.add_argument("--valid", type=existing_dir, required=True, help="features of stage 1 to validate on")
-    what = "statistics of dualmode compute-cmvn" + ("" if needs_cmvn else "; by default those of --init")
-    parser.add_argument("--cmvn", type=existing_file, required=needs_cmvn, help=what)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the model; a training in it is resumed")
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights, data order, masks and augmentation")
+    parser.add_argument(
+        "--valid", type=existing_dir, required=True, metavar="DIR", help="features of stage 1 to validate on"
+    )
+    what = "statistics of dualmode compute-cmvn" + ("" if needs_cmvn else " (default: those of --init)")
+    parser.add_argument("--cmvn", type=existing_file, required=needs_cmvn, metavar="JSON", help=what)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder of the model; a training in it is resumed"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of weights, data order, masks and augmentation"
+    )
     return parser

@@ -18,7 +18,7 @@ FILES = {"speech": "feats.scp", "text": "text"}
 
 @dataclass(frozen=True)
 class Source:
-    """A feature folder of dualmode.bin.make_fbank, and how often each of its utterances is in an epoch."""
+    """A feature folder of dualmode make-fbank, and how often each of its utterances is in an epoch."""
 
     path: Path
     weight: float = 1.0
@@ -120,7 +120,7 @@ def pool(sources: Sequence[Source], out: Path, names: Sequence[str], max_ms: int
 def _read(folder: Path, files: Mapping[str, object]) -> dict[str, dict[str, str]]:
     for file in files:
         if not (folder / file).is_file():
-            raise UserError(f"there is no {folder / file}: run stage 1, or dualmode.bin.make_fbank")
+            raise UserError(f"there is no {folder / file}: run stage 1, or dualmode make-fbank")
     lists = {file: read_table(folder / file) for file in files}
     for file, table in lists.items():
         for utt in table.keys() ^ lists["feats.scp"].keys():
@@ -136,7 +136,7 @@ def check_lists(folder: Path, names: Sequence[str], bins: int) -> None:
     files = [*(FILES[name] for name in names), "speech_shape"]
     for file in files:
         if not (folder / file).is_file():
-            raise UserError(f"there is no {folder / file}: run stage 1, or dualmode.bin.make_fbank")
+            raise UserError(f"there is no {folder / file}: run stage 1, or dualmode make-fbank")
     count = 0
     for utt, values in joined([iterate_table(folder / file, paths=file == "feats.scp") for file in files]):
         count += 1
@@ -153,7 +153,7 @@ def check_lists(folder: Path, names: Sequence[str], bins: int) -> None:
                 f"{folder}/speech_shape: {utt} has {shape} frames,bins: the model hears {bins} bins (input_size)"
             )
     if not count:
-        raise UserError(f"{folder} lists no utterances: make the features with dualmode.bin.make_fbank")
+        raise UserError(f"{folder} lists no utterances: make the features with dualmode make-fbank")
 
 
 def _cut(

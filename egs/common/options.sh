@@ -57,18 +57,35 @@ parse_options() {
   done
 }
 
+# help_columns: prints how wide help may be: as the terminal, between 60 and 100, and 80 where there is none.
+help_columns() {
+  local columns=${COLUMNS:-}
+  [[ -n $columns ]] || read -r _ columns < <(stty size 2>/dev/null) || columns=80
+  ((columns > 60)) || columns=60
+  ((columns < 100)) || columns=100
+  echo "$columns"
+}
+
+# filled INDENT [LABEL]: prints standard input in lines of that width behind INDENT blanks, LABEL in those of the first.
+filled() {
+  local label
+  printf -v label "%-$1s" "${2:-}"
+  fold -s -w $(($(help_columns) - $1)) | sed "s/^/${label//?/ }/; s/ *$//; 1s/^ \{$1\}/$label/"
+}
+
 # print_options: the part of the help that explains them.
 print_options() {
   local name default
   for name in "${option_names[@]}"; do
     if [[ $name == "# "* ]]; then
-      printf '\n%s:\n' "${name#"# "}"
+      echo
+      filled 0 <<<"${name#"# "}:"
       continue
     fi
     default=" (default: ${option_default[$name]})"
     [[ -n ${option_default[$name]} && -n ${option_unit[$name]} ]] || default=''
     echo "  --$name${option_unit[$name]:+ ${option_unit[$name]}}"
-    fold -s -w 88 <<<"${option_help[$name]}$default" | sed 's/^/        /; s/ *$//'
+    filled 8 <<<"${option_help[$name]}$default"
   done
 }
 

@@ -73,7 +73,7 @@ common_options() {
   option decode-configs FILES "conf/decode_dense.yaml conf/decode_sparse.yaml" \
     "YAMLs of stage 5, separated by spaces; decode_NAME.yaml decodes into exp/asr_*/decode_NAME_<set>"
   option pretrain-args WORDS "" "more options for ESPnet's trainer in stage 2, such as \"--max_epoch 20 --accum_grad 4\""
-  option prune-args WORDS "" "more options for dualmode.bin.prune in stage 3, such as \"--calibrate DIR\""
+  option prune-args WORDS "" "more options for dualmode prune in stage 3, such as \"--calibrate DIR\""
   option asr-args WORDS "" "more options for ESPnet's trainer in stage 4"
   option device-args WORDS "--sparsity 0.7 --chunk-ms 640 --left-ms 1280" "sub-network of stage 7"
   option device-decode NAME sparse "decoding of stage 5 that stage 7 compares transcripts with: that of decode_NAME.yaml"
@@ -100,21 +100,16 @@ print_help() {
   local n
   echo "usage: ${corpus_dir#"$root/"}/run.sh [options]"
   echo
-  fold -s -w 100 <<<"$about" | sed 's/ *$//'
+  filled 0 <<<"$about"
   printf '\nStages:\n'
-  for ((n = 0; n <= last_stage; n++)); do echo "  $n  ${stage_names[n]}"; done
-  cat <<'TEXT'
-
-What is done already is skipped, and done again when its configuration, or a step before it, has changed.  A run that
-was interrupted or killed goes on when it is started again with the same options.
-TEXT
+  for ((n = 0; n <= last_stage; n++)); do filled 5 "  $n" <<<"${stage_names[n]}"; done
+  echo
+  filled 0 <<<"What is done already is skipped, and done again when its configuration, or a step before it, has changed. \
+A run that was interrupted or killed goes on when it is started again with the same options."
   print_options
-  cat <<'TEXT'
-
-Environment:
-  DUALMODE_VENV     Python environment to use as it is (default: tools/venv, which tools/setup.sh makes when needed)
-  OMP_NUM_THREADS   CPU threads of training and decoding, as for any PyTorch program (default: all cores)
-TEXT
+  printf '\nEnvironment:\n'
+  filled 20 "  DUALMODE_VENV" <<<"Python environment to use as it is (default: tools/venv, which tools/setup.sh makes when needed)"
+  filled 20 "  OMP_NUM_THREADS" <<<"CPU threads of training and decoding, as for any PyTorch program (default: all cores)"
 }
 
 # find_file TEXT: prints the path of a file that is named relative to the corpus's folder, to the caller's, or to the

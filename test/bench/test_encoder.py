@@ -41,7 +41,7 @@ def test_streaming_and_growth_are_measured(tmp_path, capsys):
     assert [row["part"] for row in rows] == ["streaming", "streaming", "growth", "growth"]
     assert all(row["ms"] > 0 for row in rows)
     page = (tmp_path / "bench.md").read_text()
-    assert "CPU threads" in page and "\npython -m dualmode.bin.bench encoder --parts streaming growth" in page
+    assert "CPU threads" in page and "\ndualmode bench encoder --parts streaming growth" in page
     assert "chunk by chunk, chunk 640 ms" in capsys.readouterr().out
 
 

@@ -213,7 +213,7 @@ def test_failure_leaves_the_features_that_were_there(good_dir):
 
 def test_folder_that_was_never_validated(good_dir):
     (good_dir / "text").write_text("a-0 hello\n")
-    with pytest.raises(UserError, match="a-1 has no entry in .*text: run python -m dualmode.bin.validate_data"):
+    with pytest.raises(UserError, match="a-1 has no entry in .*text: run dualmode validate-data"):
         command(good_dir)
 
 

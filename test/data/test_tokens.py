@@ -127,7 +127,7 @@ def test_malformed_folders_are_refused(tmp_path, name, content, says):
 
 
 def test_missing_folder_says_how_to_make_it(tmp_path):
-    with pytest.raises(UserError, match="make_tokens"):
+    with pytest.raises(UserError, match="make-tokens"):
         Tokenizer.load(tmp_path / "nowhere")
 
 

@@ -67,5 +67,5 @@ def test_refusals(trained, tmp_path):
     with pytest.raises(UserError, match="has the format 'other'"):
         load_model(out, SPARSE)
     (out / "subnet.json").write_text("{}")
-    with pytest.raises(UserError, match="not a file of dualmode.bin.subnet"):
+    with pytest.raises(UserError, match="not a file of dualmode subnet"):
         load_model(out, SPARSE)

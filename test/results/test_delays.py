@@ -34,7 +34,7 @@ def test_where_nothing_was_measured_there_is_no_table(decoded):
 @pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps(FOUND | {"word": {"count": 1}})])
 def test_a_damaged_file_is_one_sentence(decoded, content):
     (decoded[0] / "decode_sparse_test" / "emission_delay.json").write_text(content)
-    with pytest.raises(UserError, match="emission_delay.json .*run dualmode.bin.emission_delay"):
+    with pytest.raises(UserError, match="emission_delay.json .*run dualmode emission-delay"):
         read_decodes(*decoded)
 
 

@@ -38,8 +38,10 @@ def test_help_explains_every_option_without_an_environment(corpus):
     "recipe", ["run.sh", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("egs/*/run.sh"))]
 )
 def test_help_of_the_real_recipes(recipe):
-    done = subprocess.run([ROOT / recipe, "--help"], capture_output=True, text=True, check=True)
+    terminal = os.environ | {"COLUMNS": "72"}
+    done = subprocess.run([ROOT / recipe, "--help"], capture_output=True, text=True, check=True, env=terminal)
     assert "--stop-stage N" in done.stdout and done.stderr == ""
+    assert max(map(len, done.stdout.splitlines())) <= 72
 
 
 @pytest.mark.parametrize(

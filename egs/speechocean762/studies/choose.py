@@ -4,7 +4,7 @@
 
 A run is done when EXP/asr_ROW_RATE_SEED/results.json is there.  Of the rates with the most finished seeds, a row takes
 the one with the lowest token error rate on valid (of a run, that of its best epoch; of a supernet, the mean of its
-branches), mean over these seeds.  Prints ROW=EXP[,EXP...] for dualmode.bin.compare, one a line; writes PREFIX_rates.md.
+branches), mean over these seeds.  Prints ROW=EXP[,EXP...] for dualmode compare, one a line; writes PREFIX_rates.md.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """ESPnet's Conformer as the outside reference: its encoder, our trainer, data, tokens, CTC head and greedy search.
 
-  python studies/reference.py train OPTIONS     those of dualmode.bin.asr_train; goes on where it was stopped
+  python studies/reference.py train OPTIONS     those of dualmode train; goes on where it was stopped
   python studies/reference.py decode --model EXP --data DUMP/SET --out EXP/decode_dense_SET
 
 Only the encoder differs, with its own subsampling, start and BatchNorm, and the settings of ESPnet's recipes; it is as
