@@ -12,7 +12,7 @@ from dualmode.bin.bench import BENCHES
 
 NAMES = [module.name for module in pkgutil.iter_modules(dualmode.bin.__path__)]
 # What a number of an option may be of; shares and weights have no unit.
-UNITS = {"MS", "S", "MIN", "H", "HZ", "PERCENT", "N", "X", "SHARE", "RATE"}
+UNITS = {"MS", "S", "MIN", "H", "HZ", "KB", "MB", "PERCENT", "N", "X", "SHARE", "RATE"}
 STRAY = re.compile(
     r"None|PosixPath|SUPPRESS|<class|\bTrue\b|\bFalse\b|\[\]|\{\}|``|:\w+:`|'\]|default: \)|\.0\)|dualmode\.bin|%\("
 )
@@ -79,7 +79,7 @@ def test_numbers_have_units(parser):
     assert [a.dest for a in numbers(parser) if a.metavar not in UNITS] == []
     for action in numbers(parser):
         unit = action.dest.rpartition("_")[2].upper()
-        assert unit not in {"MS", "HZ", "S", "PERCENT"} or action.metavar == unit, action.dest
+        assert unit not in {"MS", "HZ", "S", "KB", "MB", "PERCENT"} or action.metavar == unit, action.dest
 
 
 def test_numbers_and_choices_have_defaults(parser):

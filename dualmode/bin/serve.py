@@ -34,7 +34,10 @@ def get_parser() -> argparse.ArgumentParser:
         "--device-model", type=existing_file, metavar="DMDL", help="stream with this file, instead of packing one"
     )
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; others than this machine's need a token"
+        "--host",
+        default="127.0.0.1",
+        metavar="NAME",
+        help="address to listen on; others than this machine's need a token",
     )
     parser.add_argument("--port", type=int, default=8800, metavar="N", help="port to listen on; 0 is any free one")
     parser.add_argument(

@@ -44,8 +44,9 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     """Add an option for each limit; :func:`chosen_limits` reads them."""
     group = parser.add_argument_group("limits")
     for one in fields(Limits):
-        option = f"--{one.name.replace('_', '-')}"
-        group.add_argument(option, type=int, default=one.default, metavar="N", help=one.metadata["help"])
+        option, unit = f"--{one.name.replace('_', '-')}", one.name.rpartition("_")[2].upper()
+        unit = unit if unit in ("MS", "S", "KB", "MB") else "N"
+        group.add_argument(option, type=int, default=one.default, metavar=unit, help=one.metadata["help"])
 
 
 def chosen_limits(args: argparse.Namespace) -> Limits:
