@@ -126,6 +126,12 @@ def model_dir(model, tmp_path_factory, save_model) -> Path:
 
 
 @pytest.fixture(scope="session")
+def ctc_dir(ctc_model, tmp_path_factory, save_model) -> Path:
+    """A model folder of the CTC recogniser."""
+    return save_model(tmp_path_factory.mktemp("ctc_alone") / "model", {**config("ctc"), "seed": 0}, TOKENS, ctc_model)
+
+
+@pytest.fixture(scope="session")
 def save_model():
     """Return a function that writes a model folder as a fine-tuning leaves it, and returns the folder."""
     import torch

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from dualmode.cli import existing_file, make_parser, run
@@ -51,6 +52,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-origin", action="append", default=[], metavar="URL", help="pages elsewhere that may use the server"
     )
+    parser.add_argument(
+        "--alias", action="append", default=[], metavar="NAME", help="another name of the best model, such as whisper-1"
+    )
     add_device(parser)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), metavar="N", help="threads of the device engine")
     parser.add_argument(
@@ -86,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     served = open_served(args.model, args.device_model, args.subnet, args.checkpoint, device, args.torch_threads)
     if not is_loopback(args.host) and not args.certfile:
         print("sound and token cross the network in plain text: --certfile and --keyfile end that", file=sys.stderr)
-    serve(lambda: start(served, limits, guard, args.threads), limits, args.host, args.port, args.certfile, args.keyfile)
+    begin = partial(start, served, limits, guard, args.threads, args.alias)
+    serve(begin, limits, args.host, args.port, args.certfile, args.keyfile)
 
 
 def read_token(path: Path | None) -> str | None:

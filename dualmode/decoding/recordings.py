@@ -1,7 +1,7 @@
 """Whole recordings, many of them: which ones are meant, and their transcripts in that order."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def read_list(path: Path) -> list[str]:
     raise UserError(f"{path} is empty: a list has one path a line")
 
 
-def recording_pieces(path: Path, channel: int | None, max_ms: float) -> Iterator[Piece]:
+def recording_pieces(path: Path, channel: int | None, max_ms: float) -> Generator[Piece, None, None]:
     """Yield the pieces of a recording at 16 kHz, see :func:`dualmode.decoding.pauses.pieces`.
 
     Args:

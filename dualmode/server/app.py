@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -16,6 +17,7 @@ from dualmode.server.guard import PUBLIC, PUBLIC_BELOW
 from dualmode.server.page import page_routes
 from dualmode.server.state import State
 from dualmode.server.stream_socket import stream_socket
+from dualmode.server.transcriptions import models, transcriptions
 
 
 class GuardMiddleware:
@@ -61,6 +63,12 @@ async def _metrics(request: Request) -> Response:
     return PlainTextResponse(request.app.state.server.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
+async def _on_http(request: Request, error: Exception) -> Response:
+    """There is no such place, or not by that method."""
+    assert isinstance(error, HTTPException)
+    return Refused(error.status_code, f"{request.method} {request.url.path}: {error.detail}").response()
+
+
 async def _on_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     return error.response()
@@ -79,9 +87,12 @@ def make_app(start: Callable[[], State]) -> Starlette:
         Route("/healthz", _health),
         Route("/metrics", _metrics),
         WebSocketRoute("/v1/stream", stream_socket),
+        Route("/v1/models", models),
+        Route("/v1/models/{model}", models),
+        Route("/v1/audio/transcriptions", transcriptions, methods=["POST"]),
         *page_routes(),
     ]
-    handlers = {Refused: _on_refused}
+    handlers = {Refused: _on_refused, HTTPException: _on_http}
     return Starlette(
         routes=routes, middleware=[Middleware(GuardMiddleware)], exception_handlers=handlers, lifespan=life
     )

@@ -23,6 +23,7 @@ class SecondPass:
 
     Attributes:
         batches, utterances: how many were recognised.
+        waiting: how many utterances wait.
     """
 
     def __init__(self, recognise: Recognise, most: int, loop: asyncio.AbstractEventLoop):
@@ -36,7 +37,8 @@ class SecondPass:
         self._thread = threading.Thread(target=self._run, name="second-pass", daemon=True)
         self._thread.start()
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
         return len(self._waiting)
 
     def offer(self, piece: Piece) -> "asyncio.Future[Result] | None":

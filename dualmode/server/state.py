@@ -1,6 +1,7 @@
 """What the parts of one running server share."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dualmode.server.guard import Guard
@@ -20,6 +21,7 @@ class State:
         served, limits, guard: as it was started.
         metrics: what it has done.
         pool, second_pass: its threads; ``second_pass`` is None where the model has no dense sub-network.
+        aliases: other names of the best model, such as "whisper-1".
         streams: that are open.
         requests: transcriptions at work.
         stopping: whether it takes nothing new.
@@ -31,6 +33,7 @@ class State:
     metrics: Metrics
     pool: EnginePool
     second_pass: SecondPass | None
+    aliases: frozenset[str] = frozenset()
     streams: set[Stream] = field(default_factory=set)
     requests: int = 0
     stopping: bool = False
@@ -52,13 +55,15 @@ class State:
             self.second_pass.close()
 
 
-def start(served: Served, limits: Limits, guard: Guard, threads: int) -> State:
+def start(served: Served, limits: Limits, guard: Guard, threads: int, aliases: Iterable[str] = ()) -> State:
     """Start the threads of a server, in the event loop that runs."""
     loop = asyncio.get_running_loop()
     second_pass = SecondPass(served.dense, limits.max_second_pass, loop) if served.dense else None
-    state = State(served, limits, guard, Metrics(), EnginePool(threads, loop), second_pass)
+    state = State(served, limits, guard, Metrics(), EnginePool(threads, loop), second_pass, frozenset(aliases))
     state.metrics.gauge("streams", "open streams", lambda: len(state.streams))
     state.metrics.gauge("requests", "transcriptions at work", lambda: state.requests)
     if second_pass:
-        state.metrics.gauge("second_pass_waiting", "utterances waiting for the second pass", lambda: len(second_pass))
+        state.metrics.gauge(
+            "second_pass_waiting", "utterances waiting for the second pass", lambda: second_pass.waiting
+        )
     return state

@@ -91,13 +91,13 @@ def test_the_second_pass_takes_what_waits_together_and_no_more_than_it_may():
 
         second = SecondPass(recognise, 3, asyncio.get_running_loop())
         first = second.offer(piece(1))
-        while len(second):
+        while second.waiting:
             await asyncio.sleep(0.01)
         waiting = [second.offer(piece(length)) for length in (2, 3, 4)]
         assert second.offer(piece(5)) is None
         uploads = [asyncio.ensure_future(second.result(piece(length))) for length in (6, 7, 8, 9)]
         await asyncio.sleep(0.05)
-        assert len(second) == 3 and not first.done()
+        assert second.waiting == 3 and not first.done()
         waiting[1].cancel()
         go.set()
         assert await first == 1 and await waiting[0] == 2 and await waiting[2] == 4

@@ -81,7 +81,7 @@ def test_partials_can_be_left_out(server, speech):
 
 
 def test_single_bytes(server, device_model, speech):
-    samples = speech[0][:16000]
+    samples = speech[0][:10000]
     assert finals(talk(server, pcm(samples), sizes=(1,), **PATIENT)) == streamed(device_model, samples)
 
 
@@ -265,6 +265,7 @@ def test_open_streams_end_with_their_text_when_the_server_stops(serve, device_mo
     assert {messages[-1]["reason"] for messages in found} == {"stopping"}
 
 
+@pytest.mark.slow
 def test_the_server_stops_at_once_where_nobody_is(serve):
     with serve() as server:
         assert "0 streams" in server.stop(signal.SIGINT)

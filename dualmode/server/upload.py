@@ -1,0 +1,89 @@
+"""An uploaded recording: limited while it is read, on a disk of its own until it was heard."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from dualmode.data.media import BY_FFMPEG, BY_SNDFILE
+from dualmode.server.errors import Refused
+from dualmode.server.limits import Limits
+
+FIELDS = 32
+MULTIPART = "multipart/form-data"
+
+
+@contextlib.asynccontextmanager
+async def read_form(request: Request, limits: Limits) -> AsyncIterator[FormData]:
+    """Read a form with one file.
+
+    Raises:
+        Refused: it is too large, takes too long, or is no such form.
+    """
+    most = 1_000_000 * limits.max_upload_mb
+    too_large = Refused(413, f"the upload is larger than {limits.max_upload_mb} MB", "file", "too_large")
+    if not request.headers.get("content-type", "").startswith(MULTIPART):
+        raise Refused(400, f"the body must be {MULTIPART}, with a file")
+    if int(request.headers.get("content-length", 0)) > most:
+        raise too_large
+    loop = asyncio.get_running_loop()
+    deadline, heard = loop.time() + limits.upload_s, 0
+
+    async def receive() -> Message:
+        nonlocal heard
+        wait = min(limits.idle_s, deadline - loop.time())
+        message = await asyncio.wait_for(request.receive(), wait)
+        heard += len(message.get("body", b""))
+        if heard > most:
+            raise too_large
+        return message
+
+    try:
+        async with Request(request.scope, receive).form(max_files=1, max_fields=FIELDS) as form:
+            yield form
+    except HTTPException as error:  # of starlette's parser
+        raise Refused(400, error.detail) from None
+    except asyncio.TimeoutError:
+        raise Refused(408, "the upload took too long") from None
+    except ClientDisconnect:
+        raise Refused(400, "the client has gone") from None
+
+
+@contextlib.asynccontextmanager
+async def on_disk(upload: UploadFile) -> AsyncIterator[Path]:
+    """Lend a file with the upload's bytes, named by what is in it."""
+    with tempfile.TemporaryDirectory(prefix="dualmode_") as folder:
+        first = await upload.read(12)
+        await upload.seek(0)
+        path = Path(folder) / f"upload{ending(first, upload.filename or '')}"
+        await run_in_threadpool(_copy, upload, path)
+        yield path
+
+
+def _copy(upload: UploadFile, path: Path) -> None:
+    with open(path, "wb") as file:
+        shutil.copyfileobj(upload.file, file, 1 << 20)
+
+
+def ending(first: bytes, name: str) -> str:
+    """Return the ending that says who can read a file, by its first bytes, else by its name.
+
+    >>> ending(b"\\x1aE\\xdf\\xa3", "blob"), ending(b"\\0\\0\\0\\x18ftypM4A ", "x.wav"), ending(b"RIFF", "a.WAV")
+    ('.webm', '.m4a', '.wav')
+    >>> ending(b"????", "../../etc/passwd")
+    ''
+    """
+    if first.startswith(b"\x1aE\xdf\xa3"):
+        return ".webm"
+    if first[4:8] == b"ftyp":
+        return ".m4a"
+    suffix = Path(name).suffix.lower()
+    return suffix if suffix in BY_FFMPEG | BY_SNDFILE else ""
