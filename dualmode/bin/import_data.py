@@ -98,7 +98,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         Plan,
         check_rejected,
         make_audio,
-        offer,
         read,
         split_off,
         write_sets,
@@ -106,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.data.corpus.sources import Reading, parse_source, rows_of
     from dualmode.data.corpus.summary import advice, lines, summary
     from dualmode.data.corpus.tables import parse_columns
-    from dualmode.data.corpus.text_rule import named_rule
+    from dualmode.data.corpus.text_rule import named_rule, offer
     from dualmode.data.tokens import Tokenizer
     from dualmode.files import write_json
     from dualmode.progress import progress
@@ -128,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             read(progress(rows, f"reading {source.path}"), plan, catalogue, heard)
             kinds[str(source.path)] = kind
             print(f"{source.path}: {kind}, {heard.total - before} utterances", flush=True)
-        help_with_text = offer(heard, tokenizer) if tokenizer else ""
+        help_with_text = offer(heard.uncovered, tokenizer.unseen) if tokenizer else ""
         check_rejected(catalogue, heard.total, args.max_rejected, help_with_text, rejected)
         make_audio(catalogue, how, args.jobs)
         check_rejected(catalogue, heard.total, args.max_rejected, "", rejected)
@@ -143,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print("\n".join(lines(report)))
     if report["rejected"]:
         print(f"what is rejected is listed in {rejected}")
-    for note in [help_with_text] if tokenizer else advice(heard.characters, args.text_rule):
+    for note in [help_with_text] if tokenizer else advice(heard.characters):
         if note:
             print(note)
 

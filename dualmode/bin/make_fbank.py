@@ -96,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if result.warned:
         counts = f"{len(result.warned)} kept that cannot be recognised without error ({summarise(result.warned)})"
         print(f"{args.out}: warning: {counts}, see {args.out}/warned.tsv")
+    if result.advice:
+        print(f"{args.out}: {result.advice}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Make the token list of a recogniser from the training transcripts."""
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
+    from dualmode.data.corpus.summary import advice
     from dualmode.data.kaldi_dir import read_table
     from dualmode.data.make_tokens import make_token_list
     from dualmode.data.rejection import read_rejections
@@ -40,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     texts = [text for utt, text in read_table(args.text).items() if utt not in excluded]
     tokens = make_token_list(texts, args.out, args.type, args.vocab_size, args.bpe_algorithm)
     print(f"{args.out}: {len(tokens)} tokens of type {args.type} from {len(texts)} transcripts")
+    characters = Counter(char for text in texts for char in "".join(text.split()))
+    for note in advice(characters):
+        print(f"{args.out}: {note}")
 
 
 if __name__ == "__main__":

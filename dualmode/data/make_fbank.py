@@ -24,6 +24,7 @@ from heapq import merge
 from pathlib import Path
 
 from dualmode.cluster.parts import Part
+from dualmode.data.corpus.text_rule import SAMPLE, offer
 from dualmode.data.fbank import BINS
 from dualmode.data.feature_shard import Entry, Shard, Task, archive, make_shard, read_list
 from dualmode.data.folder import Contents
@@ -46,7 +47,8 @@ ALL = Part(1, 1)
 class Result:
     """What was made: of ``total`` utterances ``rejected`` were left out and ``warned`` were kept with a warning.
 
-    ``hurried`` of those that were made have fewer than two frames of 40 ms a token.
+    ``hurried`` of those that were made have fewer than two frames of 40 ms a token.  ``advice`` names the text rule
+    that would make transcripts fit the token list, where one does.
     """
 
     total: int
@@ -54,6 +56,7 @@ class Result:
     rejected: tuple[Rejection, ...]
     warned: tuple[Rejection, ...]
     hurried: int
+    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,9 @@ def make_fbank(features: FeatureSet, jobs: int = 1) -> Result:
         UserError: an utterance outside ``skip`` lacks audio, text or speaker, or too many are rejected; then ``out`` is
             left as it was and the list of the rejected is OUT.rejected.tsv beside it.
     """
-    total, left_out = _look_ahead(features)
+    total, left_out, advice = _look_ahead(features)
     make_shards(features, left_out, jobs)
-    return _join(features, total, left_out)
+    return _join(features, total, left_out, advice)
 
 
 def make_part(features: FeatureSet, part: Part, jobs: int = 1) -> int:
@@ -133,7 +136,7 @@ def make_part(features: FeatureSet, part: Part, jobs: int = 1) -> int:
     Raises:
         UserError: as :func:`make_fbank`.
     """
-    _, left_out = _look_ahead(features)
+    _, left_out, _ = _look_ahead(features)
     return make_shards(features, left_out, jobs, part)
 
 
@@ -145,13 +148,13 @@ def make_shards(features: FeatureSet, left_out: Iterable[Rejection], jobs: int, 
     return sum(parallel_blocks(partial(make_shard, folder=folder), work, jobs, label, features.folder.size()))
 
 
-def _look_ahead(features: FeatureSet) -> tuple[int, list[Rejection]]:
+def _look_ahead(features: FeatureSet) -> tuple[int, list[Rejection], str]:
     """Return the number of utterances and those whose transcripts rule them out: before hours of work, not after.
 
-    A folder that is not to be replaced is a UserError, here as well.
+    The last one is the advice of :class:`Result`.  A folder that is not to be replaced is a UserError, here as well.
     """
     CONTENTS.check_replaceable(features.out.resolve())
-    total, seconds, left_out = 0, 0.0, []
+    total, seconds, left_out, uncovered = 0, 0.0, [], []
     for total, utterance in enumerate(features.utterances(), start=1):  # noqa: B007
         seconds += utterance.seconds or 0.0
         if made := next((p for p in map(prefix, features.speeds) if p and utterance.utt.startswith(p)), None):
@@ -161,12 +164,15 @@ def _look_ahead(features: FeatureSet) -> tuple[int, list[Rejection]]:
             )
         if utterance.text == "" and not features.checks.keep:
             left_out.append(Rejection(utterance.utt, Reason.NO_TEXT, f"no words in {features.folder.path}/text"))
-        unseen = "" if features.checks.keep else _unseen(utterance, features.checks.tokenizer)
-        if unseen:
+        unseen = _unseen(utterance, features.checks.tokenizer)
+        if unseen and len(uncovered) < SAMPLE:
+            uncovered.append(utterance.text or "")
+        if unseen and not features.checks.keep:
             left_out.append(Rejection(utterance.utt, Reason.UNSEEN_TOKEN, unseen))
-    _stop_if_too_many(left_out, total, features)
+    advice = offer(uncovered, features.checks.tokenizer.unseen) if features.checks.tokenizer else ""
+    _stop_if_too_many(left_out, total, features, advice)
     _check_space(features, seconds)
-    return total, left_out
+    return total, left_out, advice
 
 
 def _check_space(features: FeatureSet, seconds: float) -> None:
@@ -198,7 +204,7 @@ def _task(utterance: Utterance, checks: Checks) -> Task:
     return Task(utterance.utt, utterance.audio, utterance.speaker, utterance.text or "", needed, unseen)
 
 
-def _join(features: FeatureSet, total: int, left_out: Sequence[Rejection]) -> Result:
+def _join(features: FeatureSet, total: int, left_out: Sequence[Rejection], advice: str) -> Result:
     """Write the lists of all shards and give the folder its name."""
     folder, out = features.incomplete, features.out
     count = -(-(total - len(left_out)) // _SHARD)
@@ -212,7 +218,7 @@ def _join(features: FeatureSet, total: int, left_out: Sequence[Rejection]) -> Re
             sums.write(f"{shard.sha256}  shards/{archive(folder, number).name}\n")
     for found in (rejected, warned):
         found.sort(key=lambda rejection: c_order(rejection.utt))
-    _stop_if_too_many(rejected, total * len(features.speeds), features)
+    _stop_if_too_many(rejected, total * len(features.speeds), features, advice)
     frames, hurried = _write_lists(features, count)
     write_rejections(folder / "rejected.tsv", rejected)
     write_rejections(folder / "warned.tsv", warned)
@@ -222,7 +228,7 @@ def _join(features: FeatureSet, total: int, left_out: Sequence[Rejection]) -> Re
         shutil.rmtree(out)
     folder.rename(out)
     _list_beside(out).unlink(missing_ok=True)
-    return Result(total * len(features.speeds), frames, tuple(rejected), tuple(warned), hurried)
+    return Result(total * len(features.speeds), frames, tuple(rejected), tuple(warned), hurried, advice)
 
 
 def _write_lists(features: FeatureSet, count: int) -> tuple[int, int]:
@@ -271,10 +277,10 @@ def _list_beside(out: Path) -> Path:
     return out.with_name(f"{out.name}.rejected.tsv")
 
 
-def _stop_if_too_many(rejections: Sequence[Rejection], total: int, features: FeatureSet) -> None:
+def _stop_if_too_many(rejections: Sequence[Rejection], total: int, features: FeatureSet, advice: str) -> None:
     beside = _list_beside(features.out)
     try:
-        stop_if_too_many(rejections, total, features.checks.max_rejected, beside)
+        stop_if_too_many(rejections, total, features.checks.max_rejected, beside, advice)
     except UserError:
         write_rejections(beside, rejections)
         raise

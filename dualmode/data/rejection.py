@@ -64,7 +64,7 @@ def read_rejections(path: str | os.PathLike) -> list[Rejection]:
     """
     lines = list(read_lines(Path(path)))
     if not lines or lines[0][1] != HEADER:
-        raise UserError(f"{path} is no list of rejected utterances: run validate_data again")
+        raise UserError(f"{path} is no list of rejected utterances: run dualmode validate-data again")
     rejections = []
     for number, line in lines[1:]:
         try:
@@ -88,7 +88,7 @@ def summarise(rejections: Sequence[Rejection]) -> str:
 
 
 def stop_if_too_many(
-    rejections: Sequence[Rejection], total: int, max_percent: float, listed_in: str | os.PathLike
+    rejections: Sequence[Rejection], total: int, max_percent: float, listed_in: str | os.PathLike, advice: str = ""
 ) -> None:
     """Let a few rejected utterances pass, refuse many.
 
@@ -96,6 +96,7 @@ def stop_if_too_many(
         rejections: what was rejected; the list is already in the file ``listed_in``.
         total: utterances looked at, the rejected ones among them.
         max_percent: the share that may be rejected, 0 to 100.
+        advice: what to do, where that is known.
 
     Raises:
         UserError: more than ``max_percent`` of ``total`` are rejected, or nothing is left.
@@ -109,5 +110,6 @@ def stop_if_too_many(
     raise UserError(
         f"{len(rejections)} of {total} utterances ({percent:.1f} %) are rejected, "
         f"more than the {max_percent:g} % allowed: {summarise(rejections)}; "
-        f"all are listed in {listed_in}, the first are {first}; repair the data or raise --max-rejected"
+        f"all are listed in {listed_in}, the first are {first}; "
+        + (advice or "repair the data or raise --max-rejected")
     )

@@ -226,3 +226,19 @@ def test_impossible_speeds(good_dir, speeds):
 def test_output_over_the_data(good_dir):
     with pytest.raises(UserError, match="data folder itself"):
         make_fbank.main(["--data", str(good_dir), "--out", str(good_dir)])
+
+
+def test_the_text_rule_that_would_help_is_named(good_dir, tokens, capsys):
+    """Before any audio is read where the transcripts would be rejected, and with the warning where they are kept."""
+    (good_dir / "text").write_text("a-0 Hello, world.\na-1 HELLO\na-2 hello world\na-3 WORLD 5\n")
+    rule = "--text-rule plain of dualmode import-data would help: with it the token list covers 2 of 3 such transcripts"
+    with pytest.raises(UserError, match=rf"3 of 4 utterances .*; {rule}$"):
+        command(good_dir, "--tokens", tokens, "--max-rejected", "1")
+    command(good_dir, "--tokens", tokens, "--unseen", "warn")
+    assert rule in capsys.readouterr().out
+
+
+def test_no_rule_is_named_where_none_helps(good_dir, tokens, capsys):
+    (good_dir / "text").write_text("a-0 hello\na-1 hello\na-2 hello\na-3 world 5\n")
+    command(good_dir, "--tokens", tokens, "--max-rejected", "60")
+    assert "rejected" in (said := capsys.readouterr().out) and "--text-rule" not in said

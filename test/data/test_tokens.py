@@ -139,3 +139,22 @@ def test_command_leaves_rejected_utterances_out(tmp_path, capsys):
     )
     assert Tokenizer.load(tmp_path / "t").tokens == ["<blank>", "<unk>", "<space>", "a", "b"]
     assert "5 tokens of type char from 1 transcripts" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        (
+            "a Turn it on.\n",
+            "capitals and punctuation, which the recogniser would have to learn (.): dualmode import-data",
+        ),
+        ("a turn on 5\n", "numbers or signs that are said (5): write them in words"),
+        ("a turn it on\n", ""),
+        ("a TURN IT ON\n", ""),
+    ],
+)
+def test_what_makes_the_list_larger_than_it_need_be_is_said(tmp_path, capsys, text, note):
+    (tmp_path / "text").write_text(text)
+    make_tokens.main(["--text", str(tmp_path / "text"), "--out", str(tmp_path / "tokens")])
+    said = capsys.readouterr().out
+    assert note in said and ("note:" in said) == bool(note)

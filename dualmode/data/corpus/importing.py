@@ -24,7 +24,7 @@ from dualmode.data.corpus.catalogue import Catalogue, Wanted
 from dualmode.data.corpus.names import speaker_id, utterance_id
 from dualmode.data.corpus.row import Row
 from dualmode.data.corpus.split import take_share
-from dualmode.data.corpus.text_rule import TextRule, has_numbers, helping_rule
+from dualmode.data.corpus.text_rule import SAMPLE, TextRule, has_numbers
 from dualmode.data.kaldi_dir import table_writers
 from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.data.rejection import Reason, Rejection, write_rejections
@@ -33,7 +33,6 @@ from dualmode.errors import UserError
 from dualmode.progress import progress
 
 _BLOCK = 100
-_SAMPLE = 1000  # transcripts that a rule is looked for with
 FILES = ("wav.scp", "utt2spk", "text", "utt2dur")
 
 
@@ -93,21 +92,10 @@ def _transcript(row: Row, plan: Plan, heard: Heard) -> str:
     if not plan.numbers and has_numbers(text):
         raise AudioFault(Reason.NUMBERS, text)
     if plan.tokenizer is not None and (unseen := plan.tokenizer.unseen(text)):
-        if len(heard.uncovered) < _SAMPLE:
+        if len(heard.uncovered) < SAMPLE:
             heard.uncovered.append(row.text or "")
         raise AudioFault(Reason.UNSEEN_TOKEN, " ".join(unseen))
     return text
-
-
-def offer(heard: Heard, tokenizer: Tokenizer) -> str:
-    """Return a sentence that names the rule with which more transcripts are covered, or "" where none helps."""
-    if not heard.uncovered or (found := helping_rule(heard.uncovered, tokenizer.unseen)) is None:
-        return ""
-    name, left = found
-    return (
-        f"--text-rule {name} would help: with it the token list covers {len(heard.uncovered) - left} of "
-        f"{len(heard.uncovered)} such transcripts"
-    )
 
 
 def check_rejected(catalogue: Catalogue, total: int, max_percent: float, advice: str, listed_in: Path) -> None:

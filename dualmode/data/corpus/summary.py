@@ -42,7 +42,7 @@ def lines(report: Mapping) -> list[str]:
     return text
 
 
-def advice(characters: Mapping[str, int], rule: str) -> list[str]:
+def advice(characters: Mapping[str, int]) -> list[str]:
     """Return what a user may want to change about the transcripts: what makes a token list larger than it need be."""
     capitals = [char for char in characters if char != char.lower()]
     small = [char for char in characters if char != char.upper()]
@@ -54,11 +54,11 @@ def advice(characters: Mapping[str, int], rule: str) -> list[str]:
         notes.append(
             f"note: transcripts have {' and '.join(what)}, which the recogniser would have to learn"
             + (f" ({' '.join(marks[:10])})" if marks else "")
-            + f": --text-rule plain takes them out (now: {rule})"
+            + ": dualmode import-data --text-rule plain takes them out"
         )
     if said:
         notes.append(
             f"note: transcripts have numbers or signs that are said ({' '.join(said[:10])}): write them in words, or "
-            "leave such utterances out with --numbers reject"
+            "leave such utterances out with --numbers reject of dualmode import-data"
         )
     return notes

@@ -84,6 +84,9 @@ def named_rule(name: str) -> TextRule:
     return RULES[name]
 
 
+SAMPLE = 1000  # transcripts that a rule is looked for with
+
+
 def helping_rule(texts: Sequence[str], unseen: Callable[[str], Collection[str]]) -> tuple[str, int] | None:
     """Return the rule with which the most of these transcripts are covered by a token list, and how many are left.
 
@@ -100,3 +103,16 @@ def helping_rule(texts: Sequence[str], unseen: Callable[[str], Collection[str]])
     left = {name: sum(bool(unseen(rule.apply(text))) for text in texts) for name, rule in RULES.items()}
     best = min(left, key=lambda name: left[name])
     return None if left[best] == left["keep"] else (best, left[best])
+
+
+def offer(texts: Sequence[str], unseen: Callable[[str], Collection[str]]) -> str:
+    """Return a sentence that names the rule of :func:`helping_rule`, or "" where none helps.
+
+    >>> offer(["A B.", "7"], lambda text: set(text) - set("ab "))
+    '--text-rule plain of dualmode import-data would help: with it the token list covers 1 of 2 such transcripts'
+    """
+    if (found := helping_rule(texts, unseen)) is None:
+        return ""
+    name, left = found
+    covered = f"the token list covers {len(texts) - left} of {len(texts)} such transcripts"
+    return f"--text-rule {name} of dualmode import-data would help: with it {covered}"

@@ -243,7 +243,7 @@ def test_text_that_a_model_cannot_spell_is_met_with_the_rule_that_helps(people, 
     (tmp_path / "model/tokens/tokens.txt").write_text("".join(f"{token}\n" for token in tokens))
     (tmp_path / "model/tokens/tokens.json").write_text('{"type": "char"}')
     command = [str(people), "--out", str(work), "--tokens", str(tmp_path / "model")]
-    with pytest.raises(UserError, match="--text-rule upper would help: with it the token list covers 24 of 24"):
+    with pytest.raises(UserError, match="--text-rule upper .*would help: with it the token list covers 24 of 24"):
         main(command)
     assert not (work / "data/train").exists()
     main([*command, "--text-rule", "upper"])
