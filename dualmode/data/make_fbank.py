@@ -154,7 +154,8 @@ def _look_ahead(features: FeatureSet) -> tuple[int, list[Rejection], str]:
     The last one is the advice of :class:`Result`.  A folder that is not to be replaced is a UserError, here as well.
     """
     CONTENTS.check_replaceable(features.out.resolve())
-    total, seconds, left_out, uncovered = 0, 0.0, [], []
+    total, seconds, left_out = 0, 0.0, []
+    uncovered: list[str] = []
     for total, utterance in enumerate(features.utterances(), start=1):  # noqa: B007
         seconds += utterance.seconds or 0.0
         if made := next((p for p in map(prefix, features.speeds) if p and utterance.utt.startswith(p)), None):
