@@ -4,16 +4,12 @@ What these packages need in turn is pinned in tools/constraints.txt.
 """
 
 import re
-import sys
 from pathlib import Path
 
-from setuptools import Extension, find_packages, setup
-from setuptools.command.build_ext import build_ext
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from dualmode.device.build import NoCompiler, compile_engine  # noqa: E402
+from setuptools import find_packages, setup
 
 INSTALL = [
+    "dualmode-runtime==0.1.0",  # runtime/ of the repository: device files, audio, and what all parts share
     "espnet==202511",  # trainer, checkpoints, data loaders, task classes
     "torch==2.11.0",  # the last one with a matching torchaudio; PyPI's wheel serves GPU and CPU machines
     "torchaudio==2.11.0",  # imported by ESPnet's tasks; RNN-T loss that needs no compiler
@@ -62,21 +58,6 @@ EXTRAS = {
 }
 
 
-class BuildDevice(build_ext):
-    """Compiles the device engine where there is a C++ compiler; the rest of the package works without it."""
-
-    def run(self):
-        in_place = self.inplace or self.editable_mode
-        root = Path(__file__).resolve().parent if in_place else Path(self.build_lib)
-        try:
-            compile_engine(root / "dualmode" / "device" / "built")
-        except NoCompiler as error:
-            self.warn(f"{error}; PyTorch will run device models, slower (later: python -m dualmode.device.build)")
-
-    def get_outputs(self):
-        return []
-
-
 setup(
     name="dualmode",
     version=re.search(r'^__version__ = "(.+)"', Path("dualmode/__init__.py").read_text(encoding="utf-8"), re.M)[1],
@@ -89,10 +70,7 @@ setup(
         "Programming Language :: Python :: 3",
         "Topic :: Multimedia :: Sound/Audio :: Speech",
     ],
-    # The engine is a library of its own, not an extension of Python; the entry makes setuptools build per platform.
-    ext_modules=[Extension("dualmode.device.built", sources=[])],
-    cmdclass={"build_ext": BuildDevice},
-    package_data={"dualmode.bench": ["*.mjs"], "dualmode.device": ["FORMAT.md", "csrc/*", "wasm/*", "wasm/page/*"]},
+    package_data={"dualmode.bench": ["*.mjs"], "dualmode.device": ["FORMAT.md", "wasm/*", "wasm/page/*"]},
     entry_points={"console_scripts": ["dualmode = dualmode.__main__:program"]},
     packages=find_packages(include=["dualmode", "dualmode.*"]),
     python_requires=">=3.10,<3.13",

@@ -1,9 +1,10 @@
 """The sub-commands of ``dualmode``: a new one needs a line here and a module in dualmode/bin, and nothing else."""
 
-import difflib
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from dualmode_runtime.cli import nearest
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,6 @@ def command_line(module: str, arguments: Iterable[str]) -> str:
     "dualmode decode exp/asr_base --out 'a b'"
     """
     return shlex.join(["dualmode", BY_MODULE[module].name, *arguments])
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" for the known word that is most like ``word``, or nothing.
-
-    >>> nearest("--beamsize", ["--beam-size", "--batch-size"])
-    "; did you mean '--beam-size'?"
-    """
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def nearest_command(word: str) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from dualmode.commands import nearest
 from dualmode.errors import UserError
 from dualmode.old_names import with_new_keys
+from dualmode_runtime.cli import nearest
 
 T = TypeVar("T")
 LONGEST = 100  # values of a list in a configuration

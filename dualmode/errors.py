@@ -1,9 +1,5 @@
-"""The one exception for mistakes that a user can repair."""
+"""The exception for mistakes of users; it is that of :mod:`dualmode_runtime.errors`, the package below."""
 
+from dualmode_runtime.errors import UserError
 
-class UserError(Exception):
-    """A mistake in data, configuration or options.
-
-    The message is one clear sentence that names the file, utterance or key and says what to do.  Commands print it
-    without a traceback and end with status 2 (see :func:`dualmode.cli.run`).
-    """
+__all__ = ["UserError"]

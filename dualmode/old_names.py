@@ -24,22 +24,35 @@ ENDS = "0.3"  # the version without them
 MOVED = {
     "dualmode.asr.transcripts": "dualmode.asr.references",
     "dualmode.checkpoint": "dualmode.models.weights",
+    "dualmode.data.audio": "dualmode_runtime.audio.reading",
+    "dualmode.data.compressed": "dualmode_runtime.audio.compressed",
+    "dualmode.data.containers": "dualmode_runtime.audio.containers",
+    "dualmode.data.media": "dualmode_runtime.audio.media",
     "dualmode.decoding.arpa": "dualmode.search.arpa",
     "dualmode.decoding.ctc_search": "dualmode.search.ctc_search",
+    "dualmode.decoding.endpoint": "dualmode_runtime.endpoint",
+    "dualmode.decoding.formats": "dualmode_runtime.formats",
     "dualmode.decoding.fusion": "dualmode.search.fusion",
     "dualmode.decoding.hotwords": "dualmode.search.hotwords",
     "dualmode.decoding.hypothesis": "dualmode.search.hypothesis",
     "dualmode.decoding.load": "dualmode.models.folder",
     "dualmode.decoding.offline": "dualmode.search.offline",
+    "dualmode.decoding.pauses": "dualmode_runtime.audio.pauses",
+    "dualmode.decoding.recordings": "dualmode_runtime.recordings",
+    "dualmode.decoding.resample": "dualmode_runtime.audio.resample",
     "dualmode.decoding.rnnt_search": "dualmode.search.rnnt_search",
     "dualmode.decoding.scorer": "dualmode.search.scorer",
     "dualmode.decoding.search": "dualmode.search.search",
     "dualmode.decoding.searcher": "dualmode.search.searcher",
     "dualmode.decoding.standalone": "dualmode.models.one_subnet",
     "dualmode.decoding.stream": "dualmode.search.stream",
+    "dualmode.decoding.transcript": "dualmode_runtime.transcript",
     "dualmode.decoding.words": "dualmode.search.words",
-    "dualmode.model_card": "dualmode.models.card",
+    "dualmode.device.build": "dualmode_runtime.build",
+    "dualmode.device.engine": "dualmode_runtime.engine",
     "dualmode.encoder.frames": "dualmode.frames",
+    "dualmode.files": "dualmode_runtime.files",
+    "dualmode.model_card": "dualmode.models.card",
     "dualmode.supernet.self_pruning": "dualmode.encoder.two_branch",
 }
 
@@ -66,6 +79,11 @@ class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def create_module(self, spec):
         return None
+
+    def get_code(self, fullname):
+        """Let ``python -m`` run a moved module, too."""
+        program = f"import runpy; runpy.run_module({MOVED[fullname]!r}, run_name='__main__', alter_sys=True)"
+        return compile(program, fullname, "exec")
 
     def exec_module(self, module) -> None:
         old, new = module.__name__, MOVED[module.__name__]

@@ -14,18 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from dualmode.asr.model import AsrModel
-from dualmode.data.audio import AudioFault
-from dualmode.data.fbank import BINS, SAMPLE_RATE, OnlineFbank, fbank
+from dualmode.data.fbank import BINS, OnlineFbank, fbank
 from dualmode.data.tokens import Tokenizer
 from dualmode.decoding.decoder import Decoder
-from dualmode.decoding.endpoint import Endpoint, Endpointing
-from dualmode.decoding.pauses import Piece, pieces
-from dualmode.decoding.recordings import MAX_UTTERANCE_MS, Recording, resampled, transcribe_all
-from dualmode.decoding.resample import Resampler, to_float
-from dualmode.decoding.transcript import Alternative, Result, Transcript, joined
 from dualmode.decoding.utterance import StreamedUtterance
 from dualmode.errors import UserError
-from dualmode.frames import EXTRA, FACTOR, FRAME_MS
+from dualmode.frames import EXTRA, FACTOR, FRAME_MS, SAMPLE_RATE
 from dualmode.models.choice import check_trained
 from dualmode.models.folder import ModelFolder
 from dualmode.models.hub import fetch, is_on_hub
@@ -33,6 +27,12 @@ from dualmode.models.placement import CPU, find_device
 from dualmode.search.config import SearchConfig
 from dualmode.search.searcher import make_searcher
 from dualmode.supernet.subnet import DENSE, Subnet
+from dualmode_runtime.audio.fault import AudioFault
+from dualmode_runtime.audio.pauses import Piece, pieces
+from dualmode_runtime.audio.resample import Resampler, to_float
+from dualmode_runtime.endpoint import Endpoint, Endpointing
+from dualmode_runtime.recordings import MAX_UTTERANCE_MS, Recording, resampled, transcribe_all
+from dualmode_runtime.transcript import Alternative, Result, Transcript, joined
 
 
 class Recognizer:
@@ -147,7 +147,8 @@ class Recognizer:
         """Return the transcript of a whole recording; what was heard piece by piece stays as it is.
 
         Args:
-            audio: a file, see :mod:`dualmode.data.media`, or samples (samples,): floats in [-1, 1] or 16-bit integers.
+            audio: a file, see :mod:`dualmode_runtime.audio.media`, or samples (samples,): floats in [-1, 1] or 16-bit
+                integers.
             rate: of samples, Hz; files say theirs.  What is not 16 kHz is resampled.
             channel: of a file with several, counted from 1; None is the mean of all.
             max_utterance_ms: a longer recording is cut where it is quietest, so that memory stays bounded.

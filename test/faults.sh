@@ -47,7 +47,7 @@ compare() {
   -o -name cmvn.json -o -name tokens.txt \) | sort) >"$work/files"
 mapfile -t files <"$work/files"
 compare "${files[@]}"
-PYTHONPATH=. "${DUALMODE_VENV:-tools/venv}/bin/python" - "$work" <<'PYTHON'
+PYTHONPATH=.:runtime "${DUALMODE_VENV:-tools/venv}/bin/python" - "$work" <<'PYTHON'
 import sys
 from pathlib import Path
 

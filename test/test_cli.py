@@ -30,7 +30,7 @@ def ended(error, capsys):
     ],
 )
 def test_one_sentence_and_the_right_status(error, status, says, capsys, monkeypatch):
-    monkeypatch.setattr("dualmode.cli._no_complaints_at_shutdown", lambda: None)
+    monkeypatch.setattr("dualmode_runtime.cli._no_complaints_at_shutdown", lambda: None)
     assert ended(error, capsys) == (status, says)
 
 

@@ -20,7 +20,7 @@ from dualmode.config import from_mapping
 from dualmode.data.features import FeatureTable
 from dualmode.data.kaldi_dir import open_kaldi_dir
 from dualmode.data.make_tokens import make_token_list
-from dualmode.data.rejection import Reason, Rejection, read_rejections, write_rejections
+from dualmode.data.rejection import Rejection, read_rejections, write_rejections
 from dualmode.data.tokens import Tokenizer
 from dualmode.device.fallback import TorchDevice
 from dualmode.device.pack import pack_model
@@ -36,6 +36,7 @@ from dualmode.search.options import read_phrases
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 from dualmode.tasks.history import read_history
+from dualmode_runtime.audio.fault import Reason
 
 FEW, MANY = 25, 1000
 INSERTED = (b"\n", b" ", b"\0", b"\r", b"-", b"9" * 30, b"nan", b"\xc2\xa0", b"{", b"[" * 400)

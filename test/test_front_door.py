@@ -46,7 +46,7 @@ def test_every_file_that_the_documents_name_is_there():
         text = (ROOT / page).read_text(encoding="utf-8")
         links = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
         missing += [f"{page}: {link}" for link in links if link and not (ROOT / page).parent.joinpath(link).exists()]
-        for path in re.findall(r"`((?:dualmode|egs|test|tools|docs|conf)/[\w./-]+)`", text):
+        for path in re.findall(r"`((?:dualmode|runtime|egs|test|tools|docs|conf)/[\w./-]+)`", text):
             places = [ROOT, *ROOT.glob("egs/*")] if path.startswith("conf/") else [ROOT]  # a corpus has a conf/, too
             if "yours" not in path and "NAME" not in path and not any((place / path).exists() for place in places):
                 missing.append(f"{page}: {path}")

@@ -30,7 +30,7 @@ def commands(page: str) -> list[str]:
 @pytest.fixture
 def checkout(tmp_path, save_model):
     """A checkout with a model of mini that knows nothing, and ``dualmode`` among the programs."""
-    for folder in ("egs/common", "egs/TEMPLATE", "egs/mini/local", "conf", "dualmode"):
+    for folder in ("egs/common", "egs/TEMPLATE", "egs/mini/local", "conf", "dualmode", "runtime"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "built"))
     torch.manual_seed(0)
     model = build_asr_model({"encoder_conf": SIZES}, TOKENS)
@@ -49,7 +49,7 @@ def run(checkout: Path, command: str, venv: str) -> str:
     path = f"{checkout / 'programs'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = os.environ | {
         "PATH": path,
-        "PYTHONPATH": str(checkout),
+        "PYTHONPATH": f"{checkout}:{checkout}/runtime",
         "DUALMODE_VENV": venv,
         "OMP_NUM_THREADS": "1",
     }

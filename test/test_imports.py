@@ -3,18 +3,29 @@
 import ast
 import importlib
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from dualmode.old_names import MOVED
 
-PACKAGE = Path(__file__).parents[1] / "dualmode"
+ROOT = Path(__file__).parents[1]
 # From the ground up.  A room may import from the floors below its own, and from nothing beside it or above it.
+RUNTIME = (
+    ("errors",),
+    ("lines", "frames", "files", "endpoint", "words", "build"),
+    ("cli", "subnet", "tables", "engine"),
+    ("audio", "transcript"),
+    ("formats", "recordings"),
+    ("recognizer",),
+    ("transcribe",),
+    ("__main__",),
+)
 FLOORS = (
     ("errors",),
     ("old_names", "commands", "lines"),
-    ("frames", "config", "files", "progress", "cli"),
+    ("frames", "config", "progress", "cli"),
     ("supernet", "cluster", "results"),
     ("data",),
     ("encoder",),
@@ -28,54 +39,61 @@ FLOORS = (
     ("__main__",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+PACKAGES = {"dualmode": (ROOT / "dualmode", FLOORS), "dualmode_runtime": (ROOT / "runtime/dualmode_runtime", RUNTIME)}
+packages = pytest.mark.parametrize("package", PACKAGES)
 
 
 def room_of(module: str) -> str:
-    """Return the folder or file of ``dualmode`` that a module is in; "" for the package itself."""
+    """Return the folder or file of its package that a module is in; "" for the package itself."""
     return module.split(".")[1] if "." in module else ""
 
 
 def imported(path: Path) -> set[str]:
-    """Return the modules of the package that a file imports anywhere, also inside functions."""
+    """Return the modules that a file imports anywhere, also inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level == 0:
             found.add(node.module)
         elif isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
-    return {name for name in found if name.split(".")[0] == "dualmode"}
+    return found
 
 
-def files() -> dict[str, Path]:
-    """Return the package's files by their module names."""
+def files(package: str) -> dict[str, Path]:
+    """Return a package's files by their module names."""
     names = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    folder, _ = PACKAGES[package]
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder.parent).with_suffix("").parts
         names[".".join(parts).removesuffix(".__init__")] = path
     return names
 
 
-def test_every_room_has_a_floor():
-    rooms = {room_of(module) for module in files()} - {""}
-    assert rooms == set(FLOOR)
+@packages
+def test_every_room_has_a_floor(package):
+    rooms = {room_of(module) for module in files(package)} - {""}
+    assert rooms == {room for floor in PACKAGES[package][1] for room in floor}
 
 
-def test_no_import_points_upwards_or_sideways():
+@packages
+def test_no_import_points_upwards_or_sideways(package):
+    floor = {room: number for number, rooms in enumerate(PACKAGES[package][1]) for room in rooms}
     wrong = []
-    for module, path in files().items():
+    for module, path in files(package).items():
         own = room_of(module)
         if not own:
             continue
         for name in imported(path):
-            other = room_of(name)
-            if other and other != own and FLOOR[other] >= FLOOR[own]:
+            other = room_of(name) if name.split(".")[0] == package else ""
+            if other and other != own and floor[other] >= floor[own]:
                 wrong.append(f"{module} imports {name}")
     assert not wrong
 
 
-def test_no_circle_of_modules():
+@packages
+def test_no_circle_of_modules(package):
     """Also within a room; imports inside functions count, since they only hide a circle."""
-    modules = files()
+    modules = files(package)
     edges = {module: imported(path) & set(modules) for module, path in modules.items()}
     waiting, done = [], set()
 
@@ -95,25 +113,25 @@ def test_no_circle_of_modules():
 
 
 def outside(path: Path) -> set[str]:
-    """Return the top names of what a file imports from other packages, anywhere."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level == 0:
-            names.add(node.module.split(".")[0])
-        elif isinstance(node, ast.Import):
-            names.update(alias.name.split(".")[0] for alias in node.names)
-    return names
+    """Return the top names of what a file imports, anywhere."""
+    return {name.split(".")[0] for name in imported(path)}
 
 
 def test_only_trainings_and_benchmarks_import_espnet():
-    users = {room_of(module) for module, path in files().items() if outside(path) & {"espnet", "espnet2"}}
+    users = {room_of(module) for module, path in files("dualmode").items() if outside(path) & {"espnet", "espnet2"}}
     assert users == {"tasks", "bench"}
 
 
 def test_the_ground_floor_needs_nothing_but_python():
-    for module, path in files().items():
+    for module, path in files("dualmode").items():
         if FLOOR.get(room_of(module), 99) <= FLOOR["config"]:
             assert not outside(path) & {"torch", "numpy", "yaml"}, module
+
+
+def test_the_runtime_needs_what_it_says_and_knows_nothing_of_what_is_built_on_it():
+    allowed = {*sys.stdlib_module_names, "dualmode_runtime", "numpy", "soundfile", "soxr"}
+    needed = {name for path in files("dualmode_runtime").values() for name in outside(path)}
+    assert needed <= allowed
 
 
 @pytest.mark.parametrize(
@@ -122,7 +140,6 @@ def test_the_ground_floor_needs_nothing_but_python():
         "dualmode.decoding.searcher",
         "dualmode.decoding.inputs",
         "dualmode.results.text",
-        "dualmode.device.engine",
         "dualmode.device.fallback",
         *MOVED,
     ],
@@ -135,7 +152,7 @@ def test_module_names_that_users_import_open(name):
 
 def test_the_drawn_floor_plan_is_this_one():
     """docs/architecture.md draws the floors from the top down, a wide one in two lines."""
-    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     drawing = page.partition("## Floor plan")[2].split("```")[1].strip()
     # A room's name stands at the beginning of a line or of a column.
     drawn = [name for name in re.findall(r"(?:^| {2,})(\w+)(?= )", drawing, re.M) if name in FLOOR]

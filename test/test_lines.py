@@ -12,16 +12,18 @@ from dualmode.align.ctm import read_ctm
 from dualmode.bin.make_tokens import main as make_tokens
 from dualmode.bin.validate_data import main as validate
 from dualmode.data.features import FeatureTable
-from dualmode.data.kaldi_dir import iterate_wav_scp, read_table
+from dualmode.data.kaldi_dir import read_table
 from dualmode.data.tokens import Tokenizer
 from dualmode.errors import UserError
 from dualmode.lines import check_blanks, printable, words
 from dualmode.results.text import read_text
 from dualmode.search.options import read_phrases
+from dualmode_runtime.tables import iterate_wav_scp
 
 # All characters at which str.split, bytes.split, str.splitlines or universal newlines part what we do not.
 ODD = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace() and chr(code) not in " \t\n"] + ["\0"]
-ROOT = str(Path(__file__).parents[1])
+ROOT = Path(__file__).parents[1]
+PATHS = f"{ROOT}:{ROOT / 'runtime'}"
 
 
 def test_every_character_that_python_takes_for_a_blank_is_ours_or_refused():
@@ -99,7 +101,7 @@ PROGRAM = "from dualmode.cli import run\nfrom dualmode.errors import UserError\n
 def run_program(tmp_path, body: str, **environment) -> subprocess.CompletedProcess:
     (tmp_path / "program.py").write_text(PROGRAM.format(body), encoding="utf-8")
     command = [sys.executable, str(tmp_path / "program.py")]
-    return subprocess.run(command, env={"PYTHONPATH": ROOT, **environment}, capture_output=True, timeout=60)
+    return subprocess.run(command, env={"PYTHONPATH": PATHS, **environment}, capture_output=True, timeout=60)
 
 
 def test_errors_and_output_do_not_drive_the_terminal(tmp_path):
@@ -125,5 +127,5 @@ def test_modules_in_the_current_folder_are_not_run(tmp_path):
     for name in ("torch", "numpy", "yaml", "kaldiio", "soundfile", "sentencepiece", "argparse"):
         (tmp_path / f"{name}.py").write_text(f"print('{name} of a stranger')\n")
     command = [sys.executable, "-m", "dualmode.bin.validate_data", "nothing"]
-    said = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": ROOT}, capture_output=True, timeout=60)
+    said = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": PATHS}, capture_output=True, timeout=60)
     assert b"stranger" not in said.stdout + said.stderr

@@ -33,6 +33,7 @@ ROOMS = {  # of the floor plan in docs/architecture.md, from the top
     "cluster": "Jobs",
     "bench": "Benchmarks",
 }
+RUNTIME = "dualmode_runtime"  # a package of its own
 SKIPPED = ("test/", ".ci/")
 
 
@@ -46,6 +47,9 @@ def tracked() -> list[Path]:
 
 def modules(room: str, files: list[Path]) -> list[str]:
     """Return the names of the modules of a room, those of its folders too."""
+    if room == RUNTIME:
+        inside = [path.relative_to("runtime") for path in files if path.parts[:2] == ("runtime", RUNTIME)]
+        return [".".join(p.with_suffix("").parts) for p in inside if p.suffix == ".py" and p.stem[:2] != "__"]
     folder = Path("dualmode", room) if room else Path("dualmode")
     own = [
         path
@@ -68,13 +72,14 @@ def write_reference(files: list[Path]) -> None:
         "[architecture](../docs/architecture.md).",
         "",
     ]
-    for room, about in ROOMS.items():
+    for room, about in {**ROOMS, RUNTIME: "The package below: device files, audio, what all rooms share"}.items():
         name = room or "dualmode"
-        page = [f"# {name if not room else f'dualmode.{room}'}", "", f"{about}.", ""]
+        title = room if room == RUNTIME else f"dualmode.{room}" if room else name
+        page = [f"# {title}", "", f"{about}.", ""]
         for module in modules(room, files):
             page += [f"## {module}", "", f"::: {module}", ""]
         (folder / f"{name}.md").write_text("\n".join(page), encoding="utf-8")
-        lines.append(f"- [{'dualmode' if not room else f'dualmode.{room}'}]({name}.md): {about}")
+        lines.append(f"- [{title}]({name}.md): {about}")
     (folder / "index.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets the Python environment up: tools/venv with this package (editable) and its pinned dependencies.
+# Sets the Python environment up: tools/venv with the two packages (editable) and their pinned dependencies.
 # Run again, it does nothing while setup.py and what belongs to it are the same; killed, it goes on where it was.
 set -euo pipefail
 
@@ -66,7 +66,7 @@ fingerprint() {
   echo "environment $venv"
   sed -n 's/^version *= */python /p' "$venv/pyvenv.cfg"
   echo "uv $uv_version"
-  (cd "$root" && sha256sum setup.py pyproject.toml tools/constraints.txt tools/overrides.txt)
+  (cd "$root" && sha256sum setup.py pyproject.toml runtime/{setup.py,pyproject.toml} tools/constraints.txt tools/overrides.txt)
 }
 
 # up_to_date: whether the stamp in the environment has this fingerprint and at least the extras asked for.
@@ -168,7 +168,7 @@ mapfile -t extras < <(printf '%s\n' "${extras[@]}" | sort -u | sed '/^$/d')
 list=$(IFS=,; echo "${extras[*]}")
 say "installing the packages of setup.py${list:+ with $list} (some minutes the first time)"
 (cd "$root" && "$uv" pip install --python "$venv/bin/python" \
-  --constraint tools/constraints.txt --override tools/overrides.txt --editable ".${list:+[$list]}") ||
+  --constraint tools/constraints.txt --override tools/overrides.txt --editable ./runtime --editable ".${list:+[$list]}") ||
   die "the packages could not be installed: see the lines above. Run the same command again to go on."
 
 { fingerprint; echo "extras ${extras[*]} "; } >"$stamp.tmp"

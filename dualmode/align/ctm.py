@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dualmode.align.words import TimedWord
-from dualmode.data.kaldi_dir import c_order
 from dualmode.errors import UserError
 from dualmode.lines import check_blanks, read_lines, words
 from dualmode.results.output import write_lines
+from dualmode_runtime.tables import c_order
 
 CHANNEL = "1"
 

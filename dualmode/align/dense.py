@@ -8,12 +8,13 @@ import torch
 from dualmode.align.segmentation import MAX_FRAMES, token_frames
 from dualmode.align.words import TimedWord, timed_words
 from dualmode.asr.model import AsrModel
-from dualmode.data.rejection import Reason, Rejection
+from dualmode.data.rejection import Rejection
 from dualmode.data.tokens import Tokenizer
 from dualmode.data.transcript_length import frames_needed
 from dualmode.frames import FRAME_MS, subsampled
 from dualmode.search.words import word_spans
 from dualmode.supernet.subnet import DENSE
+from dualmode_runtime.audio.fault import Reason
 
 
 class Aligner:

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from dualmode.asr.build import build_asr_model
 from dualmode.asr.model import AsrModel
 from dualmode.bench.timing import timed
-from dualmode.device.engine import Device
 from dualmode.device.pack import pack_model
 from dualmode.encoder.slicing import without_pruned_units
 from dualmode.encoder.state import StreamState
@@ -29,6 +28,7 @@ from dualmode.progress import progress
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.storage import materialise
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode_runtime.engine import Device
 
 ENCODER = {
     "output_size": 256,

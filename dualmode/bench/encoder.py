@@ -14,7 +14,6 @@ import torch
 
 from dualmode.asr.build import build_asr_model
 from dualmode.bench.timing import interleaved, timed
-from dualmode.device.engine import Device, EngineMissing
 from dualmode.device.pack import pack_model
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
@@ -25,6 +24,7 @@ from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.storage import materialise
 from dualmode.supernet.subnet import DENSE, Context, Subnet
+from dualmode_runtime.engine import Device, EngineMissing
 
 COLUMNS = (
     *("part", "size", "device", "what", "precision", "compiled", "utterance_s", "audio_s"),

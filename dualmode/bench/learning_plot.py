@@ -6,8 +6,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from dualmode.bench.learning_rows import best_rates, seeds_of
-from dualmode.files import atomic_path
 from dualmode.results.plots import BLUE, DPI, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from dualmode_runtime.files import atomic_path
 
 COLOURS = {"dense": BLUE, "stream": SKY, "both": GREEN, "supernet": VERMILION, "espnet": GREY}
 OTHERS = (PURPLE, ORANGE, "#000000", "#F0E442")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from dualmode.cli import existing_file
-from dualmode.device.build import BUILT, LIBRARY
-from dualmode.device.engine import Device, DeviceModel, load_library
 from dualmode.errors import UserError
+from dualmode_runtime.build import BUILT, LIBRARY
+from dualmode_runtime.engine import Device, DeviceModel, load_library
 
 COLUMNS = ("streams", "model", "memory_mb", "mb_a_stream")
 MEMORY = Path("/proc/self/statm")  # pages of this process; the second number is of those in memory

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from dualmode.cli import existing_dir, existing_file
-from dualmode.data.audio import read_audio
-from dualmode.data.fbank import BINS, SAMPLE_RATE, fbank
-from dualmode.device.build import WASM, WASM_MODULE
+from dualmode.data.fbank import BINS, fbank
+from dualmode.device.build_wasm import WASM, WASM_MODULE
 from dualmode.errors import UserError
+from dualmode.frames import SAMPLE_RATE
+from dualmode_runtime.audio.reading import read_audio
 
 COLUMNS = ("engine", "cpu_ms_per_s", "rtf", "relative", "engine_mb", "model_mb")
 FASTEST = "dualmode, from features"

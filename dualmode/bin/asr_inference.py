@@ -15,10 +15,10 @@ from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.cluster.parts import Part, add_options, run_parts
 from dualmode.commands import command_line
 from dualmode.errors import UserError
-from dualmode.files import check_writable, write_json
 from dualmode.models.options import add_device, add_model, add_subnet, chosen_device, chosen_name
 from dualmode.progress import progress
 from dualmode.search.options import add_search, given_search
+from dualmode_runtime.files import check_writable, write_json
 
 if TYPE_CHECKING:
     from dualmode.search.hypothesis import Hypothesis

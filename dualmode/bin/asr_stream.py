@@ -48,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.rate < 1:
         raise UserError(f"--rate {args.rate}: it must be a sample rate in Hz, such as 16000")
     search = SearchConfig(**given_search(args))
-    from dualmode.decoding.endpoint import Endpointing
     from dualmode.decoding.live import file_pieces, microphone_pieces, pcm_pieces
     from dualmode.recognizer import Recognizer
+    from dualmode_runtime.endpoint import Endpointing
 
     recognizer = Recognizer.from_pretrained(
         args.model,

@@ -130,8 +130,9 @@ def chosen_subnets(config, args: argparse.Namespace) -> list:
 
 def read_audio(paths: Sequence[Path]) -> dict:
     """Return the samples of each file, by its name."""
-    from dualmode.data.audio import AudioFault, read_audio
-    from dualmode.data.fbank import SAMPLE_RATE
+    from dualmode.frames import SAMPLE_RATE
+    from dualmode_runtime.audio.fault import AudioFault
+    from dualmode_runtime.audio.reading import read_audio
 
     try:
         return {path.name: read_audio(path, SAMPLE_RATE) for path in paths}

@@ -40,13 +40,14 @@ def peak_memory() -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = get_parser().parse_args(arguments)
-    from dualmode.data.audio import AudioFault, read_audio
-    from dualmode.data.fbank import SAMPLE_RATE
     from dualmode.data.recordings import usable_recordings
     from dualmode.export.runtimes import open_runtime
-    from dualmode.files import atomic_write, write_json
+    from dualmode.frames import SAMPLE_RATE
     from dualmode.progress import progress
     from dualmode.results.text import read_text
+    from dualmode_runtime.audio.fault import AudioFault
+    from dualmode_runtime.audio.reading import read_audio
+    from dualmode_runtime.files import atomic_write, write_json
 
     paths = usable_recordings(args.wav_scp)
     reference = read_text(args.reference) if args.reference else None

@@ -107,8 +107,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.data.corpus.tables import parse_columns
     from dualmode.data.corpus.text_rule import named_rule, offer
     from dualmode.data.tokens import Tokenizer
-    from dualmode.files import write_json
     from dualmode.progress import progress
+    from dualmode_runtime.files import write_json
 
     sources = [parse_source(source) for source in args.sources]
     reading = Reading(parse_columns(args.columns), args.audio_dir)

@@ -29,10 +29,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.asr.build import BUILT_FROM
     from dualmode.data.folder import atomic_folder
     from dualmode.data.tokens import copy_token_list
-    from dualmode.files import atomic_write, write_json
     from dualmode.models.card import model_card
     from dualmode.models.folder import ModelFolder
     from dualmode.models.weights import PACKED
+    from dualmode_runtime.files import atomic_write, write_json
 
     opened = ModelFolder.open(args.model, args.checkpoint)
     model, checkpoint, config = opened.supernet(), opened.checkpoint, opened.config

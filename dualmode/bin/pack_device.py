@@ -1,6 +1,6 @@
 """Write one streaming sub-network as a file for the device engine, and report its size.
 
-Run it with dualmode-device (compiled by python -m dualmode.device.build), which needs no Python, or from Python with
+Run it with dualmode-device (compiled by python -m dualmode_runtime.build), which needs no Python, or from Python with
 dualmode.device.fallback.open_device.
 """
 
@@ -23,8 +23,8 @@ def get_parser():
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from dualmode.device.pack import pack
-    from dualmode.files import atomic_path
     from dualmode.models.folder import ModelFolder
+    from dualmode_runtime.files import atomic_path
 
     folder = ModelFolder.open(args.model, args.checkpoint)
     subnet = folder.choose(chosen_name(args), args.chunk_ms, args.left_ms, args.lookahead_ms)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.errors import UserError
-from dualmode.files import atomic_path, atomic_write, write_json
 from dualmode.models.options import add_model
+from dualmode_runtime.files import atomic_path, atomic_write, write_json
 
 KEYS = ("sparsities", "granularity", "block", "scope", "layer_share")
 FOUND_ANEW = (".masks", ".input_norms")

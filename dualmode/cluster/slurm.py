@@ -16,6 +16,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import dualmode
+import dualmode_runtime
 from dualmode.cluster.command import Request
 from dualmode.cluster.slurm_conf import SlurmConf
 from dualmode.cluster.task import read_status
@@ -84,7 +86,8 @@ def submit(request: Request, flags: Sequence[str], folder: Path, most: str | Non
     """Return the number of the new job."""
     script = folder / "job.sh"
     number = '"$SLURM_ARRAY_TASK_ID"' if request.variable else str(request.tasks[0])
-    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    roots = [str(Path(package.__file__).parents[1]) for package in (dualmode, dualmode_runtime)]
+    paths = os.pathsep.join(filter(None, [*roots, os.environ.get("PYTHONPATH")]))
     script.write_text(
         "#!/usr/bin/env bash\n"
         f"export PYTHONPATH={shlex.quote(paths)}\n"

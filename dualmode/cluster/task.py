@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dualmode.cluster.command import Request
-from dualmode.files import atomic_write, write_json
+from dualmode_runtime.files import atomic_write, write_json
 
 REQUEUE = 75  # of a command that has saved its state and wants to go on later (EX_TEMPFAIL of sysexits.h)
 GONE = 143  # of a task whose wrapper is gone

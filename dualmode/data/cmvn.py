@@ -11,7 +11,7 @@ import numpy as np
 
 from dualmode.data.features import FeatureTable
 from dualmode.errors import UserError
-from dualmode.files import write_json
+from dualmode_runtime.files import write_json
 
 # Log-mel bins of real speech spread by 2 to 5.  A bin that never changes (all-silent data) would be divided by 0;
 # the floor keeps it finite without touching any bin of real data.

@@ -13,9 +13,8 @@ so ``n`` samples have ``(n + 80) // 160`` frames.  Digital silence is log(FLT_EP
 import kaldi_native_fbank
 import numpy as np
 
-from dualmode.frames import FEATURE_MS
+from dualmode.frames import FEATURE_MS, SAMPLE_RATE
 
-SAMPLE_RATE = 16000
 BINS = 80
 SILENCE = float(np.log(np.finfo(np.float32).eps))
 

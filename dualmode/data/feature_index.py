@@ -21,7 +21,7 @@ import numpy as np
 from dualmode.data.fbank import BINS
 from dualmode.data.features import command_refused, is_command, load_matrix, split_target
 from dualmode.errors import UserError
-from dualmode.files import atomic_path, write_json
+from dualmode_runtime.files import atomic_path, write_json
 
 # Bytes at which the utterance's lines of feats.scp and text begin; its archive, by number, and byte in it; frames.
 ENTRY = np.dtype([("scp", "<u8"), ("text", "<u8"), ("offset", "<u8"), ("archive", "<u4"), ("frames", "<u4")])

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import kaldiio
 
-from dualmode.data.audio import AudioFault, read_audio
-from dualmode.data.fbank import SAMPLE_RATE, fbank
-from dualmode.data.rejection import Reason, Rejection
+from dualmode.data.fbank import fbank
+from dualmode.data.rejection import Rejection
 from dualmode.data.speed import change_speed, prefix
-from dualmode.files import atomic_path, write_json
-from dualmode.frames import subsampled
+from dualmode.frames import SAMPLE_RATE, subsampled
+from dualmode_runtime.audio.fault import AudioFault, Reason
+from dualmode_runtime.audio.reading import read_audio
+from dualmode_runtime.files import atomic_path, write_json
 
 # Kaldi's compressed matrices by their bytes a value: 65536 steps between a matrix's least and largest value, or 256 of
 # unequal size between quantiles of each bin; docs/scale.md has what they cost.

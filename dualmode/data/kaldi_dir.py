@@ -24,48 +24,9 @@ from pathlib import Path
 from typing import TextIO
 
 from dualmode.errors import UserError
-from dualmode.files import atomic_write
-from dualmode.lines import BLANK, check_blanks, read_lines, words
-
-
-def c_order(name: str) -> bytes:
-    """Sort key of ``LC_ALL=C sort``: the bytes of the UTF-8 form.
-
-    >>> sorted(["b", "a-1", "a", "B"], key=c_order)
-    ['B', 'a', 'a-1', 'b']
-    """
-    return name.encode("utf-8")
-
-
-def iterate_table(path: str | os.PathLike, paths: bool = False) -> Iterator[tuple[str, str]]:
-    """Yield (key, value) of ``key value...`` lines, in the file's (C) order; a key alone has the value "".
-
-    The value is the rest of the line without blanks around it.  Only one line is in memory at a time.
-
-    Args:
-        paths: values are paths, which may hold a no-break space.
-
-    Raises:
-        UserError: the file is missing; a line is empty, not UTF-8, has no key or a character that is a blank for some
-            programs only (see :mod:`dualmode.lines`); a key comes twice; keys are unsorted.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"there is no file {path}")
-    last = ""
-    for number, line in read_lines(path):
-        key, *rest = BLANK.split(line.rstrip(" \t"), maxsplit=1)
-        check_blanks(key if paths else line, f"{path}:{number}")
-        if paths:
-            check_blanks(line, f"{path}:{number}", path=True)
-        if not key:
-            raise UserError(f"{path}:{number}: the line is empty or starts with a blank: expected an id and its value")
-        if key == last:
-            raise UserError(f"{path}:{number}: the id {key} comes twice: ids must be unique")
-        if c_order(key) < c_order(last):
-            raise UserError(f"{path}:{number}: {key} comes after {last}: sort the file with LC_ALL=C sort")
-        yield key, rest[0] if rest else ""
-        last = key
+from dualmode.lines import BLANK, words
+from dualmode_runtime.files import atomic_write
+from dualmode_runtime.tables import c_order, iterate_table, iterate_wav_scp
 
 
 def read_table(path: str | os.PathLike) -> dict[str, str]:
@@ -174,19 +135,6 @@ class KaldiDir:
             if audio is speaker is said is None:
                 raise UserError(f"{utt2dur} names the utterance {utt}, which no other file of the folder has")
             yield Utterance(utt, audio, speaker, said, None if stated is None else _seconds(utt2dur, utt, stated))
-
-
-def iterate_wav_scp(path: Path) -> Iterator[tuple[str, str]]:
-    """Read wav.scp; commands (``sox ... |``) are refused, since no shell is ever built from data."""
-    for number, (utt, value) in enumerate(iterate_table(path, paths=True), start=1):
-        if not value:
-            raise UserError(f"{path}:{number}: {utt} has no path")
-        if value.endswith("|") or value.startswith("|"):
-            raise UserError(
-                f"{path}:{number}: {utt} is a command, not a file; commands in data are never run: "
-                "convert the audio to WAV or FLAC files first and list their paths"
-            )
-        yield utt, value
 
 
 def _iterate_utt2spk(path: Path) -> Iterator[tuple[str, str]]:

@@ -28,15 +28,17 @@ from dualmode.data.corpus.text_rule import SAMPLE, offer
 from dualmode.data.fbank import BINS
 from dualmode.data.feature_shard import Entry, Shard, Task, archive, make_shard, read_list
 from dualmode.data.folder import Contents
-from dualmode.data.kaldi_dir import KaldiDir, Utterance, c_order, table_writers, write_table
+from dualmode.data.kaldi_dir import KaldiDir, Utterance, table_writers, write_table
 from dualmode.data.parallel import blocks, parallel_blocks
-from dualmode.data.rejection import Reason, Rejection, stop_if_too_many, write_rejections
+from dualmode.data.rejection import Rejection, stop_if_too_many, write_rejections
 from dualmode.data.speed import prefix
 from dualmode.data.tokens import Tokenizer
 from dualmode.data.transcript_length import frames_needed, is_hurried
 from dualmode.errors import UserError
-from dualmode.files import atomic_write
 from dualmode.frames import FEATURE_MS, subsampled
+from dualmode_runtime.audio.fault import Reason
+from dualmode_runtime.files import atomic_write
+from dualmode_runtime.tables import c_order
 
 # Utterances of a shard: some 40 minutes, 80 MB and half a minute of work for LibriSpeech.
 _SHARD = 200

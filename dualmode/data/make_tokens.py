@@ -9,8 +9,8 @@ from pathlib import Path
 from dualmode.data.folder import Contents, atomic_folder
 from dualmode.data.tokens import BLANK, FILES, SPACE, TYPES, UNK
 from dualmode.errors import UserError
-from dualmode.files import write_json
 from dualmode.lines import words
+from dualmode_runtime.files import write_json
 
 CONTENTS = Contents("tokens.json", FILES)
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dualmode.data.kaldi_dir import iterate_wav_scp
 from dualmode.data.rejection import rejected_ids
+from dualmode_runtime.tables import iterate_wav_scp
 
 
 def usable_recordings(wav_scp: Path) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Utterances that cannot be used: each has a reason and a line in a list, and too many of them stop the work."""
 
-import enum
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,34 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dualmode.errors import UserError
-from dualmode.files import atomic_write
 from dualmode.lines import read_lines
+from dualmode_runtime.audio.fault import Reason
+from dualmode_runtime.files import atomic_write
 
 HEADER = "utt\treason\tdetail"
-
-
-class Reason(str, enum.Enum):
-    """Why an utterance is rejected; the value is what stands in the list."""
-
-    NO_AUDIO = "no-audio"
-    NO_TEXT = "no-text"
-    NO_SPEAKER = "no-speaker"
-    MISSING_FILE = "missing-file"
-    EMPTY_AUDIO = "empty-audio"
-    UNDECODABLE = "undecodable-audio"
-    SAMPLE_RATE = "other-sample-rate"
-    NOT_MONO = "not-mono"
-    NOT_FINITE = "nan-samples"
-    BAD_SCALE = "bad-scale"
-    TOO_SHORT = "too-short"
-    TOO_LONG = "too-long"
-    WRONG_DURATION = "wrong-duration"
-    UNSEEN_TOKEN = "characters-outside-token-list"
-    OUTSIDE_AUDIO = "outside-its-recording"
-    DUPLICATE = "same-audio-twice"
-    NUMBERS = "numbers-in-transcript"
-    UNUSABLE = "not-usable"
-    SHORT_FOR_TEXT = "too-short-for-transcript"
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from dualmode.data.audio import AudioFault, read_audio, read_header
 from dualmode.data.kaldi_dir import KaldiDir, Utterance
 from dualmode.data.parallel import blocks, parallel_blocks
-from dualmode.data.rejection import Reason, Rejection
+from dualmode.data.rejection import Rejection
+from dualmode_runtime.audio.fault import AudioFault, Reason
+from dualmode_runtime.audio.reading import read_audio, read_header
 
 # utt2dur may be rounded to two digits after the point, as Kaldi's own scripts do.
 DURATION_TOLERANCE_S = 0.02

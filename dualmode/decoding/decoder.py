@@ -7,7 +7,6 @@ import numpy as np
 
 from dualmode.asr.model import AsrModel
 from dualmode.data.tokens import Tokenizer
-from dualmode.decoding.transcript import Alternative
 from dualmode.decoding.utterance import HeardWords
 from dualmode.models.loaded import LoadedModel
 from dualmode.search.config import SearchConfig
@@ -16,6 +15,7 @@ from dualmode.search.search import Search
 from dualmode.search.searcher import Searcher, make_searcher
 from dualmode.search.stream import StreamDecoder, chunk_by_chunk, decode_streams
 from dualmode.supernet.subnet import Subnet
+from dualmode_runtime.transcript import Alternative
 
 
 @dataclass(frozen=True)

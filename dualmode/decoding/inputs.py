@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dualmode.data.audio import AudioFault, read_audio, read_header
-from dualmode.data.fbank import SAMPLE_RATE, fbank
+from dualmode.data.fbank import fbank
 from dualmode.data.features import FeatureTable
 from dualmode.data.kaldi_dir import read_table
 from dualmode.data.recordings import usable_recordings
 from dualmode.errors import UserError
-from dualmode.frames import FEATURE_MS
+from dualmode.frames import FEATURE_MS, SAMPLE_RATE
+from dualmode_runtime.audio.fault import AudioFault
+from dualmode_runtime.audio.reading import read_audio, read_header
 
 
 class Features(Mapping[str, np.ndarray]):

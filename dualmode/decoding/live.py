@@ -8,8 +8,9 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from dualmode.data.audio import AudioFault, read_audio
 from dualmode.errors import UserError
+from dualmode_runtime.audio.fault import AudioFault
+from dualmode_runtime.audio.reading import read_audio
 
 PIECE_MS = 100
 

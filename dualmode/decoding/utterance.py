@@ -6,13 +6,14 @@ import numpy as np
 
 from dualmode.asr.model import AsrModel
 from dualmode.data.tokens import Tokenizer
-from dualmode.decoding.transcript import Alternative
 from dualmode.frames import FRAME_MS, LAST_FRAME_MS
 from dualmode.search.search import Search
 from dualmode.search.searcher import Searcher
 from dualmode.search.stream import StreamDecoder
-from dualmode.search.words import StableWords, Word
+from dualmode.search.words import StableWords
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode_runtime.transcript import Alternative
+from dualmode_runtime.words import Word
 
 
 class HeardWords:

@@ -1,5 +1,6 @@
 """Device files without the compiled engine: the same file, run by PyTorch in float arithmetic, slower."""
 
+import copy
 import os
 import sys
 from collections.abc import Mapping
@@ -14,11 +15,14 @@ from dualmode.asr.model import AsrModel
 from dualmode.data.fbank import BINS, OnlineFbank
 from dualmode.data.tokens import Tokenizer
 from dualmode.device.container import TOKEN_TYPES, DeviceConfig, read
-from dualmode.device.engine import Device, EngineMissing, as_floats
 from dualmode.errors import UserError
+from dualmode.frames import FRAME_MS
 from dualmode.search.searcher import greedy_searcher
 from dualmode.search.stream import StreamDecoder
+from dualmode.search.words import word_spans
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode_runtime.engine import Device, DeviceWord, EngineMissing, as_floats
+from dualmode_runtime.recognizer import Recognizer
 
 
 def unpack_model(data: bytes, source: str) -> tuple[AsrModel, DeviceConfig]:
@@ -95,7 +99,7 @@ def _as_trained(name: str, values: np.ndarray, config: DeviceConfig) -> Tensor:
 
 
 class TorchDevice:
-    """What :class:`dualmode.device.engine.Device` is, run by PyTorch.
+    """What :class:`dualmode_runtime.engine.Device` is, run by PyTorch; words do not say since when they are stable.
 
     Attributes:
         info: the file's header.
@@ -108,12 +112,19 @@ class TorchDevice:
         self._tokenizer = Tokenizer(kind, self._model.tokens, bpe_model=source)  # decodes without its model
         self.reset()
 
+    def stream(self) -> "TorchDevice":
+        """Return another stream of the same model."""
+        other = copy.copy(self)
+        other.reset()
+        return other
+
     def reset(self) -> None:
         """Begin a new utterance."""
         context = Context(self._config.chunk, self._config.left, self._config.right)
         self._decoder = StreamDecoder(self._model, Subnet(context=context), greedy_searcher(self._model))
         self._fbank = OnlineFbank()
         self.tokens: list[int] = []
+        self._frames: list[int] = []
 
     def accept_samples(self, samples: np.ndarray) -> None:
         """Take more samples (n,) at 16 kHz: floats in [-1, 1], or integers of the full range of their type."""
@@ -134,12 +145,27 @@ class TorchDevice:
 
     def _decode(self, features: np.ndarray | None, final: bool = False) -> None:
         self._decoder.accept([features], [final])
-        self.tokens += self._decoder.searches[0].take()[0]
+        tokens, frames = self._decoder.searches[0].take()
+        self.tokens += tokens
+        self._frames += frames
 
     @property
     def text(self) -> str:
         """Text so far."""
         return self._tokenizer.decode(self.tokens)
+
+    @property
+    def words(self) -> list[DeviceWord]:
+        """Words so far; the last one may still change."""
+        spans = word_spans([self._tokenizer.tokens[token] for token in self.tokens], self._tokenizer.kind)
+        return [
+            DeviceWord(
+                self._tokenizer.decode(self.tokens[first:end]),
+                float(FRAME_MS * self._frames[first]),
+                float(FRAME_MS * (self._frames[end - 1] + 1)),
+            )
+            for first, end in spans
+        ]
 
 
 def open_device(path: str | os.PathLike) -> Device | TorchDevice:
@@ -151,7 +177,19 @@ def open_device(path: str | os.PathLike) -> Device | TorchDevice:
     try:
         return Device.open(path)
     except EngineMissing as missing:
-        print(f"{missing}; PyTorch runs the model instead, slower and in float arithmetic", file=sys.stderr)
+        return _open_in_torch(path, missing)
+
+
+def open_recognizer(path: str | os.PathLike) -> Recognizer:
+    """Open a device file as :func:`open_device` does, for whole recordings."""
+    try:
+        return Recognizer.open(path)
+    except EngineMissing as missing:
+        return Recognizer(_open_in_torch(path, missing))
+
+
+def _open_in_torch(path: str | os.PathLike, missing: EngineMissing) -> TorchDevice:
+    print(f"{missing}; PyTorch runs the model instead, slower and in float arithmetic", file=sys.stderr)
     try:
         data = Path(path).read_bytes()
     except OSError as error:

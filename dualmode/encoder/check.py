@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dualmode.data.fbank import SAMPLE_RATE, OnlineFbank, fbank
+from dualmode.data.fbank import OnlineFbank, fbank
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.streaming import StreamingEncoder
-from dualmode.frames import FRAME_MS
+from dualmode.frames import FRAME_MS, SAMPLE_RATE
 from dualmode.supernet.subnet import Subnet
 
 TOLERANCE = 1e-4

@@ -17,19 +17,21 @@ from torch import Tensor
 
 from dualmode.asr.transducer.greedy import greedy
 from dualmode.asr.transducer.joiner import Joiner
-from dualmode.data.audio import AudioFault, read_audio
-from dualmode.data.fbank import SAMPLE_RATE, fbank
+from dualmode.data.fbank import fbank
 from dualmode.data.kaldi_dir import write_table
 from dualmode.data.recordings import usable_recordings
 from dualmode.data.tokens import Tokenizer
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.errors import UserError
 from dualmode.export.runtimes import padded
+from dualmode.frames import SAMPLE_RATE
 from dualmode.lines import words
 from dualmode.models.loaded import LoadedModel
 from dualmode.progress import progress
 from dualmode.results.score import score_texts
 from dualmode.results.text import read_text
+from dualmode_runtime.audio.fault import AudioFault
+from dualmode_runtime.audio.reading import read_audio
 
 MAX_INT8_LOSS = 0.5  # percent of the words, absolute
 

@@ -2,21 +2,17 @@
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from dualmode.data.fbank import SAMPLE_RATE
-from dualmode.decoding.pauses import Piece
-from dualmode.decoding.transcript import Alternative, Result, Transcript
 from dualmode.errors import UserError
-from dualmode.frames import EXTRA, FACTOR
+from dualmode.frames import EXTRA, FACTOR, SAMPLE_RATE
 from dualmode.lines import words
-from dualmode.search.words import Word
-from dualmode.supernet.subnet import Context, Subnet
+from dualmode_runtime.audio.pauses import Piece
+from dualmode_runtime.engine import DeviceModel
+from dualmode_runtime.recognizer import PIECE, Recognizer
 
-PIECE = SAMPLE_RATE // 10  # samples that a device hears at a time
 HOP = SAMPLE_RATE // 100  # samples of a feature frame of 10 ms
 
 
@@ -115,79 +111,30 @@ class SherpaOnnx:
 
 
 class DeviceEngine:
-    """A file of dualmode pack-device in our compiled engine, or in what runs it in its stead, on one thread.
-
-    Args:
-        path: of the file.
-        device: the file as it was opened; by default it is opened in the compiled engine.
+    """A file of dualmode pack-device in our compiled engine, on one thread.
 
     Attributes:
         about: as of :class:`SherpaOnnx`.
-        subnet: which sub-network the file holds.
     """
 
-    def __init__(self, path: Path, device=None):
-        from dualmode.device.engine import Device
-
-        self._device = device or Device.open(path)
-        info = self._device.info
-        self.subnet = Subnet(round(info.sparsity, 6), Context(info.chunk, info.left, info.right))
+    def __init__(self, path: Path):
+        model = DeviceModel.open(path)
+        self._recognizer = Recognizer(model)
+        subnet = self._recognizer.subnet
         self.about = {
             "runtime": "dualmode",
-            "precision": "int8" if device is None and info.int8 else "fp32",
+            "precision": "int8" if model.info.int8 else "fp32",
             "bytes": path.stat().st_size,
-            "sparsity": self.subnet.sparsity,
-            "chunk_ms": self.subnet.context.chunk_ms,
-            "left_ms": self.subnet.context.left_ms,
-            "lookahead_ms": self.subnet.context.lookahead_ms,
+            "sparsity": subnet.sparsity,
+            "chunk_ms": subnet.context.chunk_ms,
+            "left_ms": subnet.context.left_ms,
+            "lookahead_ms": subnet.context.lookahead_ms,
         }
 
-    @property
-    def has_times(self) -> bool:
-        """Whether words have times: of the compiled engine."""
-        return hasattr(self._device, "words")
-
     def transcribe(self, samples: np.ndarray) -> str:
-        """Return the text of samples (n,) in [-1, 1] at 16 kHz, heard 100 ms at a time."""
-        self._device.reset()
-        for start in range(0, len(samples), PIECE):
-            self._device.accept_samples(samples[start : start + PIECE])
-        self._device.finish()
-        return self._device.text
-
-    def recognise(self, parts: Sequence[Piece]) -> list[Result]:
-        """Return the result of each piece of a recording, one after the other; PyTorch in its stead knows no times."""
-        results = []
-        for piece in parts:
-            text, start = self.transcribe(piece.samples), piece.start_ms
-            if self.has_times:
-                heard = tuple(
-                    Word(
-                        word.text, start + word.start_ms, word.stable_ms and start + word.stable_ms, start + word.end_ms
-                    )
-                    for word in self._device.words
-                )
-            else:
-                heard = tuple(Word(word) for word in words(text))
-            transcript = Transcript(heard, self.subnet, nbest=(Alternative(heard, None),))
-            results.append(Result(piece.start_ms, piece.end_ms, transcript))
-        return results
-
-
-def open_engine(path: Path) -> DeviceEngine:
-    """Open a device file in the compiled engine or, after saying so, in PyTorch.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    from dualmode.device.engine import EngineMissing
-
-    try:
-        return DeviceEngine(path)
-    except EngineMissing:
-        from dualmode.device.fallback import open_device
-
-        return DeviceEngine(path, open_device(path))
+        """Return the text of samples (n,) in [-1, 1] at 16 kHz, heard 100 ms at a time, as one utterance."""
+        [result] = self._recognizer.recognise([Piece(samples, 0.0, 1000 * len(samples) / SAMPLE_RATE, True)])
+        return result.text
 
 
 def open_runtime(model: Path, precision: str) -> SherpaOnnx | DeviceEngine:

@@ -21,8 +21,8 @@ from dualmode.export.interface import EBranchformer, Interface, ZipformerCtc
 from dualmode.export.offline import OfflineGraph
 from dualmode.export.onnx_file import check_installed, quantise, write_onnx
 from dualmode.export.tokens import symbols
-from dualmode.files import atomic_write, write_json
 from dualmode.models.loaded import LoadedModel
+from dualmode_runtime.files import atomic_write, write_json
 
 FORMAT = "sherpa-onnx"
 ABOUT = "export.json"

@@ -17,11 +17,11 @@ from dualmode.data.folder import atomic_folder
 from dualmode.data.tokens import Tokenizer, copy_token_list
 from dualmode.encoder.slicing import without_pruned_units
 from dualmode.errors import UserError
-from dualmode.files import write_json
 from dualmode.models.weights import load_into
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.storage import kept_parameters, own_norms, pack_subnet, stored_block, unpack_subnet
 from dualmode.supernet.view import ALL
+from dualmode_runtime.files import write_json
 
 FORMAT = "dualmode-subnet-1"
 WEIGHTS, ABOUT = "subnet.safetensors", "subnet.json"

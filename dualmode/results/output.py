@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dualmode.errors import UserError
-from dualmode.files import atomic_write, write_json
+from dualmode_runtime.files import atomic_write, write_json
 
 
 def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:

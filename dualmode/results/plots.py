@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dualmode.errors import UserError
-from dualmode.files import atomic_path
 from dualmode.results.decodes import Row, row_order
 from dualmode.results.table import context, weights
+from dualmode_runtime.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from dualmode.decoding.formats import cues, srt, vtt
-from dualmode.decoding.transcript import Result
+from dualmode_runtime.formats import cues, srt, vtt
+from dualmode_runtime.transcript import Result
 
 FORMATS = {"json": "application/json", "text": "text/plain", "srt": "application/x-subrip", "vtt": "text/vtt"}
 FORMATS["verbose_json"] = FORMATS["json"]

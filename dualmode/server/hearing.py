@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from dualmode.data.fbank import SAMPLE_RATE
-from dualmode.decoding.pauses import Piece
-from dualmode.decoding.recordings import resampled
-from dualmode.decoding.resample import to_float
-from dualmode.device.engine import Device
+from dualmode.frames import SAMPLE_RATE
 from dualmode.server.protocol import TYPES, Hello, as_samples
+from dualmode_runtime.audio.pauses import Piece
+from dualmode_runtime.audio.resample import to_float
+from dualmode_runtime.engine import Device
+from dualmode_runtime.recordings import resampled
 
 
 @dataclass(frozen=True)

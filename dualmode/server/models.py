@@ -4,10 +4,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from dualmode.device.engine import DeviceModel
 from dualmode.errors import UserError
 from dualmode.server.second_pass import Recognise
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode_runtime.engine import DeviceModel
 
 
 @dataclass(frozen=True)

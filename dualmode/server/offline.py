@@ -2,13 +2,13 @@
 
 from functools import partial
 
-from dualmode.data.fbank import SAMPLE_RATE
-from dualmode.decoding.pauses import Piece
-from dualmode.decoding.transcript import Alternative, Result, Transcript
-from dualmode.device.engine import Device, DeviceModel
-from dualmode.search.words import Word
+from dualmode.frames import SAMPLE_RATE
 from dualmode.server.pool import EnginePool
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode_runtime.audio.pauses import Piece
+from dualmode_runtime.engine import Device, DeviceModel
+from dualmode_runtime.transcript import Alternative, Result, Transcript
+from dualmode_runtime.words import Word
 
 
 async def recognise_sparse(model: DeviceModel, pool: EnginePool, piece: Piece) -> Result:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from dualmode.device.build import WASM
+from dualmode.device.build_wasm import WASM
 from dualmode.server.state import State
 
 POLICY = (

@@ -26,7 +26,7 @@ class Hello:
         token: where the server wants one.
         second_pass: whether the dense sub-network hears each utterance again, if the server has it.
         partials: whether the growing text is sent.
-        silence_ms, max_utterance_ms: see :class:`dualmode.decoding.endpoint.Endpointing`.
+        silence_ms, max_utterance_ms: see :class:`dualmode_runtime.endpoint.Endpointing`.
 
     Raises:
         UserError: a value is impossible.

@@ -5,8 +5,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from dualmode.decoding.pauses import Piece
-from dualmode.decoding.transcript import Result
+from dualmode_runtime.audio.pauses import Piece
+from dualmode_runtime.transcript import Result
 
 BATCH = 8  # utterances, of whichever clients, that are recognised together
 

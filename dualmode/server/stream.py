@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from dualmode.decoding.pauses import Piece
 from dualmode.errors import UserError
 from dualmode.server.hearing import Final, Hearing, Partial
 from dualmode.server.limits import Limits
@@ -22,6 +21,7 @@ from dualmode.server.metrics import Metrics
 from dualmode.server.pool import EnginePool
 from dualmode.server.protocol import Hello, message
 from dualmode.server.second_pass import SecondPass
+from dualmode_runtime.audio.pauses import Piece
 
 SLICE_MS = 1000  # audio that a stream may have heard before others have their turn
 OUTBOX = 64  # messages that may wait for the client before its audio has to

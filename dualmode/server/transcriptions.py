@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from dualmode.data.audio import AudioFault
-from dualmode.decoding.recordings import MAX_UTTERANCE_MS, recording_pieces
-from dualmode.decoding.transcript import Result, joined
 from dualmode.server.answers import FORMATS, GRANULARITIES, answer, event
 from dualmode.server.errors import Refused
 from dualmode.server.offline import recognise_sparse
 from dualmode.server.state import State
 from dualmode.server.upload import on_disk, read_form
+from dualmode_runtime.audio.fault import AudioFault
+from dualmode_runtime.recordings import MAX_UTTERANCE_MS, recording_pieces
+from dualmode_runtime.transcript import Result, joined
 
 DENSE, SPARSE = "dense", "sparse"
 FREE = ("language", "prompt", "temperature")  # hints that these models cannot use

@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from dualmode.data.media import BY_FFMPEG, BY_SNDFILE
 from dualmode.server.errors import Refused
 from dualmode.server.limits import Limits
+from dualmode_runtime.audio.media import BY_FFMPEG, BY_SNDFILE
 
 FIELDS = 32
 MULTIPART = "multipart/form-data"

@@ -13,8 +13,8 @@ import torch
 from espnet2.train.reporter import Reporter
 from torch import Tensor
 
-from dualmode.files import atomic_path
 from dualmode.models.weights import load_weights
+from dualmode_runtime.files import atomic_path
 
 
 def average_weights(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -14,12 +14,12 @@ import torch
 from espnet2.torch_utils.device_funcs import to_device
 from torch.utils.data import DataLoader
 
-from dualmode.data.kaldi_dir import iterate_table
 from dualmode.encoder.two_branch import TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.tasks.optimise import mixed_precision
 from dualmode.tasks.step_checkpoint import random_states, set_random_states
 from dualmode.tasks.windowed import WindowedBatches
+from dualmode_runtime.tables import iterate_table
 
 Key = TypeVar("Key", str, int)  # what names an utterance: its id, or its number in an index
 Frames = Mapping[Any, int] | np.ndarray

@@ -15,7 +15,7 @@ import torch
 from espnet2.train.reporter import Reporter
 from torch import Tensor
 
-from dualmode.files import atomic_path
+from dualmode_runtime.files import atomic_path
 
 
 def finish_epoch(

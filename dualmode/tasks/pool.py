@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dualmode.data.kaldi_dir import c_order, iterate_table, joined, read_table, write_table
+from dualmode.data.kaldi_dir import joined, read_table, write_table
 from dualmode.data.speed import original
 from dualmode.errors import UserError
 from dualmode.frames import FEATURE_MS
+from dualmode_runtime.tables import c_order, iterate_table
 
 FILES = {"speech": "feats.scp", "text": "text"}
 

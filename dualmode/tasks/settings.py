@@ -17,9 +17,9 @@ import torch
 from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
 from espnet2.utils.nested_dict_action import NestedDictAction
 
-from dualmode.commands import nearest
 from dualmode.errors import UserError
 from dualmode.models.weights import read_yaml
+from dualmode_runtime.cli import nearest
 
 # Least values; what is not here may be any number, but not below 0.
 LEAST = {"max_epoch": 1, "accum_grad": 1, "batch_size": 1, "batch_bins": 1, "num_iters_per_epoch": 1, "log_interval": 1}

@@ -20,9 +20,9 @@ from torch.utils.data import DataLoader
 
 from dualmode.encoder.two_branch import TwoBranchModel
 from dualmode.errors import UserError
-from dualmode.files import atomic_path
 from dualmode.models.weights import load_weights
 from dualmode.tasks.windowed import WindowedBatches
+from dualmode_runtime.files import atomic_path
 
 NAME = "checkpoint_step.pth"
 

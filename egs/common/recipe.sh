@@ -169,7 +169,7 @@ set_environment() {
   environment=${DUALMODE_VENV:-$root/tools/venv}
   [[ -n ${DUALMODE_VENV:-} ]] || bash "$root/tools/setup.sh" || exit
   [[ -x $environment/bin/python ]] || die "there is no Python environment $environment (DUALMODE_VENV)"
-  export PATH=$environment/bin:$PATH PYTHONPATH=$root PYTHONUNBUFFERED=1
+  export PATH=$environment/bin:$PATH PYTHONPATH=$root:$root/runtime PYTHONUNBUFFERED=1
   # Threads that wait for others sleep instead of spinning: beside another busy process, spinning stops a training dead.
   export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 }

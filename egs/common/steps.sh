@@ -206,7 +206,7 @@ prepare_folder() {
     echo '#!/usr/bin/env bash'
     echo "# Replays stage $stage_now, which made this folder, and goes on from its last checkpoint."
     printf 'cd %q || exit\n' "$PWD"
-    printf 'PATH=%q:"%s" PYTHONPATH=%q exec' "$environment/bin" "\$PATH" "$root"
+    printf 'PATH=%q:"%s" PYTHONPATH=%q exec' "$environment/bin" "\$PATH" "$root:$root/runtime"
     quote "$@"
     echo " \"\$@\""
   } >"$folder/run.sh"

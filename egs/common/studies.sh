@@ -19,6 +19,6 @@ compare() {
     printf -v folders ",$exp/asr_${row}_%s" "${seeds[@]}"
     columns+=("$row=${folders#,}")
   done
-  PYTHONPATH=../.. "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare "${columns[@]}" \
+  PYTHONPATH=../..:../../runtime "${DUALMODE_VENV:-../../tools/venv}/bin/python" -m dualmode.bin.compare "${columns[@]}" \
     --out "$exp/$name.md" --json "$exp/$name.json" --plot "$exp/$name.png" "$@"
 }

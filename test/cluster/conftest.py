@@ -105,7 +105,11 @@ def cluster(tmp_path_factory):
     (folder / "slurm.conf").write_text(f"{head}{nodes}PartitionName{partition}")
     # The wrappers run "python"; the tests' own is the one that has everything.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": path, "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "SLURM_CONF": str(folder / "slurm.conf"),
+        "PATH": path,
+        "PYTHONPATH": f"{ROOT}:{ROOT}/runtime",
+    }
     environment["OMP_NUM_THREADS"] = "1"
     daemons = [["slurmctld", "-D", "-c"], *(["slurmd", "-D", "-N", f"node{n}"] for n in range(1, NODES + 1))]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

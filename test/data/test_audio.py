@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from dualmode.data.audio import AudioFault, read_audio
-from dualmode.data.rejection import Reason
+from dualmode_runtime.audio.fault import AudioFault, Reason
+from dualmode_runtime.audio.reading import read_audio
 
 
 def fault(path) -> AudioFault:

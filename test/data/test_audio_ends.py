@@ -9,9 +9,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualmode.data.audio import AudioFault, read_audio, read_header
-from dualmode.data.containers import CHECKS
-from dualmode.data.rejection import Reason
+from dualmode_runtime.audio.containers import CHECKS
+from dualmode_runtime.audio.fault import AudioFault, Reason
+from dualmode_runtime.audio.reading import read_audio, read_header
 
 SAMPLES = (0.3 * np.sin(np.arange(20000) * 0.12) * np.sin(np.arange(20000) * 1e-3)).astype(np.float32)
 KINDS = {

@@ -3,13 +3,14 @@
 import pytest
 
 from dualmode.bin.make_fbank import main as make_fbank
-from dualmode.data.audio import AudioFault, read_header
 from dualmode.data.kaldi_dir import read_table
-from dualmode.data.rejection import Reason, Rejection, write_rejections
+from dualmode.data.rejection import Rejection, write_rejections
 from dualmode.data.tokens import Tokenizer, copy_token_list
 from dualmode.decoding.inputs import open_inputs
 from dualmode.errors import UserError
-from dualmode.files import check_writable
+from dualmode_runtime.audio.fault import AudioFault, Reason
+from dualmode_runtime.audio.reading import read_header
+from dualmode_runtime.files import check_writable
 
 
 @pytest.mark.parametrize("sign", ["\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\0"], ids=repr)

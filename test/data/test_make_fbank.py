@@ -7,15 +7,16 @@ import pytest
 import soundfile
 
 from dualmode.bin import make_fbank
-from dualmode.data.audio import read_audio
 from dualmode.data.fbank import fbank
 from dualmode.data.features import FeatureTable
 from dualmode.data.kaldi_dir import read_table
 from dualmode.data.make_tokens import make_token_list
-from dualmode.data.rejection import Reason, read_rejections
+from dualmode.data.rejection import read_rejections
 from dualmode.data.transcript_length import frames_needed
 from dualmode.errors import UserError
 from dualmode.frames import subsampled
+from dualmode_runtime.audio.fault import Reason
+from dualmode_runtime.audio.reading import read_audio
 
 
 def command(good_dir, *options, out="dump"):

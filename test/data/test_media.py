@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from dualmode.data.audio import AudioFault
-from dualmode.data.media import check_media, one_channel, open_media
+from dualmode_runtime.audio.fault import AudioFault
+from dualmode_runtime.audio.media import check_media, one_channel, open_media
 
 TONE = 0.5 * np.sin(np.arange(22050) / 20).astype(np.float32)
 STEREO = np.stack([TONE, -0.5 * TONE], axis=1)

@@ -13,7 +13,7 @@ from dualmode.data.kaldi_dir import read_table
 from dualmode.errors import UserError
 
 PREPARE = Path(__file__).parents[2] / "egs" / "mini" / "local" / "prepare.py"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PREPARE.parents[3])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{PREPARE.parents[3]}:{PREPARE.parents[3]}/runtime"}
 SETS = ("train", "valid", "test", "test_unseen_voices")
 
 

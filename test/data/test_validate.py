@@ -7,8 +7,9 @@ import pytest
 import soundfile
 
 from dualmode.bin import validate_data
-from dualmode.data.rejection import Reason, read_rejections
+from dualmode.data.rejection import read_rejections
 from dualmode.errors import UserError
+from dualmode_runtime.audio.fault import Reason
 
 
 def rejected(folder, *options) -> dict[str, Reason]:

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 
 from dualmode.bin.asr_stream import Printer, main
-from dualmode.data.audio import read_audio
 from dualmode.decoding.live import pcm_pieces
 from dualmode.errors import UserError
 from dualmode.recognizer import Recognizer, Result, Transcript
-from dualmode.search.words import Word
 from dualmode.supernet.subnet import DENSE
+from dualmode_runtime.audio.reading import read_audio
+from dualmode_runtime.words import Word
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import soundfile
 
 from dualmode.bin.transcribe import main
 from dualmode.data.kaldi_dir import write_kaldi_dir
-from dualmode.decoding.formats import cues
 from dualmode.errors import UserError
 from dualmode.recognizer import Recognizer
 from dualmode.search.config import SearchConfig
-from dualmode.search.words import Word
+from dualmode_runtime.formats import cues
+from dualmode_runtime.words import Word
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
-from dualmode.decoding.endpoint import Endpoint, Endpointing
 from dualmode.errors import UserError
+from dualmode_runtime.endpoint import Endpoint, Endpointing
 
 
 @pytest.mark.parametrize(

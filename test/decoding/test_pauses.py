@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualmode.decoding.pauses import pieces
+from dualmode_runtime.audio.pauses import pieces
 
 
 @settings(deadline=None)

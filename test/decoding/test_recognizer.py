@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from dualmode.data.fbank import fbank
-from dualmode.decoding.endpoint import Endpoint, Endpointing
 from dualmode.errors import UserError
 from dualmode.recognizer import Recognizer
 from dualmode.search.offline import decode_offline
 from dualmode.search.searcher import SearchConfig, greedy_searcher
-from dualmode.search.words import Word
 from dualmode.supernet.subnet import DENSE, Context, Subnet
+from dualmode_runtime.endpoint import Endpoint, Endpointing
+from dualmode_runtime.words import Word
 
 SUBNET = Subnet(0.7, Context(4, 8))
 BEAM = SearchConfig(beam_size=3)

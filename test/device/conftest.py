@@ -11,13 +11,13 @@ import torch
 
 from dualmode.asr.build import build_asr_model
 from dualmode.asr.model import AsrModel
-from dualmode.device.build import LIBRARY, PROGRAM, NoCompiler, compile_engine
-from dualmode.device.engine import load_library
 from dualmode.search.searcher import greedy_searcher
 from dualmode.search.stream import decode_streams
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.storage import materialise
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode_runtime.build import LIBRARY, PROGRAM, NoCompiler, compile_engine
+from dualmode_runtime.engine import load_library
 
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefg"]
 CONTEXT = Context(5, 8)

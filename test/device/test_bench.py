@@ -5,8 +5,8 @@ import argparse
 import pytest
 
 from dualmode.bench.device import COLUMNS, add_options, measure
-from dualmode.device import engine
-from dualmode.device.build import LIBRARY
+from dualmode_runtime import engine
+from dualmode_runtime.build import LIBRARY
 
 
 def test_every_engine_has_a_row(built, monkeypatch):

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualmode.asr.build import build_asr_model, build_encoder
-from dualmode.device.build import compile_engine
 from dualmode.device.container import ENTRY, FIXED, from_blocks, quantise, read, scale_of, to_blocks
-from dualmode.device.engine import Device
 from dualmode.device.pack import block_rows, pack_model
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode_runtime.build import compile_engine
+from dualmode_runtime.engine import Device
 
 STREAMED = Context(5, 8)
 

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualmode.asr.build import build_asr_model
-from dualmode.device.engine import Device, as_floats
 from dualmode.device.fallback import TorchDevice
 from dualmode.device.pack import pack_model
 from dualmode.encoder.slicing import slice_encoder
@@ -15,6 +14,7 @@ from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 from dualmode.supernet.view import View
+from dualmode_runtime.engine import Device, as_floats
 
 
 def outputs_of_torch(recogniser, x, context):

@@ -7,12 +7,13 @@ import zlib
 import numpy as np
 import pytest
 
-from dualmode.device import engine, fallback
-from dualmode.device.build import LIBRARY, STAMP, NoCompiler, compile_engine, main
-from dualmode.device.engine import Device
+from dualmode.device import fallback
 from dualmode.device.pack import pack_model
 from dualmode.errors import UserError
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode_runtime import engine
+from dualmode_runtime.build import LIBRARY, STAMP, NoCompiler, compile_engine, main
+from dualmode_runtime.engine import Device
 
 
 @pytest.fixture
@@ -50,8 +51,9 @@ def test_both_hear_the_same_in_samples(model, library, tmp_path):
         device.accept_samples(samples[:7000])
         device.accept_samples(samples[7000:])
         device.finish()
-        heard.append((device.tokens, device.text))
-    assert heard[0] == heard[1]
+        heard.append((device.tokens, [(word.text, word.start_ms, word.end_ms) for word in device.words]))
+        assert " ".join(word.text for word in device.words) == device.text
+    assert heard[0] == heard[1] and heard[0][1]
 
 
 def test_integers_are_scaled_and_floats_on_their_scale_refused_by_both(model, library):
@@ -94,7 +96,7 @@ def test_a_compiler_that_fails_leaves_nothing(monkeypatch, tmp_path):
 
 
 def test_a_library_that_is_missing_is_named(tmp_path):
-    with pytest.raises(UserError, match="python -m dualmode.device.build"):
+    with pytest.raises(UserError, match="python -m dualmode_runtime.build"):
         engine.load_library(tmp_path / "gone.so")
 
 
@@ -102,7 +104,7 @@ def test_a_library_of_other_sources_is_not_used(built, tmp_path):
     for path in (built / LIBRARY, built / STAMP):
         shutil.copy(path, tmp_path)
     (tmp_path / STAMP).write_text("0" * 64)
-    with pytest.raises(UserError, match="was compiled from other sources: run python -m dualmode.device.build"):
+    with pytest.raises(UserError, match="was compiled from other sources: run python -m dualmode_runtime.build"):
         engine.load_library(tmp_path / LIBRARY)
 
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualmode.data.fbank import fbank as kaldi_fbank
-from dualmode.device.engine import Device, fbank
 from dualmode.device.pack import pack_model
+from dualmode_runtime.engine import Device, fbank
 
 RATE = 16000
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualmode.device.container import from_blocks, quantise, scale_of
-from dualmode.device.engine import BlockMatrix
 from dualmode.errors import UserError
+from dualmode_runtime.engine import BlockMatrix
 
 KERNELS = ("avx512vnni", "avx2", "dotprod", "portable")
 

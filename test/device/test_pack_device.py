@@ -5,10 +5,10 @@ import torch
 
 from dualmode.asr.build import build_asr_model
 from dualmode.bin.pack_device import main
-from dualmode.device.engine import Device
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode_runtime.engine import Device
 
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefg"]
 ENCODER = {"output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from dualmode.device.build import PROGRAM
-from dualmode.device.engine import Device
+from dualmode_runtime.build import PROGRAM
+from dualmode_runtime.engine import Device
 
 RATE = 16000
 DEMO = Path(__file__).parents[2] / "egs" / "mini" / "demo"

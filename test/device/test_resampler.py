@@ -6,9 +6,9 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualmode.device.engine import Device, resample
 from dualmode.device.pack import pack_model
 from dualmode.errors import UserError
+from dualmode_runtime.engine import Device, resample
 
 RATES = (8000, 11025, 12000, 22050, 24000, 32000, 44100, 48000, 96000)
 

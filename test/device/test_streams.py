@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from dualmode.bench.streams import memory_mb
 from dualmode.data.tokens import Tokenizer
-from dualmode.decoding.endpoint import Endpointing
-from dualmode.device.build import LIBRARY
-from dualmode.device.engine import BlockMatrix, Device, DeviceModel
 from dualmode.device.pack import pack_model
 from dualmode.errors import UserError
 from dualmode.recognizer import Recognizer
 from dualmode.supernet.subnet import Context, Subnet
+from dualmode_runtime.build import LIBRARY
+from dualmode_runtime.endpoint import Endpointing
+from dualmode_runtime.engine import BlockMatrix, Device, DeviceModel
 
 TEXTS = {
     "char": ["<blank>", "<unk>", "<space>", *"abcdefg"],

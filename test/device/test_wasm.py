@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualmode import __version__
-from dualmode.device.build import WASM, WASM_EXPORTS, WASM_MODULE, NoCompiler, compile_wasm, wasm_is_current
+from dualmode.device.build_wasm import WASM, WASM_EXPORTS, WASM_MODULE, compile_wasm, wasm_is_current
 from dualmode.device.container import from_blocks, quantise, scale_of
-from dualmode.device.engine import Device, resample
 from dualmode.device.pack import pack_model
+from dualmode_runtime.build import NoCompiler
+from dualmode_runtime.engine import Device, resample
 
 DEMO = Path(__file__).parents[2] / "egs" / "mini" / "demo"
 
@@ -184,4 +185,4 @@ def test_the_package_names_what_is_there():
 
 @pytest.mark.slow
 def test_the_committed_module_is_current():
-    assert wasm_is_current(), "run python -m dualmode.device.build --wasm (Debian: emscripten) and commit dualmode.wasm"
+    assert wasm_is_current(), "run python -m dualmode.device.build_wasm (Debian: emscripten)"

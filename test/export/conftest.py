@@ -10,7 +10,8 @@ import torch
 
 from dualmode.asr.build import build_asr_model
 from dualmode.asr.model import AsrModel
-from dualmode.data.fbank import SAMPLE_RATE, fbank
+from dualmode.data.fbank import fbank
+from dualmode.frames import SAMPLE_RATE
 from dualmode.models.folder import load_model
 from dualmode.models.loaded import LoadedModel
 from dualmode.supernet.pruning import estimate_masks

@@ -8,8 +8,9 @@ import soundfile
 import torch
 
 from dualmode.bin.export import main
-from dualmode.data.fbank import SAMPLE_RATE, fbank
+from dualmode.data.fbank import fbank
 from dualmode.export.check import Audio, ours, run_sherpa
+from dualmode.frames import SAMPLE_RATE
 from dualmode.models.folder import load_model
 from dualmode.supernet.subnet import DENSE
 

@@ -62,7 +62,7 @@ def corpus(tmp_path: Path) -> Path:
 @pytest.fixture
 def prepare(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
     """Run local/prepare.py, writing into tmp_path / "work"."""
-    environment = {**os.environ, "PYTHONPATH": str(LOCAL.parents[2])}
+    environment = {**os.environ, "PYTHONPATH": f"{LOCAL.parents[2]}:{LOCAL.parents[2]}/runtime"}
 
     def call(*options: object) -> subprocess.CompletedProcess:
         command = [sys.executable, LOCAL / "prepare.py", "--out", tmp_path / "work", *options]

@@ -2,7 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualmode.data.tokens import Tokenizer
-from dualmode.search.words import StableWords, Word
+from dualmode.search.words import StableWords
+from dualmode_runtime.words import Word
 
 SPECIAL = ["<blank>", "<unk>"]
 TOKENIZERS = [

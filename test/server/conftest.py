@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dualmode.data.audio import read_audio
-from dualmode.device.build import BUILT, LIBRARY
-from dualmode.device.engine import DeviceModel, EngineMissing, load_library
 from dualmode.server.protocol import Hello
+from dualmode_runtime.audio.reading import read_audio
+from dualmode_runtime.build import BUILT, LIBRARY
+from dualmode_runtime.engine import DeviceModel, EngineMissing, load_library
 
 pytest.importorskip("starlette", reason="dualmode[server] is not installed: tools/setup.sh --with-server")
 pytest.importorskip("websockets", reason="dualmode[server] is not installed: tools/setup.sh --with-server")

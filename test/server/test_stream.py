@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualmode.decoding.pauses import Piece
 from dualmode.errors import UserError
 from dualmode.server.guard import make_guard
 from dualmode.server.hearing import Final, Hearing
@@ -19,6 +18,7 @@ from dualmode.server.pool import EnginePool
 from dualmode.server.protocol import Hello
 from dualmode.server.second_pass import SecondPass
 from dualmode.server.stream import OUTBOX, Stream
+from dualmode_runtime.audio.pauses import Piece
 
 from .conftest import pcm, streamed
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from dualmode.decoding.formats import srt, vtt
 from dualmode.device.pack import pack
 from dualmode.export.runtimes import DeviceEngine
 from dualmode.models.folder import ModelFolder
 from dualmode.recognizer import Recognizer
+from dualmode_runtime.formats import srt, vtt
 
 from .conftest import MODEL, converse, finals, pcm
 

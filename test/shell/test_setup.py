@@ -15,11 +15,12 @@ class SetUp:
 
     def __init__(self, folder: Path):
         self.project, self.bin, self.calls_file = folder / "the project", folder / "bin", folder / "calls"
-        (self.project / "tools").mkdir(parents=True)
+        for name in ("tools", "runtime"):
+            (self.project / name).mkdir(parents=True)
         for name in ("setup.sh", "constraints.txt", "overrides.txt"):
             shutil.copy(ROOT / "tools" / name, self.project / "tools")
-        for name in ("setup.py", "pyproject.toml"):
-            shutil.copy(ROOT / name, self.project)
+        for name in ("setup.py", "pyproject.toml", "runtime/setup.py", "runtime/pyproject.toml"):
+            shutil.copy(ROOT / name, self.project / name)
         self.bin.mkdir()
         shutil.copy(ROOT / "test" / "shell" / "stub_base_python.sh", self.bin / "python3")
         self.venv = self.project / "tools" / "venv"

@@ -9,11 +9,11 @@ import numpy as np
 import soundfile
 import soxr
 
-from dualmode.data.audio import AudioFault, check_samples, decodable, open_header
-from dualmode.data.fbank import SAMPLE_RATE
-from dualmode.data.rejection import Reason
 from dualmode.errors import UserError
-from dualmode.files import atomic_path
+from dualmode.frames import SAMPLE_RATE
+from dualmode_runtime.audio.fault import AudioFault, Reason
+from dualmode_runtime.audio.reading import check_samples, decodable, open_header
+from dualmode_runtime.files import atomic_path
 
 # As Kaldi's extract-segments: ends of segments are often rounded up.
 _OVERSHOOT_S = 0.5

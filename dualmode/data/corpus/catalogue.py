@@ -9,7 +9,8 @@ from pathlib import Path
 from dualmode.data.corpus.audio_files import Cut
 from dualmode.data.corpus.names import short_digest
 from dualmode.data.corpus.split import drawn
-from dualmode.data.rejection import Reason, Rejection
+from dualmode.data.rejection import Rejection
+from dualmode_runtime.audio.fault import Reason
 
 # Text is compared by its UTF-8 bytes, which is the order of LC_ALL=C sort.
 _TABLES = """

@@ -18,7 +18,6 @@ from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 
-from dualmode.data.audio import AudioFault
 from dualmode.data.corpus.audio_files import Conversion, Cut, utterance_file
 from dualmode.data.corpus.catalogue import Catalogue, Wanted
 from dualmode.data.corpus.names import speaker_id, utterance_id
@@ -27,10 +26,11 @@ from dualmode.data.corpus.split import take_share
 from dualmode.data.corpus.text_rule import SAMPLE, TextRule, has_numbers
 from dualmode.data.kaldi_dir import table_writers
 from dualmode.data.parallel import blocks, parallel_blocks
-from dualmode.data.rejection import Reason, Rejection, write_rejections
+from dualmode.data.rejection import Rejection, write_rejections
 from dualmode.data.tokens import Tokenizer
 from dualmode.errors import UserError
 from dualmode.progress import progress
+from dualmode_runtime.audio.fault import AudioFault, Reason
 
 _BLOCK = 100
 FILES = ("wav.scp", "utt2spk", "text", "utt2dur")

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dualmode.data.corpus.row import Row
-from dualmode.data.kaldi_dir import iterate_table, iterate_wav_scp, joined
+from dualmode.data.kaldi_dir import joined
 from dualmode.errors import UserError
+from dualmode_runtime.tables import iterate_table, iterate_wav_scp
 
 
 def read_kaldi_rows(folder: Path, part: str | None = None) -> Iterator[Row]:

@@ -5,7 +5,7 @@ Why that is wrong for us: a training killed inside torch.save leaves half a ``ch
 one, and cannot be resumed.
 What ours does: the loop's module, and no other one, sees a ``torch`` whose ``save`` writes to a temporary name and
 renames.  Its ``load`` takes tensors and plain values only: ESPnet would run what a checkpoint.pth from somewhere else
-pickles.  Our own files use :func:`dualmode.files.atomic_path` themselves.
+pickles.  Our own files use :func:`dualmode_runtime.files.atomic_path` themselves.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from dualmode.errors import UserError
-from dualmode.files import atomic_path
+from dualmode_runtime.files import atomic_path
 
 # What ESPnet's reporter keeps its means and times in.
 KINDS = {type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")}

@@ -28,12 +28,13 @@ import soundfile
 import soxr
 
 from dualmode.cli import existing_dir, run
-from dualmode.data.audio import AudioFault, read_audio
 from dualmode.data.kaldi_dir import write_kaldi_dir
 from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.data.repository import get_repository
 from dualmode.errors import UserError
-from dualmode.files import atomic_path
+from dualmode_runtime.audio.fault import AudioFault
+from dualmode_runtime.audio.reading import read_audio
+from dualmode_runtime.files import atomic_path
 
 HOME = "https://github.com/Jakobovski/free-spoken-digit-dataset.git"
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

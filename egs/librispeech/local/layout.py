@@ -15,8 +15,8 @@ from pathlib import Path
 
 import soundfile
 
-from dualmode.data.kaldi_dir import c_order, iterate_table
 from dualmode.errors import UserError
+from dualmode_runtime.tables import c_order, iterate_table
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ from layout import Recording, read_genders, read_readers, readers
 from parts import HOME, set_name
 
 from dualmode.cli import existing_dir, run
-from dualmode.data.kaldi_dir import c_order, iterate_table, table_writers
+from dualmode.data.kaldi_dir import table_writers
 from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.errors import UserError
+from dualmode_runtime.tables import c_order, iterate_table
 
 TABLES = ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "text", "spk2gender")
 

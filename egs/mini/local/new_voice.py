@@ -16,7 +16,7 @@ from grammar import sentences
 
 from dualmode.cli import run
 from dualmode.errors import UserError
-from dualmode.files import atomic_path, atomic_write
+from dualmode_runtime.files import atomic_path, atomic_write
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -31,7 +31,7 @@ from dualmode.cli import run
 from dualmode.data.kaldi_dir import write_kaldi_dir
 from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.errors import UserError
-from dualmode.files import atomic_path, atomic_write
+from dualmode_runtime.files import atomic_path, atomic_write
 
 SIZES = {"valid": 80, "test": 200, "test_unseen_voices": 200}
 MEAN_UTTERANCE_S = 3.0  # of the grammar, these speaking rates and edges; turns --train-hours into utterances

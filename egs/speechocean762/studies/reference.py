@@ -30,13 +30,13 @@ from dualmode.decoding.inputs import open_inputs
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.errors import UserError
-from dualmode.files import write_json
 from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import load_into
 from dualmode.progress import progress
 from dualmode.supernet.subnet import Subnet
 from dualmode.tasks.asr import AsrTask
 from dualmode.tasks.encoder import EspnetEncoder
+from dualmode_runtime.files import write_json
 
 
 class EspnetConformer(nn.Module):

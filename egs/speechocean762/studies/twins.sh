@@ -225,7 +225,7 @@ main() {
   [[ -n ${DUALMODE_VENV:-} ]] || bash ../../tools/setup.sh
   export DUALMODE_VENV=${DUALMODE_VENV:-$(realpath ../../tools/venv)}
   export PATH=$DUALMODE_VENV/bin:$PATH OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-  PYTHONPATH=$(realpath ../..)
+  PYTHONPATH=$(realpath ../..):$(realpath ../../runtime)
   export PYTHONPATH
   mkdir -p "$work"/{conf,log,exp}
   lock "$work/.twins.lock"

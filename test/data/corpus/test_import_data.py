@@ -10,10 +10,11 @@ import soundfile
 
 from dualmode.bin.import_data import main
 from dualmode.data.corpus.split import take_share
-from dualmode.data.kaldi_dir import c_order, open_kaldi_dir, read_table, write_kaldi_dir
+from dualmode.data.kaldi_dir import open_kaldi_dir, read_table, write_kaldi_dir
 from dualmode.data.rejection import read_rejections
 from dualmode.data.validate import Limits, validate
 from dualmode.errors import UserError
+from dualmode_runtime.tables import c_order
 
 ALONE = ["--valid-share", "0", "--test-share", "0"]
 

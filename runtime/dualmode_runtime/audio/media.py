@@ -17,8 +17,8 @@ from typing import IO
 import numpy as np
 import soundfile
 
-from dualmode.data.audio import AudioFault, check_samples, open_header
-from dualmode.data.rejection import Reason
+from dualmode_runtime.audio.fault import AudioFault, Reason
+from dualmode_runtime.audio.reading import check_samples, open_header
 
 BY_FFMPEG = {".m4a", ".mp4", ".webm", ".aac", ".wma", ".mkv", ".mov", ".amr", ".3gp", ".avi", ".ts", ".ac3", ".mka"}
 BY_SNDFILE = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64", ".sph"}

@@ -10,9 +10,9 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from dualmode.data.compressed import flac_lengths, flac_with_length
-from dualmode.data.containers import length_fault
-from dualmode.data.rejection import Reason
+from dualmode_runtime.audio.compressed import flac_lengths, flac_with_length
+from dualmode_runtime.audio.containers import length_fault
+from dualmode_runtime.audio.fault import AudioFault, Reason
 
 # Decoders of lossy formats overshoot 1.0 by a little; a file whose samples are still on the 16-bit integer scale
 # overshoots it by four orders of magnitude.  Features depend on the scale, so only the first may pass.
@@ -20,23 +20,6 @@ MAX_PEAK = 4.0
 
 _MP3_FRAME = 1152
 _BLOCK = 1 << 20  # samples that are decoded at a time, so that no header decides over the memory
-
-
-class AudioFault(Exception):
-    """A file that cannot be used as one utterance.
-
-    Attributes:
-        reason: which of the known faults it is.
-        detail: what was found, naming the file.
-    """
-
-    def __init__(self, reason: Reason, detail: str):
-        super().__init__(f"{reason.value}: {detail}")
-        self.reason, self.detail = reason, detail
-
-    def __reduce__(self):
-        # Exceptions are pickled by their message alone; worker processes hand this one back whole.
-        return AudioFault, (self.reason, self.detail)
 
 
 @dataclass(frozen=True)

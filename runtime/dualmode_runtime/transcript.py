@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dualmode.decoding.endpoint import Endpoint
-from dualmode.search.words import Word
-from dualmode.supernet.subnet import Subnet
+from dualmode_runtime.endpoint import Endpoint
+from dualmode_runtime.subnet import Subnet
+from dualmode_runtime.words import Word
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dualmode.device.build import BUILT, LIBRARY, STAMP, sources_hash
-from dualmode.errors import UserError
+from dualmode_runtime.build import BUILT, LIBRARY, STAMP, sources_hash
+from dualmode_runtime.errors import UserError
 
 FLOATS = POINTER(c_float)
 ERROR_SIZE = 512
@@ -91,11 +91,11 @@ def load_library(path: Path = BUILT / LIBRARY) -> ctypes.CDLL:
     if not path.is_file():
         raise EngineMissing(
             f"the device engine was not compiled ({path} is not there): install a C++17 compiler and run "
-            "python -m dualmode.device.build"
+            "python -m dualmode_runtime.build"
         )
-    stamp = path.with_name(STAMP)
-    if not stamp.is_file() or stamp.read_text(encoding="ascii") != sources_hash():
-        raise EngineMissing(f"{path} was compiled from other sources: run python -m dualmode.device.build")
+    stamp = path.with_name(STAMP)  # a wheel has none: what is installed from it was compiled from the sources beside it
+    if stamp.is_file() and stamp.read_text(encoding="ascii") != sources_hash():
+        raise EngineMissing(f"{path} was compiled from other sources: run python -m dualmode_runtime.build")
     library = ctypes.CDLL(str(path))
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(library, name)
@@ -294,7 +294,7 @@ class Device(_Handle):
     def set_endpointing(
         self, silence_ms: float = 1000, max_lead_ms: float = 5000, max_utterance_ms: float = 30000
     ) -> None:
-        """Let utterances end by themselves, by the rules of :class:`dualmode.decoding.endpoint.Endpointing`.
+        """Let utterances end by themselves, by the rules of :class:`dualmode_runtime.endpoint.Endpointing`.
 
         Raises:
             UserError: a time is not above 0, or something was heard already.

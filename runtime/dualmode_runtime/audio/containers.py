@@ -6,7 +6,7 @@ here, and no other container is read::
 
     WAV, RF64, W64, AIFF, CAF    chunks: a name, a length, the bytes     _Chunks
     AU, NIST SPHERE              a header, then samples to the end       _au, _nist
-    FLAC, Ogg, MP3               frames or pages                         dualmode/data/compressed.py
+    FLAC, Ogg, MP3               frames or pages                         compressed.py
 
 Encoders that write into a pipe cannot know the length and leave it open; then the samples reach to the file's end.
 """
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from dualmode.data.compressed import flac_fault, mp3_fault, ogg_fault
+from dualmode_runtime.audio.compressed import flac_fault, mp3_fault, ogg_fault
 
 # Programs put 2**31 or 2**32 minus a little (SoX: 0x7f000000), or -1, where a length is open.
 _OPEN_32 = 0x7EFF0000

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualmode.data.fbank import SAMPLE_RATE
+from dualmode_runtime.frames import SAMPLE_RATE
 
 HOP = SAMPLE_RATE // 100
 AT_LEAST = 300  # hops before a pause ends a piece

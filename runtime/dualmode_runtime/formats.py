@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dualmode.decoding.transcript import Result
-from dualmode.search.words import Word
+from dualmode_runtime.transcript import Result
+from dualmode_runtime.words import Word
 
 # A cue of two lines of 42 characters, as subtitles usually are; a pause ends it.
 CUE_CHARACTERS = 84
@@ -103,5 +103,4 @@ WRITERS: dict[str, Callable[[str | None, Result], str]] = {
     "ctm": ctm,
 }
 ONE_RECORDING = ("srt", "vtt")  # a file is of one recording
-NEED_TIMES = ("srt", "vtt", "ctm")
 ENDINGS = {"text": ".txt", "jsonl": ".jsonl", "srt": ".srt", "vtt": ".vtt", "ctm": ".ctm"}

@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import soxr
 
-from dualmode.data.audio import MAX_PEAK
-from dualmode.data.fbank import SAMPLE_RATE
-from dualmode.errors import UserError
+from dualmode_runtime.audio.reading import MAX_PEAK
+from dualmode_runtime.errors import UserError
+from dualmode_runtime.frames import SAMPLE_RATE
 
 
 def to_float(samples: np.ndarray) -> np.ndarray:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dualmode.data.audio import AudioFault
-from dualmode.data.kaldi_dir import iterate_wav_scp
-from dualmode.data.media import BY_FFMPEG, BY_SNDFILE, one_channel, open_media
-from dualmode.decoding.pauses import Piece, pieces
-from dualmode.decoding.resample import Resampler
-from dualmode.decoding.transcript import Result, joined
-from dualmode.errors import UserError
+from dualmode_runtime.audio.fault import AudioFault
+from dualmode_runtime.audio.media import BY_FFMPEG, BY_SNDFILE, one_channel, open_media
+from dualmode_runtime.audio.pauses import Piece, pieces
+from dualmode_runtime.audio.resample import Resampler
+from dualmode_runtime.errors import UserError
+from dualmode_runtime.tables import iterate_wav_scp
+from dualmode_runtime.transcript import Result, joined
 
 LISTS = (".txt", ".lst", ".list")
 MAX_UTTERANCE_MS = 30_000.0
@@ -78,7 +78,7 @@ def read_list(path: Path) -> list[str]:
 
 
 def recording_pieces(path: Path, channel: int | None, max_ms: float) -> Generator[Piece, None, None]:
-    """Yield the pieces of a recording at 16 kHz, see :func:`dualmode.decoding.pauses.pieces`.
+    """Yield the pieces of a recording at 16 kHz, see :func:`dualmode_runtime.audio.pauses.pieces`.
 
     Args:
         path: the file.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from dualmode.errors import UserError
+from dualmode_runtime.errors import UserError
 
 
 class Endpoint(Enum):

@@ -1,0 +1,164 @@
+"""Recognition with a device file: of whole recordings, and of audio that arrives piece by piece."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dualmode_runtime.audio.fault import AudioFault
+from dualmode_runtime.audio.pauses import Piece, pieces
+from dualmode_runtime.audio.resample import to_float
+from dualmode_runtime.endpoint import Endpoint, Endpointing
+from dualmode_runtime.engine import Device, DeviceModel
+from dualmode_runtime.errors import UserError
+from dualmode_runtime.frames import SAMPLE_RATE
+from dualmode_runtime.recordings import MAX_UTTERANCE_MS, Recording, resampled, transcribe_all
+from dualmode_runtime.subnet import Context, Subnet
+from dualmode_runtime.transcript import Alternative, Result, Transcript, joined
+from dualmode_runtime.words import Word
+
+PIECE = SAMPLE_RATE // 10  # samples that a device hears at a time
+ENDPOINTS = {"silence": Endpoint.SILENCE, "nothing said": Endpoint.NOTHING_SAID, "too long": Endpoint.TOO_LONG}
+
+
+class Recognizer:
+    """Recognises with the one sub-network that a device file holds, greedily, on one thread.
+
+    >>> recognizer = Recognizer.open("model.dmdl")                                  # doctest: +SKIP
+    >>> recognizer.transcribe("speech.wav").text                                    # doctest: +SKIP
+    >>> stream = recognizer.stream()                                                # doctest: +SKIP
+    >>> for piece in pieces_of_samples:                                             # doctest: +SKIP
+    ...     stream.accept_waveform(piece, 16000)
+    ...     print(stream.partial().text)
+    >>> stream.result().text                                                        # doctest: +SKIP
+
+    Args:
+        model: an open file, or what has its ``info`` and ``stream()``.
+
+    Attributes:
+        subnet: which sub-network it is.
+    """
+
+    def __init__(self, model: DeviceModel | Any):
+        self._model, self._device = model, model.stream()
+        info = model.info
+        self.subnet = Subnet(round(info.sparsity, 6), Context(info.chunk, info.left, info.right))
+
+    @classmethod
+    def open(cls, path: str | os.PathLike, kernels: str | None = None) -> "Recognizer":
+        """Open a device file in the compiled engine; see :meth:`dualmode_runtime.engine.DeviceModel.open`.
+
+        Raises:
+            UserError: the file is missing or damaged, or the engine was not compiled.
+        """
+        return cls(DeviceModel.open(path, kernels))
+
+    def transcribe(
+        self,
+        audio: str | os.PathLike | np.ndarray,
+        rate: int | None = None,
+        channel: int | None = None,
+        max_utterance_ms: float = MAX_UTTERANCE_MS,
+    ) -> Result:
+        """Return the transcript of a whole recording.
+
+        Args:
+            audio: a file, see :mod:`dualmode_runtime.audio.media`, or samples (samples,): floats in [-1, 1] or 16-bit
+                integers.
+            rate: of samples, Hz; files say theirs.  What is not 16 kHz is resampled.
+            channel: of a file with several, counted from 1; None is the mean of all.
+            max_utterance_ms: a longer recording is cut where it is quietest.
+
+        Raises:
+            UserError: the file cannot be used, or samples or rate are impossible.
+        """
+        if isinstance(audio, (str, os.PathLike)):
+            recording = Recording(os.fspath(audio), Path(audio))
+            [(_, found)] = transcribe_all([recording], self.recognise, channel, max_utterance_ms)
+            if isinstance(found, AudioFault):
+                raise UserError(found.detail)
+            return found
+        if rate is None:
+            raise UserError("transcribe needs the sample rate of samples: transcribe(samples, 16000)")
+        return joined(self.recognise(list(pieces(resampled([to_float(audio)], rate), max_utterance_ms))))
+
+    def recognise(self, parts: Sequence[Piece]) -> list[Result]:
+        """Return the result of each piece of a recording, one after the other, heard 100 ms at a time."""
+        results = []
+        for piece in parts:
+            self._device.reset()
+            for start in range(0, len(piece.samples), PIECE):
+                self._device.accept_samples(piece.samples[start : start + PIECE])
+            self._device.finish()
+            heard = heard_words(self._device, piece.start_ms)
+            transcript = Transcript(heard, self.subnet, nbest=(Alternative(heard, None),))
+            results.append(Result(piece.start_ms, piece.end_ms, transcript))
+        return results
+
+    def stream(self, endpointing: Endpointing | None = None) -> "Stream":
+        """Return a stream of its own, for audio as it arrives; streams share the weights, and run in any threads.
+
+        Args:
+            endpointing: where utterances end; None is only at :meth:`Stream.result`.
+        """
+        return Stream(self._model.stream(), self.subnet, endpointing)
+
+
+class Stream:
+    """Audio that arrives piece by piece; one thread at a time.  Made by :meth:`Recognizer.stream`."""
+
+    def __init__(self, device: Device, subnet: Subnet, endpointing: Endpointing | None = None):
+        self._device, self.subnet = device, subnet
+        if endpointing is not None:
+            device.set_endpointing(endpointing.silence_ms, endpointing.max_lead_ms, endpointing.max_utterance_ms)
+
+    def accept_waveform(self, samples: np.ndarray, rate: int) -> list[Result]:
+        """Hear more audio; return the utterances that ended in it; mere silence is none.
+
+        Args:
+            samples: (samples,), any number of them: floats in [-1, 1] or 16-bit integers.
+            rate: Hz; what is not 16 kHz is resampled by the engine.
+
+        Raises:
+            UserError: the samples or the rate are impossible, or the rate changes within the audio.
+        """
+        arrived, ended = time.perf_counter(), []
+        self._device.accept_samples(to_float(samples), rate)
+        while said := self._device.endpoint:
+            endpoint = ENDPOINTS[said]
+            if endpoint is not Endpoint.NOTHING_SAID:
+                ended.append(self._result(arrived, endpoint))
+            self._device.next_utterance()
+        return ended
+
+    def partial(self) -> Transcript:
+        """Return what is understood so far of the utterance that has not ended."""
+        return Transcript(heard_words(self._device), self.subnet)
+
+    def result(self) -> Result:
+        """End the audio; return its last utterance, also one without words.  What is heard next is new audio."""
+        arrived = time.perf_counter()
+        self._device.finish()
+        result = self._result(arrived, None)
+        self._device.reset()
+        return result
+
+    def _result(self, arrived: float, endpoint: Endpoint | None) -> Result:
+        heard = heard_words(self._device)
+        latency_ms = 1000 * (time.perf_counter() - arrived)
+        transcript = Transcript(heard, self.subnet, latency_ms, (Alternative(heard, None),))
+        return Result(self._device.start_ms, self._device.end_ms, transcript, endpoint=endpoint)
+
+
+def heard_words(device, start_ms: float = 0.0) -> tuple[Word, ...]:
+    """Return the words of a device so far, with times as if its audio began at ``start_ms``."""
+
+    def later(ms: float | None) -> float | None:
+        return None if ms is None else start_ms + ms
+
+    return tuple(
+        Word(word.text, later(word.start_ms), later(word.stable_ms), later(word.end_ms)) for word in device.words
+    )
