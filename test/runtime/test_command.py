@@ -1,0 +1,64 @@
+"""The command dualmode-runtime, and that dualmode transcribe is the same for device files."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from dualmode.bin.transcribe import main as dualmode_transcribe
+from dualmode_runtime.build import PROGRAM
+from dualmode_runtime.errors import UserError
+from dualmode_runtime.transcribe import FORMATS, get_parser, main
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_both_commands_write_the_same(compiled, demo, texts, capsys, tmp_path, format):
+    words = [str(demo / "sparse.dmdl"), *(str(demo / f"{name}.wav") for name in texts), "--format", format]
+    outputs = []
+    for number, command in enumerate((main, dualmode_transcribe)):
+        folder = tmp_path / str(number)
+        assert command([*words, "--out-dir", str(folder)]) == 0
+        outputs.append({path.name: path.read_text() for path in sorted(folder.iterdir())})
+    assert outputs[0] == outputs[1] and len(outputs[0]) == len(texts)
+    said = capsys.readouterr()
+    assert said.out == said.err == ""
+
+
+def test_the_program_in_c_hears_the_same(compiled, demo, texts, capsys):
+    words = [str(demo / "sparse.dmdl"), *(str(demo / f"{name}.wav") for name in texts)]
+    done = subprocess.run([compiled / PROGRAM, *words], capture_output=True, text=True, check=True)
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[1] for line in lines] == list(texts.values())
+    assert done.stdout.splitlines() == [line.replace("\t", " ") for line in lines]
+
+
+def test_a_bad_file_is_named_and_the_others_are_written(compiled, demo, texts, capsys, tmp_path):
+    (tmp_path / "bad.wav").write_text("no audio")
+    words = [str(demo / "sparse.dmdl"), str(tmp_path / "bad.wav"), str(demo / "news.wav"), "--format", "jsonl"]
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["text"] == texts["news"] and "no transcript of 1 of 2" in said.err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--channel", "left"], "--channel is 'left'"),
+        (["--max-utterance-ms", "5"], "--max-utterance-ms is 5"),
+        (["--format", "srt"], "2 recordings need a file of subtitles each"),
+    ],
+)
+def test_mistakes_are_one_sentence(demo, texts, options, says):
+    with pytest.raises(UserError, match=says):
+        main([str(demo / "sparse.dmdl"), *(str(demo / f"{name}.wav") for name in texts), *options])
+
+
+def test_every_option_is_explained():
+    assert not [action.dest for action in get_parser()._actions if not action.help]
+
+
+def test_help_needs_nothing_but_python():
+    check = "import sys, dualmode_runtime.__main__; print({'numpy', 'soundfile', 'soxr'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout == "set()\n"

@@ -1,0 +1,104 @@
+"""The Python API of device files: files, samples and streams hear the same."""
+
+import threading
+
+import numpy as np
+import pytest
+import soundfile
+
+from dualmode_runtime import Recognizer
+from dualmode_runtime.audio.pauses import pieces
+from dualmode_runtime.endpoint import Endpoint, Endpointing
+from dualmode_runtime.engine import Device
+from dualmode_runtime.errors import UserError
+from dualmode_runtime.subnet import Context, Subnet
+
+
+@pytest.fixture
+def recognizer(compiled, demo) -> Recognizer:
+    return Recognizer.open(demo / "sparse.dmdl")
+
+
+def times(words) -> list[tuple]:
+    return [(word.text, word.start_ms, word.end_ms, word.stable_ms) for word in words]
+
+
+def test_files_samples_and_streams_are_the_same(recognizer, demo, texts):
+    assert recognizer.subnet == Subnet(0.7, Context(16, 32))
+    for name, text in texts.items():
+        samples, rate = soundfile.read(demo / f"{name}.wav", dtype="int16")
+        device = Device.open(demo / "sparse.dmdl")
+        device.accept_samples(samples, rate)
+        device.finish()
+        stream, partial = recognizer.stream(), ""
+        for piece in np.array_split(samples, 9):
+            assert stream.accept_waveform(piece, rate) == []
+            assert stream.partial().text.startswith(partial)
+            partial = stream.partial().text.rpartition(" ")[0]
+        results = [recognizer.transcribe(demo / f"{name}.wav"), recognizer.transcribe(samples, rate), stream.result()]
+        for result in results:
+            assert result.text == text == device.text
+            assert [time[:3] for time in times(result.words)] == [time[:3] for time in times(device.words)]
+            assert result.best.subnet == recognizer.subnet
+        assert times(results[0].words) == times(results[1].words)
+        assert results[2].start_ms == 0 and stream.result().text == ""  # what comes then is new audio
+
+
+def test_streams_share_the_weights_and_nothing_else(recognizer, demo, texts):
+    heard = {}
+
+    def listen(name):
+        stream = recognizer.stream()
+        samples, rate = soundfile.read(demo / f"{name}.wav", dtype="float32")
+        for piece in np.array_split(samples, 20):
+            stream.accept_waveform(piece, rate)
+        heard[name] = stream.result().text
+
+    threads = [threading.Thread(target=listen, args=[name]) for name in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert heard == texts
+
+
+def test_utterances_end_by_themselves(recognizer, demo, texts):
+    stream, found, parts = recognizer.stream(Endpointing(silence_ms=600)), [], []
+    for name in texts:
+        samples, rate = soundfile.read(demo / f"{name}.wav", dtype="float32")
+        parts += [samples, np.zeros(2 * rate, np.float32)]
+    for piece in np.array_split(np.concatenate(parts), 50):
+        found += stream.accept_waveform(piece, rate)
+    last = stream.result()
+    # The second one is heard in the middle of a chunk, and need not be what it is by itself.
+    assert [result.text for result in found][0] == texts["temperature"] and len(found) == 2 and not last.words
+    assert {result.endpoint for result in found} == {Endpoint.SILENCE} and last.endpoint is None
+    assert found[0].start_ms == 0 < found[0].end_ms <= found[1].words[0].start_ms
+    assert found[1].to_dict()["endpoint"] == "silence after words"
+
+
+def test_long_recordings_are_cut_in_their_pauses(recognizer, demo, texts):
+    parts = []
+    for name in texts:
+        samples, rate = soundfile.read(demo / f"{name}.wav", dtype="float32")
+        parts += [np.zeros(rate, np.float32), samples, np.zeros(rate, np.float32)]
+    samples = np.concatenate(parts)
+    cut = list(pieces([samples], 5000))
+    alone = [recognizer.transcribe(piece.samples, rate) for piece in cut]
+    result = recognizer.transcribe(samples, rate, max_utterance_ms=5000)
+    assert len(cut) > 1 and result.text == " ".join(one.text for one in alone)
+    expected = [piece.start_ms + word.start_ms for piece, one in zip(cut, alone, strict=True) for word in one.words]
+    assert [word.start_ms for word in result.words] == expected and result.end_ms == 1000 * len(samples) / rate
+
+
+def test_mistakes_are_one_sentence(recognizer, tmp_path, compiled):
+    with pytest.raises(UserError, match="needs the sample rate"):
+        recognizer.transcribe(np.zeros(100, np.float32))
+    with pytest.raises(UserError, match="there is no file"):
+        recognizer.transcribe(tmp_path / "gone.wav")
+    with pytest.raises(UserError, match="gone.dmdl"):
+        Recognizer.open(tmp_path / "gone.dmdl")
+    stream = recognizer.stream()
+    stream.accept_waveform(np.zeros(100, np.int16), 16000)
+    with pytest.raises(UserError, match="rate"):
+        stream.accept_waveform(np.zeros(100, np.int16), 8000)
