@@ -94,4 +94,4 @@ class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 def install() -> None:
     """Make Python's import know the old names."""
     if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
-        sys.meta_path.append(_OldNames())
+        sys.meta_path.insert(0, _OldNames())  # before what would find a file that an older version has left
