@@ -18,6 +18,8 @@ BENCHES = {
     "device": "a chunk in the device engine, PyTorch and ONNX Runtime",
     "streams": "memory of many streams in the device engine",
     "web": "the device engine as WebAssembly, and ONNX Runtime Web",
+    "server": "streams in real time that a core holds, and sherpa-onnx's server",
+    "soak": "a server among clients of all kinds, faulty ones too",
     "learning": "learning curves on real sentences, against ESPnet's Conformer",
     "confidence": "how well confidence tells right words from wrong ones",
     "decode": "greedy decoding of whole utterances against ESPnet's asr_inference",

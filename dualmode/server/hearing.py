@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dualmode.frames import SAMPLE_RATE
+from dualmode.frames import FRAME_MS, LAST_FRAME_MS, SAMPLE_RATE
 from dualmode.server.protocol import TYPES, Hello, as_samples
 from dualmode_runtime.audio.pauses import Piece
 from dualmode_runtime.audio.resample import to_float
@@ -61,7 +61,14 @@ class Hearing:
 
     @property
     def heard_ms(self) -> float:
+        """Audio heard so far."""
         return 1000 * self._heard / self._hello.sample_rate
+
+    @property
+    def wants_ms(self) -> float:
+        """How much of the audio, from its beginning on, the engine waits for before it goes on."""
+        info = self._device.info
+        return self._device.end_ms + FRAME_MS * (info.chunk + info.right) + LAST_FRAME_MS
 
     def hear(self, data: bytes) -> list[Partial | Final]:
         """Hear more bytes, any number of them, and return what there is to tell.

@@ -59,6 +59,7 @@ class Stream:
         self._inbox = bytearray()
         self._slice = int(hello.bytes_per_ms * SLICE_MS)
         self._most = int(hello.bytes_per_ms * limits.max_backlog_ms)
+        self._wanted = 0  # bytes that are worth a hand-over
         self._busy = self._broken = False
         self._changed = asyncio.Event()  # something was heard, or sent
         self._outbox: deque[tuple[str, str]] = deque()  # (kind, message)
@@ -97,6 +98,7 @@ class Stream:
 
     async def finish(self, seconds: float) -> None:
         """Hear what is left, and tell the last utterance; second passes may take ``seconds``."""
+        self._go_on()
         while self._busy or self._inbox:
             await self._change()
         if not self._broken:
@@ -132,14 +134,16 @@ class Stream:
         self._to_send.set()
 
     def _go_on(self) -> None:
-        if self._busy or not self._inbox:
+        """Hand audio over, if there is enough of it for the engine to go on: ten pieces cost as much as one."""
+        waiting = len(self._inbox)
+        if self._busy or not waiting or (waiting < self._wanted and not self.over.done()):
             return
         data = bytes(self._inbox[: self._slice])
         del self._inbox[: self._slice]
         self._busy = True
         self._pool.run(partial(_timed, self._hearing, data), self._heard)
 
-    def _heard(self, result: tuple[list, float] | None, error: BaseException | None) -> None:
+    def _heard(self, result: tuple[list, float, float] | None, error: BaseException | None) -> None:
         self._busy = False
         self._changed.set()
         if self._hearing is None:
@@ -150,7 +154,8 @@ class Stream:
             said = str(error) if isinstance(error, UserError) else "the server failed to hear this audio"
             self.end("error", said)
             return
-        found, seconds = result
+        found, missing_ms, seconds = result
+        self._wanted = min(int(missing_ms * self._hello.bytes_per_ms), self._slice)
         self._metrics.count("engine_seconds_total", seconds)
         self._tell(found)
         if self._hearing.heard_ms >= 1000 * self._limits.max_stream_s:
@@ -198,6 +203,8 @@ class Stream:
         self.say("second_pass", utterance=utterance, text=result.text, delay_ms=delay_ms, words=words)
 
 
-def _timed(hearing: Hearing, data: bytes) -> tuple[list[Partial | Final], float]:
+def _timed(hearing: Hearing, data: bytes) -> tuple[list[Partial | Final], float, float]:
+    """Return what there is to tell, ms of audio until there can be more, and seconds of CPU time."""
     began = time.thread_time()
-    return hearing.hear(data), time.thread_time() - began
+    found = hearing.hear(data)
+    return found, hearing.wants_ms - hearing.heard_ms, time.thread_time() - began
