@@ -1,13 +1,18 @@
+import { differences, mark } from "./differences.js";
+import { ServerSession, fetchModel, hearAgain, served } from "./server.js";
 import { Session } from "./session.js";
 
 const MODEL = "../../../../egs/mini/demo/sparse.dmdl"; // or ?model=URL
 const RATE = 16000; // of files: the engine's own, so that nothing is resampled twice
 const part = (id) => document.getElementById(id);
-const session = new Session();
+const server = served();
+const local = new Session({ keepAudio: Boolean(server?.second_pass) });
+let session = local;
 const delays = [];
 let microphone = null;
 let rows = []; // words of the utterance with their delays
 let ended = false; // the rows are of an utterance that is over: they stay until the next one has words
+let failed = false; // an error is shown, until there is something to hear again
 
 function say(message) {
   part("status").textContent = message;
@@ -29,8 +34,7 @@ function show({ words, delays: known, heardMs, busyMs }) {
   part("words").replaceChildren(
     ...rows.map(({ text, startMs, delay }) => {
       const row = document.createElement("tr");
-      for (const value of [text, startMs.toFixed(0), delay === undefined ? "…" : delay.toFixed(0)])
-        row.insertCell().textContent = value;
+      for (const value of [text, startMs?.toFixed(0) ?? "…", delay?.toFixed(0) ?? "…"]) row.insertCell().textContent = value;
       return row;
     }),
   );
@@ -41,33 +45,72 @@ function show({ words, delays: known, heardMs, busyMs }) {
   }
 }
 
-session.addEventListener("loaded", ({ detail: { bytes } }) => {
+/** Adds a line of text; returns what puts a second pass in its place. */
+function write(text) {
+  const line = document.createElement("p");
+  line.textContent = text || "(no words)";
+  part("heard").append(line);
+  return (better) => {
+    mark(line, differences(text, better));
+    line.dataset.pass = "second";
+  };
+}
+
+function follow(one) {
+  const lines = new Map(); // by number of the utterance, on the server
+  one.addEventListener("words", ({ detail }) => {
+    if (!ended || detail.words.length) show(detail);
+  });
+  one.addEventListener("utterance", ({ detail }) => {
+    show(detail);
+    const improve = write(detail.text);
+    part("growing").textContent = "";
+    ended = true;
+    if (detail.utterance !== undefined) lines.set(detail.utterance, improve);
+    else if (detail.samples?.length && part("again").checked) secondPass(detail, improve);
+  });
+  one.addEventListener("second", ({ detail }) => lines.get(detail.utterance)?.(detail.text));
+  one.addEventListener("finished", () => {
+    if (!failed) say("Ready.");
+    usable(true);
+  });
+  one.addEventListener("error", ({ detail }) => {
+    failed = true;
+    say(`Error: ${detail.message}`);
+  });
+  return one;
+}
+
+async function secondPass({ samples, rate }, improve) {
+  try {
+    improve(await hearAgain(samples, rate, part("token").value));
+  } catch (error) {
+    failed = true;
+    say(`The first pass stays: the server's second one failed (${error.message}).`);
+  }
+}
+
+follow(local).addEventListener("loaded", ({ detail: { bytes } }) => {
   const mb = (count) => (count / 1e6).toFixed(2);
   part("loaded").textContent = `${mb(bytes.engine + bytes.model)} MB (engine ${mb(bytes.engine)}, model ${mb(bytes.model)})`;
   say("Ready.");
   usable(true);
 });
-session.addEventListener("words", ({ detail }) => {
-  if (!ended || detail.words.length) show(detail);
-});
-session.addEventListener("utterance", ({ detail }) => {
-  show(detail);
-  const line = document.createElement("p");
-  line.textContent = detail.text || "(no words)";
-  part("heard").append(line);
-  part("growing").textContent = "";
-  ended = true;
-});
-session.addEventListener("finished", () => {
-  say("Ready.");
-  usable(true);
-});
-session.addEventListener("error", ({ detail }) => say(`Error: ${detail.message}`));
+
+/** Chooses where the next sound goes. */
+function choose() {
+  failed = false;
+  const [remote, again] = [part("remote").checked, part("again").checked && server.second_pass];
+  session = remote ? follow(new ServerSession(part("token").value, again)) : local;
+  const sent = again ? "Each utterance is sent to the server when it has ended." : "No sound leaves it.";
+  part("where").textContent = remote ? "Now it listens on the server: all sound is sent there." : sent;
+}
 
 part("file").addEventListener("change", async ({ target }) => {
   const [file] = target.files;
   if (!file) return;
   usable(false);
+  if (server) choose();
   say(`Hearing ${file.name} …`);
   try {
     const audio = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await file.arrayBuffer());
@@ -87,7 +130,7 @@ part("model").addEventListener("change", async ({ target }) => {
   if (!file) return;
   usable(false);
   say(`Loading ${file.name} …`);
-  session.load(await file.arrayBuffer());
+  local.load(await file.arrayBuffer());
 });
 
 async function listen() {
@@ -97,12 +140,14 @@ async function listen() {
   await context.audioWorklet.addModule(new URL("capture.js", import.meta.url));
   const mono = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
   const capture = new AudioWorkletNode(context, "capture", mono);
-  capture.port.onmessage = ({ data }) => session.accept(data, context.sampleRate);
+  if (server) choose();
+  const hears = session;
+  capture.port.onmessage = ({ data }) => hears.accept(data, context.sampleRate);
   context.createMediaStreamSource(stream).connect(capture);
   return async () => {
     stream.getTracks().forEach((track) => track.stop());
     await context.close();
-    session.finish();
+    hears.finish();
   };
 }
 
@@ -122,9 +167,31 @@ part("microphone").addEventListener("click", async ({ target }) => {
     say(`Error: the microphone cannot be used: ${error.message}`);
   }
   changing = false;
-  part("file").disabled = part("model").disabled = Boolean(microphone);
+  for (const id of ["file", "model", "remote", "token"]) part(id).disabled = Boolean(microphone);
   target.setAttribute("aria-pressed", String(Boolean(microphone)));
   target.textContent = microphone ? "Stop microphone" : "Start microphone";
 });
 
-session.load(new URL(new URLSearchParams(location.search).get("model") ?? MODEL, location.href).href);
+async function loadServed() {
+  if (server.token && !part("token").value) return say("This server asks for its token.");
+  say("Loading the server's model …");
+  try {
+    local.load(await fetchModel(part("token").value));
+  } catch (error) {
+    say(`Error: the server's model cannot be loaded: ${error.message}`);
+  }
+}
+
+const model = new URLSearchParams(location.search).get("model");
+if (server) {
+  part("server").hidden = false;
+  part("token-part").hidden = !server.token;
+  part("again-part").hidden = !server.second_pass;
+  part("token").value = new URLSearchParams(location.hash.slice(1)).get("token") ?? ""; // #token=..., which no server sees
+  history.replaceState(null, "", location.pathname + location.search);
+  for (const id of ["again", "remote"]) part(id).addEventListener("change", choose);
+  part("token").addEventListener("change", loadServed);
+  choose();
+}
+if (server && !model) loadServed();
+else local.load(new URL(model ?? MODEL, location.href).href);
