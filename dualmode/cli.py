@@ -1,10 +1,13 @@
 """The parser of a sub-command of ``dualmode``; what else command lines share is :mod:`dualmode_runtime.cli`."""
 
 import argparse
+from collections.abc import Callable, Sequence
 
 from dualmode.commands import BY_MODULE
 from dualmode.errors import UserError
-from dualmode_runtime.cli import Parser, PlainOutput, describe, existing_dir, existing_file, refill, run
+from dualmode.extras import EXTRA_OF, missing
+from dualmode_runtime.cli import Parser, PlainOutput, describe, existing_dir, existing_file, refill
+from dualmode_runtime.cli import run as run_program
 
 __all__ = [
     "PlainOutput",
@@ -47,3 +50,18 @@ def check_max_rejected(percent: float) -> None:
     """Raise UserError unless --max-rejected is a percentage."""
     if not 0 <= percent <= 100:
         raise UserError(f"--max-rejected {percent:g}: expected percent, 0 to 100")
+
+
+def run(main: Callable[[Sequence[str] | None], int | None]) -> None:
+    """Run ``main`` as a program, see :func:`dualmode_runtime.cli.run`; a missing extra is a sentence, too."""
+
+    def named(argv: Sequence[str] | None) -> int | None:
+        try:
+            return main(argv)
+        except ModuleNotFoundError as error:
+            module = (error.name or "").partition(".")[0]
+            if module not in EXTRA_OF:
+                raise
+            raise missing(module) from error
+
+    run_program(named)

@@ -1,29 +1,38 @@
 """The papers at the front door: licence, citation and versions say the same everywhere."""
 
+import importlib
 import re
-import subprocess
-import sys
-from email.parser import Parser
 from pathlib import Path
 
+import pytest
 import yaml
 
 import dualmode
+import dualmode_runtime
+from dualmode.extras import EXTRA_OF
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_wheel_carries_the_licence_and_the_command(tmp_path):
-    """The metadata of a wheel is what egg_info writes; files that it names as License-File are copied into it."""
-    command = [sys.executable, "setup.py", "-q", "egg_info", "--egg-base", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    metadata = Parser().parsestr((tmp_path / "dualmode.egg-info" / "PKG-INFO").read_text(encoding="utf-8"))
-    assert metadata["Version"] == dualmode.__version__
-    assert metadata["License"] == "Apache-2.0" or metadata["License-Expression"] == "Apache-2.0"
-    assert metadata.get_all("License-File") == ["LICENSE"]
-    scripts = (tmp_path / "dualmode.egg-info" / "entry_points.txt").read_text(encoding="utf-8")
-    assert "dualmode = dualmode.__main__:program" in scripts
+@pytest.mark.parametrize("folder, package", [(".", dualmode), ("runtime", dualmode_runtime)])
+def test_both_packages_say_the_same(folder, package):
+    """What stands in their metadata; tools/wheels.sh builds them and looks into the wheels."""
+    text = (ROOT / folder / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'license = "Apache-2.0"\nlicense-files = ["LICENSE"]' in text
+    assert (ROOT / folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert package.__version__ == dualmode.__version__ and f'{{ attr = "{package.__name__}.__version__" }}' in text
+    scripts = re.findall(r'^[\w-]+ = "([\w.]+):(\w+)"$', text.partition("[project.scripts]")[2], re.M)
+    assert scripts and all(callable(getattr(importlib.import_module(module), name)) for module, name in scripts)
     assert "Version 2.0, January 2004" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_extras_are_those_that_errors_name():
+    """Every package that an error sends for is in the extra that it names."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[project.optional-dependencies]")[2]
+    extras = dict(re.findall(r"^(\w+) = \[(.*?)\](?: #[^\n]*)?$", text.partition("\n[tool")[0], re.M | re.S))
+    for module, extra in EXTRA_OF.items():
+        names = {name.replace("-", "_") for name in re.findall(r'"([\w-]+)[<>=]', extras[extra])}
+        assert {"espnet2": "espnet"}.get(module, module) in names, (module, extra)
 
 
 def test_the_citation_is_of_this_version():

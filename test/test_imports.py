@@ -24,7 +24,7 @@ RUNTIME = (
 )
 FLOORS = (
     ("errors",),
-    ("old_names", "commands", "lines"),
+    ("old_names", "commands", "lines", "extras"),
     ("frames", "config", "progress", "cli"),
     ("supernet", "cluster", "results"),
     ("data",),

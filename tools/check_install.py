@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Say what is installed and what is missing: Python, the packages that setup.py pins, the machine, optional programs.
+"""Say what is installed and what is missing: Python, packages, the machine, optional programs.
 
 Ends with status 1 if something needed is missing or has another version than the pinned one.
 """
 
 import argparse
-import ast
 import importlib
 import math
 import os
@@ -16,6 +15,9 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
+
+from pip._vendor.packaging.requirements import Requirement
+from pip._vendor.packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ((3, 10), (3, 13))  # from, below
@@ -29,6 +31,14 @@ PROGRAMS = {
     "git": "the commit in RESULTS.md, the corpus of egs/fsdd",
 }
 REPAIR = "run tools/setup.sh"
+NEEDED = ("", "train")  # of the extras: what tools/setup.sh always installs
+HOW = {
+    "test": "tools/setup.sh --with-tests",
+    "export": "tools/setup.sh --with-device",
+    "data": "tools/setup.sh --with-data",
+    "server": "tools/setup.sh --with-server",
+    "align": "tools/setup.sh --with-align",
+}
 
 
 class Line(NamedTuple):
@@ -40,13 +50,22 @@ class Line(NamedTuple):
     remark: str = ""
 
 
-def pinned() -> dict[str, list[str]]:
-    """Return setup.py's requirements, the needed ones under "" and each extra under its name, without running it."""
-    values = {}
-    for node in ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id in ("INSTALL", "EXTRAS"):
-            values[node.targets[0].id] = ast.literal_eval(node.value)
-    return {"": values["INSTALL"], **values["EXTRAS"]}
+def pinned() -> dict[str, str]:
+    """Return the version that tools/constraints.txt pins each package to, on this Python."""
+    lines = (ROOT / "tools/constraints.txt").read_text(encoding="utf-8").splitlines()
+    wanted = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    here = [one for one in wanted if one.marker is None or one.marker.evaluate()]
+    return {canonicalize_name(one.name): str(one.specifier).removeprefix("==") for one in here}
+
+
+def required() -> Iterator[tuple[str, Requirement]]:
+    """Yield (extra, requirement) of dualmode-runtime and dualmode as they are installed; the extra "" is none."""
+    for package in ("dualmode-runtime", "dualmode"):
+        about = metadata.distribution(package)
+        extras = about.metadata.get_all("Provides-Extra") or []
+        for requirement in map(Requirement, about.requires or []):
+            marked = [extra for extra in extras if str(requirement.marker).endswith(f'extra == "{extra}"')]
+            yield (marked[0] if marked else ""), requirement
 
 
 def python_line() -> Line:
@@ -57,20 +76,29 @@ def python_line() -> Line:
 
 
 def package_lines() -> Iterator[Line]:
-    for extra, requirements in pinned().items():
-        for requirement in requirements:
-            name, _, wanted = requirement.partition("==")
-            name = name.split(">")[0]
-            try:
-                found = metadata.version(name)
-            except metadata.PackageNotFoundError:
-                repair = f"tools/setup.sh --with-{'tests' if extra == 'test' else extra}"
-                yield Line(name, "none", "-" if extra else "MISSING", f"optional: {repair}" if extra else REPAIR)
-                continue
-            if not wanted or found == wanted:
-                yield Line(name, found, "ok")
-            else:
-                yield Line(name, found, "WRONG", f"{wanted} is pinned: {REPAIR}")
+    pins, seen = pinned(), set()
+    try:
+        packages = list(required())
+    except metadata.PackageNotFoundError as error:
+        yield Line(str(error.name), "none", "MISSING", REPAIR)
+        return
+    for extra, requirement in packages:
+        name = canonicalize_name(requirement.name)
+        if name in seen or name == "dualmode":
+            continue
+        seen.add(name)
+        needed = extra in NEEDED
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            how = HOW.get(extra, f"pip install 'dualmode[{extra}]'")
+            yield Line(name, "none", "MISSING" if needed else "-", REPAIR if needed else f"optional: {how}")
+            continue
+        wanted = pins.get(name)
+        if not wanted or found == wanted:
+            yield Line(name, found, "ok")
+        else:
+            yield Line(name, found, "WRONG", f"{wanted} is pinned: {REPAIR}")
 
 
 def machine_lines() -> Iterator[Line]:

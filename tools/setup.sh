@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets the Python environment up: tools/venv with the two packages (editable) and their pinned dependencies.
-# Run again, it does nothing while setup.py and what belongs to it are the same; killed, it goes on where it was.
+# Run again, it does nothing while pyproject.toml and what belongs to it are the same; killed, it goes on where it was.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -66,7 +66,7 @@ fingerprint() {
   echo "environment $venv"
   sed -n 's/^version *= */python /p' "$venv/pyvenv.cfg"
   echo "uv $uv_version"
-  (cd "$root" && sha256sum setup.py pyproject.toml runtime/{setup.py,pyproject.toml} tools/constraints.txt tools/overrides.txt)
+  (cd "$root" && sha256sum pyproject.toml runtime/{setup.py,pyproject.toml} tools/constraints.txt tools/overrides.txt)
 }
 
 # up_to_date: whether the stamp in the environment has this fingerprint and at least the extras asked for.
@@ -113,7 +113,7 @@ usable() {
   grep -qF "$venv" "$venv/bin/activate" && [[ ${of_project:-$root} == "$root" ]]
 }
 
-python='' venv=$root/tools/venv extras=()
+python='' venv=$root/tools/venv extras=(train)
 python_version='import sys; print(sys.version)'
 while (($#)); do
   case $1 in
@@ -125,7 +125,7 @@ while (($#)); do
     --python=*) python=${1#*=}; shift ;;
     --venv=*) venv=${1#*=}; shift ;;
     --with-tests | --with_tests) extras+=(test); shift ;;
-    --with-device | --with_device) extras+=(device); shift ;;
+    --with-device | --with_device) extras+=(export); shift ;;
     --with-server | --with_server) extras+=(server); shift ;;
     --with-data | --with_data) extras+=(data); shift ;;
     --with-align | --with_align) extras+=(align); shift ;;
@@ -166,9 +166,9 @@ if [[ $("$uv" --version 2>/dev/null) != "uv $uv_version"* ]]; then
 fi
 mapfile -t extras < <(printf '%s\n' "${extras[@]}" | sort -u | sed '/^$/d')
 list=$(IFS=,; echo "${extras[*]}")
-say "installing the packages of setup.py${list:+ with $list} (some minutes the first time)"
+say "installing the packages of pyproject.toml with the extras $list (some minutes the first time)"
 (cd "$root" && "$uv" pip install --python "$venv/bin/python" \
-  --constraint tools/constraints.txt --override tools/overrides.txt --editable ./runtime --editable ".${list:+[$list]}") ||
+  --constraint tools/constraints.txt --override tools/overrides.txt --editable ./runtime --editable ".[$list]") ||
   die "the packages could not be installed: see the lines above. Run the same command again to go on."
 
 { fingerprint; echo "extras ${extras[*]} "; } >"$stamp.tmp"

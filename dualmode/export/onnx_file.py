@@ -11,17 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dualmode.errors import UserError
+from dualmode.extras import missing
 
 
 def check_installed() -> None:
     """Raise UserError unless the packages that write ONNX files are there."""
     for name in ("onnx", "onnxscript", "onnxruntime"):
         if importlib.util.find_spec(name) is None:
-            raise UserError(
-                f"the export needs the package {name}: run tools/setup.sh --with-device, or pip install "
-                "'dualmode[device]'"
-            )
+            raise missing(name, "the export")
 
 
 @torch.inference_mode()

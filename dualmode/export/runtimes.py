@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dualmode.errors import UserError
+from dualmode.extras import missing
 from dualmode.frames import EXTRA, FACTOR, SAMPLE_RATE
 from dualmode.lines import words
 from dualmode_runtime.audio.pauses import Piece
@@ -67,9 +68,7 @@ class SherpaOnnx:
         try:
             import sherpa_onnx
         except ImportError:
-            raise UserError(
-                "sherpa-onnx is not installed: run tools/setup.sh --with-device, or pip install 'dualmode[device]'"
-            ) from None
+            raise missing("sherpa_onnx", f"{folder}") from None
         files = exported["files"][precision]
         paths = [os.fspath(folder / name) for name in files]
         common = {"tokens": os.fspath(folder / "tokens.txt"), "num_threads": 1, "provider": "cpu"}

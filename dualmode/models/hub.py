@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from dualmode.errors import UserError
+from dualmode.extras import missing
 
 PREFIX = "hf:"
 NAME = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
@@ -87,7 +88,7 @@ def _client():
         import huggingface_hub.constants
         import huggingface_hub.errors
     except ImportError:
-        raise UserError("models on the Hub need the package huggingface_hub: pip install 'dualmode[hub]'") from None
+        raise missing("huggingface_hub", "a model on the Hub") from None
     return huggingface_hub
 
 

@@ -92,7 +92,7 @@ def recognisers(folders) -> dict[str, LoadedModel]:
 def exported(recognisers, tmp_path_factory) -> Callable[[str], Path]:
     """``exported("ctc")`` is the folder of that kind for sherpa-onnx, with int8."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(package, reason=f"{package} is not installed (setup.py's extra device)")
+        pytest.importorskip(package, reason=f"{package} is not installed (the extra export)")
     from dualmode.export.sherpa import export
 
     done: dict[str, Path] = {}

@@ -26,7 +26,7 @@ def dense(folders):
 def whole(folders, tmp_path_factory):
     """``whole("ctc")`` is what the command writes of the dense recogniser when no chunk is asked for."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(package, reason=f"{package} is not installed (setup.py's extra device)")
+        pytest.importorskip(package, reason=f"{package} is not installed (the extra export)")
     done = {}
 
     def make(kind: str):
@@ -63,7 +63,7 @@ def test_a_batch_of_any_lengths_is_what_we_compute(kind, whole, dense, audio):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sherpa_onnx_says_what_we_say(kind, whole, dense, wavs, audio, tmp_path):
-    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (setup.py's extra device)")
+    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (the extra export)")
     short = tmp_path / "short.wav"  # three feature frames, fewer than an encoder frame sees
     soundfile.write(short, audio(0.03), SAMPLE_RATE, subtype="FLOAT")
     heard = Audio.find([*wavs, short])

@@ -73,7 +73,7 @@ def test_predictor_and_joiner_are_those_of_the_recogniser(exported, recognisers)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sherpa_onnx_says_what_we_say(kind, exported, recognisers, wavs):
-    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (setup.py's extra device)")
+    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (the extra export)")
     loaded, folder = recognisers[kind], exported(kind)
     heard = Audio.find(wavs)
     interface = interface_of(loaded)
@@ -85,7 +85,7 @@ def test_sherpa_onnx_says_what_we_say(kind, exported, recognisers, wavs):
 
 
 def test_what_sherpa_onnx_dislikes_becomes_a_sentence(exported, wavs, tmp_path):
-    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (setup.py's extra device)")
+    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (the extra export)")
     for name in ("export.json", "tokens.txt"):
         (tmp_path / name).write_bytes((exported("ctc") / name).read_bytes())
     (tmp_path / "model.onnx").write_bytes(b"no ONNX at all")
@@ -94,8 +94,8 @@ def test_what_sherpa_onnx_dislikes_becomes_a_sentence(exported, wavs, tmp_path):
 
 
 def test_the_command_writes_a_folder_and_checks_it(folders, wavs, tmp_path, capsys):
-    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (setup.py's extra device)")
-    pytest.importorskip("onnxscript", reason="onnxscript is not installed (setup.py's extra device)")
+    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (the extra export)")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed (the extra export)")
     out = tmp_path / "out"
     options = [str(folders["ctc"]), "--format", "sherpa-onnx", "--subnet", "sparse", "--chunk-ms", "160"]
     status = main([*options, "--left-ms", "240", "--out", str(out), "--check", *map(str, wavs)])

@@ -14,7 +14,7 @@ import pytest
 from dualmode.errors import UserError
 from dualmode.models import hub
 
-pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed (setup.py's extra hub)")
+pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed (the extra hub)")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 

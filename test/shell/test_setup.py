@@ -19,7 +19,7 @@ class SetUp:
             (self.project / name).mkdir(parents=True)
         for name in ("setup.sh", "constraints.txt", "overrides.txt"):
             shutil.copy(ROOT / "tools" / name, self.project / "tools")
-        for name in ("setup.py", "pyproject.toml", "runtime/setup.py", "runtime/pyproject.toml"):
+        for name in ("pyproject.toml", "runtime/setup.py", "runtime/pyproject.toml"):
             shutil.copy(ROOT / name, self.project / name)
         self.bin.mkdir()
         shutil.copy(ROOT / "test" / "shell" / "stub_base_python.sh", self.bin / "python3")
@@ -55,7 +55,7 @@ def setup(tmp_path):
 def test_first_time_then_nothing(setup):
     output = setup.run()
     assert "99 GB free" in output and output.endswith("is ready\n")
-    assert setup.installs() == ["."]
+    assert setup.installs() == [".[train]"]
     assert setup.run() == f"setup: {setup.venv} is up to date\n"
     assert setup.installs() == []
 
@@ -65,9 +65,9 @@ def test_test_tools_are_added_once_and_kept(setup):
     assert "updating" in setup.run("--with-tests")
     assert "up to date" in setup.run("--with-tests")
     assert "up to date" in setup.run()
-    (setup.project / "setup.py").write_text("# other pins\n")
+    (setup.project / "pyproject.toml").write_text("# other pins\n")
     assert "updating" in setup.run()
-    assert setup.installs() == [".", ".[test]", ".[test]"]
+    assert setup.installs() == [".[train]", ".[test,train]", ".[test,train]"]
 
 
 def test_after_a_failed_or_killed_installation_it_goes_on(setup):

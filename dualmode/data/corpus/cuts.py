@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dualmode.data.corpus.row import Row
 from dualmode.errors import UserError
+from dualmode.extras import missing
 
 CUTS = ("MonoCut", "MultiCut", "MixedCut", "PaddingCut")
 
@@ -18,7 +19,7 @@ def read_cut_rows(path: Path, part: str | None = None) -> Iterator[Row]:
     try:
         from lhotse import CutSet
     except ImportError:
-        raise UserError(f"{path} has cuts of lhotse, which is not installed: tools/setup.sh --with-data") from None
+        raise missing("lhotse", f"{path}") from None
     try:
         for cut in CutSet.from_jsonl_lazy(path):
             yield from _rows(path, cut, part)

@@ -1,0 +1,50 @@
+"""Packages that not every user needs, and the extra of this one that brings each."""
+
+from dualmode.errors import UserError
+
+EXTRA_OF = {  # by the name that is imported
+    "ctc_segmentation": "align",
+    "espeakng_loader": "train",
+    "espnet": "train",
+    "espnet2": "train",
+    "huggingface_hub": "hub",
+    "kaldiio": "train",
+    "lhotse": "data",
+    "matplotlib": "train",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "onnxscript": "export",
+    "sherpa_onnx": "export",
+    "starlette": "server",
+    "tensorboard": "train",
+    "torchaudio": "train",
+    "uvicorn": "server",
+}
+OPTIONS = {  # of tools/setup.sh
+    "align": "--with-align",
+    "data": "--with-data",
+    "export": "--with-device",
+    "server": "--with-server",
+    "train": "",
+}
+
+
+def missing(module: str, what: str = "this") -> UserError:
+    """Return the error that says how to install a package of an extra.
+
+    >>> print(missing("onnx", "the export"))
+    the export needs onnx, which is not installed: pip install 'dualmode[export]', or tools/setup.sh --with-device
+    >>> print(missing("kaldiio"))
+    this needs kaldiio, which is not installed: tools/setup.sh installs the extra train
+
+    Args:
+        module: the name that is imported, one of EXTRA_OF.
+        what: begins the sentence.
+    """
+    extra = EXTRA_OF[module]
+    by_script = f"tools/setup.sh {OPTIONS[extra]}".rstrip() if extra in OPTIONS else ""
+    if extra == "train":  # pip refuses what ESPnet says about its own dependencies
+        how = f"{by_script} installs the extra train"
+    else:
+        how = f"pip install 'dualmode[{extra}]'" + (f", or {by_script}" if by_script else "")
+    return UserError(f"{what} needs {module}, which is not installed: {how}")
