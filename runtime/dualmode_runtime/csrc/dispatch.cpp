@@ -2,7 +2,9 @@
 
 #include "kernels.h"
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
@@ -10,23 +12,32 @@
 namespace dualmode {
 namespace {
 
-bool has_avx2() {
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-  return false;
-#endif
-}
+// Asks the processor itself: __builtin_cpu_supports says no to everything in what zig links.
+struct Processor {
+  unsigned a = 0, b = 0, features = 0, d = 0;              // leaf 1: features is ECX
+  unsigned a7 = 0, extended = 0, extended2 = 0, d7 = 0;    // leaf 7: EBX and ECX
+  unsigned saved = 0;                                      // registers that the operating system keeps
 
-bool has_avx512() {
-#if defined(__x86_64__)
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vnni");
+  Processor() {
+    if (!__get_cpuid(1, &a, &b, &features, &d) || !(features & bit_OSXSAVE)) return;
+    unsigned high;
+    __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+    if (!__get_cpuid_count(7, 0, &a7, &extended, &extended2, &d7)) extended = extended2 = 0;
+  }
+  bool avx2() const { return (saved & 0x6) == 0x6 && features & bit_FMA && extended & bit_AVX2; }
+  bool avx512() const {
+    constexpr unsigned kAll = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    return avx2() && (saved & 0xe6) == 0xe6 && (extended & kAll) == kAll && extended2 & bit_AVX512VNNI;
+  }
+};
+
+bool has_avx2() { return Processor().avx2(); }
+bool has_avx512() { return Processor().avx512(); }
 #else
-  return false;
+bool has_avx2() { return false; }
+bool has_avx512() { return false; }
 #endif
-}
 
 bool has_dotprod() {
 #if defined(__aarch64__) && defined(__linux__)

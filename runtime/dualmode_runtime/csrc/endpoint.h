@@ -1,4 +1,4 @@
-// Where in an endless stream an utterance ends: the rules of dualmode/decoding/endpoint.py.
+// Where in an endless stream an utterance ends: the rules of dualmode_runtime/endpoint.py.
 #pragma once
 
 namespace dualmode {

@@ -11,7 +11,7 @@ namespace dualmode {
 namespace {
 
 constexpr double kFeatureMs = 10.0, kFrameMs = 40.0;
-// Audio that an encoder frame needs beyond its own 40 ms (dualmode/frames.py, LAST_FRAME_MS).
+// Audio that an encoder frame needs beyond its own 40 ms (dualmode_runtime/frames.py, LAST_FRAME_MS).
 constexpr double kLastFrameMs = 37.5;
 constexpr size_t kPiece = 16000;  // samples taken at once, so that audio given whole needs no memory for all of it
 
