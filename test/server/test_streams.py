@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket as sockets
 import urllib.request
@@ -263,6 +264,38 @@ def test_open_streams_end_with_their_text_when_the_server_stops(serve, device_mo
         assert server.process.returncode == 0
     assert [finals(messages) for messages in found] == [expected] * 5 and codes == {1001}
     assert {messages[-1]["reason"] for messages in found} == {"stopping"}
+
+
+@pytest.mark.slow
+def test_ten_thousand_connections_are_bounded(serve, device_model, speech):
+    """Of those that ask for nothing a few are kept, the others closed at once; a good client is heard meanwhile."""
+    with serve("--max-connections", 50, "--handshake-s", 2) as server:
+        port = int(server.url.split(":")[2].strip("/"))
+        before, most = server.memory_mb(), 0
+
+        async def attempt(gate: asyncio.Semaphore) -> bool:
+            async with gate:
+                try:
+                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.write(b"GET ")
+                    await asyncio.wait_for(reader.read(), 20)
+                    writer.close()
+                except ConnectionError:
+                    pass
+                return True
+
+        async def everyone():
+            nonlocal most
+            gate = asyncio.Semaphore(400)
+            attempts = asyncio.gather(*(attempt(gate) for _ in range(10_000)))
+            while not attempts.done():
+                most = max(most, len(os.listdir(f"/proc/{server.process.pid}/fd")))
+                await asyncio.sleep(0.05)
+            return await attempts
+
+        assert all(asyncio.run(asyncio.wait_for(everyone(), 200)))
+        assert most < 50 + 100 and server.memory_mb() < before + 30
+        assert finals(talk(server, pcm(speech[0]), **PATIENT)) == streamed(device_model, speech[0])
 
 
 @pytest.mark.slow

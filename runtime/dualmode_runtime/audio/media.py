@@ -21,6 +21,8 @@ from dualmode_runtime.audio.fault import AudioFault, Reason
 from dualmode_runtime.audio.reading import check_samples, open_header
 
 BY_FFMPEG = {".m4a", ".mp4", ".webm", ".aac", ".wma", ".mkv", ".mov", ".amr", ".3gp", ".avi", ".ts", ".ac3", ".mka"}
+# ffmpeg's names of what holds sound itself; a playlist by one of these endings would have it open other files.
+FFMPEG_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aac,asf,amr,avi,mpegts,ac3,eac3"
 BY_SNDFILE = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64", ".sph"}
 BLOCK = 1 << 16  # samples read at once
 _AU = struct.Struct(">4s5I")  # magic, offset of the samples, bytes, encoding, rate, channels
@@ -100,7 +102,9 @@ def _open_ffmpeg(path: Path) -> Iterator[Media]:
         detail = f"{path} needs ffmpeg, which is not installed (Debian: apt-get install ffmpeg); or convert it to WAV"
         raise AudioFault(Reason.UNDECODABLE, detail)
     source = f"file:{os.path.abspath(path)}"  # a name can be no protocol or option
-    command = [ffmpeg, "-nostdin", "-v", "error", "-i", source, "-map", "0:a:0", "-c:a", "pcm_s16be", "-f", "au", "-"]
+    bounds = ["-format_whitelist", FFMPEG_FORMATS, "-protocol_whitelist", "file"]
+    command = [ffmpeg, "-nostdin", "-v", "error", *bounds, "-i", source, "-map", "0:a:0", "-c:a", "pcm_s16be"]
+    command += ["-f", "au", "-"]
     with (
         tempfile.TemporaryFile() as said,  # a pipe that nobody reads would stop it once it is full
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, stdin=subprocess.DEVNULL) as process,

@@ -63,3 +63,17 @@ def test_what_is_wrong_inside_is_found_while_reading(tmp_path):
     soundfile.write(path, np.r_[TONE, np.nan].astype(np.float32), 16000, subtype="FLOAT")
     with pytest.raises(AudioFault, match="NaN or infinite"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    "list_of", ["#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\nfile://{0}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {0.name}\n"]
+)
+def test_a_playlist_by_the_ending_of_a_recording_opens_nothing_else(tmp_path, list_of):
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("there is no ffmpeg")
+    secret, path = tmp_path / "secret.ts", tmp_path / "list.m4a"
+    source = ["-f", "lavfi", "-i", "sine=duration=1"]
+    subprocess.run(["ffmpeg", "-v", "error", *source, "-f", "mpegts", secret], check=True)
+    path.write_text(list_of.format(secret))
+    with pytest.raises(AudioFault, match="cannot be decoded by ffmpeg"), open_media(path):
+        pass
