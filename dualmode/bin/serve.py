@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not is_loopback(args.host) and not args.certfile:
         print("sound and token cross the network in plain text: --certfile and --keyfile end that", file=sys.stderr)
     begin = partial(start, served, limits, guard, args.threads, args.alias)
-    serve(begin, limits, args.host, args.port, args.certfile, args.keyfile)
+    serve(begin, limits, args.host, args.port, guard.origins, args.certfile, args.keyfile)
 
 
 def read_token(path: Path | None) -> str | None:

@@ -1,12 +1,13 @@
 """The routes of the server, behind the guard."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -74,8 +75,13 @@ async def _on_refused(request: Request, error: Exception) -> Response:
     return error.response()
 
 
-def make_app(start: Callable[[], State]) -> Starlette:
-    """Return the application; ``start`` is called in its event loop, and what it returns is ``app.state.server``."""
+def make_app(start: Callable[[], State], origins: Iterable[str] = ()) -> Starlette:
+    """Return the application.
+
+    Args:
+        start: is called in its event loop, and what it returns is ``app.state.server``.
+        origins: of pages elsewhere, whose browsers are told that they may read the answers.
+    """
 
     @contextlib.asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
@@ -92,7 +98,9 @@ def make_app(start: Callable[[], State]) -> Starlette:
         Route("/v1/audio/transcriptions", transcriptions, methods=["POST"]),
         *page_routes(),
     ]
+    middleware = [Middleware(GuardMiddleware)]
+    if allowed := sorted(origins):  # before the guard: a browser asks first, and without a token
+        shown = Middleware(CORSMiddleware, allow_origins=allowed, allow_headers=["Authorization"])
+        middleware.insert(0, shown)
     handlers = {Refused: _on_refused, HTTPException: _on_http}
-    return Starlette(
-        routes=routes, middleware=[Middleware(GuardMiddleware)], exception_handlers=handlers, lifespan=life
-    )
+    return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=life)

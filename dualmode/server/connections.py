@@ -1,10 +1,28 @@
-"""Connections that uvicorn would keep for ever: too many of them, and those that ask for nothing."""
+"""Connections: those that uvicorn would keep for ever, and the shortest way of a stream's audio."""
 
 import asyncio
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from dualmode.server.limits import Limits
+
+TAKES = "takes_audio"  # in a connection's state: what takes a message of audio, or says that it cannot now
+
+
+class Direct(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, in which audio goes to the stream at once, without a queue and a turn of a task.
+
+    What the stream cannot take now goes the usual way, on which nothing more is read until it was taken.
+    """
+
+    def send_receive_event_to_app(self) -> None:
+        takes = self.scope["state"].get(TAKES)
+        if takes and self.curr_msg_data_type == "bytes" and len(self.frames) == 1 and self.queue.empty():
+            if not self.close_sent and takes(self.frames[0]):
+                self.frames = []
+                return
+        super().send_receive_event_to_app()
 
 
 def bounded(limits: Limits) -> type[H11Protocol]:

@@ -3,14 +3,14 @@
 import asyncio
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import uvicorn
 
 from dualmode.errors import UserError
 from dualmode.server.app import make_app
-from dualmode.server.connections import bounded
+from dualmode.server.connections import Direct, bounded
 from dualmode.server.limits import Limits
 from dualmode.server.state import State
 
@@ -60,6 +60,7 @@ def serve(
     limits: Limits,
     host: str,
     port: int,
+    origins: Iterable[str] = (),
     certfile: Path | None = None,
     keyfile: Path | None = None,
 ) -> None:
@@ -69,20 +70,21 @@ def serve(
         start: makes the server's state, in the event loop.
         limits: of the server.
         host, port: where to listen; port 0 is any free one, which is printed.
+        origins: of pages elsewhere that may use it.
         certfile, keyfile: for HTTPS.
 
     Raises:
         UserError: the port is taken, or certificate and key cannot be used.
     """
     allow_files(limits.max_connections + OTHER_FILES)
-    app = make_app(start)
+    app = make_app(start, origins)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
         http=bounded(limits),
-        ws="websockets-sansio",
+        ws=Direct,
         ws_max_size=1000 * limits.max_message_kb,
         ws_per_message_deflate=False,  # speech does not become smaller, and each client would take memory for it
         lifespan="on",

@@ -40,6 +40,7 @@ class Stream:
         over: why nothing more is heard, once there is a reason: "finished", "idle", "limit", "stopping", "error", or,
             of a client that is told no more, "gone".
         error: what went wrong, in a sentence.
+        fed_at: when audio came last, by the event loop's clock.
     """
 
     def __init__(
@@ -54,9 +55,12 @@ class Stream:
     ):
         self._hearing, self._hello, self._send = hearing, hello, send
         self._pool, self._second_pass, self._limits, self._metrics = pool, second_pass, limits, metrics
-        self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.over: asyncio.Future[str] = self._loop.create_future()
         self.error = ""
-        self._inbox = bytearray()
+        self.fed_at = self._loop.time()
+        self._inbox: list[bytes] = []
+        self._waiting = 0  # bytes in it
         self._slice = int(hello.bytes_per_ms * SLICE_MS)
         self._most = int(hello.bytes_per_ms * limits.max_backlog_ms)
         self._wanted = 0  # bytes that are worth a hand-over
@@ -73,12 +77,25 @@ class Stream:
             self.error = error
             self.over.set_result(reason)
 
+    def take(self, data: bytes) -> bool:
+        """Take audio; False, and nothing is taken, while there is too much of it or too much to tell, or no more."""
+        if self._full or self.over.done():
+            return False
+        self.fed_at = self._loop.time()
+        self._inbox.append(data)
+        self._waiting += len(data)
+        if self._waiting >= self._wanted and not self._busy:
+            self._go_on()
+        return True
+
     async def feed(self, data: bytes) -> None:
         """Take audio; waits while there is too much of it, or the client does not read what it is told."""
-        self._inbox += data
-        self._go_on()
-        while (len(self._inbox) > self._most or len(self._outbox) > OUTBOX) and not self.over.done():
+        while not self.over.done() and not self.take(data):
             await self._change()
+
+    @property
+    def _full(self) -> bool:
+        return self._waiting > self._most or len(self._outbox) > OUTBOX
 
     async def run_sender(self) -> None:
         """Send what there is to tell, until cancelled; it ends when the client does not read it, or is gone."""
@@ -99,7 +116,7 @@ class Stream:
     async def finish(self, seconds: float) -> None:
         """Hear what is left, and tell the last utterance; second passes may take ``seconds``."""
         self._go_on()
-        while self._busy or self._inbox:
+        while self._busy or self._waiting:
             await self._change()
         if not self._broken:
             self._tell(await self._pool.call(self._hearing.finish))
@@ -118,7 +135,7 @@ class Stream:
         """Let go of the audio and of the engine's stream; its thread, if one is at it, does so later."""
         self._metrics.count("audio_seconds_total", self._hearing.heard_ms / 1000)
         self._hearing = None
-        self._inbox.clear()
+        self._leave()
         for task in self._second:
             task.cancel()
 
@@ -135,13 +152,17 @@ class Stream:
 
     def _go_on(self) -> None:
         """Hand audio over, if there is enough of it for the engine to go on: ten pieces cost as much as one."""
-        waiting = len(self._inbox)
-        if self._busy or not waiting or (waiting < self._wanted and not self.over.done()):
+        if self._busy or not self._waiting or (self._waiting < self._wanted and not self.over.done()):
             return
-        data = bytes(self._inbox[: self._slice])
-        del self._inbox[: self._slice]
+        data = b"".join(self._inbox)
+        data, rest = data[: self._slice], data[self._slice :]
+        self._inbox, self._waiting = [rest] if rest else [], len(rest)
         self._busy = True
         self._pool.run(partial(_timed, self._hearing, data), self._heard)
+
+    def _leave(self) -> None:
+        """Forget audio that was not heard."""
+        self._inbox, self._waiting = [], 0
 
     def _heard(self, result: tuple[list, float, float] | None, error: BaseException | None) -> None:
         self._busy = False
@@ -150,7 +171,7 @@ class Stream:
             return
         if error is not None:
             self._broken = True
-            self._inbox.clear()
+            self._leave()
             said = str(error) if isinstance(error, UserError) else "the server failed to hear this audio"
             self.end("error", said)
             return
@@ -159,7 +180,7 @@ class Stream:
         self._metrics.count("engine_seconds_total", seconds)
         self._tell(found)
         if self._hearing.heard_ms >= 1000 * self._limits.max_stream_s:
-            self._inbox.clear()
+            self._leave()
             self.end("limit")
         self._go_on()
 

@@ -6,6 +6,7 @@ import contextlib
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dualmode.errors import UserError
+from dualmode.server.connections import TAKES
 from dualmode.server.hearing import Hearing
 from dualmode.server.protocol import VERSION, Hello, message, read_hello, read_json
 from dualmode.server.state import State
@@ -63,6 +64,7 @@ async def _converse(websocket: WebSocket, state: State, hello: Hello) -> None:
     state.metrics.count("streams_total")
     about = {"model": state.served.name, "subnet": str(state.served.subnet), "second_pass": second_pass is not None}
     stream.say("ready", protocol=VERSION, chunk_ms=state.served.subnet.context.chunk_ms, **about)
+    websocket.scope["state"][TAKES] = stream.take
     sender = asyncio.create_task(stream.run_sender())
     reader = asyncio.create_task(_read(websocket, stream, state.limits.idle_s))
     sender.add_done_callback(lambda _: stream.end("gone"))
@@ -98,7 +100,7 @@ async def _read(websocket: WebSocket, stream: Stream, idle_s: float) -> None:
 
     def look() -> None:  # a timer a stream, not one a message
         nonlocal timer
-        left = idle_s if waits_since is None else waits_since + idle_s - loop.time()
+        left = idle_s if waits_since is None else max(waits_since, stream.fed_at) + idle_s - loop.time()
         if left <= 0:
             stream.end("idle")
         else:

@@ -155,7 +155,7 @@ def test_a_stream_does_not_run_ahead_of_its_engine(device_model):
         pool.run(go.wait, lambda *_: None)
         feeds = [asyncio.ensure_future(stream.feed(bytes(32000))) for _ in range(4)]
         await asyncio.sleep(0.1)
-        assert [feed.done() for feed in feeds] == [True, True, False, False]  # a second is the engine's
+        assert [feed.done() for feed in feeds] == [True, True, True, False]  # a second is the engine's, one may wait
         go.set()
         await asyncio.wait_for(asyncio.gather(*feeds), 5)
         pool.close()

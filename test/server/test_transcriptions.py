@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import re
+import shlex
 import shutil
 import socket as sockets
 import ssl
 import subprocess
 import sys
 import urllib.request
+from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +21,12 @@ from dualmode.device.pack import pack
 from dualmode.export.runtimes import DeviceEngine
 from dualmode.models.folder import ModelFolder
 from dualmode.recognizer import Recognizer
+from dualmode.server.protocol import Hello
 from dualmode_runtime.formats import srt, vtt
 
 from .conftest import MODEL, converse, finals, pcm
 
+ROOT = Path(__file__).parents[2]
 openai = pytest.importorskip("openai", reason="PyPI's openai is not installed: tools/setup.sh --with-tests")
 
 
@@ -209,6 +215,40 @@ def test_a_request_that_is_begun_and_left_takes_no_place(both, client, wav):
                 "Content-Type: multipart/form-data; boundary=a\r\n\r\n--a\r\n".encode()
             )
     assert ask(client, wav).text
+
+
+@pytest.mark.slow
+def test_pages_elsewhere_that_are_allowed(serve, wav):
+    origin = "https://app.example"
+    with serve("--allow-origin", origin, DUALMODE_TOKEN="0123456789abcdef") as server:
+        place, told = f"{server.url}v1/models", ("-D", "-", "-o", "/dev/null")
+        asks = ("-X", "OPTIONS", "-H", "Access-Control-Request-Method: GET")
+        asks += ("-H", "Access-Control-Request-Headers: authorization")
+        shown = ("-H", "Authorization: Bearer 0123456789abcdef")
+        for words, status in ((asks, 200), (shown, 200), ((), 401)):
+            code, head = curl(server, place, *told, "-H", f"Origin: {origin}", *words)
+            assert code == status and f"access-control-allow-origin: {origin}" in head.lower()
+        code, head = curl(server, place, *told, "-H", "Origin: https://evil.example", *shown)
+        assert code == 403 and "access-control-allow-origin" not in head.lower()
+
+
+def test_the_how_to_page(both, dense, wav):
+    """Its programs and its curl, as they are printed, but for the address."""
+    page = (
+        (ROOT / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8").replace("http://127.0.0.1:8800/", both.url)
+    )
+    page = page.replace("ws://127.0.0.1:8800/v1/stream", both.ws)
+    stream, upload = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    [command] = [line for line in page.splitlines() if line.startswith("curl ")]
+    told = [
+        subprocess.run(words, capture_output=True, text=True, check=True, cwd=wav.parent).stdout
+        for words in ([sys.executable, "-c", stream], [sys.executable, "-c", upload], shlex.split(command))
+    ]
+    expected = dense.transcribe(wav)
+    assert "'type': 'ready'" in told[0] and f"'text': '{expected.text}'" in told[0] and "'type': 'end'" in told[0]
+    assert told[1] == f"{expected.text}\n" and told[2] == srt(None, expected)
+    described = set(re.findall(r"^\| `(\w+)`(?:, `(\w+)`)? \|", page, re.M))
+    assert {field.name for field in fields(Hello)} <= {name for names in described for name in names}
 
 
 @pytest.mark.slow

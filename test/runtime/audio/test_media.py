@@ -66,7 +66,11 @@ def test_what_is_wrong_inside_is_found_while_reading(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "list_of", ["#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\nfile://{0}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {0.name}\n"]
+    "list_of",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\nfile://{0}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile {0.name}\n",
+    ],
 )
 def test_a_playlist_by_the_ending_of_a_recording_opens_nothing_else(tmp_path, list_of):
     if shutil.which("ffmpeg") is None:
