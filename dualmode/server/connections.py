@@ -16,6 +16,8 @@ class Direct(WebSocketsSansIOProtocol):
     What the stream cannot take now goes the usual way, on which nothing more is read until it was taken.
     """
 
+    frames: list[bytes]  # uvicorn's: the parts of the message that came
+
     def send_receive_event_to_app(self) -> None:
         takes = self.scope["state"].get(TAKES)
         if takes and self.curr_msg_data_type == "bytes" and len(self.frames) == 1 and self.queue.empty():
