@@ -140,7 +140,7 @@ def trained():
 def one_subnet(folder: Path) -> Reader:
     source = folder.parent / "tokens of a subnet"
     make_token_list(["abc"], source, "char")
-    save_one_subnet(trained(), 0.5, {"encoder_conf": SIZES, "model_conf": {}}, source, folder)
+    save_one_subnet(trained(), 0.5, {"encoder_conf": SIZES, "model_conf": {}}, source, folder, "latest.pth")
     files = ("subnet.safetensors", "subnet.json", "tokens/tokens.txt")
     return Reader(folder, files, lambda copy: ModelFolder.open(copy).load(Subnet(0.5, Context(4, 8))))
 

@@ -1,6 +1,7 @@
 """Take one sub-network out of a supernet, into a folder of its own that all commands open.
 
 Pruned blocks are not stored; a model pruned in whole units becomes a smaller one. Outputs are those of the supernet.
+README.md, a model card, says what it is and how to run it.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = folder.supernet()
     dense = stored_bytes(model, ALL, model.encoder.config.pruning)
     sparsity = folder.choose(chosen_name(args)).sparsity
-    size = save_one_subnet(model, sparsity, folder.config, args.model / "tokens", args.out)
+    size = save_one_subnet(model, sparsity, folder.config, args.model / "tokens", args.out, folder.checkpoint.name)
     sizes = f"{size / 1e6:.2f} MB, where the dense sub-network takes {dense / 1e6:.2f} MB"
     print(f"{args.out}: {sizes}, from {folder.checkpoint}")
 

@@ -1,4 +1,4 @@
-"""A folder that sherpa-onnx runs: ONNX files, tokens.txt, and export.json, which says what they are.
+"""A folder that sherpa-onnx runs: ONNX files, tokens.txt, export.json, which says what they are, and a card.
 
 CTC      model.onnx, model.int8.onnx
 RNN-T    encoder.onnx, encoder.int8.onnx, decoder.onnx (the predictor), joiner.onnx, joiner.int8.onnx
@@ -16,6 +16,7 @@ from dualmode.asr.transducer.predictor import StatelessPredictor
 from dualmode.data.fbank import BINS
 from dualmode.data.folder import Contents, atomic_folder
 from dualmode.errors import UserError
+from dualmode.export.card import export_card
 from dualmode.export.graphs import JoinerGraph, PredictorGraph, StreamingGraph
 from dualmode.export.interface import EBranchformer, Interface, ZipformerCtc
 from dualmode.export.offline import OfflineGraph
@@ -26,7 +27,7 @@ from dualmode_runtime.files import atomic_write, write_json
 
 FORMAT = "sherpa-onnx"
 ABOUT = "export.json"
-CONTENTS = Contents(ABOUT, (ABOUT, "tokens.txt", "*.onnx"))
+CONTENTS = Contents(ABOUT, (ABOUT, "tokens.txt", "*.onnx", "README.md"))
 
 
 @dataclass(frozen=True)
@@ -177,4 +178,6 @@ def export(loaded: LoadedModel, out: Path, int8: bool = False) -> dict:
             },
         }
         write_json(tmp / ABOUT, about)
+        with atomic_write(tmp / "README.md") as lines:
+            lines.writelines(f"{line}\n" for line in export_card(out.name, loaded, about))
     return about

@@ -1,6 +1,7 @@
 """The README of a model that is given away: what it is, how it is run, what was measured."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from dualmode.asr.model import AsrModel
 from dualmode.supernet.storage import kept_parameters
@@ -9,11 +10,20 @@ LICENCE = (
     "The licence of the software (`dualmode`) is Apache-2.0, the Apache License 2.0; that of these weights follows "
     "from the data that they were trained on, and is for whoever packed them to state."
 )
+HEARS = "It hears 16 kHz audio as 80 log-mel filter banks of 25 ms every 10 ms."
+TOKENS = "| `tokens/` | the vocabulary |"
 NOT_RUN = "not run with these weights: stages 5 and 6 of the recipe measure error rates before a model is packed"
 
 
+def front_matter(*tags: str) -> Iterator[str]:
+    """Yield what the Hugging Face Hub reads; licence of the weights and language are for whoever packs them to add."""
+    yield from ("---", "library_name: dualmode", "pipeline_tag: automatic-speech-recognition", "tags:")
+    yield from (f"- {tag}" for tag in tags)
+    yield "---"
+
+
 def model_card(name: str, model: AsrModel, seed: object, checkpoint: str, results: str | None) -> Iterator[str]:
-    """Yield the lines of the README.
+    """Yield the lines of the README of a whole supernet.
 
     Args:
         name: of the model.
@@ -23,39 +33,68 @@ def model_card(name: str, model: AsrModel, seed: object, checkpoint: str, result
         results: the RESULTS.md of the same weights; None if there is none.
     """
     encoder = model.encoder.config
-    kind = "RNN-T" if model.kind == "rnnt" else "CTC"
-    # What the Hugging Face Hub reads; the licence of the weights and the language are for whoever packed them to add.
-    yield from ("---", "library_name: dualmode", "pipeline_tag: automatic-speech-recognition", "tags:")
-    yield from (f"- {tag}" for tag in ("streaming", "pruning", "conformer", kind.lower()))
-    yield from ("---", "", f"# {name}")
-    yield ""
+    kind = kind_of(model)
+    yield from front_matter("streaming", "pruning", "conformer", kind.lower())
+    yield from ("", f"# {name}", "")
     yield (
         f"A supernet for speech recognition ({kind}): one set of weights, trained once, run as any of these "
-        "sub-networks. It hears 16 kHz audio as 80 log-mel filter banks of 25 ms every 10 ms."
+        f"sub-networks. {HEARS}"
     )
     yield from ("", "| weights | context | parameters |", "| :-- | :-- | --: |")
     for subnet in encoder.trained_subnets():
         weights, _, context = str(subnet).partition(", ")
         yield f"| {weights} | {context} | {kept_parameters(model, encoder.view(subnet.sparsity)) / 1e6:.2f} M |"
-    yield from ("", "## Use", "")
-    yield "Nothing in this folder runs code when it is opened. With the package `dualmode`:"
-    yield from ("", "```python", "from dualmode.recognizer import Recognizer", "")
-    yield f'recognizer = Recognizer.from_pretrained("{name}", subnet="sparse")'
-    yield from (
-        "```",
-        "",
-        "or as the first word of a command: `dualmode stream MODEL audio.wav`. `pip install dualmode`",
-        "",
-    )
-    yield from ("| file | what |", "| :-- | :-- |")
+    yield from use(f'"{name}", subnet="sparse"')
     yield "| `model.safetensors` | weights, masks, mean and standard deviation of the features |"
     yield "| `config.yaml` | sizes, sub-networks, settings of the losses |"
-    yield "| `tokens/` | the vocabulary |"
+    yield TOKENS
     yield "| `cmvn.json` | mean and standard deviation of each filter bank, for other runtimes |"
     yield from ("", "## Results", "")
     yield from results_head(results) if results is not None else [NOT_RUN + "."]
     yield from ("", "## Training", "", f"Seed {seed}; weights of `{checkpoint}`; settings in `config.yaml`.")
     yield from ("", "## Licence", "", LICENCE)
+
+
+def subnet_card(name: str, model: AsrModel, about: Mapping[str, Any], seed: object, checkpoint: str) -> Iterator[str]:
+    """Yield the lines of the README of one sub-network alone.
+
+    Args:
+        name, seed, checkpoint: as of :func:`model_card`.
+        model: the sub-network.
+        about: what its subnet.json says.
+    """
+    sparsity, kind, config = about["sparsity"], kind_of(model), model.encoder.config
+    weights = f"{100 * sparsity:g} % pruned, in {about['granularity']}" if sparsity else "all weights"
+    yield from front_matter("streaming", "pruning", "conformer", kind.lower())
+    yield from ("", f"# {name}", "")
+    yield f"One sub-network of a supernet for speech recognition ({kind}): {weights}. {HEARS}"
+    kept, total = (about[f"parameters_{which}"] / 1e6 for which in ("kept", "total"))
+    yield from ("", f"{kept:.2f} M of the supernet's {total:.2f} M parameters are here. It was trained to run in:")
+    contexts = [subnet.context for subnet in config.trained_subnets() if bool(subnet.sparsity) == bool(sparsity)]
+    yield from ("", *(f"- {context}" for context in dict.fromkeys(contexts)))
+    yield from use(f'"{name}"')
+    yield "| `subnet.safetensors` | the values that are kept, mean and standard deviation of the features |"
+    yield "| `subnet.json` | sizes, sparsity, settings |"
+    yield TOKENS
+    yield from ("", "## Training", "", f"Seed {seed}; weights of `{checkpoint}`.", "", "## Licence", "", LICENCE)
+
+
+def kind_of(model: AsrModel) -> str:
+    return "RNN-T" if model.kind == "rnnt" else "CTC"
+
+
+def use(arguments: str) -> Iterator[str]:
+    """Yield how a folder is opened, and the head of the table of its files."""
+    yield from ("", "## Use", "")
+    yield (
+        "Nothing in this folder runs code when it is opened. With the Python package `dualmode`, installed from a "
+        "checkout of its sources by `bash tools/setup.sh`:"
+    )
+    yield from ("", "```python", "from dualmode import Recognizer", "")
+    yield f"recognizer = Recognizer.from_pretrained({arguments})"
+    yield from ('print(recognizer.transcribe("speech.wav").text)', "```", "")
+    yield from ("or `dualmode transcribe FOLDER speech.wav`, with the name of this folder.", "")
+    yield from ("| file | what |", "| :-- | :-- |")
 
 
 def results_head(page: str) -> Iterator[str]:

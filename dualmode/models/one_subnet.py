@@ -4,6 +4,7 @@ subnet.safetensors   kept values and a bitmap for each pruned layer (see dualmod
                      units leave a smaller model, stored as it is
 subnet.json          {"format": ..., "sparsity": ..., "granularity": ..., "config": {...}, ...}
 tokens/              the vocabulary
+README.md            the card
 """
 
 import json
@@ -17,6 +18,7 @@ from dualmode.data.folder import atomic_folder
 from dualmode.data.tokens import Tokenizer, copy_token_list
 from dualmode.encoder.slicing import without_pruned_units
 from dualmode.errors import UserError
+from dualmode.models.card import subnet_card
 from dualmode.models.weights import load_into
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.storage import kept_parameters, own_norms, pack_subnet, stored_block, unpack_subnet
@@ -31,7 +33,7 @@ def is_one_subnet(folder: Path) -> bool:
     return (folder / ABOUT).is_file()
 
 
-def save_one_subnet(model: AsrModel, sparsity: float, config: Mapping, tokens: Path, out: Path) -> int:
+def save_one_subnet(model: AsrModel, sparsity: float, config: Mapping, tokens: Path, out: Path, checkpoint: str) -> int:
     """Write the sub-network of ``sparsity`` (0: dense) of a supernet.
 
     Args:
@@ -40,6 +42,7 @@ def save_one_subnet(model: AsrModel, sparsity: float, config: Mapping, tokens: P
         config: the training's.
         tokens: folder of the vocabulary.
         out: folder to write; must not exist.
+        checkpoint: file name of the supernet's weights, for the card.
 
     Returns:
         bytes of the weights' file.
@@ -60,6 +63,8 @@ def save_one_subnet(model: AsrModel, sparsity: float, config: Mapping, tokens: P
         (folder / WEIGHTS).write_bytes(packed)
         write_json(folder / ABOUT, about)
         copy_token_list(tokens, folder / "tokens")
+        card = subnet_card(out.name, model, about, config.get("seed"), checkpoint)
+        (folder / "README.md").write_text("".join(f"{line}\n" for line in card), encoding="utf-8")
     return len(packed)
 
 

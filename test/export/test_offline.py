@@ -1,6 +1,9 @@
 """Whole utterances in ONNX Runtime and in sherpa-onnx's offline recognisers, against the recogniser itself."""
 
 import json
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -75,3 +78,12 @@ def test_sherpa_onnx_says_what_we_say(kind, whole, dense, wavs, audio, tmp_path)
 def test_the_folder_says_that_audio_is_heard_whole(whole):
     about = json.loads((whole("ctc") / "export.json").read_text())
     assert about["chunk_ms"] is None and about["sparsity"] == 0 and "window" not in about
+
+
+def test_the_cards_program_says_what_we_say(whole, dense, wavs, tmp_path):
+    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (setup.py's extra device)")
+    folder = shutil.copytree(whole("ctc"), tmp_path / "whole")
+    code = (folder / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    shutil.copy(wavs[1], folder / "speech.wav")
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, capture_output=True, text=True)
+    assert tuple(done.stdout.split()) == ours(dense["ctc"], Audio.find(wavs).samples("file000001"), None)

@@ -1,8 +1,11 @@
 """A sub-network on its own computes what the supernet does as that sub-network, bit by bit."""
 
 import json
+import subprocess
+import sys
 
 import pytest
+import soundfile
 import torch
 
 from dualmode.asr.build import build_asr_model
@@ -49,6 +52,16 @@ def test_alone_is_as_in_the_supernet(trained, tmp_path, subnet, capsys):
             for loaded in (inside, alone)
         )
     assert torch.equal(one, other)
+
+
+def test_the_cards_example_runs(trained, tmp_path, noise):
+    main([str(trained), "--subnet", "sparse_0.7", "--out", str(tmp_path / "alone")])
+    card = (tmp_path / "alone/README.md").read_text()
+    assert card.startswith("---\nlibrary_name: dualmode\n") and "70 % pruned" in card and "Seed 3" in card
+    assert "- chunk 160 ms, left context 320 ms" in card and "`latest.pth`" in card
+    soundfile.write(tmp_path / "speech.wav", noise(1.0), 16000)
+    code = card.partition("```python\n")[2].partition("```")[0]
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
 
 def test_refusals(trained, tmp_path):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import soundfile
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
@@ -76,7 +77,8 @@ def test_the_folder_holds_what_the_card_says_and_nothing_of_this_machine(packed,
     assert "that of these weights follows from the data" in licence
 
 
-def test_the_cards_example_runs(packed):
+def test_the_cards_example_runs(packed, noise):
+    soundfile.write(packed.parent / "speech.wav", noise(1.0), 16000)
     code = (packed / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=packed.parent)
 

@@ -33,7 +33,9 @@ def alone(save_model, tmp_path):
         estimate_masks(model, model.encoder.config.pruning)
         folder = save_model(tmp_path / "model", {**conf, "encoder_conf": model.encoder.config.to_dict()}, TOKENS, model)
         supernet = ModelFolder.open(folder).supernet()
-        save_one_subnet(ModelFolder.open(folder).supernet(), 0.5, conf, folder / "tokens", tmp_path / "alone")
+        save_one_subnet(
+            ModelFolder.open(folder).supernet(), 0.5, conf, folder / "tokens", tmp_path / "alone", "latest.pth"
+        )
         return tmp_path / "alone", supernet
 
     return alone
