@@ -1,11 +1,16 @@
 """Trains a tiny model in several processes over gloo, or in one: what test_parallel compares."""
 
+import dataclasses
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from espnet2.train.distributed_utils import DistributedOption
+from espnet2.train.reporter import Reporter
+from espnet2.train.trainer import Trainer
 from torch import Tensor
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.parallel import DistributedDataParallel
 
 from dualmode.asr import branch
@@ -14,13 +19,18 @@ from dualmode.encoder.padding import valid_frames
 from dualmode.encoder.two_branch import BranchWeights, TwoBranchModel
 from dualmode.pretrain import contrastive
 from dualmode.pretrain import model as pretraining
+from dualmode.pretrain.codes import DEAD_AFTER, CodeUsage
 from dualmode.pretrain.config import read_config
 from dualmode.pretrain.model import PretrainModel
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.tasks.agreement import check_agreement
+from dualmode.tasks.asr import AsrTask
 from dualmode.tasks.optimise import Updater
+from dualmode.tasks.patches.gathered_scalars import gathered_scalars
 from dualmode.tasks.patches.own_buffers import keep_buffers
+from dualmode.tasks.tally import Tally
+from dualmode.tasks.trainer import SupernetTrainer
 
 TOKENS = ["<blank>", "<unk>", *"abcdef"]
 ENCODER = {
@@ -196,3 +206,77 @@ def disagree(rank: int, world: int, where: Path, out: Path, what: str):
         said = str(error)
     (out / f"{rank}.txt").write_text(said)
     dist.destroy_process_group()
+
+
+def report(rank: int, world: int, where: Path, out: Path, data: list):
+    """Report, as one of two processes, what the other one knows the other half of; writes out/RANK.pt.
+
+    Args:
+        data: batches of a validation, of which each process has the utterances ``rank::world``.
+    """
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{where}", rank=rank, world_size=world)
+    found = {"codes": report_codes(rank), "tally": report_tally(rank), "valid": validate(data, rank, world)}
+    found["exchanges"] = count_exchanges(3, rank, world)
+    model = build("ctc")
+    keep_buffers(model)
+    found["spoilt"] = train(model, [spoilt(1)], rank, world)["gradients"][0]
+    torch.save(found, out / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def spoilt(rank: int) -> dict[str, Tensor]:
+    """Return an update of two processes in which that of ``rank`` hears nothing but NaN."""
+    (batch,) = batches(1, 4)
+    batch["speech"][rank::2] = torch.nan
+    return batch
+
+
+def report_codes(rank: int) -> dict[str, float]:
+    """Choose entry ``rank`` of four in every batch, so that two are dead."""
+    usage = CodeUsage(groups=1, entries=4).train()
+    for _ in range(DEAD_AFTER):
+        stats = usage(torch.full((3, 1), rank))
+    return {name: float(value) for name, value in stats.items()}
+
+
+def report_tally(rank: int) -> dict[str, float]:
+    """Report a collapsed codebook from process 1, whose batch has a third of the weight of that of process 0."""
+    tally = Tally(torch.device("cpu"))
+    tally.add({"perplexity0": torch.tensor((9.0, 1.0)[rank])}, torch.tensor((3.0, 1.0)[rank]), frames=100)
+    tally.close([], distributed=True)
+    return tally.read(torch.tensor(1.0)).stats
+
+
+def validate(data: list, rank: int = 0, world: int = 1) -> dict[str, float]:
+    """Return the means of a validation of which error rates are measured on half of each batch."""
+    model = build("ctc")
+    torch.nn.init.normal_(model.head.weight, generator=torch.Generator().manual_seed(2))  # recognises something
+    model.config = dataclasses.replace(model.config, decode_share=0.5)
+    options = SupernetTrainer.build_options(AsrTask.get_parser().parse_args(["--output_dir", "unused"]))
+    batches = [part for batch in data for part in dealt(batch, rank, world, 1)]
+    reporter = Reporter()
+    with gathered_scalars(model, distributed=world > 1), reporter.observe("valid", 1) as observed:
+        Trainer.validate_one_epoch(
+            model=model,
+            iterator=batches,
+            reporter=observed,
+            options=options,
+            distributed_option=DistributedOption(distributed=world > 1),
+        )
+    return {key: float(value) for key, value in reporter.stats[1]["valid"].items() if isinstance(value, float)}
+
+
+def count_exchanges(accumulated: int, rank: int, world: int) -> int:
+    """Return how often an update of ``accumulated`` batches exchanges gradients."""
+    model, exchanges = build("ctc").train(), []
+
+    def noting(state, bucket):
+        exchanges.append(bucket.index())
+        return default_hooks.allreduce_hook(state, bucket)
+
+    module = DistributedDataParallel(model)
+    module.register_comm_hook(None, noting)
+    updater = Updater(module, torch.optim.SGD(model.parameters(), lr=0.005), accumulated=accumulated)
+    updater.update(dealt(batches(1, 2 * world * accumulated)[0], rank, world, accumulated))
+    return exchanges.count(0)

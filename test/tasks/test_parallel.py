@@ -8,9 +8,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # the processes import it, too
 import parallel_training  # noqa: E402
-from parallel_training import HIDDEN_SHORT, batches, build, disagree, process, train  # noqa: E402
+from parallel_training import HIDDEN_SHORT, batches, build, disagree, process, report, spoilt, train, validate  # noqa: E402
 
 from dualmode.encoder.two_branch import TwoBranchModel  # noqa: E402
+from dualmode.pretrain.alarm import AlarmConfig, alarms  # noqa: E402
+from dualmode.tasks.trainer import own_noise  # noqa: E402
 
 PATIENCE_S = 900  # on a busy machine
 context = torch.multiprocessing.get_context("spawn")
@@ -85,18 +87,50 @@ def test_accumulated_batches_of_unequal_weight_are_one_batch(kind, given_draws):
 
 def test_a_batch_whose_loss_is_no_number_counts_nothing_and_the_rest_of_its_update_does(capsys):
     (sound,) = data = batches(1, 4)
-    spoilt = {name: tensor.clone() for name, tensor in sound.items()}
-    spoilt["speech"][1::2] = torch.nan  # the second of two batches
+    bad = {name: tensor.clone() for name, tensor in sound.items()}
+    bad["speech"][1::2] = torch.nan  # the second of two batches
     rest = {name: tensor[::2] for name, tensor in sound.items()}
-    expected, found = train(build("ctc"), [rest], 0, 1), train(build("ctc"), [spoilt], 0, 1, accumulated=2)
+    expected, found = train(build("ctc"), [rest], 0, 1), train(build("ctc"), [bad], 0, 1, accumulated=2)
     for name, gradient in expected["gradients"][0].items():
         torch.testing.assert_close(found["gradients"][0][name], gradient, atol=1e-9, rtol=0)
     torch.testing.assert_close(found["totals"][:, [0, 2]], expected["totals"][:, [0, 2]], atol=1e-9, rtol=0)
     said = capsys.readouterr().out
     assert "a batch of update 1 is skipped (1 of at most 10 in a row): the ctc loss of utterance u0" in said
-    spoilt["speech"][:] = torch.nan
-    nothing = train(build("ctc"), [spoilt, *data], 0, 1)
+    bad["speech"][:] = torch.nan
+    nothing = train(build("ctc"), [bad, *data], 0, 1)
     assert nothing["skipped"][0] is not None and nothing["skipped"][1] is None and nothing["step"] == 1
+
+
+def test_what_is_reported_is_of_all_processes(tmp_path):
+    """Dead codes, what the alarm looks at, error rates on a share of the validation set, a loss that is no number."""
+    data = batches(3, 8)
+    out = run(report, 2, tmp_path, data)
+    first, second = (torch.load(out / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert first["codes"]["dead0"] == second["codes"]["dead0"] == 0.5  # each process alone would say 0.75
+    assert first["tally"] == second["tally"] == {"perplexity0": 7.0}
+    assert alarms(first["tally"] | {"chance": 0.1}, AlarmConfig()) == {}  # process 1 alone would ring
+    assert first["valid"] == second["valid"]
+    # Every process decodes half of its own utterances; its batches count as much as they have tokens.
+    halves = [validate([{name: x[rank::2] for name, x in batch.items()} for batch in data]) for rank in range(2)]
+    tokens = [sum(int(batch["text_lengths"][rank::2].sum()) for batch in data) for rank in range(2)]
+    assert halves[0]["ter_dense"] != halves[1]["ter_dense"]
+    for name in ("loss", "ter", "ter_dense", "ter_sparse"):
+        mean = sum(count * half[name] for count, half in zip(tokens, halves, strict=True)) / sum(tokens)
+        assert first["valid"][name] == pytest.approx(mean, rel=1e-6), name
+    assert first["exchanges"] == 1, "gradients meet once an update, not once a batch"
+    sound = train(build("ctc"), [{name: tensor[::2] for name, tensor in spoilt(1).items()}], 0, 1)["gradients"][0]
+    for found in (first, second):  # process 1 had nothing but NaN
+        for name, gradient in sound.items():
+            torch.testing.assert_close(found["spoilt"][name], gradient, atol=1e-9, rtol=0)
+
+
+def test_dropout_and_spans_are_each_process_s_own():
+    noise = []
+    for rank in (0, 1, 2, 1):
+        torch.manual_seed(7)  # ESPnet gives every process the epoch's seed
+        own_noise(rank)
+        noise.append(torch.rand(3).tolist())
+    assert noise[1] == noise[3] and len({tuple(one) for one in noise}) == 3
 
 
 def test_an_update_without_weight_anywhere_is_skipped(tmp_path):
