@@ -10,7 +10,9 @@ import torch
 K = TypeVar("K", bound=Hashable)
 
 
-def interleaved(functions: Mapping[K, Callable[[], object]], rounds: int) -> dict[K, float]:
+def interleaved(
+    functions: Mapping[K, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[K, float]:
     """Return the median seconds of each function, all of them called in turn in every round.
 
     What slows the machine down for a while then slows all of them down alike::
@@ -22,19 +24,19 @@ def interleaved(functions: Mapping[K, Callable[[], object]], rounds: int) -> dic
     times: dict[K, list[float]] = {name: [] for name in functions}
     for round_number in range(rounds + 1):
         for name, function in functions.items():
-            seconds = timed(function)
+            seconds = timed(function, clock)
             if round_number:
                 times[name].append(seconds)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def timed(function: Callable[[], object]) -> float:
-    """Return the seconds that one call takes, the work that it leaves to a GPU included."""
+def timed(function: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the seconds that one call takes by ``clock``, the work that it leaves to a GPU included."""
     finish_gpu()
-    start = time.perf_counter()
+    start = clock()
     function()
     finish_gpu()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def finish_gpu() -> None:
