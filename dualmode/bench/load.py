@@ -15,7 +15,7 @@ from functools import partial
 
 PIECE_MS = 100
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
-LATEST_S = 20  # for what is still to come after the audio's end
+LATEST_S = 10  # for what is still to come after the audio's end
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ COLUMNS = (
     "cpu_percent",
 )
 HELLO = {"sample_rate": SAMPLE_RATE, "format": "f32le", "silence_ms": 1200}
-OPTIONS = {"max-clients": 40, "max-connections": 60, "idle-s": 3, "handshake-s": 2, "send-s": 2, "max-second-pass": 4}
+OPTIONS = {"max-clients": 40, "max-connections": 60, "idle-s": 20, "handshake-s": 5, "send-s": 5, "max-second-pass": 4}
 PATIENCE_S = 120  # with a server that has much to do
 LOOK_S = 5  # between looks at the memory
 
