@@ -1,4 +1,4 @@
-"""Connections: those that uvicorn would keep for ever, and the shortest way of a stream's audio."""
+"""Connections: bounds that uvicorn does not have, and the shortest way of a stream's audio."""
 
 import asyncio
 
@@ -8,62 +8,88 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from dualmode.server.limits import Limits
 
 TAKES = "takes_audio"  # in a connection's state: what takes a message of audio, or says that it cannot now
+UNREAD, NO_REQUEST = "unread", "no request"  # reasons for a deadline
 
 
-class Direct(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, in which audio goes to the stream at once, without a queue and a turn of a task.
+def protocols(limits: Limits) -> tuple[type[H11Protocol], type[WebSocketsSansIOProtocol]]:
+    """Return uvicorn's HTTP and its WebSocket, with bounds.
 
-    What the stream cannot take now goes the usual way, on which nothing more is read until it was taken.
+    - of connections that are open
+    - of the time until a request's head is there
+    - of the time for which a client may leave what it is sent unread
     """
 
-    frames: list[bytes]  # uvicorn's: the parts of the message that came
+    class Timed(asyncio.Protocol):
+        """A connection that is cut off at whichever of its deadlines comes first."""
 
-    def send_receive_event_to_app(self) -> None:
-        takes = self.scope["state"].get(TAKES)
-        if takes and self.curr_msg_data_type == "bytes" and len(self.frames) == 1 and self.queue.empty():
-            if not self.close_sent and takes(self.frames[0]):
-                self.frames = []
-                return
-        super().send_receive_event_to_app()
+        loop: asyncio.AbstractEventLoop
+        transport: asyncio.Transport
 
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self._deadlines: dict[str, asyncio.TimerHandle] = {}
 
-def bounded(limits: Limits) -> type[H11Protocol]:
-    """Return uvicorn's HTTP protocol with a bound on connections, and on the time until a request's head is there."""
+        def cut_off_in(self, seconds: float, why: str) -> None:
+            self.no_deadline(why)
+            self._deadlines[why] = self.loop.call_later(seconds, self.transport.abort)
 
-    class Bounded(H11Protocol):
-        _deadline: asyncio.TimerHandle | None = None
+        def no_deadline(self, why: str) -> None:
+            if handle := self._deadlines.pop(why, None):
+                handle.cancel()
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self.cut_off_in(limits.send_s, UNREAD)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self.no_deadline(UNREAD)
+
+        def connection_lost(self, exc) -> None:
+            for why in list(self._deadlines):
+                self.no_deadline(why)
+            super().connection_lost(exc)
+
+    class Http(Timed, H11Protocol):
         def connection_made(self, transport) -> None:
             super().connection_made(transport)
             if len(self.connections) > limits.max_connections:
                 transport.abort()
             else:
-                self._wait_for_head()
-
-        def connection_lost(self, exc) -> None:
-            self._head_is_there()
-            super().connection_lost(exc)
+                self.cut_off_in(limits.handshake_s, NO_REQUEST)
 
         def handle_websocket_upgrade(self, event) -> None:
-            self._head_is_there()
+            self.no_deadline(NO_REQUEST)
             super().handle_websocket_upgrade(event)
 
         def data_received(self, data: bytes) -> None:
+            answered = self._answered
             super().data_received(data)
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._head_is_there()
+            if answered and not self._answered:
+                self.no_deadline(NO_REQUEST)
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            self._wait_for_head()
+            self.cut_off_in(limits.handshake_s, NO_REQUEST)
 
-        def _wait_for_head(self) -> None:
-            self._head_is_there()
-            self._deadline = self.loop.call_later(limits.handshake_s, self.transport.abort)
+        @property
+        def _answered(self) -> bool:
+            return self.cycle is None or self.cycle.response_complete
 
-        def _head_is_there(self) -> None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-                self._deadline = None
+    class WebSocket(Timed, WebSocketsSansIOProtocol):
+        """Audio goes to the stream at once, without a queue and a turn of a task.
 
-    return Bounded
+        What the stream cannot take now goes the usual way, on which nothing more is read until it was taken.
+        """
+
+        frames: list[bytes]  # uvicorn's: the parts of the message that came
+
+        def send_receive_event_to_app(self) -> None:
+            takes = self.scope["state"].get(TAKES)
+            if takes and self.curr_msg_data_type == "bytes" and len(self.frames) == 1 and self.queue.empty():
+                if not self.close_sent and takes(self.frames[0]):
+                    self.frames = []
+                    return
+            super().send_receive_event_to_app()
+
+    return Http, WebSocket

@@ -10,7 +10,7 @@ import uvicorn
 
 from dualmode.errors import UserError
 from dualmode.server.app import make_app
-from dualmode.server.connections import Direct, bounded
+from dualmode.server.connections import protocols
 from dualmode.server.limits import Limits
 from dualmode.server.state import State
 
@@ -78,13 +78,14 @@ def serve(
     """
     allow_files(limits.max_connections + OTHER_FILES)
     app = make_app(start, origins)
+    http, websocket = protocols(limits)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http=bounded(limits),
-        ws=Direct,
+        http=http,
+        ws=websocket,
         ws_max_size=1000 * limits.max_message_kb,
         ws_per_message_deflate=False,  # speech does not become smaller, and each client would take memory for it
         lifespan="on",

@@ -64,7 +64,7 @@ class Stream:
         self._slice = int(hello.bytes_per_ms * SLICE_MS)
         self._most = int(hello.bytes_per_ms * limits.max_backlog_ms)
         self._wanted = 0  # bytes that are worth a hand-over
-        self._busy = self._broken = False
+        self._busy = self._broken = self._feeding = False
         self._changed = asyncio.Event()  # something was heard, or sent
         self._outbox: deque[tuple[str, str]] = deque()  # (kind, message)
         self._to_send = asyncio.Event()
@@ -79,6 +79,9 @@ class Stream:
 
     def take(self, data: bytes) -> bool:
         """Take audio; False, and nothing is taken, while there is too much of it or too much to tell, or no more."""
+        return not self._feeding and self._take(data)
+
+    def _take(self, data: bytes) -> bool:
         if self._full or self.over.done():
             return False
         self.fed_at = self._loop.time()
@@ -90,24 +93,22 @@ class Stream:
 
     async def feed(self, data: bytes) -> None:
         """Take audio; waits while there is too much of it, or the client does not read what it is told."""
-        while not self.over.done() and not self.take(data):
+        self._feeding = True  # what comes meanwhile is behind this
+        while not self.over.done() and not self._take(data):
             await self._change()
+        self._feeding = False
 
     @property
     def _full(self) -> bool:
         return self._waiting > self._most or len(self._outbox) > OUTBOX
 
     async def run_sender(self) -> None:
-        """Send what there is to tell, until cancelled; it ends when the client does not read it, or is gone."""
-        loop = asyncio.get_running_loop()
-        sender = asyncio.current_task()
+        """Send what there is to tell, until cancelled, or until the client is gone."""
         while True:
             while self._outbox:
                 _, text = self._outbox.popleft()
                 self._sending = True
-                deadline = loop.call_later(self._limits.send_s, sender.cancel)
                 await self._send(text)
-                deadline.cancel()
                 self._sending = False
                 self._changed.set()
             self._to_send.clear()

@@ -80,9 +80,6 @@ async def _converse(websocket: WebSocket, state: State, hello: Hello) -> None:
             else:
                 await finish
                 await websocket.close(CODES[reason])
-        else:
-            with contextlib.suppress(*GONE):
-                await websocket.close(POLICY)
         state.metrics.count("streams_ended_total", reason=reason)
     finally:
         for task in (sender, reader):

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket as sockets
+import time
 import urllib.request
 
 import numpy as np
@@ -84,6 +85,29 @@ def test_partials_can_be_left_out(server, speech):
 def test_single_bytes(server, device_model, speech):
     samples = speech[0][:10000]
     assert finals(talk(server, pcm(samples), sizes=(1,), **PATIENT)) == streamed(device_model, samples)
+
+
+def test_a_stream_that_is_sent_faster_than_it_is_heard(serve, device_model, speech):
+    """Its audio waits in the network, and keeps its order on every way."""
+    samples = np.concatenate([np.concatenate([speech[n % 2], np.zeros(20000, np.float32)]) for n in range(12)])
+    expected = streamed(device_model, samples)
+    with serve("--max-backlog-ms", 1000) as server:
+        for sizes in ((64000,), (3200, 1, 99_999), (12_001,)):
+            assert finals(talk(server, pcm(samples, "f32le"), format="f32le", sizes=sizes)) == expected
+    assert len(expected) >= 10
+
+
+def test_a_client_that_reads_nothing_is_cut_off(strict):
+    """Its requests are answered with more than the kernel keeps."""
+    with sockets.socket() as raw:
+        raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+        raw.settimeout(20)
+        raw.connect(("127.0.0.1", int(strict.url.split(":")[2].strip("/"))))
+        request = b"GET /dualmode.wasm HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        with pytest.raises(OSError):  # of a connection that was cut off
+            for _ in range(200):
+                raw.sendall(request)
+                time.sleep(0.05)
 
 
 def test_silence_is_no_utterance(server):
