@@ -68,7 +68,8 @@ def measure(args: argparse.Namespace) -> list[dict]:
         for precision in ("int8", "fp32"):
             first = [first_sherpa(args.onnx, precision, one) for one in recordings]
             servers[f"sherpa-onnx {precision}"] = sherpa_server(args, precision), SHERPA, first
-    os.sched_setaffinity(0, os.sched_getaffinity(0) - {args.core})
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores - {args.core})
     found: dict[tuple[str, int], list[dict]] = {}
     for _ in range(args.rounds):
         full: set[str] = set()
@@ -80,6 +81,7 @@ def measure(args: argparse.Namespace) -> list[dict]:
                     full.add(name)
                 found.setdefault((name, streams), []).append(row)
                 print(f"{name}, {streams} streams: {row}", file=sys.stderr, flush=True)
+    os.sched_setaffinity(0, cores)
     return [_row(name, streams, rows, args.bound_ms) for (name, streams), rows in sorted(found.items())]
 
 
