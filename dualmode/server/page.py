@@ -1,6 +1,7 @@
 """The page of the WebAssembly engine, with the server's model, under a strict Content-Security-Policy."""
 
 import json
+import re
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -11,10 +12,9 @@ from dualmode.server.state import State
 
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
-    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src {sources}; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
-    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -25,6 +25,16 @@ FILES = ("engine.js", "wasm.js", "dualmode.wasm")  # and what is in page/
 PLACE = '<meta name="server" content="">'
 
 
+def policy(host: str) -> str:
+    """Return the page's policy; to some browsers a WebSocket of the same host is not 'self'.
+
+    >>> policy("localhost:8800").split("; ")[4]
+    "connect-src 'self' ws://localhost:8800 wss://localhost:8800"
+    """
+    plain = re.fullmatch(r"[\w.:\[\]-]+", host)
+    return POLICY.format(sources=f"'self' ws://{host} wss://{host}" if plain else "'self'")
+
+
 def page_routes() -> list[Route]:
     """Return the routes of the page; each file is read once."""
     page = sorted(path for path in (WASM / "page").iterdir() if path.suffix in TYPES)
@@ -33,14 +43,16 @@ def page_routes() -> list[Route]:
 
     async def send(request: Request) -> Response:
         data, kind = files[request.url.path]
-        return Response(data, media_type=kind, headers=HEADERS)
+        headers = {**HEADERS, "Content-Security-Policy": policy(request.headers["host"])}  # workers have their own
+        return Response(data, media_type=kind, headers=headers)
 
     async def index(request: Request) -> Response:
         data, kind = files["/page/index.html"]
         state: State = request.app.state.server
         about = {"token": state.guard.token is not None, "second_pass": state.second_pass is not None}
         told = PLACE.replace('""', f"'{json.dumps(about)}'")
-        return Response(data.replace(PLACE.encode(), told.encode()), media_type=kind, headers=HEADERS)
+        headers = {**HEADERS, "Content-Security-Policy": policy(request.headers["host"])}
+        return Response(data.replace(PLACE.encode(), told.encode()), media_type=kind, headers=headers)
 
     async def model(request: Request) -> Response:
         state: State = request.app.state.server

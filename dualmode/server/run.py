@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import socket
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -116,6 +117,15 @@ def serve(
         raise UserError(f"{host}:{port} cannot be listened on: another program may have the port") from None
     except KeyboardInterrupt:  # uvicorn repeats the signal that it was ended by
         pass
+
+
+def check_address(host: str, port: int) -> None:
+    """Raise UserError unless one can listen there; a model takes its time to load, and this comes before."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise UserError(f"--host {host} --port {port} cannot be listened on: {error.strerror or error}") from None
 
 
 def allow_files(count: int) -> None:

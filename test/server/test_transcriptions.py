@@ -173,6 +173,8 @@ def test_the_token_is_asked_for(serve, wav):
             status, body = curl(server, f"{url}{place}")
             assert status == 401 and json.loads(body)["error"]["type"] == "authentication_error"
             assert curl(server, f"{url}{place}", "-H", "Authorization: Basic 0123456789abcdef")[0] == 401
+        _, head = curl(server, f"{url}page/", "-D", "-", "-o", "/dev/null")
+        assert f"connect-src 'self' ws://{url.split('/')[2]} wss" in head and "default-src 'none'" in head
         for place in ("", "page/", "page/page.js", "engine.js", "healthz"):
             assert curl(server, f"{url}{place}")[0] in (200, 307)
         assert curl(server, f"{url}v1/models", "-H", "Authorization: Bearer 0123456789abcdef")[0] == 200
@@ -232,6 +234,7 @@ def test_pages_elsewhere_that_are_allowed(serve, wav):
         assert code == 403 and "access-control-allow-origin" not in head.lower()
 
 
+@pytest.mark.slow
 def test_the_how_to_page(both, dense, wav):
     """Its programs and its curl, as they are printed, but for the address."""
     page = (
