@@ -16,6 +16,7 @@ BENCHES = {
     "pruning": "finding masks anew",
     "distractors": "comparing hidden frames with their distractors, in pre-training",
     "lattice": "the lattice of an RNN-T, by how much of it is in memory at a time",
+    "neighbour": "a training beside another busy process, by how its threads wait",
     "device": "a chunk in the device engine, PyTorch and ONNX Runtime",
     "streams": "memory of many streams in the device engine",
     "web": "the device engine as WebAssembly, and ONNX Runtime Web",

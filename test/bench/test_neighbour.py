@@ -1,0 +1,34 @@
+import subprocess
+import sys
+
+from dualmode.bench import neighbour
+
+LETTERS = """
+import os, sys
+for line in sys.stdin:
+    print(len(os.environ.get("OMP_WAIT_POLICY", "")), flush=True)
+"""
+
+
+def test_each_training_waits_as_it_is_told_and_nothing_is_left_running(monkeypatch):
+    started = []
+
+    class Answering(subprocess.Popen):
+        def __init__(self, command, env=None, **more):
+            if command[1] == "-m":
+                command = [sys.executable, "-c", LETTERS]
+            super().__init__(command, env=env, **more)
+            started.append(self)
+
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")  # of whoever measures
+    monkeypatch.setattr(neighbour.subprocess, "Popen", Answering)
+    parser = neighbour.argparse.ArgumentParser()
+    neighbour.add_options(parser)
+    args = parser.parse_args(["--rounds", "3"])
+    args.threads = 1
+    rows = neighbour.measure(args)
+    assert [(row["busy_neighbours"], row["waiting"]) for row in rows] == [
+        (0, "default"), (0, "passive"), (1, "default"), (1, "passive"),
+    ]  # fmt: skip
+    assert [row["ms"] for row in rows] == [0, 7000, 0, 7000]  # letters of passive
+    assert len(started) == 3 and all(process.wait(10) for process in started)
