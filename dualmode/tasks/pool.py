@@ -2,19 +2,29 @@
 
 import argparse
 import hashlib
+import heapq
+import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
-from dualmode.data.kaldi_dir import joined, read_table, write_table
+import numpy as np
+
+from dualmode.data.feature_index import stamps
+from dualmode.data.kaldi_dir import joined, table_writers
 from dualmode.data.speed import original
 from dualmode.errors import UserError
 from dualmode.frames import FEATURE_MS
+from dualmode.progress import progress
+from dualmode_runtime.files import write_json
 from dualmode_runtime.tables import c_order, iterate_table
 
 FILES = {"speech": "feats.scp", "text": "text"}
+ABOUT = "pooled.json"
+Row = tuple[str, ...]  # values of an utterance, in the order of the lists
 
 
 @dataclass(frozen=True)
@@ -45,21 +55,38 @@ def parse_source(text: str) -> Source:
     return Source(Path(folder), weight)
 
 
+def number_of(utterance: str, seed: int) -> int:
+    """Return the number by which an utterance is chosen, the same for its speed-perturbed copies."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {original(utterance)}".encode()).digest()[:8], "big")
+
+
+def chosen(utterances: Iterable[str], share: float, seed: int) -> Callable[[str], bool]:
+    """Return which of the utterances are a ``share`` of them: those with the smallest numbers.
+
+    Which ones depends on nothing else.  Speed-perturbed copies go with their original, so that a share of 0.1 leaves a
+    tenth of the transcripts.  Takes 8 bytes of memory an utterance, twice.
+    """
+    numbers = np.unique(np.fromiter((number_of(utterance, seed) for utterance in utterances), np.uint64))
+    count = round(share * len(numbers))
+    last = int(numbers[count - 1]) if count else -1
+    return lambda utterance: number_of(utterance, seed) <= last
+
+
 def copies(utterances: Sequence[str], weight: float, seed: int) -> Iterator[tuple[str, int]]:
     """Yield (utterance, number of the copy) for a weight: 2.5 is two copies of all and a third one of half of them.
-
-    Which half: the utterances with the smallest SHA-256 of "seed utterance", so the choice depends on nothing else.
-    Speed-perturbed copies go with their original, so that a weight of 0.1 leaves a tenth of the transcripts.
 
     >>> [sum(1 for _ in copies("abcd", weight, seed=0)) for weight in (0.25, 1, 2.5)]
     [1, 4, 10]
     """
-    originals = {original(utt) for utt in utterances}
-    whole, extra = int(weight), round((weight - int(weight)) * len(originals))
-    chosen = set(sorted(originals, key=lambda utt: hashlib.sha256(f"{seed} {utt}".encode()).digest())[:extra])
-    for utt in utterances:
-        for number in range(whole + (original(utt) in chosen)):
-            yield utt, number
+    for number, in_copy in enumerate(_copies(utterances, weight, seed)):
+        yield from ((utterance, number) for utterance in utterances if in_copy(utterance))
+
+
+def _copies(utterances: Iterable[str], weight: float, seed: int) -> list[Callable[[str], bool]]:
+    """Return for each copy which utterances are in it; reads ``utterances`` where not all are in the last one."""
+    whole = int(weight)
+    some = [chosen(utterances, weight - whole, seed)] if weight > whole else []
+    return [lambda utterance: True] * whole + some
 
 
 def pieces(frames: int, longest: int) -> list[tuple[int, int]]:
@@ -85,7 +112,7 @@ def pool(sources: Sequence[Source], out: Path, names: Sequence[str], max_ms: int
 
     Args:
         sources: what is pooled.
-        out: folder for the lists, written when needed.
+        out: folder for the lists, written unless they are there already, of the same sources.
         names: of the data that the task reads, "speech" and perhaps "text".
         max_ms: longest piece; None cuts nothing.
         seed: of the choice for weights that are no whole numbers.
@@ -102,31 +129,90 @@ def pool(sources: Sequence[Source], out: Path, names: Sequence[str], max_ms: int
         raise UserError(f"--max-ms is {max_ms}: it must be at least a feature frame of {FEATURE_MS} ms")
     if longest is not None and "text" in names:
         raise UserError("--max-ms cuts recordings, but their transcripts cannot be cut: use it for pre-training only")
-    tables: dict[str, dict[str, str]] = {file: {} for file in (*(FILES[name] for name in names), "speech_shape")}
-    for index, source in enumerate(sources):
-        lists = _read(source.path, tables)
-        for utt, number in copies(list(lists["feats.scp"]), source.weight, seed):
-            name = f"{index}-{number}-{utt}" if several else utt
-            values = {file: table[utt] for file, table in lists.items()}
-            for piece, entry in _cut(name, values, longest, source.path):
-                for file, value in entry.items():
-                    tables[file][piece] = value
-    if not tables["feats.scp"]:
-        raise UserError(f"nothing is left of {', '.join(str(source.path) for source in sources)}: raise the weights")
-    for file, table in tables.items():
-        write_table(out / file, dict(sorted(table.items(), key=lambda item: c_order(item[0]))))
+    files = [*(FILES[name] for name in names), "speech_shape"]
+    made_from = [[source.weight, *stamps(lists_of(source.path, files))] for source in sources]
+    about = {"sources": made_from, "max_ms": max_ms, "seed": seed}
+    if is_done(out, about, files):
+        return out
+    left = 0
+    with table_writers(out, files) as writers:
+        for name, values in in_order(_lines(sources, files, several, longest, seed)):
+            left += 1
+            for file, value in zip(files, values, strict=True):
+                writers[file].write(f"{name} {value}".rstrip(" ") + "\n")
+        if not left:
+            raise UserError(
+                f"nothing is left of {', '.join(str(source.path) for source in sources)}: raise the weights"
+            )
+    write_json(out / ABOUT, about)
     return out
 
 
-def _read(folder: Path, files: Mapping[str, object]) -> dict[str, dict[str, str]]:
+def is_done(out: Path, about: dict, files: Sequence[str]) -> bool:
+    """Return whether ``out`` has been made of the same lists in the same way."""
+    try:
+        same = json.loads((out / ABOUT).read_text(encoding="utf-8")) == about
+    except (OSError, ValueError):
+        return False
+    return same and all((out / file).is_file() for file in files)
+
+
+def in_order(lines: Iterable[tuple[str, str, Row]]) -> Iterator[tuple[str, Row]]:
+    """Yield (name, values) in C order.
+
+    Args:
+        lines: (from, name, values): ``from`` is in C order, and no name comes before its ``from``.
+
+    >>> [name for name, _ in in_order([("a", "a-000", ()), ("a", "a-100", ()), ("a-05", "a-05", ()), ("b", "b", ())])]
+    ['a-000', 'a-05', 'a-100', 'b']
+    """
+    waiting: list[tuple[bytes, str, Row]] = []
+    for begin, name, values in lines:
+        first = c_order(begin)
+        while waiting and waiting[0][0] < first:
+            yield heapq.heappop(waiting)[1:]
+        heapq.heappush(waiting, (c_order(name), name, values))
+    for _, name, values in sorted(waiting):
+        yield name, values
+
+
+def _lines(
+    sources: Sequence[Source], files: Sequence[str], several: bool, longest: int | None, seed: int
+) -> Iterator[tuple[str, str, Row]]:
+    """Yield what :func:`in_order` wants: each copy of each source, as their prefixes are ordered."""
+    parts = {}
+    for index, source in enumerate(sources):
+        ids = (utterance for utterance, _ in iterate_table(source.path / files[0], paths=True))
+        for number, in_copy in enumerate(_copies(ids, source.weight, seed)):
+            parts[f"{index}-{number}-" if several else ""] = source.path, in_copy
+    for prefix in sorted(parts, key=c_order):
+        folder, in_copy = parts[prefix]
+        for utterance, values in progress(_read(folder, files), f"reading {folder}"):
+            if in_copy(utterance):
+                name = prefix + utterance
+                for piece, entry in _cut(name, values, longest, folder):
+                    yield name, piece, entry
+
+
+def lists_of(folder: Path, files: Sequence[str]) -> list[Path]:
+    """Return the paths of ``files`` in a feature folder, or raise UserError."""
     for file in files:
         if not (folder / file).is_file():
             raise UserError(f"there is no {folder / file}: run stage 1, or dualmode make-fbank")
-    lists = {file: read_table(folder / file) for file in files}
-    for file, table in lists.items():
-        for utt in table.keys() ^ lists["feats.scp"].keys():
-            raise UserError(f"{utt} is in only one of {folder}/feats.scp and {folder / file}: make the features anew")
-    return lists
+    return [folder / file for file in files]
+
+
+def _read(folder: Path, files: Sequence[str]) -> Iterator[tuple[str, Row]]:
+    """Yield each utterance and its values in the lists, which must name the same ones."""
+    tables = [iterate_table(folder / file, paths=file == "feats.scp") for file in files]
+    for rows in zip_longest(*tables):
+        utterance = rows[0] and rows[0][0]
+        for file, row in zip(files, rows, strict=True):
+            if row is None or row[0] != utterance:
+                lone = min((found[0] for found in rows if found), key=c_order)
+                lists = f"{folder}/feats.scp and {folder / file}"
+                raise UserError(f"{lone} is in only one of {lists}: make the features anew")
+        yield utterance, tuple(row[1] for row in rows)
 
 
 def check_lists(folder: Path, names: Sequence[str], bins: int) -> None:
@@ -135,11 +221,9 @@ def check_lists(folder: Path, names: Sequence[str], bins: int) -> None:
     ESPnet would meet the first that does not fit somewhere in an epoch.
     """
     files = [*(FILES[name] for name in names), "speech_shape"]
-    for file in files:
-        if not (folder / file).is_file():
-            raise UserError(f"there is no {folder / file}: run stage 1, or dualmode make-fbank")
     count = 0
-    for utt, values in joined([iterate_table(folder / file, paths=file == "feats.scp") for file in files]):
+    paths = lists_of(folder, files)
+    for utt, values in joined([iterate_table(path, paths=path.name == "feats.scp") for path in paths]):
         count += 1
         for file, value in zip(files, values, strict=True):
             if value is None:
@@ -157,18 +241,17 @@ def check_lists(folder: Path, names: Sequence[str], bins: int) -> None:
         raise UserError(f"{folder} lists no utterances: make the features with dualmode make-fbank")
 
 
-def _cut(
-    name: str, values: Mapping[str, str], longest: int | None, folder: Path
-) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Yield the id and the values of each piece of an utterance."""
-    frames, _, bins = values["speech_shape"].partition(",")
-    if longest is None or int(frames) <= longest:
+def _cut(name: str, values: Row, longest: int | None, folder: Path) -> Iterator[tuple[str, Row]]:
+    """Yield the id and the values of each piece of an utterance, the first one feats.scp's, the last one its shape."""
+    if longest is None:
         yield name, values
         return
-    if values["feats.scp"].endswith("]"):
+    target, *_, shape = values
+    frames, _, bins = shape.partition(",")
+    if int(frames) <= longest:
+        yield name, values
+        return
+    if target.endswith("]"):
         raise UserError(f"{folder}/feats.scp has ranges of rows already, which --max-ms cannot cut again")
     for first, end in pieces(int(frames), longest):
-        yield (
-            f"{name}-{first:07d}-{end:07d}",
-            {"feats.scp": f"{values['feats.scp']}[{first}:{end - 1}]", "speech_shape": f"{end - first},{bins}"},
-        )
+        yield f"{name}-{first:07d}-{end:07d}", (f"{target}[{first}:{end - 1}]", f"{end - first},{bins}")

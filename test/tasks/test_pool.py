@@ -3,7 +3,7 @@ import argparse
 import kaldiio
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualmode.data.features import FeatureTable
@@ -58,6 +58,36 @@ def test_sets_are_pooled_with_their_weights_and_transcripts(tmp_path):
     assert list(lines(out / "feats.scp")) == list(lines(out / "speech_shape")) == list(lines(out / "text"))
 
 
+@settings(deadline=None)
+@given(names=st.lists(st.text("ab-0é", min_size=1, max_size=6), unique=True, min_size=1), data=st.data())
+def test_pieces_and_copies_come_in_the_order_of_c(names, data, tmp_path_factory):
+    folder, out = (tmp_path_factory.mktemp(name) for name in ("a", "out"))
+    lengths = {name: data.draw(st.integers(1, 9)) for name in sorted(names, key=str.encode)}
+    (folder / "feats.scp").write_text("".join(f"{name} x.ark:5\n" for name in lengths))
+    (folder / "speech_shape").write_text("".join(f"{name} {frames},80\n" for name, frames in lengths.items()))
+    weights = data.draw(st.sampled_from([[1], [2, 1], [0.5, 1.5]]))
+    pool([Source(folder, weight) for weight in weights], out, ["speech"], max_ms=30)
+    ids = [line.split(" ")[0] for line in (out / "feats.scp").read_text().splitlines()]
+    assert ids == sorted(set(ids), key=str.encode)
+    assert ids == [line.split(" ")[0] for line in (out / "speech_shape").read_text().splitlines()]
+    if weights == [1]:
+        assert len(ids) == sum(-(-frames // 3) for frames in lengths.values())
+
+
+def test_lists_are_made_once_of_the_same_sources(tmp_path):
+    folder = features(tmp_path / "a", {"u1": 7})
+    out = pool([Source(folder)], tmp_path / "out", ["speech"], max_ms=30)
+    made = (out / "feats.scp").stat().st_mtime_ns
+    assert pool([Source(folder)], out, ["speech"], max_ms=30) == out
+    assert (out / "feats.scp").stat().st_mtime_ns == made, "an index of it would have to be made anew"
+    pool([Source(folder)], out, ["speech"], max_ms=40)
+    assert len(lines(out / "speech_shape")) == 2
+    (folder / "speech_shape").write_text("u1 3,80\n")
+    pool([Source(folder)], out, ["speech"], max_ms=40)
+    assert lines(out / "speech_shape") == {"u1": "3,80"}
+
+
+@settings(deadline=None)
 @given(weight=st.floats(0.01, 4), count=st.integers(0, 30), seed=st.integers(0, 3))
 def test_a_weight_gives_as_many_copies_of_different_utterances(weight, count, seed):
     utterances = [f"u{number}" for number in range(count)]
