@@ -1,6 +1,6 @@
 """One client's audio in the device engine: bytes in, what was understood out.  Runs in the threads of pool.py."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -103,10 +103,7 @@ class Hearing:
         text, start, end = self._device.text, self._device.start_ms, self._device.end_ms
         if not text:
             return []  # mere silence is no utterance
-        words = [
-            {"text": word.text, "start_ms": word.start_ms, "end_ms": word.end_ms, "stable_ms": word.stable_ms}
-            for word in self._device.words
-        ]
+        words = [asdict(word) for word in self._device.words]
         final = Final(self._utterance, start, end, endpoint, text, words, self._piece(start, end))
         self._utterance, self._shown = self._utterance + 1, ""
         return [final]

@@ -164,7 +164,7 @@ async def _results(path: Path, asked: Asked, state: State) -> AsyncIterator[Resu
             if asked.model == DENSE:
                 yield await state.second_pass.result(piece)
             else:
-                yield await recognise_sparse(state.served.device, state.pool, piece)
+                yield await recognise_sparse(state.served, state.pool, piece)
             state.metrics.count("audio_seconds_total", len(piece.samples) / 16000)
     except AudioFault as fault:
         detail = fault.detail.replace(str(path), name)
