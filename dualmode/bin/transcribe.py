@@ -5,7 +5,15 @@ from collections.abc import Sequence
 
 from dualmode.cli import make_parser, run
 from dualmode.errors import UserError
-from dualmode.models.options import add_device, add_model, add_subnet, chosen_model, existing_model
+from dualmode.models.options import (
+    MODEL_OR_DEVICE_FILE,
+    add_device,
+    add_model,
+    add_subnet,
+    chosen_model,
+    existing_model,
+    refuse_for_device_file,
+)
 from dualmode.search.config import SearchConfig
 from dualmode.search.options import add_search, given_search
 from dualmode_runtime.transcribe import ABOUT_AUDIO, add_audio, transcribe
@@ -20,12 +28,11 @@ Write the text of audio files, whole ones, with any sub-network.
 MODEL is a model folder, or a device file (.dmdl), which is run without PyTorch, greedily. The confidence of a word is
 from 0 to 1.
 """
-MODEL = "model folder, of dualmode train, pack or subnet; or a device file, of dualmode pack-device"
 
 
 def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION + ABOUT_AUDIO, "transcribe")
-    add_model(parser, MODEL, existing_model)
+    add_model(parser, MODEL_OR_DEVICE_FILE, existing_model)
     add_audio(parser)
     add_subnet(parser)
     add_search(parser)
@@ -42,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not getattr(args, name) >= lowest:
             raise UserError(f"--{name.replace('_', '-')} is {getattr(args, name)}: it must be at least {lowest}")
     if args.model.is_file():
-        refuse_what_no_device_does(args)
+        refuse_for_device_file(args)
 
     def opened():
         if args.model.is_file():
@@ -52,16 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return torch_recogniser(args, search)
 
     return transcribe(args, opened, args.batch_size, search.nbest)
-
-
-def refuse_what_no_device_does(args) -> None:
-    """Raise UserError for options that the engine of a device file does not have."""
-    words = ("beam_size", "nbest", "lm", "hotword", "hotwords", "subnet", "chunk_ms", "left_ms", "lookahead_ms")
-    for word in (*words, "checkpoint"):
-        if getattr(args, word) not in (None, 1):
-            raise UserError(
-                f"--{word.replace('_', '-')} is for model folders: {args.model} holds one sub-network, decoded greedily"
-            )
 
 
 def torch_recogniser(args, search: SearchConfig):

@@ -1,36 +1,47 @@
 """Audio as it arrives: pieces of samples from a file, a pipe or a microphone."""
 
 import queue
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import soundfile
 
 from dualmode.errors import UserError
 from dualmode_runtime.audio.fault import AudioFault
-from dualmode_runtime.audio.reading import read_audio
+from dualmode_runtime.audio.media import check_media, one_channel, open_media
 
 PIECE_MS = 100
 
 
-def file_pieces(path: Path) -> tuple[int, Iterator[np.ndarray]]:
-    """Return the sample rate, Hz, of a mono audio file and its samples in pieces (samples,), float32 in [-1, 1].
+def file_pieces(path: Path, channel: int | None = None) -> tuple[int, Iterator[np.ndarray]]:
+    """Return the sample rate, Hz, of a recording and its samples in pieces (samples,), float32 in [-1, 1].
+
+    Args:
+        path: of any rate and format, see :mod:`dualmode_runtime.audio.media`; it is opened at once.
+        channel: of several, counted from 1; None is their mean, which is said on standard error.
 
     Raises:
-        UserError: the file is missing, empty or damaged, or has several channels.
+        UserError: the file is missing, empty or damaged, or has no such channel; also while the pieces are read.
     """
     try:
-        rate = soundfile.info(str(path)).samplerate
-    except soundfile.SoundFileError:
-        rate = 0  # reading says what is wrong
-    try:
-        samples = read_audio(path, rate)
+        rate, channels = check_media(path, channel)
     except AudioFault as fault:
         raise UserError(fault.detail) from fault
-    size = max(rate * PIECE_MS // 1000, 1)
-    return rate, (samples[start : start + size] for start in range(0, len(samples), size))
+    if channels > 1 and channel is None:
+        print(f"{path} has {channels} channels, mixed to one (--channel)", file=sys.stderr)
+    return rate, _media_pieces(path, max(rate * PIECE_MS // 1000, 1), channel)
+
+
+def _media_pieces(path: Path, size: int, channel: int | None) -> Iterator[np.ndarray]:
+    mono = one_channel(channel)
+    try:
+        with open_media(path) as media:
+            for samples in map(mono, media.blocks):
+                yield from (samples[start : start + size] for start in range(0, len(samples), size))
+    except AudioFault as fault:
+        raise UserError(fault.detail) from fault
 
 
 def pcm_pieces(stream: BinaryIO, rate: int) -> Iterator[np.ndarray]:

@@ -19,6 +19,9 @@ WEIGHTS = (
 )
 TRAINED = "model folder, of dualmode train, pack or subnet; or hf:USER/MODEL[@REVISION] on the Hugging Face Hub"
 
+MODEL_OR_DEVICE_FILE = f"{TRAINED}; or a device file, of dualmode pack-device"
+GREEDY_ALONE = ("beam_size", "nbest", "lm", "hotword", "hotwords", "subnet", "chunk_ms", "left_ms", "lookahead_ms")
+
 
 def model_folder(text: str) -> Path:
     """Argparse type: a folder that is there, or a model of the Hub, which is fetched."""
@@ -39,6 +42,20 @@ def add_model(parser, help: str = TRAINED, type=model_folder, checkpoint: bool =
 def existing_model(text: str) -> Path:
     """Argparse type: a folder or file that is there, or a model of the Hub."""
     return model_folder(text) if is_on_hub(text) or Path(text).is_dir() else existing_file(text)
+
+
+def refuse_for_device_file(args: argparse.Namespace, *more: str) -> None:
+    """Raise UserError if ``args``, whose model is a device file, has an option that its engine has not.
+
+    Args:
+        more: options of this command that it has not, either.
+    """
+    for word in (*GREEDY_ALONE, "checkpoint", *more):
+        value = getattr(args, word)
+        if value not in (None, False) and not (word in ("beam_size", "nbest") and value == 1):
+            raise UserError(
+                f"--{word.replace('_', '-')} is for model folders: {args.model} holds one sub-network, decoded greedily"
+            )
 
 
 def add_weights(parser: argparse.ArgumentParser, help: str = WEIGHTS) -> None:

@@ -41,18 +41,23 @@ def add_audio(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("audio", nargs="+", metavar="AUDIO", help="files, folders, Kaldi folders or lists")
     parser.add_argument("--format", choices=FORMATS, default="text", help="of the output")
     parser.add_argument("--out-dir", type=Path, metavar="DIR", help="write a file for each recording there")
-    parser.add_argument(
-        "--channel",
-        default="mix",
-        metavar="CHANNEL",
-        help="of several: mix, their mean, or the number of one, from 1 on",
-    )
+    add_channel(parser)
     parser.add_argument(
         "--max-utterance-ms",
         type=float,
         default=30000,
         metavar="MS",
         help="a longer recording is cut where it is quietest",
+    )
+
+
+def add_channel(parser: argparse.ArgumentParser) -> None:
+    """Add --channel, which :func:`read_channel` reads."""
+    parser.add_argument(
+        "--channel",
+        default="mix",
+        metavar="CHANNEL",
+        help="of several: mix, their mean, or the number of one, from 1 on",
     )
 
 

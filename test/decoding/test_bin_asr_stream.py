@@ -1,6 +1,8 @@
 """asr_stream from files and pipes."""
 
 import io
+import json
+import subprocess
 import sys
 import types
 
@@ -8,7 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from dualmode.bin.asr_stream import Printer, main
+from dualmode.bin.asr_stream import main
+from dualmode.decoding.growing import Printer
 from dualmode.decoding.live import pcm_pieces
 from dualmode.errors import UserError
 from dualmode.recognizer import Recognizer, Result, Transcript
@@ -48,6 +51,58 @@ def test_raw_pcm_gives_the_same_as_the_file(model_dir, wav, capsys, monkeypatch)
     assert capsys.readouterr().out.splitlines()[-1] == f"0.00-2.00 s: {expected(model_dir, wav)}"
 
 
+def test_json_lines_are_what_the_recogniser_says(model_dir, wav, capsys):
+    main([str(model_dir), str(wav), "--format", "jsonl", "--silence-ms", "5000"])
+    *partials, last = map(json.loads, capsys.readouterr().out.splitlines())
+    recognizer = Recognizer.from_pretrained(model_dir)
+    recognizer.accept_waveform(read_audio(wav, 16000), 16000)
+    expected = recognizer.result().to_dict()
+    for found in (last, expected):
+        found.pop("latency_ms")
+    assert last == {"type": "final", "utterance": 0, **json.loads(json.dumps(expected))}
+    assert len(partials) > 2 and all(set(one) == {"type", "utterance", "text", "heard_ms"} for one in partials)
+    heard = [one["heard_ms"] for one in partials]
+    assert heard == sorted(heard) and {one["type"] for one in partials} == {"partial"}
+
+
+def test_utterances_are_numbered(model_dir, wav, capsys):
+    main([str(model_dir), str(wav), "--format", "jsonl", "--max-utterance-ms", "640"])
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    finals = [one for one in found if one["type"] == "final"]
+    assert [one["utterance"] for one in finals] == list(range(len(finals))) and len(finals) > 2
+    assert all(one["utterance"] == sum(o["type"] == "final" for o in found[:n]) for n, one in enumerate(found))
+
+
+@pytest.mark.parametrize("channel", ["1", "2", "mix"])
+def test_any_recording_that_transcribe_reads(model_dir, wav, tmp_path, capsys, channel):
+    """Another rate, and a channel of two: as the recogniser hears these samples."""
+    samples = soundfile.read(wav, dtype="float32")[0]
+    both = np.stack([samples, 0.5 * samples[::-1]], axis=1)
+    soundfile.write(tmp_path / "both.flac", both, 8000)
+    main([str(model_dir), str(tmp_path / "both.flac"), "--channel", channel, "--silence-ms", "5000"])
+    said = capsys.readouterr()
+    both = soundfile.read(tmp_path / "both.flac", dtype="float32", always_2d=True)[0]
+    recognizer = Recognizer.from_pretrained(model_dir)
+    recognizer.accept_waveform(both.mean(axis=1) if channel == "mix" else both[:, int(channel) - 1], 8000)
+    assert said.out.splitlines()[-1] == f"0.00-4.00 s: {recognizer.result().text}"
+    assert ("2 channels, mixed to one" in said.err) == (channel == "mix")
+
+
+def test_a_bad_file_is_refused_before_torch_is_loaded(model_dir, tmp_path):
+    (tmp_path / "bad.wav").write_text("no audio")
+    words = [str(model_dir), str(tmp_path / "bad.wav")]
+    code = f"""
+import sys
+from dualmode.bin.asr_stream import main
+try:
+    main({words})
+except Exception as error:
+    print("bad.wav" in str(error), "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True False\n"
+
+
 def test_both_passes_are_printed_with_their_latencies(model_dir, wav, capsys):
     main([str(model_dir), str(wav), "--second-pass", "--silence-ms", "5000"])
     first, second = capsys.readouterr().out.splitlines()[-2:]
@@ -71,8 +126,8 @@ def test_on_a_terminal_the_line_grows_in_place():
 
     out = Terminal()
     printer = Printer(out, words=False)
-    printer.partial("zero", 1.0)
-    printer.partial("zero", 1.1)
+    printer.partial("zero", 1000)
+    printer.partial("zero", 1100)
     printer.finished(Result(0, 1500, Transcript((Word("zero", 40, 1500),), DENSE)))
     assert out.getvalue() == "\rzero\x1b[K\r\x1b[K0.00-1.50 s: zero\n"
 
@@ -87,6 +142,8 @@ def test_on_a_terminal_the_line_grows_in_place():
         (["-", "--subnet", "dense"], "endpointing needs a streaming"),
         (["-", "--silence-ms", "-1"], "silence_ms is -1"),
         (["-", "--beam-size", "0"], "beam_size is 0"),
+        (["-", "--channel", "left"], "--channel is 'left'"),
+        (["-", "--words", "--format", "jsonl"], "--words goes with --format text"),
     ],
 )
 def test_wrong_options_are_one_sentence(model_dir, options, words):

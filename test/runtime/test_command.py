@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from dualmode.bin.asr_stream import main as dualmode_stream
 from dualmode.bin.transcribe import main as dualmode_transcribe
-from dualmode_runtime.build import PROGRAM
+from dualmode_runtime.build import LIBRARY, PROGRAM
 from dualmode_runtime.errors import UserError
 from dualmode_runtime.transcribe import FORMATS, get_parser, main
 
@@ -62,3 +63,30 @@ def test_every_option_is_explained():
 def test_help_needs_nothing_but_python():
     check = "import sys, dualmode_runtime.__main__; print({'numpy', 'soundfile', 'soxr'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_dualmode_stream_hears_a_device_file_without_torch(compiled, demo, texts):
+    """Pieces of PCM, and a file: the same transcript, which grows."""
+    words = [str(demo / "sparse.dmdl"), "-", "--format", "jsonl"]
+    code = f"""
+import pathlib, sys
+from dualmode.bin.asr_stream import main
+from dualmode_runtime import engine
+library = engine.load_library(pathlib.Path({str(compiled / LIBRARY)!r}))
+engine.load_library = lambda: library
+main({words})
+print('torch' in sys.modules)
+"""
+    pcm = (demo / "temperature.wav").read_bytes()[44:]
+    done = subprocess.run([sys.executable, "-c", code], input=pcm, capture_output=True, check=True)
+    *lines, torch = done.stdout.decode().splitlines()
+    assert torch == "False" and done.stderr == b""
+    *partials, final = map(json.loads, lines)
+    assert final["text"] == texts["temperature"] == " ".join(word["text"] for word in final["words"])
+    assert partials and all(final["text"].startswith(one["text"]) for one in partials)
+
+
+@pytest.mark.parametrize("option", [["--second-pass"], ["--beam-size", "4"], ["--subnet", "dense"], ["--hotword", "x"]])
+def test_dualmode_stream_refuses_what_no_device_file_does(demo, option):
+    with pytest.raises(UserError, match=rf"{option[0]} is for model folders: .*sparse.dmdl holds one sub-network"):
+        dualmode_stream([str(demo / "sparse.dmdl"), str(demo / "temperature.wav"), *option])
