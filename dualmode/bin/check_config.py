@@ -35,16 +35,19 @@ def get_parser():
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
-    from dualmode.bin.prune import read_rule
-    from dualmode.decoding.settings import read_settings
-    from dualmode.models.folder import ModelFolder
-    from dualmode.supernet.subnet import Context, Subnet
-    from dualmode.tasks.asr import AsrTask
-    from dualmode.tasks.base import encoder_config_of
-    from dualmode.tasks.check import check_decoding, pruned_config, settings_of, trained_config
-    from dualmode.tasks.hand_over import inherited
-    from dualmode.tasks.pretrain import PretrainTask
-    from dualmode.tasks.start import starting_config
+    from dualmode.tasks.quiet import quiet_imports
+
+    with quiet_imports():
+        from dualmode.bin.prune import read_rule
+        from dualmode.decoding.settings import read_settings
+        from dualmode.models.folder import ModelFolder
+        from dualmode.supernet.subnet import Context, Subnet
+        from dualmode.tasks.asr import AsrTask
+        from dualmode.tasks.base import encoder_config_of
+        from dualmode.tasks.check import check_decoding, pruned_config, settings_of, trained_config
+        from dualmode.tasks.hand_over import inherited
+        from dualmode.tasks.pretrain import PretrainTask
+        from dualmode.tasks.start import starting_config
 
     def read(task, path, words):
         """Return a training's settings; print what does not fit into its length."""

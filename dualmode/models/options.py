@@ -41,6 +41,8 @@ def add_model(parser, help: str = TRAINED, type=model_folder, checkpoint: bool =
 
 def existing_model(text: str) -> Path:
     """Argparse type: a folder or file that is there, or a model of the Hub."""
+    if not is_on_hub(text) and not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"there is no model folder or device file {text}")
     return model_folder(text) if is_on_hub(text) or Path(text).is_dir() else existing_file(text)
 
 

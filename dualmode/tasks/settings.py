@@ -66,7 +66,8 @@ def _check_value(action: argparse.Action, value: Any) -> None:
     if action.choices is not None:
         known = [str(choice) for choice in action.choices if choice is not None]
         if not isinstance(value, str) or value.lower() not in map(str.lower, known):
-            raise UserError(f"{shown}{nearest(str(value), known)}: it must be one of {', '.join(known)}")
+            meant = nearest(str(value), known)
+            raise UserError(f"{shown}{meant}{' It' if meant else ': it'} must be one of {', '.join(known)}")
         return
     kind = getattr(action.type, "__name__", "").removesuffix("_or_none")
     if kind not in _TYPES or isinstance(value, (list, tuple)):

@@ -26,7 +26,7 @@ def test_good_settings_pass(tmp_path):
 
 
 WRONG = [
-    ({"optim": "adamww"}, r"optim is 'adamww'; did you mean 'adamw'\?: it must be one of adam, adamw, "),
+    ({"optim": "adamww"}, r"optim is 'adamww'; did you mean 'adamw'\? It must be one of adam, adamw, "),
     ({"scheduler": "warmup"}, r"scheduler is 'warmup'; did you mean 'warmuplr'\?"),
     ({"optim": 3}, "optim is 3.*: it must be one of adam"),
     ({"optim_conf": {"lr": "1.5e-3x"}}, "optim_conf: lr is '1.5e-3x': it must be a number"),
