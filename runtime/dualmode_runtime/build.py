@@ -84,7 +84,8 @@ def compile_engine(folder: Path, flags: Sequence[str] = (), mains: Sequence[tupl
         objects = {source: work / f"{source.stem}.o" for source in sources}
         compile_objects([*compiler, *flags], objects)
         parts = [str(objects[source]) for source in engine]
-        run_compiler([*compiler, *flags, "-shared", *parts, "-o", str(work / LIBRARY)])
+        named = [f"-Wl,-soname,{LIBRARY}"] if sys.platform == "linux" else []  # as programs that link it look for it
+        run_compiler([*compiler, *flags, "-shared", *named, *parts, "-o", str(work / LIBRARY)])
         for source, name in programs:
             run_compiler([*compiler, *flags, str(objects[source]), *parts, "-o", str(work / name)])
         (work / STAMP).write_text(sources_hash(), encoding="ascii")

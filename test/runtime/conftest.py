@@ -13,10 +13,10 @@ TEXTS = {"temperature": "what is the temperature in the bedroom", "news": "stop 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory) -> Path:
-    """The folder of the engine."""
+    """The folder of the engine and of the program equality."""
     folder = tmp_path_factory.mktemp("engine")
     try:
-        compile_engine(folder, ["-O1"])
+        compile_engine(folder, ["-O1"], [(Path(__file__).with_name("equality.cpp"), "equality")])
     except NoCompiler as error:
         if "no C++17 compiler" in str(error):
             pytest.skip(str(error))
