@@ -18,11 +18,12 @@ in empty environments; its engine for aarch64 in an emulator (Debian: apt instal
                   there is named and left out
   --with-torch    try the wheel of dualmode, too, in an environment with PyTorch (6 GB)
   --out DIR       folder of the wheels (default: build/wheels)
+  --built         build nothing, try what is in that folder
   --help          this text
 HELP
 }
 
-pythons="3.10 3.11 3.12" with_torch=false out=build/wheels
+pythons="3.10 3.11 3.12" with_torch=false built=false out=build/wheels
 while (($#)); do
   case $1 in
     --pythons | --out)
@@ -31,6 +32,7 @@ while (($#)); do
       shift 2
       ;;
     --with-torch) with_torch=true; shift ;;
+    --built) built=true; shift ;;
     -h | --help) usage; exit ;;
     *) die "unknown option $1; see tools/wheels.sh --help" ;;
   esac
@@ -82,8 +84,16 @@ audit() {
 # heard NAME: prints what the recording's page says is heard in it.
 heard() { sed -n "s|^egs/mini/demo/$1.wav ||p" "$demo/README.md"; }
 
-# make_venv DIR PYTHON: an empty environment; fails if there is no such Python.
-make_venv() { "$bin/uv" venv --quiet --python "$2" "$1" 2>/dev/null; }
+# make_venv DIR VERSION: an empty environment; fails if that Python is neither in the path nor among pyenv's.
+make_venv() {
+  local python
+  for python in "python$2" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$2".*/bin/python; do
+    "$python" -c '' 2>/dev/null || continue
+    "$bin/uv" venv --quiet --python "$("$python" -c 'import sys; print(sys.executable)')" "$1"
+    return
+  done
+  return 1
+}
 
 # try_runtime PYTHON: C, command and Python hear the same in an environment with the wheel alone.
 try_runtime() {
@@ -152,7 +162,7 @@ print(device.text)' "$demo/sparse.dmdl" "$demo/temperature.wav") == "$(heard tem
   say "dualmode's wheel recognises with PyTorch, without ESPnet"
 }
 
-build
+[[ $built == true ]] || build
 out=$(cd "$out" && pwd -P)
 audit
 for python in $pythons; do try_runtime "$python"; done
