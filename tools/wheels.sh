@@ -113,7 +113,7 @@ print(Recognizer.open(sys.argv[1]).transcribe(sys.argv[2]).text)' "$demo/sparse.
   cd "$root"
   [[ ! -e $(compgen -G "$env/lib/python*/site-packages/dualmode_runtime/built/sources.sha256") ]] ||
     die "the wheel looks at its sources at each start"
-  say "Python $1: C, command and Python hear what they should, in an environment with $("$bin/uv" pip list --python "$env" --format freeze | paste -sd ' ')"
+  say "Python $1: C, command and Python hear what they should, in an environment with $("$bin/uv" pip list --python "$env" --format freeze 2>/dev/null | paste -sd ' ')"
 }
 
 # kernels_here: prints the names of the fast kernels that this machine has.

@@ -74,7 +74,7 @@ double product(Random& random, const char* kernels, bool int8) {
         const double part = std::fabs(double(in[i]) * factor);
         if (int8 && std::fabs(part - std::floor(part) - 0.5) < 1e-4) step += std::fabs(weight) * peak / 127;
       }
-      worst = std::max(worst, std::fabs(y[frame * outputs + row] - sum) / (2e-5 * reach + 1.001 * step));
+      worst = std::max(worst, std::fabs(y[frame * outputs + row] - sum) / ((int8 ? 2e-5 : 2e-6) * reach + 1.001 * step));
     }
   }
   return worst;
