@@ -128,13 +128,14 @@ def page(args: argparse.Namespace, uv: Path, work: Path) -> str:
         for name, taken in found.items()
     ]
     wheels = [(f"`{path.name}`", megabytes(path.stat().st_size)) for path in sorted(args.wheels.glob("*.*"))]
+    load = os.getloadavg()[2]  # of 15 minutes, nearly all of it by others
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     version = platform.python_version()
     return f"""# What an installation costs
 
 By `bash tools/wheels.sh && python3 tools/install_table.py --train tools/venv --model egs/mini/exp/asr_base`, commit
 {commit.strip()}, {time.strftime("%Y-%m-%d")}, {len(os.sched_getaffinity(0))} cores without a GPU, Python {version},
-Linux on {platform.machine()}.
+Linux on {platform.machine()}, load of the machine {load:.0f}.
 
 ## Files
 

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def opened():
         if args.model.is_file():
-            from dualmode.device.fallback import open_recognizer
+            from dualmode.device.opening import open_recognizer
 
             return open_recognizer(args.model).recognise
         return torch_recogniser(args, search)

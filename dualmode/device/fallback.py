@@ -22,7 +22,6 @@ from dualmode.search.stream import StreamDecoder
 from dualmode.search.words import word_spans
 from dualmode.supernet.subnet import Context, Subnet
 from dualmode_runtime.engine import Device, DeviceWord, EngineMissing, as_floats
-from dualmode_runtime.recognizer import Recognizer
 
 
 def unpack_model(data: bytes, source: str) -> tuple[AsrModel, DeviceConfig]:
@@ -177,18 +176,11 @@ def open_device(path: str | os.PathLike) -> Device | TorchDevice:
     try:
         return Device.open(path)
     except EngineMissing as missing:
-        return _open_in_torch(path, missing)
+        return open_in_torch(path, missing)
 
 
-def open_recognizer(path: str | os.PathLike) -> Recognizer:
-    """Open a device file as :func:`open_device` does, for whole recordings."""
-    try:
-        return Recognizer.open(path)
-    except EngineMissing as missing:
-        return Recognizer(_open_in_torch(path, missing))
-
-
-def _open_in_torch(path: str | os.PathLike, missing: EngineMissing) -> TorchDevice:
+def open_in_torch(path: str | os.PathLike, missing: EngineMissing) -> TorchDevice:
+    """Say that the engine is missing, and open a device file in PyTorch."""
     print(f"{missing}; PyTorch runs the model instead, slower and in float arithmetic", file=sys.stderr)
     try:
         data = Path(path).read_bytes()

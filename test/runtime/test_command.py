@@ -26,6 +26,22 @@ def test_both_commands_write_the_same(compiled, demo, texts, capsys, tmp_path, f
     assert said.out == said.err == ""
 
 
+def test_a_device_file_loads_no_torch(compiled, demo, texts):
+    program = """
+import sys
+from pathlib import Path
+from dualmode_runtime import engine
+library = engine.load_library(Path(sys.argv[1]))
+engine.load_library = lambda: library
+from dualmode.bin.transcribe import main
+main(sys.argv[2:])
+print("torch" in sys.modules)
+"""
+    words = [compiled / LIBRARY, demo / "sparse.dmdl", demo / "news.wav"]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [texts["news"], "False"]
+
+
 def test_the_program_in_c_hears_the_same(compiled, demo, texts, capsys):
     words = [str(demo / "sparse.dmdl"), *(str(demo / f"{name}.wav") for name in texts)]
     done = subprocess.run([compiled / PROGRAM, *words], capture_output=True, text=True, check=True)
