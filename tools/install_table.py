@@ -133,9 +133,9 @@ def page(args: argparse.Namespace, uv: Path, work: Path) -> str:
     version = platform.python_version()
     return f"""# What an installation costs
 
-By `bash tools/wheels.sh && python3 tools/install_table.py --train tools/venv --model egs/mini/exp/asr_base`, commit
-{commit.strip()}, {time.strftime("%Y-%m-%d")}, {len(os.sched_getaffinity(0))} cores without a GPU, Python {version},
-Linux on {platform.machine()}, load of the machine {load:.0f}.
+By `bash tools/wheels.sh && python3 tools/install_table.py --train tools/venv --model egs/mini/exp/asr_base --rounds
+{args.rounds}`, commit {commit.strip()}, {time.strftime("%Y-%m-%d")}, {len(os.sched_getaffinity(0))} cores without a GPU, Python
+{version}, Linux on {platform.machine()}. Other work ran beside it (load {load:.0f}).
 
 ## Files
 
