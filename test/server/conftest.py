@@ -15,12 +15,6 @@ from dualmode_runtime.audio.reading import read_audio
 from dualmode_runtime.build import BUILT, LIBRARY
 from dualmode_runtime.engine import DeviceModel, EngineMissing, load_library
 
-pytest.importorskip("starlette", reason="dualmode[server] is not installed: tools/setup.sh --with-server")
-pytest.importorskip("websockets", reason="dualmode[server] is not installed: tools/setup.sh --with-server")
-
-from websockets.asyncio.client import connect  # noqa: E402
-from websockets.exceptions import ConnectionClosed  # noqa: E402
-
 DEMO = Path(__file__).parents[2] / "egs" / "mini" / "demo"
 MODEL = DEMO / "sparse.dmdl"
 
@@ -48,7 +42,9 @@ class Served:
         self.ws = f"ws{url.removeprefix('http').rstrip('/')}/v1/stream"
 
     def connect(self, **options):
-        return connect(self.ws, max_size=None, **options)
+        from websockets.asyncio.client import connect
+
+        return connect(self.ws, max_size=None, open_timeout=60, **options)
 
     def memory_mb(self) -> float:
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -77,12 +73,14 @@ def serving(*options: object, model: Path = MODEL, **environment: str) -> Iterat
 @pytest.fixture(scope="session")
 def serve(device_model) -> Callable[..., contextlib.AbstractContextManager[Served]]:
     """Starts a server: ``with serve("--idle-s", 1) as server``."""
+    for name in ("starlette", "uvicorn", "uvloop", "websockets", "python_multipart"):
+        pytest.importorskip(name, reason="dualmode[server] is not installed: tools/setup.sh --with-server")
     return serving
 
 
 @pytest.fixture(scope="module")
-def server(device_model) -> Iterator[Served]:
-    with serving() as one:
+def server(serve) -> Iterator[Served]:
+    with serve() as one:
         yield one
 
 
@@ -105,6 +103,8 @@ async def converse(socket, data: bytes, sizes=(3200,), finish: bool = True, **he
 
 async def everything(socket) -> list[dict]:
     """Return what the server says until it closes the stream."""
+    from websockets.exceptions import ConnectionClosed
+
     found = []
     with contextlib.suppress(ConnectionClosed):
         while True:

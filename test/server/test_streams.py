@@ -10,7 +10,6 @@ import urllib.request
 
 import numpy as np
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from dualmode.bin.serve import main
 from dualmode.errors import UserError
@@ -18,6 +17,10 @@ from dualmode.export.runtimes import DeviceEngine
 from dualmode.server.protocol import Hello
 
 from .conftest import MODEL, converse, everything, finals, pcm, streamed
+
+exceptions = pytest.importorskip(
+    "websockets.exceptions", reason="dualmode[server] is not installed: tools/setup.sh --with-server"
+)
 
 PATIENT = {"silence_ms": 60000, "max_utterance_ms": 60000}
 
@@ -141,7 +144,7 @@ def test_first_messages_that_are_wrong(server, first, said):
         async with server.connect() as socket:
             await socket.send(first)
             answer = json.loads(await socket.recv())
-            with pytest.raises(ConnectionClosed):
+            with pytest.raises(exceptions.ConnectionClosed):
                 await socket.recv()
             return answer, socket.close_code
 
@@ -240,7 +243,7 @@ def test_limits(strict, device_model, speech):
             assert "no more streams" in json.loads(await third.recv())["message"]
             # Too large a message; audio that ends; nothing more for a second.
             await first.send(bytes(100_001))
-            with pytest.raises(ConnectionClosed):
+            with pytest.raises(exceptions.ConnectionClosed):
                 await first.recv()
             assert first.close_code == 1009
             await second.send(pcm(speech[0]))
