@@ -148,7 +148,7 @@ def test_change_the_sparsity(checkout):
 def test_give_away(checkout):
     """What is run elsewhere has nothing but what was given."""
     for package in ("onnx", "onnxscript", "onnxruntime", "sherpa_onnx"):
-        pytest.importorskip(package, reason=f"{package} is not installed (setup.py's extra device)")
+        pytest.importorskip(package, reason=f"{package} is not installed (the extra export)")
     compile_engine(checkout)
     packing, running = (block.splitlines() for _, block in blocks("give-away"))
     for command in packing:

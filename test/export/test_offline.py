@@ -81,7 +81,7 @@ def test_the_folder_says_that_audio_is_heard_whole(whole):
 
 
 def test_the_cards_program_says_what_we_say(whole, dense, wavs, tmp_path):
-    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (setup.py's extra device)")
+    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (the extra export)")
     folder = shutil.copytree(whole("ctc"), tmp_path / "whole")
     code = (folder / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
     shutil.copy(wavs[1], folder / "speech.wav")

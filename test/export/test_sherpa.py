@@ -96,7 +96,7 @@ def test_sherpa_onnx_says_what_we_say(kind, exported, recognisers, wavs):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_cards_program_says_what_we_say(kind, exported, recognisers, wavs, tmp_path):
-    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (setup.py's extra device)")
+    pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (the extra export)")
     folder = shutil.copytree(exported(kind), tmp_path / kind)
     heard, interface = Audio.find(wavs), interface_of(recognisers[kind])
     expected = ours(recognisers[kind], heard.samples("file000001"), (interface.window, interface.shift))
