@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch._dynamo import lookup_backend
 
 MOST_GRAPHS = 32  # full context and chunks, fixed and then any sizes, all units and kept ones; eight are usual
 NAME = "compile_blocks"
@@ -62,6 +61,8 @@ class CompiledBlocks:
 
     def count(self, graph: torch.fx.GraphModule, inputs: list) -> Callable:
         """Be the backend of torch.compile: count and log a graph, and hand it on."""
+        from torch._dynamo import lookup_backend  # imports what there is of ONNX, and takes seconds
+
         self.graphs += 1
         logging.info(f"{NAME}: compiling graph {self.graphs} of at most {self.most}")
         compiled = lookup_backend(self.backend)(graph, inputs)

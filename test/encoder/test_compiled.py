@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dualmode.encoder import compiled, convolution
+from dualmode.encoder import convolution
 from dualmode.encoder.compiled import CompiledBlocks, run_block
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
@@ -32,7 +32,7 @@ def test_a_block_that_cannot_be_compiled_runs_as_it_is_and_says_so_once(monkeypa
     def fails(graph, inputs):
         raise ValueError("no compiler\nand more")
 
-    monkeypatch.setattr(compiled, "lookup_backend", lambda name: fails)
+    monkeypatch.setattr(torch._dynamo, "lookup_backend", lambda name: fails)
     run, x = CompiledBlocks(device="cpu"), torch.ones(2)
     for _ in range(3):
         assert run(block, x, 3).sum() == 6
