@@ -14,11 +14,14 @@ EXTRA_OF = {  # by the name that is imported
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
+    "python_multipart": "server",
     "sherpa_onnx": "export",
     "starlette": "server",
     "tensorboard": "train",
     "torchaudio": "train",
     "uvicorn": "server",
+    "uvloop": "server",
+    "websockets": "server",
 }
 OPTIONS = {  # of tools/setup.sh
     "align": "--with-align",

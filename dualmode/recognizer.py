@@ -27,12 +27,11 @@ from dualmode.models.placement import CPU, find_device
 from dualmode.search.config import SearchConfig
 from dualmode.search.searcher import make_searcher
 from dualmode.supernet.subnet import DENSE, Subnet
-from dualmode_runtime.audio.fault import AudioFault
-from dualmode_runtime.audio.pauses import Piece, pieces
+from dualmode_runtime.audio.pauses import Piece
 from dualmode_runtime.audio.resample import Resampler, to_float
 from dualmode_runtime.endpoint import Endpoint, Endpointing
-from dualmode_runtime.recordings import MAX_UTTERANCE_MS, Recording, resampled, transcribe_all
-from dualmode_runtime.transcript import Alternative, Result, Transcript, joined
+from dualmode_runtime.recordings import MAX_UTTERANCE_MS, transcribe_one
+from dualmode_runtime.transcript import Alternative, Result, Transcript
 
 
 class Recognizer:
@@ -156,16 +155,7 @@ class Recognizer:
         Raises:
             UserError: the file cannot be used, or samples or rate are impossible.
         """
-        if isinstance(audio, (str, os.PathLike)):
-            recording = Recording(os.fspath(audio), Path(audio))
-            [(_, found)] = transcribe_all([recording], self.recognise, channel, max_utterance_ms, nbest=self._nbest)
-            if isinstance(found, AudioFault):
-                raise UserError(found.detail)
-            return found
-        if rate is None:
-            raise UserError("transcribe needs the sample rate of samples: transcribe(samples, 16000)")
-        parts = pieces(resampled([to_float(audio)], rate), max_utterance_ms)
-        return joined([self.recognise([piece])[0] for piece in parts], self._nbest)
+        return transcribe_one(audio, self.recognise, rate, channel, max_utterance_ms, self._nbest)
 
     def recognise(self, parts: Sequence[Piece]) -> list[Result]:
         """Return the result of each piece of a recording, all of them decoded in one batch."""

@@ -77,12 +77,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if (args.certfile is None) != (args.keyfile is None):
         raise UserError("HTTPS needs both: --certfile and --keyfile")
     guard = make_guard(args.host, read_token(args.token_file), args.allow_host, args.allow_origin)
-    try:
-        from dualmode.server.run import check_address, serve
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"{error.name} is not installed: run tools/setup.sh --with-server, or pip install 'dualmode[server]'"
-        ) from None
+    from dualmode.server.run import check_address, serve
+
     check_address(args.host, args.port)
     from dualmode.server.models import open_served
     from dualmode.server.state import start

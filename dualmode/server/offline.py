@@ -6,8 +6,8 @@ from dualmode.frames import SAMPLE_RATE
 from dualmode.server.models import Served
 from dualmode.server.pool import EnginePool
 from dualmode_runtime.audio.pauses import Piece
-from dualmode_runtime.recognizer import heard_words
-from dualmode_runtime.transcript import Alternative, Result, Transcript
+from dualmode_runtime.recognizer import heard_by
+from dualmode_runtime.transcript import Result
 
 
 async def recognise_sparse(served: Served, pool: EnginePool, piece: Piece) -> Result:
@@ -16,5 +16,4 @@ async def recognise_sparse(served: Served, pool: EnginePool, piece: Piece) -> Re
     for start in range(0, len(piece.samples), SAMPLE_RATE):
         await pool.call(partial(device.accept_samples, piece.samples[start : start + SAMPLE_RATE]))
     await pool.call(device.finish)
-    words = heard_words(device, piece.start_ms)
-    return Result(piece.start_ms, piece.end_ms, Transcript(words, served.subnet, nbest=(Alternative(words, None),)))
+    return Result(piece.start_ms, piece.end_ms, heard_by(device, served.subnet, piece.start_ms))

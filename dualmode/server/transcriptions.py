@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from dualmode.frames import SAMPLE_RATE
 from dualmode.server.answers import FORMATS, GRANULARITIES, answer, event
 from dualmode.server.errors import Refused
 from dualmode.server.offline import recognise_sparse
@@ -165,7 +166,7 @@ async def _results(path: Path, asked: Asked, state: State) -> AsyncIterator[Resu
                 yield await state.second_pass.result(piece)
             else:
                 yield await recognise_sparse(state.served, state.pool, piece)
-            state.metrics.count("audio_seconds_total", len(piece.samples) / 16000)
+            state.metrics.count("audio_seconds_total", len(piece.samples) / SAMPLE_RATE)
     except AudioFault as fault:
         detail = fault.detail.replace(str(path), name)
         raise Refused(400, detail, "file", fault.reason.value) from None

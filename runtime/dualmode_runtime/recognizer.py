@@ -3,21 +3,19 @@
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from dualmode_runtime.audio.fault import AudioFault
-from dualmode_runtime.audio.pauses import Piece, pieces
+from dualmode_runtime.audio.pauses import Piece
 from dualmode_runtime.audio.resample import to_float
 from dualmode_runtime.endpoint import Endpoint, Endpointing
 from dualmode_runtime.engine import Device, DeviceModel
-from dualmode_runtime.errors import UserError
 from dualmode_runtime.frames import SAMPLE_RATE
-from dualmode_runtime.recordings import MAX_UTTERANCE_MS, Recording, resampled, transcribe_all
+from dualmode_runtime.recordings import MAX_UTTERANCE_MS, transcribe_one
 from dualmode_runtime.subnet import Context, Subnet
-from dualmode_runtime.transcript import Alternative, Result, Transcript, joined
+from dualmode_runtime.transcript import Alternative, Result, Transcript
 from dualmode_runtime.words import Word
 
 PIECE = SAMPLE_RATE // 10  # samples that a device hears at a time
@@ -75,15 +73,7 @@ class Recognizer:
         Raises:
             UserError: the file cannot be used, or samples or rate are impossible.
         """
-        if isinstance(audio, (str, os.PathLike)):
-            recording = Recording(os.fspath(audio), Path(audio))
-            [(_, found)] = transcribe_all([recording], self.recognise, channel, max_utterance_ms)
-            if isinstance(found, AudioFault):
-                raise UserError(found.detail)
-            return found
-        if rate is None:
-            raise UserError("transcribe needs the sample rate of samples: transcribe(samples, 16000)")
-        return joined(self.recognise(list(pieces(resampled([to_float(audio)], rate), max_utterance_ms))))
+        return transcribe_one(audio, self.recognise, rate, channel, max_utterance_ms)
 
     def recognise(self, parts: Sequence[Piece]) -> list[Result]:
         """Return the result of each piece of a recording, one after the other, heard 100 ms at a time."""
@@ -93,9 +83,7 @@ class Recognizer:
             for start in range(0, len(piece.samples), PIECE):
                 self._device.accept_samples(piece.samples[start : start + PIECE])
             self._device.finish()
-            heard = heard_words(self._device, piece.start_ms)
-            transcript = Transcript(heard, self.subnet, nbest=(Alternative(heard, None),))
-            results.append(Result(piece.start_ms, piece.end_ms, transcript))
+            results.append(Result(piece.start_ms, piece.end_ms, heard_by(self._device, self.subnet, piece.start_ms)))
         return results
 
     def stream(self, endpointing: Endpointing | None = None) -> "Stream":
@@ -147,10 +135,15 @@ class Stream:
         return result
 
     def _result(self, arrived: float, endpoint: Endpoint | None) -> Result:
-        heard = heard_words(self._device)
-        latency_ms = 1000 * (time.perf_counter() - arrived)
-        transcript = Transcript(heard, self.subnet, latency_ms, (Alternative(heard, None),))
+        heard = heard_by(self._device, self.subnet)
+        transcript = replace(heard, latency_ms=1000 * (time.perf_counter() - arrived))
         return Result(self._device.start_ms, self._device.end_ms, transcript, endpoint=endpoint)
+
+
+def heard_by(device, subnet: Subnet, start_ms: float = 0.0) -> Transcript:
+    """Return what a device has heard of an utterance that has ended, see :func:`heard_words`."""
+    words = heard_words(device, start_ms)
+    return Transcript(words, subnet, nbest=(Alternative(words, None),))
 
 
 def heard_words(device, start_ms: float = 0.0) -> tuple[Word, ...]:

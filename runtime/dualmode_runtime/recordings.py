@@ -1,5 +1,6 @@
 """Whole recordings, many of them: which ones are meant, and their transcripts in that order."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import numpy as np
 from dualmode_runtime.audio.fault import AudioFault
 from dualmode_runtime.audio.media import BY_FFMPEG, BY_SNDFILE, one_channel, open_media
 from dualmode_runtime.audio.pauses import Piece, pieces
-from dualmode_runtime.audio.resample import Resampler
+from dualmode_runtime.audio.resample import Resampler, to_float
 from dualmode_runtime.errors import UserError
 from dualmode_runtime.tables import iterate_wav_scp
 from dualmode_runtime.transcript import Result, joined
@@ -166,3 +167,35 @@ def transcribe_all(
         yield from finished()
     recognise_waiting()
     yield from finished()
+
+
+def transcribe_one(
+    audio: str | os.PathLike | np.ndarray,
+    recognise: Recognise,
+    rate: int | None = None,
+    channel: int | None = None,
+    max_ms: float = MAX_UTTERANCE_MS,
+    nbest: int = 1,
+) -> Result:
+    """Return the transcript of one whole recording, recognised piece by piece.
+
+    Args:
+        audio: a file, or samples (samples,): floats in [-1, 1] or 16-bit integers.
+        recognise: returns the result of each piece.
+        rate: of samples, Hz; files say theirs.
+        channel, max_ms: see :func:`recording_pieces`; samples have one channel.
+        nbest: entries of the n-best list.
+
+    Raises:
+        UserError: the file cannot be used, or samples or rate are impossible.
+    """
+    if isinstance(audio, (str, os.PathLike)):
+        recording = Recording(os.fspath(audio), Path(audio))
+        [(_, found)] = transcribe_all([recording], recognise, channel, max_ms, nbest=nbest)
+        if isinstance(found, AudioFault):
+            raise UserError(found.detail)
+        return found
+    if rate is None:
+        raise UserError("transcribe needs the sample rate of samples: transcribe(samples, 16000)")
+    parts = pieces(resampled([to_float(audio)], rate), max_ms)
+    return joined([recognise([piece])[0] for piece in parts], nbest)
