@@ -72,18 +72,14 @@ def chosen(utterances: Iterable[str], share: float, seed: int) -> Callable[[str]
     return lambda utterance: number_of(utterance, seed) <= last
 
 
-def copies(utterances: Sequence[str], weight: float, seed: int) -> Iterator[tuple[str, int]]:
-    """Yield (utterance, number of the copy) for a weight: 2.5 is two copies of all and a third one of half of them.
+def copies(utterances: Iterable[str], weight: float, seed: int) -> list[Callable[[str], bool]]:
+    """Return for each copy which utterances are in it: 2.5 is two copies of all and a third one of half of them.
 
-    >>> [sum(1 for _ in copies("abcd", weight, seed=0)) for weight in (0.25, 1, 2.5)]
+    Reads ``utterances`` where not all are in the last one.
+
+    >>> [sum(in_copy(u) for in_copy in copies("abcd", weight, seed=0) for u in "abcd") for weight in (0.25, 1, 2.5)]
     [1, 4, 10]
     """
-    for number, in_copy in enumerate(_copies(utterances, weight, seed)):
-        yield from ((utterance, number) for utterance in utterances if in_copy(utterance))
-
-
-def _copies(utterances: Iterable[str], weight: float, seed: int) -> list[Callable[[str], bool]]:
-    """Return for each copy which utterances are in it; reads ``utterances`` where not all are in the last one."""
     whole = int(weight)
     some = [chosen(utterances, weight - whole, seed)] if weight > whole else []
     return [lambda utterance: True] * whole + some
@@ -183,7 +179,7 @@ def _lines(
     parts = {}
     for index, source in enumerate(sources):
         ids = (utterance for utterance, _ in iterate_table(source.path / files[0], paths=True))
-        for number, in_copy in enumerate(_copies(ids, source.weight, seed)):
+        for number, in_copy in enumerate(copies(ids, source.weight, seed)):
             parts[f"{index}-{number}-" if several else ""] = source.path, in_copy
     for prefix in sorted(parts, key=c_order):
         folder, in_copy = parts[prefix]

@@ -22,6 +22,12 @@ def features(folder, lengths, text=None):
     return folder
 
 
+def drawn_copies(utterances, weight, seed):
+    """(utterance, number of the copy) of all copies."""
+    drawn = enumerate(copies(utterances, weight, seed))
+    return [(utterance, number) for number, in_copy in drawn for utterance in utterances if in_copy(utterance)]
+
+
 def lines(path):
     return dict(line.split(maxsplit=1) for line in path.read_text().splitlines())
 
@@ -91,14 +97,14 @@ def test_lists_are_made_once_of_the_same_sources(tmp_path):
 @given(weight=st.floats(0.01, 4), count=st.integers(0, 30), seed=st.integers(0, 3))
 def test_a_weight_gives_as_many_copies_of_different_utterances(weight, count, seed):
     utterances = [f"u{number}" for number in range(count)]
-    drawn = list(copies(utterances, weight, seed))
+    drawn = list(drawn_copies(utterances, weight, seed))
     assert len(set(drawn)) == len(drawn) == int(weight) * count + round((weight - int(weight)) * count)
-    assert drawn == list(copies(utterances, weight, seed))
+    assert drawn == list(drawn_copies(utterances, weight, seed))
 
 
 def test_the_seed_chooses_other_utterances():
     utterances = [f"u{number}" for number in range(100)]
-    assert list(copies(utterances, 0.5, seed=0)) != list(copies(utterances, 0.5, seed=1))
+    assert list(drawn_copies(utterances, 0.5, seed=0)) != list(drawn_copies(utterances, 0.5, seed=1))
 
 
 @given(frames=st.integers(1, 500), longest=st.integers(1, 60))
@@ -135,10 +141,10 @@ def test_a_source_is_a_folder_and_perhaps_a_weight(tmp_path):
 
 def test_a_share_of_the_transcripts_has_all_their_speeds():
     utterances = [f"{prefix}u{number}" for prefix in ("", "sp0.9-", "sp1.1-") for number in range(20)]
-    chosen = [utt for utt, _ in copies(utterances, 0.1, seed=3)]
+    chosen = [utt for utt, _ in drawn_copies(utterances, 0.1, seed=3)]
     assert len(chosen) == 6
     assert len({utt.removeprefix("sp0.9-").removeprefix("sp1.1-") for utt in chosen}) == 2
-    assert chosen != [utt for utt, _ in copies(utterances, 0.1, seed=4)]
+    assert chosen != [utt for utt, _ in drawn_copies(utterances, 0.1, seed=4)]
 
 
 def test_a_range_of_rows_is_what_training_reads(tmp_path):
