@@ -14,6 +14,7 @@ namespace dualmode {
 namespace {
 namespace avx2 {
 
+constexpr const char* kName = "avx2";
 constexpr int kLanes = 8;
 constexpr size_t kTile = 4;
 constexpr uint32_t kFlip = 0;
@@ -52,21 +53,14 @@ struct Dot<4> {
 };
 
 // The packing instructions work on each 128 bits by itself, which is the order that is wanted.
+#define DUALMODE_INTERLEAVE
 template <class V>
 inline V interleave(const V* four) {
   return (V)_mm256_packs_epi16(_mm256_packs_epi32((__m256i)four[0], (__m256i)four[1]),
                                _mm256_packs_epi32((__m256i)four[2], (__m256i)four[3]));
 }
 
-template <int L, class V>
-inline V reciprocal(V x) {
-  return 1.0f / x;
-}
-
 #include "kernels.inc"
-
-const Kernels kernels = {"avx2",     pack_f32,  pack_i8,   product, gemm,
-                         layer_norm, glu,       depthwise, softmax, convolve};
 
 }  // namespace avx2
 }  // namespace

@@ -19,6 +19,7 @@ namespace dualmode {
 namespace {
 namespace avx512 {
 
+constexpr const char* kName = "avx512vnni";
 constexpr int kLanes = 16;
 constexpr size_t kTile = 16;
 constexpr uint32_t kFlip = 0x80808080;
@@ -66,12 +67,14 @@ struct Dot<4> {
 };
 
 // The packing instructions work on each 128 bits by itself, which is the order that is wanted.
+#define DUALMODE_INTERLEAVE
 template <class V>
 inline V interleave(const V* four) {
   return (V)_mm512_packs_epi16(_mm512_packs_epi32((__m512i)four[0], (__m512i)four[1]),
                                _mm512_packs_epi32((__m512i)four[2], (__m512i)four[3]));
 }
 
+#define DUALMODE_RECIPROCAL
 template <int L, class V>
 inline V reciprocal(V x) {
   V estimate;  // 14 bits, and twice as many after a step of Newton's method
@@ -120,9 +123,6 @@ inline void transpose(const F8* v, F8* out) {
 }
 
 #include "kernels.inc"
-
-const Kernels kernels = {"avx512vnni", pack_f32,  pack_i8,   product, gemm,
-                         layer_norm,   glu,       depthwise, softmax, convolve};
 
 }  // namespace avx512
 }  // namespace

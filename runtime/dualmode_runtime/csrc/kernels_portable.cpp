@@ -5,6 +5,7 @@ namespace dualmode {
 namespace {
 namespace portable {
 
+constexpr const char* kName = "portable";
 constexpr int kLanes = 4;
 constexpr size_t kTile = 4;
 constexpr uint32_t kFlip = 0;
@@ -25,26 +26,7 @@ struct Dot {
   }
 };
 
-// Bytes of four frames' inputs, frame by frame.
-template <class V>
-inline V interleave(const V* four) {
-  int8_t bytes[16];
-  for (int frame = 0; frame < 4; ++frame)
-    for (int input = 0; input < 4; ++input) bytes[4 * frame + input] = int8_t(four[frame][input]);
-  V v;
-  __builtin_memcpy(&v, bytes, 16);
-  return v;
-}
-
-template <int L, class V>
-inline V reciprocal(V x) {
-  return 1.0f / x;
-}
-
 #include "kernels.inc"
-
-const Kernels kernels = {"portable", pack_f32,  pack_i8, product, gemm,
-                         layer_norm, glu,       depthwise, softmax, convolve};
 
 }  // namespace portable
 }  // namespace

@@ -9,6 +9,7 @@ namespace dualmode {
 namespace {
 namespace simd128 {
 
+constexpr const char* kName = "simd128";
 constexpr int kLanes = 4;
 constexpr size_t kTile = 4;
 constexpr uint32_t kFlip = 0;
@@ -35,21 +36,14 @@ struct Dot {
 };
 
 // The narrowing instructions put two vectors side by side, which is the order that is wanted.
+#define DUALMODE_INTERLEAVE
 template <class V>
 inline V interleave(const V* four) {
   return (V)wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4((v128_t)four[0], (v128_t)four[1]),
                                     wasm_i16x8_narrow_i32x4((v128_t)four[2], (v128_t)four[3]));
 }
 
-template <int L, class V>
-inline V reciprocal(V x) {
-  return 1.0f / x;
-}
-
 #include "kernels.inc"
-
-const Kernels kernels = {"simd128",  pack_f32,  pack_i8,   product, gemm,
-                         layer_norm, glu,       depthwise, softmax, convolve};
 
 }  // namespace simd128
 }  // namespace
