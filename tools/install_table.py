@@ -130,14 +130,14 @@ def page(args: argparse.Namespace, uv: Path, work: Path) -> str:
         for name, taken in found.items()
     ]
     wheels = [(f"`{path.name}`", megabytes(path.stat().st_size)) for path in sorted(args.wheels.glob("*.*"))]
-    load = os.getloadavg()[2]  # of 15 minutes, nearly all of it by others
+    load = os.getloadavg()[2]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     version, cores = platform.python_version(), len(os.sched_getaffinity(0))
     return f"""# What an installation costs
 
 By `bash tools/wheels.sh && python3 tools/install_table.py --train tools/venv --model egs/mini/exp/asr_base --rounds
 {args.rounds}`, commit {commit.strip()}, {time.strftime("%Y-%m-%d")}, {cores} cores without a GPU, Python
-{version}, Linux on {platform.machine()}. Other work ran beside it (load {load:.0f}).
+{version}, Linux on {platform.machine()}. Load average of the 15 minutes before: {load:.0f}.
 
 ## Files
 
