@@ -6,8 +6,9 @@ from pathlib import Path
 
 from dualmode.errors import UserError
 from dualmode.server.second_pass import Recognise
-from dualmode.supernet.subnet import Context, Subnet
+from dualmode.supernet.subnet import Subnet
 from dualmode_runtime.engine import DeviceModel
+from dualmode_runtime.recognizer import subnet_of
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,7 @@ class Served:
     @property
     def subnet(self) -> Subnet:
         """The sub-network that streams."""
-        info = self.device.info
-        return Subnet(round(info.sparsity, 6), Context(info.chunk, info.left, info.right))
+        return subnet_of(self.device.info)
 
 
 def open_served(

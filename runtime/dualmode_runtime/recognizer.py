@@ -42,8 +42,7 @@ class Recognizer:
 
     def __init__(self, model: DeviceModel | Any):
         self._model, self._device = model, model.stream()
-        info = model.info
-        self.subnet = Subnet(round(info.sparsity, 6), Context(info.chunk, info.left, info.right))
+        self.subnet = subnet_of(model.info)
 
     @classmethod
     def open(cls, path: str | os.PathLike, kernels: str | None = None) -> "Recognizer":
@@ -138,6 +137,11 @@ class Stream:
         heard = heard_by(self._device, self.subnet)
         transcript = replace(heard, latency_ms=1000 * (time.perf_counter() - arrived))
         return Result(self._device.start_ms, self._device.end_ms, transcript, endpoint=endpoint)
+
+
+def subnet_of(info: Any) -> Subnet:
+    """Return which sub-network a device file holds, by its header; its sparsity is a float of 32 bits there."""
+    return Subnet(round(info.sparsity, 6), Context(info.chunk, info.left, info.right))
 
 
 def heard_by(device, subnet: Subnet, start_ms: float = 0.0) -> Transcript:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dualmode.bench.soak import everything
 from dualmode.server.protocol import Hello
 from dualmode_runtime.audio.reading import read_audio
 from dualmode_runtime.build import BUILT, LIBRARY
@@ -99,17 +100,6 @@ async def converse(socket, data: bytes, sizes=(3200,), finish: bool = True, **he
     if finish:
         await socket.send('{"type": "finish"}')
     return await everything(socket)
-
-
-async def everything(socket) -> list[dict]:
-    """Return what the server says until it closes the stream."""
-    from websockets.exceptions import ConnectionClosed
-
-    found = []
-    with contextlib.suppress(ConnectionClosed):
-        while True:
-            found.append(json.loads(await socket.recv()))
-    return found
 
 
 def finals(messages: list[dict]) -> list[str]:
