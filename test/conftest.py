@@ -22,7 +22,15 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also the tests marked slow, which .ci/run asks for")
 
 
+# Folders whose tests share what takes long to set up, and are run by one process: a cluster, exported and packed models.
+TOGETHER = {"cluster", "export", "device", "runtime", "server"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        group = item.path.parent if item.path.parent.name in TOGETHER else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(config.rootpath))))
     if not config.getoption("--slow"):
         for item in items:
             if item.get_closest_marker("slow"):

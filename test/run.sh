@@ -33,7 +33,9 @@ check ruff ruff check .
 check format ruff format --check .
 check types python -m mypy
 check shellcheck shellcheck -x "${scripts[@]}"
-check pytest python -m pytest "$@"
+# A process a core, each with one thread of its own; tests that share what is slow to set up stay in one (test/conftest.py).
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+check pytest python -m pytest --numprocesses "$(nproc)" --dist loadgroup "$@"
 
 printf '\n== summary\n'
 printf '%s\n' "${summary[@]}"
