@@ -22,7 +22,7 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also the tests marked slow, which .ci/run asks for")
 
 
-# Folders whose tests share what takes long to set up, and are run by one process: a cluster, exported and packed models.
+# Folders whose tests share what takes long to set up, a cluster or exported models: one process runs each of them.
 TOGETHER = {"cluster", "export", "device", "runtime", "server"}
 
 

@@ -7,13 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from dualmode.bench.load import PIECE_MS
+from dualmode.errors import UserError
 from dualmode.frames import SAMPLE_RATE
 from dualmode_runtime.engine import DeviceModel
 
@@ -81,20 +84,47 @@ def memory_mb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+class Server(NamedTuple):
+    """A server that runs, and the file that has what it writes to standard error."""
+
+    process: subprocess.Popen
+    errors: IO[str]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def port(self) -> int:
+        """Wait until ``dualmode serve`` says where it listens, and return its port.
+
+        Raises UserError with the server's own words if it ends before that.
+        """
+        assert self.process.stdout is not None
+        url = self.process.stdout.readline().strip()
+        if not url:
+            self.process.wait()
+            self.errors.seek(0)
+            raise UserError(f"the server ended before it listened: {self.errors.read().strip() or 'it said nothing'}")
+        return int(url.strip("/").rpartition(":")[2])
+
+
 @contextlib.contextmanager
-def process(command: list, core: int | None, **environment: str) -> Iterator[subprocess.Popen]:
-    """Run a server on one core, and end it."""
+def running(command: list, core: int | None, **environment: str) -> Iterator[Server]:
+    """Run a server, on one core if that is given, and end it."""
     pinned = ["taskset", "-c", str(core)] if core is not None else []
     words, variables = [*pinned, *map(str, command)], {**os.environ, **environment}
-    with subprocess.Popen(words, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as one:
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(words, env=variables, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
         try:
-            yield one
+            yield Server(process, errors)
         finally:
-            one.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
             try:
-                one.wait(30)
+                process.wait(30)
             except subprocess.TimeoutExpired:
-                one.kill()
+                process.kill()
 
 
 def dualmode_server(args: argparse.Namespace) -> Start:
@@ -102,8 +132,8 @@ def dualmode_server(args: argparse.Namespace) -> Start:
     def start() -> Iterator[tuple[int, int]]:
         most = str(max(args.streams) + 10)
         command = [sys.executable, "-m", "dualmode.bin.serve", args.model, "--port", 0, "--threads", 1]
-        with process([*command, "--max-clients", most, "--max-connections", most], args.core) as one:
-            yield one.pid, int(one.stdout.readline().strip().strip("/").rpartition(":")[2])
+        with running([*command, "--max-clients", most, "--max-connections", most], args.core) as one:
+            yield one.pid, one.port()
 
     return start
 
@@ -125,7 +155,7 @@ def sherpa_server(args: argparse.Namespace, precision: str) -> Start:
         }
         words |= {"num-work-threads": 1, "num-io-threads": 1, "max-batch-size": 16, "log-file": os.devnull}
         command = [args.sherpa.absolute(), *(f"--{name}={value}" for name, value in words.items())]
-        with process(command, args.core, LD_LIBRARY_PATH=str(library)) as one:
+        with running(command, args.core, LD_LIBRARY_PATH=str(library)) as one:
             for _ in range(200):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                     break

@@ -17,7 +17,7 @@ from collections import Counter
 import numpy as np
 
 from dualmode.bench.server import recording
-from dualmode.bench.servers import PIECE, cpu_seconds, first_dualmode, memory_mb, process
+from dualmode.bench.servers import PIECE, cpu_seconds, first_dualmode, memory_mb, running
 from dualmode.cli import existing_dir, existing_file
 from dualmode.errors import UserError
 from dualmode.frames import SAMPLE_RATE
@@ -53,8 +53,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 class Soak:
     """The clients, and what they saw."""
 
-    def __init__(self, url: str, args: argparse.Namespace):
-        self.port = int(url.strip().strip("/").rpartition(":")[2])
+    def __init__(self, port: int, args: argparse.Namespace):
+        self.port = port
         self.until = time.monotonic() + args.seconds
         self.audio = [recording(args.audio, number, 8 + number) for number in range(4)]
         self.expected = [last_texts(first_dualmode(args.model, samples)) for samples in self.audio]
@@ -200,8 +200,8 @@ def measure(args: argparse.Namespace) -> list[dict]:
         raise UserError(f"--seconds {args.seconds:g}: it must be at least {20 * LOOK_S}, to look at the memory")
     options = [word for name, value in OPTIONS.items() for word in (f"--{name}", str(value))]
     model = [args.folder, "--device-model", args.model] if args.folder else [args.model]
-    with process([sys.executable, "-m", "dualmode.bin.serve", *model, "--port", "0", *options], None) as one:
-        soak = Soak(one.stdout.readline(), args)
+    with running([sys.executable, "-m", "dualmode.bin.serve", *model, "--port", "0", *options], None) as one:
+        soak = Soak(one.port(), args)
         cpu, sizes = cpu_seconds(one.pid), asyncio.run(everyone(soak, args, one.pid))
         cpu = cpu_seconds(one.pid) - cpu
     tenth = max(len(sizes) // 10, 1)

@@ -1,11 +1,14 @@
 """Clients in real time, and what is made of what they were told."""
 
+import sys
+
 import pytest
 
 from dualmode.bench.load import DUALMODE, Heard, delays_ms, read_sherpa
 from dualmode.bench.server import one_run, recording, wrong_utterances
-from dualmode.bench.servers import PIECE, dualmode_server, first_dualmode
+from dualmode.bench.servers import PIECE, dualmode_server, first_dualmode, running
 from dualmode.bin.bench import get_parser, module
+from dualmode.errors import UserError
 from dualmode.export.runtimes import PIECE as HUNDRED_MS
 from dualmode_runtime.build import BUILT, LIBRARY
 from dualmode_runtime.engine import EngineMissing, load_library
@@ -32,13 +35,18 @@ def test_what_sherpa_onnx_says():
     assert read_sherpa('{"text": "", "segment": 3}') is None and read_sherpa("Done!") is None
 
 
-@pytest.mark.slow
-def test_a_server_is_measured():
+@pytest.fixture
+def can_serve():
     pytest.importorskip("uvicorn", reason="dualmode[server] is not installed: tools/setup.sh --with-server")
     try:
         load_library(BUILT / LIBRARY)
     except EngineMissing as error:
         pytest.skip(str(error))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("can_serve")
+def test_a_server_is_measured():
     assert PIECE == HUNDRED_MS
     words = [
         "server",
@@ -63,11 +71,21 @@ def test_a_server_is_measured():
 
 
 @pytest.mark.slow
-def test_a_soak(monkeypatch):
-    pytest.importorskip("websockets", reason="dualmode[server] is not installed: tools/setup.sh --with-server")
+def test_a_soak(monkeypatch, can_serve):
     soak = module("soak")
     monkeypatch.setattr(soak, "LOOK_S", 0.5)
     words = ["soak", "--model", f"{DEMO}sparse.dmdl", "--audio", f"{DEMO}news.wav", f"{DEMO}temperature.wav"]
     [row] = soak.measure(get_parser("soak").parse_args([*words, "--seconds", "12", "--clients", "4"]))
     assert row["good_streams"] >= 4 and row["utterances"] > row["good_streams"] and row["lost"] == 0
     assert row["faulty"] > 5 and set(row) == set(soak.COLUMNS)
+
+
+def test_why_a_server_did_not_start_is_told():
+    ends = "import sys; sys.exit('error: this folder has no model')"
+    with (
+        running([sys.executable, "-c", ends], None) as one,
+        pytest.raises(UserError, match=r"before it listened: error: this folder has no model$"),
+    ):
+        one.port()
+    with running([sys.executable, "-c", "print('http://127.0.0.1:8123/')"], None) as one:
+        assert one.port() == 8123
