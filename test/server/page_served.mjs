@@ -1,9 +1,9 @@
 // Uses the page of a server as a person would, in headless Chromium; prints what was seen as JSON.
-//   node page_served.mjs FOLDER_OF_PLAYWRIGHT CHROMIUM URL TOKEN WAV
+//   node page_served.mjs FOLDER_OF_PLAYWRIGHT CHROMIUM URL TOKEN WAV PROCESS_OF_THE_SERVER
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
 
-const [modules, executablePath, url, token, wav] = process.argv.slice(2);
+const [modules, executablePath, url, token, wav, server] = process.argv.slice(2);
 const { chromium } = createRequire(resolve(modules, "package.json"))("playwright-core");
 const args = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"];
 const browser = await chromium.launch({ executablePath, args: [...args, `--use-file-for-fake-audio-capture=${wav}`] });
@@ -62,6 +62,7 @@ try {
   await page.waitForFunction(() => document.getElementById("growing").textContent.length > 3, null, { timeout: 60000 });
   await page.getByRole("button", { name: "Stop microphone" }).click();
   await status("Ready.");
+  seen.delay = await page.locator("#delay").textContent();
   seen.lines = await lines();
 
   // Without the server the first pass goes on.
@@ -74,6 +75,14 @@ try {
   await page.getByRole("switch").check();
   await page.getByLabel("Audio file").setInputFiles(wav);
   await status("Error: the server cannot be reached");
+
+  // Nor does a page that is loaded again need it.
+  process.kill(Number(server));
+  while (await fetch(url).catch(() => null)) await page.waitForTimeout(100);
+  await page.reload();
+  await status("Ready.");
+  await hear(1);
+  seen.again = (await lines())[0];
   console.log(JSON.stringify(seen));
 } finally {
   await browser.close();

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = Path(os.environ.get("DUALMODE_NODE", ROOT / "tools" / "node"))
 PAGE = ROOT / "dualmode" / "device" / "wasm" / "page"
 TOKEN = "0123456789abcdef"
+NOT_KEPT = ("index.html", "kept.js")  # the one as "./", the other by browsers themselves
 
 
 def test_differences():
@@ -45,6 +47,15 @@ def test_the_policy_lets_nothing_in_from_elsewhere():
         assert "style=" not in text and "onclick=" not in text and "innerHTML" not in text and "//cdn" not in text
 
 
+def test_all_files_are_kept_for_a_page_without_a_network():
+    from dualmode.server.page import FILES
+
+    lists = re.findall(r"^const (?:PAGE|ENGINE) = (\[.*\]);$", (PAGE / "kept.js").read_text(), flags=re.MULTILINE)
+    page, engine = map(json.loads, lists)
+    assert sorted(page) == sorted(["./", *(path.name for path in PAGE.iterdir() if path.name not in NOT_KEPT)])
+    assert sorted(engine) == sorted(f"../{name}" for name in FILES)
+
+
 @pytest.mark.slow
 def test_the_page_of_a_server(serve, ctc_dir, noise, tmp_path):
     chromium = shutil.which("chromium")
@@ -56,7 +67,7 @@ def test_the_page_of_a_server(serve, ctc_dir, noise, tmp_path):
     soundfile.write(wav, noise(3, 5), 16000)
     with serve(model=ctc_dir, DUALMODE_TOKEN=TOKEN) as server:
         script = Path(__file__).with_name("page_served.mjs")
-        command = ["node", script, MODULES, chromium, server.url, TOKEN, wav]
+        command = ["node", script, MODULES, chromium, server.url, TOKEN, wav, str(server.process.pid)]
         result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     seen = json.loads(result.stdout)
@@ -68,3 +79,5 @@ def test_the_page_of_a_server(serve, ctc_dir, noise, tmp_path):
     assert "corrected: " in here["said"] or "not: " in here["said"]
     assert there["pass"] == "second" and there["first"] == here["first"]
     assert seen["offline"]["pass"] == "first" and seen["offline"]["said"] == here["first"]
+    assert seen["again"] == seen["offline"]
+    assert re.fullmatch(r"\d+ ms", seen["delay"])  # of the words that the server heard from the microphone

@@ -1,4 +1,5 @@
 import { differences, mark } from "./differences.js";
+import { keepForOffline } from "./offline.js";
 import { ServerSession, fetchModel, hearAgain, served } from "./server.js";
 import { Session } from "./session.js";
 
@@ -97,11 +98,11 @@ follow(local).addEventListener("loaded", ({ detail: { bytes } }) => {
   usable(true);
 });
 
-/** Chooses where the next sound goes. */
-function choose() {
+/** Chooses where the next sound goes; live: it comes as it is made. */
+function choose(live) {
   failed = false;
   const [remote, again] = [part("remote").checked, part("again").checked && server.second_pass];
-  session = remote ? follow(new ServerSession(part("token").value, again)) : local;
+  session = remote ? follow(new ServerSession(part("token").value, again, live)) : local;
   const sent = again ? "Each utterance is sent to the server when it has ended." : "No sound leaves it.";
   part("where").textContent = remote ? "Now it listens on the server: all sound is sent there." : sent;
 }
@@ -110,7 +111,7 @@ part("file").addEventListener("change", async ({ target }) => {
   const [file] = target.files;
   if (!file) return;
   usable(false);
-  if (server) choose();
+  if (server) choose(false);
   say(`Hearing ${file.name} …`);
   try {
     const audio = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await file.arrayBuffer());
@@ -140,7 +141,7 @@ async function listen() {
   await context.audioWorklet.addModule(new URL("capture.js", import.meta.url));
   const mono = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
   const capture = new AudioWorkletNode(context, "capture", mono);
-  if (server) choose();
+  if (server) choose(true);
   const hears = session;
   capture.port.onmessage = ({ data }) => hears.accept(data, context.sampleRate);
   context.createMediaStreamSource(stream).connect(capture);
@@ -173,7 +174,7 @@ part("microphone").addEventListener("click", async ({ target }) => {
 });
 
 async function loadServed() {
-  if (server.token && !part("token").value) return say("This server asks for its token.");
+  if (server.token && !part("token").value && navigator.onLine) return say("This server asks for its token.");
   say("Loading the server's model …");
   try {
     local.load(await fetchModel(part("token").value));
@@ -182,6 +183,7 @@ async function loadServed() {
   }
 }
 
+await keepForOffline();
 const model = new URLSearchParams(location.search).get("model");
 if (server) {
   part("server").hidden = false;
@@ -189,9 +191,9 @@ if (server) {
   part("again-part").hidden = !server.second_pass;
   part("token").value = new URLSearchParams(location.hash.slice(1)).get("token") ?? ""; // #token=..., which no server sees
   history.replaceState(null, "", location.pathname + location.search);
-  for (const id of ["again", "remote"]) part(id).addEventListener("change", choose);
+  for (const id of ["again", "remote"]) part(id).addEventListener("change", () => choose(false));
   part("token").addEventListener("change", loadServed);
-  choose();
+  choose(false);
 }
 if (server && !model) loadServed();
 else local.load(new URL(model ?? MODEL, location.href).href);

@@ -62,21 +62,27 @@ export async function hearAgain(samples, rate, token) {
  * A recogniser on the server, for one microphone's or file's sound, with the events and methods of session.js; and
  *
  *   second     utterance, text of the dense half
+ *
+ * Words have delays if the sound comes as it is made (live); a file's comes at once.
  */
 export class ServerSession extends EventTarget {
   #socket = null;
   #over = false; // one session, one stream
   #rate = 16000;
+  #heardMs = 0;
+  #stable = []; // how much had been sent when the utterance's words could not change any more, ms
 
-  constructor(token, secondPass) {
+  constructor(token, secondPass, live) {
     super();
     this.token = token;
     this.secondPass = secondPass;
+    this.live = live;
   }
 
   accept(samples, rate) {
     if (this.#over) return;
     this.#rate = rate;
+    this.#heardMs += (1000 * samples.length) / rate;
     this.#socket ??= this.#open();
     this.#send(pcm(samples));
   }
@@ -120,14 +126,23 @@ export class ServerSession extends EventTarget {
     return socket;
   }
 
+  /** The first ``count`` words of the utterance can change no more, since now at the latest. */
+  #settle(count) {
+    while (this.#stable.length < count) this.#stable.push(this.#heardMs);
+  }
+
   #hear(said) {
     const nothing = { delays: [], heardMs: 0, busyMs: 0 };
     if (said.type === "partial") {
       const words = said.text.split(" ").map((text) => ({ text, startMs: null }));
+      this.#settle(words.length - 1); // the last one may still grow
       this.#tell("words", { words, ...nothing });
     } else if (said.type === "final") {
       const words = said.words.map(({ text, start_ms: startMs, end_ms: endMs }) => ({ text, startMs, endMs }));
-      this.#tell("utterance", { words, text: said.text, utterance: said.utterance, samples: null, ...nothing });
+      this.#settle(words.length);
+      const delays = this.live ? words.map(({ endMs }, i) => [i, Math.max(0, this.#stable[i] - endMs)]) : [];
+      this.#stable = [];
+      this.#tell("utterance", { words, text: said.text, utterance: said.utterance, samples: null, ...nothing, delays });
     } else if (said.type === "second_pass" && said.text !== null) {
       this.#tell("second", { utterance: said.utterance, text: said.text });
     }
