@@ -55,13 +55,19 @@ class HeardWords:
         return tuple(self._words.all_words(best.tokens, best.frames))
 
     def alternatives(self, end_ms: float, count: int = 1) -> tuple[Alternative, ...]:
-        """Return the n-best list of the finished utterance; what only its end made stable is so since ``end_ms``."""
-        found = []
-        for entry in self._search.best(count, final=True):
+        """Return the n-best list of the finished utterance; what only its end made stable is so since ``end_ms``.
+
+        Hypotheses of different tokens can be one text: it is in the list once, with the best one's score.
+        """
+        found: dict[str, Alternative] = {}
+        for entry in self._search.best(None, final=True):
             words = self._words.all_words(entry.tokens, entry.frames, end_ms)
             words = [replace(word, stable_ms=min(word.stable_ms, end_ms)) for word in words]
-            found.append(Alternative(tuple(words), entry.score))
-        return tuple(found)
+            alternative = Alternative(tuple(words), entry.score)
+            found.setdefault(alternative.text, alternative)
+            if len(found) == count:
+                break
+        return tuple(found.values())
 
 
 class StreamedUtterance:

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dualmode.asr.model import AsrModel
+from dualmode.encoder.slicing import without_pruned_units
 from dualmode.supernet.storage import kept_parameters
+from dualmode.supernet.view import ALL
 
 LICENCE = (
     "The licence of the software (`dualmode`) is Apache-2.0, the Apache License 2.0; that of these weights follows "
@@ -41,9 +43,11 @@ def model_card(name: str, model: AsrModel, seed: object, checkpoint: str, result
         f"sub-networks. {HEARS}"
     )
     yield from ("", "| weights | context | parameters |", "| :-- | :-- | --: |")
+    beside = kept_parameters(model, ALL) - kept_parameters(model.encoder, ALL)
     for subnet in encoder.trained_subnets():
         weights, _, context = str(subnet).partition(", ")
-        yield f"| {weights} | {context} | {kept_parameters(model, encoder.view(subnet.sparsity)) / 1e6:.2f} M |"
+        alone = without_pruned_units(model.encoder, encoder.view(subnet.sparsity))
+        yield f"| {weights} | {context} | {(beside + kept_parameters(*alone)) / 1e6:.2f} M |"
     yield from use(f'"{name}", subnet="sparse"')
     yield "| `model.safetensors` | weights, masks, mean and standard deviation of the features |"
     yield "| `config.yaml` | sizes, sub-networks, settings of the losses |"

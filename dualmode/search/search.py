@@ -45,8 +45,11 @@ class Search(ABC):
         """Hear more frames (frames, n), of any number; see :class:`dualmode.search.searcher.Searcher`."""
 
     @abstractmethod
-    def best(self, count: int = 1, final: bool = False) -> list[Hypothesis]:
-        """Return the n-best list, best first; ``final`` adds what the scorer adds at the end of the utterance."""
+    def best(self, count: int | None = 1, final: bool = False) -> list[Hypothesis]:
+        """Return the n-best list, best first, whole if ``count`` is None.
+
+        ``final`` adds what the scorer adds at the end of the utterance.
+        """
 
     def take(self) -> tuple[list[int], list[int]]:
         """Return the settled tokens and their frames and forget them: later hypotheses begin after them.
@@ -73,7 +76,7 @@ class GreedySearch(Search):
     def open_frame(self) -> int:
         return self.frame
 
-    def best(self, count: int = 1, final: bool = False) -> list[Hypothesis]:
+    def best(self, count: int | None = 1, final: bool = False) -> list[Hypothesis]:
         return [Hypothesis(tuple(self.settled), tuple(self.settled_frames), self.score)]
 
 
@@ -120,7 +123,7 @@ class BeamSearch(Search):
     def open_frame(self) -> int:
         return min((entry.frames[0] for entry in self._beam if entry.frames), default=self.frame)
 
-    def best(self, count: int = 1, final: bool = False) -> list[Hypothesis]:
+    def best(self, count: int | None = 1, final: bool = False) -> list[Hypothesis]:
         scored = [(e.score + (self.scorer.finish(e.state) if final else 0.0), e.tokens, e.frames) for e in self._beam]
         scored.sort(key=lambda entry: (-entry[0], entry[1]))
         tokens, frames = tuple(self.settled), tuple(self.settled_frames)

@@ -15,7 +15,7 @@ from dualmode.bin import pack
 from dualmode.data.make_tokens import make_token_list
 from dualmode.data.tokens import Tokenizer
 from dualmode.errors import UserError
-from dualmode.models.card import NOT_RUN
+from dualmode.models.card import NOT_RUN, model_card
 from dualmode.models.folder import ModelFolder, load_model
 from dualmode.models.weights import load_cmvn
 from dualmode.supernet.pruning import estimate_masks
@@ -61,6 +61,21 @@ def test_outputs_and_masks_are_equal(trained, packed, subnet):
     assert ours.tokenizer.tokens == theirs.tokenizer.tokens and ours.stored_bytes == theirs.stored_bytes
     whole, again = (ModelFolder.open(folder).supernet().state_dict() for folder in (trained, packed))
     assert whole.keys() == again.keys() and all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+@pytest.mark.parametrize("granularity", ["units", "blocks"])
+def test_the_card_counts_what_each_subnet_runs(tmp_path, save_model, granularity):
+    sizes = {**ENCODER, "output_size": 128, "linear_units": 512, "granularity": granularity}
+    config = {"encoder_conf": sizes, "model_conf": {}, "seed": 0}
+    tokens = ["<blank>", "<unk>", "<space>", "a"]
+    model = build_asr_model(config, tokens)
+    estimate_masks(model, model.encoder.config.pruning)
+    folder = save_model(tmp_path / "asr", config, tokens, model)
+    lines = list(model_card("x", model, 0, "latest.pth", None))
+    for subnet in model.encoder.config.trained_subnets():
+        weights, _, context = str(subnet).partition(", ")
+        kept = load_model(folder, subnet).parameters_kept
+        assert f"| {weights} | {context} | {kept / 1e6:.2f} M |" in lines
 
 
 def test_the_folder_holds_what_the_card_says_and_nothing_of_this_machine(packed, trained):
