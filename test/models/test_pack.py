@@ -65,7 +65,7 @@ def test_outputs_and_masks_are_equal(trained, packed, subnet):
 
 @pytest.mark.parametrize("granularity", ["units", "blocks"])
 def test_the_card_counts_what_each_subnet_runs(tmp_path, save_model, granularity):
-    sizes = {**ENCODER, "output_size": 128, "linear_units": 512, "granularity": granularity}
+    sizes = {**ENCODER, "output_size": 128, "num_blocks": 5, "linear_units": 512, "granularity": granularity}
     config = {"encoder_conf": sizes, "model_conf": {}, "seed": 0}
     tokens = ["<blank>", "<unk>", "<space>", "a"]
     model = build_asr_model(config, tokens)
