@@ -22,19 +22,34 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also the tests marked slow, which .ci/run asks for")
 
 
-# Folders whose tests share what takes long to set up, a cluster or exported models: one process runs each of them.
-TOGETHER = {"cluster", "export", "device", "runtime", "server"}
+# How tests are shared out among processes (test/run.sh): a file's stay together, for what they share; those of these
+# folders too, for the sake of a cluster or of exported models; of this file each may go alone, and those come first.
+TOGETHER = ("cluster", "export", "device", "runtime", "server")
+ALONE = "test_how_to.py"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def scope(nodeid: str) -> str:
+    """Return what the tests that one process runs have in common."""
+    path = Path(nodeid.partition("::")[0])
+    if path.name == ALONE:
+        return nodeid
+    return str(path.parent if path.parent.name in TOGETHER else path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = scope
+    return scheduler
+
+
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: item.path.name != ALONE)
     for item in items:
-        group = item.path.parent if item.path.parent.name in TOGETHER else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(config.rootpath))))
-    if not config.getoption("--slow"):
-        for item in items:
-            if item.get_closest_marker("slow"):
-                item.add_marker(pytest.mark.skip(reason="slow: bash test/run.sh --slow"))
+        if item.get_closest_marker("slow") and not config.getoption("--slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: bash test/run.sh --slow"))
 
 
 # A fresh encoder's blocks pass on what they are given, and nothing could be wrong with them: tests build encoders as

@@ -33,9 +33,9 @@ check ruff ruff check .
 check format ruff format --check .
 check types python -m mypy
 check shellcheck shellcheck -x "${scripts[@]}"
-# A process a core, each with one thread of its own; tests that share what is slow to set up stay in one (test/conftest.py).
+# A process a core, each with one thread of its own; test/conftest.py says which tests stay together.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-check pytest python -m pytest --numprocesses "$(nproc)" --dist loadgroup "$@"
+check pytest python -m pytest --numprocesses "$(nproc)" --dist loadscope --no-loadscope-reorder "$@"
 
 printf '\n== summary\n'
 printf '%s\n' "${summary[@]}"
