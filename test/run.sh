@@ -34,8 +34,9 @@ check format ruff format --check .
 check types python -m mypy
 check shellcheck shellcheck -x "${scripts[@]}"
 # A process a core, each with one thread of its own; test/conftest.py says which tests stay together.
+processes=$(env -u OMP_NUM_THREADS nproc) # which heeds that variable
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-check pytest python -m pytest --numprocesses "$(nproc)" --dist loadscope --no-loadscope-reorder "$@"
+check pytest python -m pytest --numprocesses "$processes" --dist loadscope --no-loadscope-reorder "$@"
 
 printf '\n== summary\n'
 printf '%s\n' "${summary[@]}"
