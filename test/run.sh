@@ -4,6 +4,8 @@
 # Each is run whatever the others said; the status is 0 only if all are well.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+# shellcheck source=egs/common/lib.sh
+source egs/common/lib.sh
 bash tools/setup.sh --with-tests --with-device --with-server || exit
 PATH=$PWD/tools/venv/bin:$PATH
 
@@ -34,9 +36,8 @@ check format ruff format --check .
 check types python -m mypy
 check shellcheck shellcheck -x "${scripts[@]}"
 # A process a core, each with one thread of its own; test/conftest.py says which tests stay together.
-processes=$(env -u OMP_NUM_THREADS nproc) # which heeds that variable
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-check pytest python -m pytest --numprocesses "$processes" --dist loadscope --no-loadscope-reorder "$@"
+check pytest python -m pytest --numprocesses "$(cores)" --dist loadscope --no-loadscope-reorder "$@"
 
 printf '\n== summary\n'
 printf '%s\n' "${summary[@]}"

@@ -27,6 +27,11 @@ quote() {
   done
 }
 
+# cores: how many this process may use; nproc alone would take OMP_NUM_THREADS for an answer.
+cores() {
+  env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc
+}
+
 # duration SECONDS: as people say it, 3 min 20 s.
 duration() {
   if (($1 < 60)); then echo "$1 s"; elif (($1 < 3600)); then echo "$(($1 / 60)) min $(($1 % 60)) s"; else

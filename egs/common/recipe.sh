@@ -89,7 +89,7 @@ common_options() {
   option max-rejected PERCENT 1 "stop if a larger share of a set's utterances is faulty, percent"
   own_options
   heading "Machine"
-  option jobs N "$(nproc)" "processes for data and features"
+  option jobs N "$(cores)" "processes for data and features"
   option nj N 32 "jobs that share features or decoding, where cmd.sh sends these to a cluster"
   option ngpu N 0 "GPUs for training, of each machine; 0 uses the CPU"
   option decode-device NAME "" "where stage 5 decodes: cpu, cuda or cuda:N (default: what the YAML says, else cpu)"

@@ -44,6 +44,12 @@ def test_help_of_the_real_recipes(recipe):
     assert max(map(len, done.stdout.splitlines())) <= 72
 
 
+def test_jobs_are_as_many_as_cores_whatever_threads_a_job_has(corpus):
+    text = corpus.run("--help", OMP_NUM_THREADS=str(len(os.sched_getaffinity(0)) + 1))
+    default = f"(default: {len(os.sched_getaffinity(0))})"
+    assert f"processes for data and features {default}" in " ".join(text.split())
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -30,7 +30,7 @@ option pretrain-config FILE conf/tuning/pretrain.yaml "the same of pre-training"
 option rnnt-config FILE conf/tuning/asr_rnnt.yaml "the same of the RNN-T on top, which trains half as many batches"
 option small N "" "only N utterances in every set: to see whether everything runs"
 option resamples N 10000 "of the bootstrap"
-option jobs N "$(nproc)" "trainings side by side, of one thread each: as many as there are cores, or as the GPU holds"
+option jobs N "$(cores)" "trainings side by side, of one thread each: as many as there are cores, or as the GPU holds"
 option ngpu N 0 "1: trainings run on the GPU, which they share"
 flag tables "only write the tables of what is done"
 
