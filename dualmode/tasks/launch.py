@@ -13,11 +13,12 @@ from dualmode.encoder.config import EncoderConfig
 from dualmode.errors import UserError
 from dualmode.tasks.base import SupernetTask
 from dualmode.tasks.check import settings_of
+from dualmode.tasks.feature_lists import FILES, check_lists
 from dualmode.tasks.features import FEATURES
 from dualmode.tasks.finish_epoch import chosen_epoch
 from dualmode.tasks.history import HISTORY, read_history
 from dualmode.tasks.patches.short_command import short_command
-from dualmode.tasks.pool import FILES, Source, check_lists, pool
+from dualmode.tasks.pool import Source, pool
 from dualmode.tasks.preemption import pass_on
 from dualmode.tasks.settings import check_names  # noqa: F401  # was here before, and is imported from here
 

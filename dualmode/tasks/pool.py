@@ -5,26 +5,23 @@ import hashlib
 import heapq
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
 from dualmode.data.feature_index import stamps
-from dualmode.data.kaldi_dir import joined, table_writers
+from dualmode.data.kaldi_dir import table_writers
 from dualmode.data.speed import original
 from dualmode.errors import UserError
 from dualmode.frames import FEATURE_MS
 from dualmode.progress import progress
+from dualmode.tasks.feature_lists import FILES, SHAPES, Row, lists_of, read_lists
 from dualmode_runtime.files import write_json
 from dualmode_runtime.tables import c_order, iterate_table
 
-FILES = {"speech": "feats.scp", "text": "text"}
 ABOUT = "pooled.json"
-Row = tuple[str, ...]  # values of an utterance, in the order of the lists
 
 
 @dataclass(frozen=True)
@@ -125,14 +122,14 @@ def pool(sources: Sequence[Source], out: Path, names: Sequence[str], max_ms: int
         raise UserError(f"--max-ms is {max_ms}: it must be at least a feature frame of {FEATURE_MS} ms")
     if longest is not None and "text" in names:
         raise UserError("--max-ms cuts recordings, but their transcripts cannot be cut: use it for pre-training only")
-    files = [*(FILES[name] for name in names), "speech_shape"]
+    files = [*(FILES[name] for name in names), SHAPES]
     made_from = [[source.weight, *stamps(lists_of(source.path, files))] for source in sources]
     about = {"sources": made_from, "max_ms": max_ms, "seed": seed}
     if is_done(out, about, files):
         return out
     left = 0
     with table_writers(out, files) as writers:
-        for name, values in in_order(_lines(sources, files, several, longest, seed)):
+        for name, values in in_order(_lines(sources, names, several, longest, seed)):
             left += 1
             for file, value in zip(files, values, strict=True):
                 writers[file].write(f"{name} {value}".rstrip(" ") + "\n")
@@ -173,68 +170,21 @@ def in_order(lines: Iterable[tuple[str, str, Row]]) -> Iterator[tuple[str, Row]]
 
 
 def _lines(
-    sources: Sequence[Source], files: Sequence[str], several: bool, longest: int | None, seed: int
+    sources: Sequence[Source], names: Sequence[str], several: bool, longest: int | None, seed: int
 ) -> Iterator[tuple[str, str, Row]]:
     """Yield what :func:`in_order` wants: each copy of each source, as their prefixes are ordered."""
     parts = {}
     for index, source in enumerate(sources):
-        ids = (utterance for utterance, _ in iterate_table(source.path / files[0], paths=True))
+        ids = (utterance for utterance, _ in iterate_table(source.path / FILES[names[0]], paths=True))
         for number, in_copy in enumerate(copies(ids, source.weight, seed)):
             parts[f"{index}-{number}-" if several else ""] = source.path, in_copy
     for prefix in sorted(parts, key=c_order):
         folder, in_copy = parts[prefix]
-        for utterance, values in progress(_read(folder, files), f"reading {folder}"):
+        for utterance, values in progress(read_lists(folder, names), f"reading {folder}"):
             if in_copy(utterance):
                 name = prefix + utterance
                 for piece, entry in _cut(name, values, longest, folder):
                     yield name, piece, entry
-
-
-def lists_of(folder: Path, files: Sequence[str]) -> list[Path]:
-    """Return the paths of ``files`` in a feature folder, or raise UserError."""
-    for file in files:
-        if not (folder / file).is_file():
-            raise UserError(f"there is no {folder / file}: run stage 1, or dualmode make-fbank")
-    return [folder / file for file in files]
-
-
-def _read(folder: Path, files: Sequence[str]) -> Iterator[tuple[str, Row]]:
-    """Yield each utterance and its values in the lists, which must name the same ones."""
-    tables = [iterate_table(folder / file, paths=file == "feats.scp") for file in files]
-    for rows in zip_longest(*tables):
-        utterance = rows[0] and rows[0][0]
-        for file, row in zip(files, rows, strict=True):
-            if row is None or row[0] != utterance:
-                lone = min((found[0] for found in rows if found), key=c_order)
-                lists = f"{folder}/feats.scp and {folder / file}"
-                raise UserError(f"{lone} is in only one of {lists}: make the features anew")
-        yield utterance, tuple(row[1] for row in rows)
-
-
-def check_lists(folder: Path, names: Sequence[str], bins: int) -> None:
-    """Raise UserError unless the lists of a feature folder name the same utterances, with so many bins each.
-
-    ESPnet would meet the first that does not fit somewhere in an epoch.
-    """
-    files = [*(FILES[name] for name in names), "speech_shape"]
-    count = 0
-    paths = lists_of(folder, files)
-    for utt, values in joined([iterate_table(path, paths=path.name == "feats.scp") for path in paths]):
-        count += 1
-        for file, value in zip(files, values, strict=True):
-            if value is None:
-                raise UserError(
-                    f"{folder / file} lacks the utterance {utt}, which is in {folder}: make the features anew"
-                )
-        shape = values[-1] or ""
-        if not re.fullmatch(r"[1-9][0-9]{0,8},[1-9][0-9]{0,8}", shape):
-            raise UserError(f"{folder}/speech_shape: {utt} has {shape!r}, expected frames,bins: make the features anew")
-        if shape.partition(",")[2] != str(bins):
-            raise UserError(
-                f"{folder}/speech_shape: {utt} has {shape} frames,bins: the model hears {bins} bins (input_size)"
-            )
-    if not count:
-        raise UserError(f"{folder} lists no utterances: make the features with dualmode make-fbank")
 
 
 def _cut(name: str, values: Row, longest: int | None, folder: Path) -> Iterator[tuple[str, Row]]:

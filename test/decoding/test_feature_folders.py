@@ -9,7 +9,7 @@ from dualmode.bin.validate_data import main as validate
 from dualmode.data.rejection import read_rejections
 from dualmode.decoding.inputs import open_inputs
 from dualmode.errors import UserError
-from dualmode.tasks.pool import check_lists
+from dualmode.tasks.feature_lists import check_lists
 
 MATRIX = np.random.default_rng(0).standard_normal((20, 80)).astype(np.float32)
 

@@ -125,8 +125,11 @@ def test_mistakes_are_one_sentence(tmp_path):
     with pytest.raises(UserError, match="raise the weights"):
         pool([Source(folder, 0.1)], tmp_path / "out", ["speech"])
     (folder / "speech_shape").write_text("u9 7,80\n")
-    with pytest.raises(UserError, match="only one of"):
+    with pytest.raises(UserError, match="lacks the utterance"):
         pool([Source(folder, 2.0)], tmp_path / "out", ["speech"])
+    (folder / "speech_shape").write_text("u1 many,80\n")
+    with pytest.raises(UserError, match="u1 has 'many,80', expected frames,bins"):
+        pool([Source(folder)], tmp_path / "out", ["speech"], max_ms=30)
 
 
 def test_a_source_is_a_folder_and_perhaps_a_weight(tmp_path):
