@@ -33,7 +33,7 @@ def scope(nodeid: str) -> str:
     path = Path(nodeid.partition("::")[0])
     if path.name == ALONE:
         return nodeid
-    return str(path.parent if path.parent.name in TOGETHER else path)
+    return str(next((folder for folder in path.parents if folder.name in TOGETHER), path))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -22,6 +22,7 @@ from dualmode_runtime.files import write_json
 from dualmode_runtime.tables import c_order, iterate_table
 
 ABOUT = "pooled.json"
+MOST_COPIES = 1000  # of a source
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,10 @@ def parse_source(text: str) -> Source:
         weight = float(number)
     except ValueError:
         weight = math.nan
-    if not 0 < weight < math.inf:
-        raise argparse.ArgumentTypeError(f"{text}: the weight after the colon must be a number above 0")
+    if not 0 < weight <= MOST_COPIES:
+        raise argparse.ArgumentTypeError(
+            f"{text}: the weight after the colon must be a number above 0, and at most {MOST_COPIES}"
+        )
     return Source(Path(folder), weight)
 
 
@@ -127,6 +130,7 @@ def pool(sources: Sequence[Source], out: Path, names: Sequence[str], max_ms: int
     about = {"sources": made_from, "max_ms": max_ms, "seed": seed}
     if is_done(out, about, files):
         return out
+    (out / ABOUT).unlink(missing_ok=True)  # lists that are half of others are not taken for what it says
     left = 0
     with table_writers(out, files) as writers:
         for name, values in in_order(_lines(sources, names, several, longest, seed)):

@@ -65,11 +65,19 @@ try {
   seen.delay = await page.locator("#delay").textContent();
   seen.lines = await lines();
 
-  // Without the server the first pass goes on.
-  await page.getByRole("switch").uncheck();
+  // A server that stops says so, and the microphone is off.
   expected = false;
-  await context.setOffline(true);
-  await hear(seen.lines.length + 1);
+  await page.getByRole("button", { name: "Start microphone" }).click();
+  await page.waitForFunction(() => document.getElementById("growing").textContent.length > 3, null, { timeout: 60000 });
+  process.kill(Number(server));
+  await status("Error: the server ended the stream: it is being stopped");
+  await page.getByRole("button", { name: "Start microphone" }).waitFor();
+  while (await fetch(url).catch(() => null)) await page.waitForTimeout(100);
+
+  // Without the server the first pass goes on.
+  const before = (await lines()).length;
+  await page.getByRole("switch").uncheck();
+  await hear(before + 1);
   await status("The first pass stays");
   seen.offline = (await lines()).at(-1);
   await page.getByRole("switch").check();
@@ -77,8 +85,6 @@ try {
   await status("Error: the server cannot be reached");
 
   // Nor does a page that is loaded again need it.
-  process.kill(Number(server));
-  while (await fetch(url).catch(() => null)) await page.waitForTimeout(100);
   await page.reload();
   await status("Ready.");
   await hear(1);

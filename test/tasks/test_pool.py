@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from dualmode.data.features import FeatureTable
 from dualmode.errors import UserError
+from dualmode.tasks import feature_lists
 from dualmode.tasks.pool import Source, copies, parse_source, pieces, pool
 
 
@@ -93,6 +94,21 @@ def test_lists_are_made_once_of_the_same_sources(tmp_path):
     assert lines(out / "speech_shape") == {"u1": "3,80"}
 
 
+def test_lists_that_were_left_half_written_are_made_anew(tmp_path, monkeypatch):
+    folder = features(tmp_path / "a", {"u1": 7, "u2": 7})
+    out = pool([Source(folder)], tmp_path / "out", ["speech"], max_ms=30)
+    whole = (out / "feats.scp").read_text()
+
+    def killed(path, paths):
+        (out / "feats.scp").write_text("of a run that was killed")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(feature_lists, "iterate_table", killed)
+        pool([Source(folder)], out, ["speech"], max_ms=40)
+    assert (pool([Source(folder)], out, ["speech"], max_ms=30) / "feats.scp").read_text() == whole
+
+
 @settings(deadline=None)
 @given(weight=st.floats(0.01, 4), count=st.integers(0, 30), seed=st.integers(0, 3))
 def test_a_weight_gives_as_many_copies_of_different_utterances(weight, count, seed):
@@ -137,7 +153,12 @@ def test_a_source_is_a_folder_and_perhaps_a_weight(tmp_path):
     assert parse_source(f"{tmp_path}:0.5") == Source(tmp_path, 0.5)
     (tmp_path / "a:3").mkdir()
     assert parse_source(str(tmp_path / "a:3")) == Source(tmp_path / "a:3", 1.0)
-    for text, words in (("/nowhere", "no folder /nowhere"), (f"{tmp_path}:0", "above 0"), (f"{tmp_path}:x", "above 0")):
+    for text, words in (
+        ("/nowhere", "no folder /nowhere"),
+        (f"{tmp_path}:0", "above 0"),
+        (f"{tmp_path}:x", "above 0"),
+        (f"{tmp_path}:1e300", "at most 1000"),
+    ):
         with pytest.raises(argparse.ArgumentTypeError, match=words):
             parse_source(text)
 

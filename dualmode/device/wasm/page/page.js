@@ -1,6 +1,6 @@
 import { differences, mark } from "./differences.js";
 import { keepForOffline } from "./offline.js";
-import { ServerSession, fetchModel, hearAgain, served } from "./server.js";
+import { ServerSession, fetchModel, hearAgain, reachable, served } from "./server.js";
 import { Session } from "./session.js";
 
 const MODEL = "../../../../egs/mini/demo/sparse.dmdl"; // or ?model=URL
@@ -72,6 +72,7 @@ function follow(one) {
   });
   one.addEventListener("second", ({ detail }) => lines.get(detail.utterance)?.(detail.text));
   one.addEventListener("finished", () => {
+    if (microphone?.hears === one) turn(); // it ended by itself
     if (!failed) say("Ready.");
     usable(true);
   });
@@ -138,28 +139,36 @@ async function listen() {
   const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
   const stream = await navigator.mediaDevices.getUserMedia({ audio });
   const context = new AudioContext();
-  await context.audioWorklet.addModule(new URL("capture.js", import.meta.url));
-  const mono = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
-  const capture = new AudioWorkletNode(context, "capture", mono);
-  if (server) choose(true);
-  const hears = session;
-  capture.port.onmessage = ({ data }) => hears.accept(data, context.sampleRate);
-  context.createMediaStreamSource(stream).connect(capture);
-  return async () => {
+  const stop = async () => {
     stream.getTracks().forEach((track) => track.stop());
     await context.close();
-    hears.finish();
   };
+  try {
+    await context.audioWorklet.addModule(new URL("capture.js", import.meta.url));
+    const mono = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
+    const capture = new AudioWorkletNode(context, "capture", mono);
+    if (server) choose(true);
+    const hears = session;
+    capture.port.onmessage = ({ data }) => hears.accept(data, context.sampleRate);
+    context.createMediaStreamSource(stream).connect(capture);
+    return { hears, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
 let changing = false; // the button is not disabled meanwhile: it would lose the keyboard's focus
-part("microphone").addEventListener("click", async ({ target }) => {
+/** Turns the microphone on or off. */
+async function turn() {
   if (changing) return;
   changing = true;
   try {
     if (microphone) {
-      await microphone();
+      const { hears, stop } = microphone;
       microphone = null;
+      await stop();
+      hears.finish();
     } else {
       microphone = await listen();
       say("Listening.");
@@ -169,12 +178,13 @@ part("microphone").addEventListener("click", async ({ target }) => {
   }
   changing = false;
   for (const id of ["file", "model", "remote", "token"]) part(id).disabled = Boolean(microphone);
-  target.setAttribute("aria-pressed", String(Boolean(microphone)));
-  target.textContent = microphone ? "Stop microphone" : "Start microphone";
-});
+  part("microphone").setAttribute("aria-pressed", String(Boolean(microphone)));
+  part("microphone").textContent = microphone ? "Stop microphone" : "Start microphone";
+}
+part("microphone").addEventListener("click", turn);
 
 async function loadServed() {
-  if (server.token && !part("token").value && navigator.onLine) return say("This server asks for its token.");
+  if (server.token && !part("token").value && (await reachable())) return say("This server asks for its token.");
   say("Loading the server's model …");
   try {
     local.load(await fetchModel(part("token").value));

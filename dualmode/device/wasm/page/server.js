@@ -1,6 +1,12 @@
 // What the server that sent this page does: a second pass over an utterance, and listening in the page's stead.
 
 const RANGE = 32767; // of 16-bit samples
+const ENDS = {
+  idle: "the server ended the stream: it had heard nothing for too long",
+  limit: "the server ended the stream: it takes no longer ones",
+  stopping: "the server ended the stream: it is being stopped",
+  none: "the server cannot be reached, or takes no more streams",
+};
 
 /** What the server says about itself, {token, second_pass}; null where the page is only files. */
 export function served() {
@@ -42,6 +48,14 @@ async function answer(response) {
   if (response.ok) return response;
   const told = await response.json().catch(() => null);
   throw new Error(told?.error?.message ?? `${response.status} ${response.statusText}`);
+}
+
+/** Whether the server answers at all. */
+export async function reachable() {
+  return fetch("/healthz").then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Bytes of the server's model. */
@@ -109,18 +123,18 @@ export class ServerSession extends EventTarget {
     const hello = { sample_rate: this.#rate, format: "s16le", second_pass: this.secondPass };
     if (this.token) hello.token = this.token;
     socket.waiting = [JSON.stringify(hello)];
-    let [ended, error] = [false, null];
+    let [reason, error] = ["", null];
     socket.onopen = () => socket.waiting.splice(0).forEach((data) => socket.send(data));
     socket.onmessage = ({ data }) => {
       const said = JSON.parse(data);
-      if (said.type === "end") ended = true;
+      if (said.type === "end") reason = said.reason;
       else if (said.type === "error") error = said.message;
       else this.#hear(said);
     };
     socket.onclose = () => {
       this.#socket = null;
       this.#over = true;
-      if (error || !ended) this.#tell("error", { message: error ?? "the server cannot be reached, or takes no more streams" });
+      if (reason !== "finished") this.#tell("error", { message: error ?? ENDS[reason] ?? ENDS.none });
       this.#tell("finished", {});
     };
     return socket;
