@@ -73,7 +73,10 @@ class Recognizer:
         self.streaming = subnet.context.chunk is not None
         if not self.streaming and (second_pass or endpointing):
             what = "a second pass" if second_pass else "endpointing"
-            raise UserError(f"{what} needs a streaming first pass; this sub-network has the {subnet.context}")
+            raise UserError(
+                f"{what} needs a streaming first pass, and this sub-network has the {subnet.context}: choose one with "
+                "a chunk, or hear whole files (dualmode transcribe)"
+            )
         self.model, self.tokenizer, self.subnet = model, tokenizer, subnet
         self.second_pass, self.endpointing = second_pass, endpointing
         search = search or SearchConfig()

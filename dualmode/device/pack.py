@@ -138,7 +138,7 @@ def pack_model(model: AsrModel, token_type: str, subnet: Subnet, precision: str)
         UserError: the engine cannot run such a sub-network.
     """
     if subnet.context.chunk is None:
-        raise UserError(f"the device engine streams: it needs a chunk, not: {subnet.context}")
+        raise UserError(f"the device engine streams: it needs a chunk (--chunk-ms), not: {subnet.context}")
     if precision not in PRECISIONS:
         raise UserError(f"unknown precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
     for token in model.tokens:

@@ -36,8 +36,7 @@ def export_card(name: str, loaded: LoadedModel, about: Mapping[str, Any]) -> Ite
     kept, total = (about[f"params_{which}"] / 1e6 for which in ("kept", "total"))
     yield (
         f"A speech recogniser ({kind}) for sherpa-onnx's {recogniser}: {loaded.subnet}. It is one sub-network of a "
-        f"supernet of `dualmode`, {kept:.2f} M of its {total:.2f} M parameters; pruned blocks and single weights are "
-        "stored as zeros here."
+        f"supernet of `dualmode`, {kept:.2f} M of its {total:.2f} M parameters{_zeros(loaded)}."
     )
     yield from ("", "| file | what |", "| :-- | :-- |")
     for precision, files in about["files"].items():
@@ -50,6 +49,12 @@ def export_card(name: str, loaded: LoadedModel, about: Mapping[str, Any]) -> Ite
     yield 'samples, rate = soundfile.read("speech.wav", dtype="float32")  # mono'
     yield from (WHOLE if whole else CHUNKS.format(missing_s=(about["chunk_ms"] + 40) / 1000)).splitlines()
     yield from ("```", "", "## Licence", "", LICENCE)
+
+
+def _zeros(loaded: LoadedModel) -> str:
+    if not loaded.subnet.sparsity or loaded.model.encoder.config.view(loaded.subnet.sparsity).whole:
+        return ""
+    return "; those that were pruned are stored as zeros here"
 
 
 def _opened(about: Mapping[str, Any], whole: bool) -> str:

@@ -91,8 +91,8 @@ def use(arguments: str) -> Iterator[str]:
     """Yield how a folder is opened, and the head of the table of its files."""
     yield from ("", "## Use", "")
     yield (
-        "Nothing in this folder runs code when it is opened. With the Python package `dualmode`, installed from a "
-        "checkout of its sources by `bash tools/setup.sh`:"
+        "Nothing in this folder runs code when it is opened. With the Python package `dualmode` (of a checkout of its "
+        "sources: `pip install ./runtime .`), where this folder is:"
     )
     yield from ("", "```python", "from dualmode import Recognizer", "")
     yield f"recognizer = Recognizer.from_pretrained({arguments})"

@@ -64,6 +64,11 @@ class ModelFolder:
                 raise UserError(f"{path} holds one sub-network and no checkpoints, so there is no {checkpoint}")
             about = read_about(path)
             return cls(path, about["config"], about)
+        if not (path / "config.yaml").exists():
+            hint = "expected what dualmode train, pack or subnet leaves"
+            if (path / "export.json").is_file():
+                hint = "it was exported for sherpa-onnx, and its README.md says how it is run"
+            raise UserError(f"{path} is no model folder, since it has no config.yaml: {hint}")
         return cls(path, read_yaml(path / "config.yaml"), wanted=checkpoint)
 
     @cached_property

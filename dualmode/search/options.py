@@ -39,8 +39,10 @@ def given_search(args: argparse.Namespace) -> dict[str, Any]:
     """Return what was given, by the names of :class:`SearchConfig`.
 
     Raises:
-        UserError: the file of hotwords is not text, or empty.
+        UserError: the file of hotwords is not text, or empty; the command's --format has no room for an n-best list.
     """
+    if (args.nbest or 1) > 1 and getattr(args, "format", "jsonl") != "jsonl":
+        raise UserError(f"--nbest {args.nbest} needs --format jsonl: {args.format} has the best transcript alone")
     given = {
         "beam_size": args.beam_size,
         "nbest": args.nbest,

@@ -49,7 +49,7 @@ def segments(result: Result) -> list[dict[str, Any]]:
     """Return the parts of subtitles, with times in seconds."""
     return [
         {"id": number, "start": start / 1000, "end": min(end, result.end_ms) / 1000, "text": said.replace("\n", " ")}
-        for number, (start, end, said) in enumerate(cues(result.words))
+        for number, (start, end, said) in enumerate(cues(result.words, result.end_ms))
     ]
 
 

@@ -64,6 +64,10 @@ async def _metrics(request: Request) -> Response:
     return PlainTextResponse(request.app.state.server.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
+async def _no_socket(request: Request) -> Response:
+    raise Refused(426, "/v1/stream is a WebSocket: connect to it as to ws://..., or wss://...")
+
+
 async def _on_http(request: Request, error: Exception) -> Response:
     """There is no such place, or not by that method."""
     assert isinstance(error, HTTPException)
@@ -93,6 +97,7 @@ def make_app(start: Callable[[], State], origins: Iterable[str] = ()) -> Starlet
         Route("/healthz", _health),
         Route("/metrics", _metrics),
         WebSocketRoute("/v1/stream", stream_socket),
+        Route("/v1/stream", _no_socket),
         Route("/v1/models", models),
         Route("/v1/models/{model}", models),
         Route("/v1/audio/transcriptions", transcriptions, methods=["POST"]),

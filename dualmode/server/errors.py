@@ -3,6 +3,7 @@
 from starlette.responses import JSONResponse, Response
 
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 503: "overloaded_error"}
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 426: {"Upgrade": "websocket"}, 503: {"Retry-After": "5"}}
 
 
 class Refused(Exception):
@@ -25,5 +26,4 @@ class Refused(Exception):
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
     def response(self) -> Response:
-        headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}.get(self.status)
-        return JSONResponse(self.body, self.status, headers)
+        return JSONResponse(self.body, self.status, HEADERS.get(self.status))

@@ -59,8 +59,9 @@ def open_served(
             raise UserError(
                 f"{model} is a device file: --device-model, --subnet and --checkpoint are for model folders"
             )
+        served = Served(model.stem, model.read_bytes(), DeviceModel.open(model), None)
         print(f"{model} streams alone: without a model folder there is no second pass", file=sys.stderr)
-        return _served(model.stem, model.read_bytes(), None)
+        return served
     import torch
 
     from dualmode.models.folder import ModelFolder

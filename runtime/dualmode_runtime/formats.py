@@ -41,20 +41,23 @@ def ctm(name: str | None, result: Result) -> str:
 def srt(name: str | None, result: Result) -> str:
     return "\n".join(
         f"{number}\n{clock(start, ',')} --> {clock(end, ',')}\n{said}\n"
-        for number, (start, end, said) in enumerate(cues(result.words), start=1)
+        for number, (start, end, said) in enumerate(cues(result.words, result.end_ms), start=1)
     )
 
 
 def vtt(name: str | None, result: Result) -> str:
-    lines = [f"\n{clock(start, '.')} --> {clock(end, '.')}\n{said}\n" for start, end, said in cues(result.words)]
+    lines = [
+        f"\n{clock(start, '.')} --> {clock(end, '.')}\n{said}\n"
+        for start, end, said in cues(result.words, result.end_ms)
+    ]
     return "".join(["WEBVTT\n", *lines])
 
 
-def cues(words: Sequence[Word]) -> list[tuple[float, float, str]]:
-    """Return (begin, end, text) of each subtitle; times in ms.
+def cues(words: Sequence[Word], audio_ms: float) -> list[tuple[float, float, str]]:
+    """Return (begin, end, text) of each subtitle; times in ms, none after the audio's end.
 
-    >>> cues([Word("go", 0, 900, 40), Word("on", 80, 900, 200), Word("then", 2000, 2500, 2040)])
-    [(0, 700, 'go on'), (2000, 2540, 'then')]
+    >>> cues([Word("go", 0, 900, 40), Word("on", 80, 900, 200), Word("then", 2000, 2500, 2040)], 2200)
+    [(0, 700, 'go on'), (2000, 2200, 'then')]
     """
     groups: list[list[Word]] = []
     for word in words:
@@ -64,8 +67,7 @@ def cues(words: Sequence[Word]) -> list[tuple[float, float, str]]:
             groups.append([word])
     found = []
     for group, following in zip(groups, [*groups[1:], None], strict=True):
-        end = group[-1].end_ms + LINGER_MS
-        end = end if following is None else min(end, following[0].start_ms)
+        end = min(group[-1].end_ms + LINGER_MS, audio_ms if following is None else following[0].start_ms)
         found.append((group[0].start_ms, end, _two_lines([word.text for word in group])))
     return found
 

@@ -109,7 +109,8 @@ def test_subtitles_and_ctm_in_files(model_dir, wavs, tmp_path, capsys):
 
 def test_cues_by_hand():
     words = [Word(f"word{n}", 500 * n, 0, 500 * n + 400) for n in range(20)]
-    first, second = cues(words)
+    first, second = cues(words, 12000)
+    assert cues(words, 10000)[1][1] == 10000
     assert (first[0], second[1]) == (0, 9900 + 500) and first[1] == second[0]
     assert " ".join([first[2], second[2]]).split() == [word.text for word in words]
     assert max(len(line) for _, _, said in (first, second) for line in said.split("\n")) <= 48
@@ -119,6 +120,7 @@ def test_cues_by_hand():
     ("options", "words"),
     [
         (["--channel", "left"], "--channel is 'left'"),
+        (["--nbest", "3"], "--nbest 3 needs --format jsonl"),
         (["--beam-size", "0"], "beam_size is 0"),
         (["--lm-weight", "-1"], "lm_weight is -1"),
         (["--batch-size", "0"], "--batch-size is 0"),

@@ -62,7 +62,7 @@ def test_audio_files(config, tmp_path, capsys, rng):
         ([], "either a model folder or --config"),
         (["--config", "CONFIG", "--chunk-ms", "640"], "was not trained for: chunk 640 ms"),
         (["--config", "CONFIG", "--sparsity", "0.5"], "no sub-network of sparsity 0.5"),
-        (["nowhere"], "no file nowhere/config.yaml"),
+        (["nowhere"], "nowhere is no model folder"),
     ],
 )
 def test_mistakes_are_one_sentence(config, options, words):

@@ -105,6 +105,7 @@ def test_the_cards_program_says_what_we_say(kind, exported, recognisers, wavs, t
     assert said.startswith(ours_only) and len(ours_only) > 0.8 * len(said) > 5
     card = (folder / "README.md").read_text()
     assert card.startswith("---\n") and "sparse 50 %" in card and "- sherpa-onnx" in card
+    assert ("stored as zeros" in card) == (not recognisers[kind].model.encoder.config.view(0.5).whole)
     assert re.findall(r"^\| `(.+)` \|", card, re.M)[-2:] == ["tokens.txt", "export.json"]
     assert {name for name in re.findall(r"`(.+?\.onnx)`", card)} == {path.name for path in folder.glob("*.onnx")}
 

@@ -63,6 +63,14 @@ def test_outputs_and_masks_are_equal(trained, packed, subnet):
     assert whole.keys() == again.keys() and all(torch.equal(whole[name], again[name]) for name in whole)
 
 
+def test_a_folder_that_is_no_model_says_what_is_expected(tmp_path):
+    with pytest.raises(UserError, match="no config.yaml: expected what dualmode train, pack or subnet leaves"):
+        ModelFolder.open(tmp_path)
+    (tmp_path / "export.json").write_text("{}")
+    with pytest.raises(UserError, match="exported for sherpa-onnx, and its README.md says how it is run"):
+        ModelFolder.open(tmp_path)
+
+
 @pytest.mark.parametrize("granularity", ["units", "blocks"])
 def test_the_card_counts_what_each_subnet_runs(tmp_path, save_model, granularity):
     sizes = {**ENCODER, "output_size": 128, "num_blocks": 5, "linear_units": 512, "granularity": granularity}

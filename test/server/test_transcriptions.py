@@ -122,6 +122,11 @@ def test_files_that_are_none(client, tmp_path, noise):
         assert "/tmp" not in error.value.message and error.value.param == "file"
 
 
+def test_a_stream_that_is_asked_for_by_http(server):
+    status, body = curl(server, f"{server.url}v1/stream")
+    assert status == 426 and "/v1/stream is a WebSocket" in body
+
+
 def curl(server, *arguments) -> tuple[int, str]:
     if not shutil.which("curl"):
         pytest.skip("there is no curl")
