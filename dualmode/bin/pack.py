@@ -29,17 +29,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.asr.build import BUILT_FROM
     from dualmode.data.folder import atomic_folder
     from dualmode.data.tokens import copy_token_list
-    from dualmode.models.card import model_card
+    from dualmode.models.card import model_card, results_of
     from dualmode.models.folder import ModelFolder
     from dualmode.models.weights import PACKED
     from dualmode_runtime.files import atomic_write, write_json
 
     opened = ModelFolder.open(args.model, args.checkpoint)
     model, checkpoint, config = opened.supernet(), opened.checkpoint, opened.config
-    page = args.model / "RESULTS.md"
-    results = page.read_text(encoding="utf-8") if page.is_file() else ""
-    if f"/{checkpoint.name}`" not in results:  # measured with other weights, or not at all
-        results = None
+    results = results_of(args.model, checkpoint.name)
     norm = model.encoder.normalize
     with atomic_folder(args.out) as folder:
         tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}

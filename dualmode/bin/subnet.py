@@ -21,6 +21,7 @@ def get_parser():
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
+    from dualmode.models.card import results_of
     from dualmode.models.folder import ModelFolder
     from dualmode.models.one_subnet import save_one_subnet
     from dualmode.supernet.storage import stored_bytes
@@ -30,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = folder.supernet()
     dense = stored_bytes(model, ALL, model.encoder.config.pruning)
     sparsity = folder.choose(chosen_name(args)).sparsity
-    size = save_one_subnet(model, sparsity, folder.config, args.model / "tokens", args.out, folder.checkpoint.name)
+    checkpoint = folder.checkpoint.name
+    results = results_of(args.model, checkpoint)
+    size = save_one_subnet(model, sparsity, folder.config, args.model / "tokens", args.out, checkpoint, results)
     sizes = f"{size / 1e6:.2f} MB, where the dense sub-network takes {dense / 1e6:.2f} MB"
     print(f"{args.out}: {sizes}, from {folder.checkpoint}")
 

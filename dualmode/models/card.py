@@ -1,6 +1,7 @@
 """The README of a model that is given away: what it is, how it is run, what was measured."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from dualmode.asr.model import AsrModel
@@ -59,11 +60,13 @@ def model_card(name: str, model: AsrModel, seed: object, checkpoint: str, result
     yield from ("", "## Licence", "", LICENCE)
 
 
-def subnet_card(name: str, model: AsrModel, about: Mapping[str, Any], seed: object, checkpoint: str) -> Iterator[str]:
+def subnet_card(
+    name: str, model: AsrModel, about: Mapping[str, Any], seed: object, checkpoint: str, results: str | None
+) -> Iterator[str]:
     """Yield the lines of the README of one sub-network alone.
 
     Args:
-        name, seed, checkpoint: as of :func:`model_card`.
+        name, seed, checkpoint, results: as of :func:`model_card`.
         model: the sub-network.
         about: what its subnet.json says.
     """
@@ -80,6 +83,8 @@ def subnet_card(name: str, model: AsrModel, about: Mapping[str, Any], seed: obje
     yield "| `subnet.safetensors` | the values that are kept, mean and standard deviation of the features |"
     yield "| `subnet.json` | sizes, sparsity, settings |"
     yield TOKENS
+    yield from ("", "## Results of the whole supernet", "")
+    yield from results_head(results) if results is not None else [NOT_RUN + "."]
     yield from ("", "## Training", "", f"Seed {seed}; weights of `{checkpoint}`.", "", "## Licence", "", LICENCE)
 
 
@@ -99,6 +104,13 @@ def use(arguments: str) -> Iterator[str]:
     yield from ('print(recognizer.transcribe("speech.wav").text)', "```", "")
     yield from ("or `dualmode transcribe FOLDER speech.wav`, with the name of this folder.", "")
     yield from ("| file | what |", "| :-- | :-- |")
+
+
+def results_of(folder: Path, checkpoint: str) -> str | None:
+    """Return the RESULTS.md of a model folder, or None where it is of other weights, or there is none."""
+    page = folder / "RESULTS.md"
+    results = page.read_text(encoding="utf-8") if page.is_file() else ""
+    return results if f"/{checkpoint}`" in results else None
 
 
 def results_head(page: str) -> Iterator[str]:

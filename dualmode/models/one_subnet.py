@@ -33,7 +33,15 @@ def is_one_subnet(folder: Path) -> bool:
     return (folder / ABOUT).is_file()
 
 
-def save_one_subnet(model: AsrModel, sparsity: float, config: Mapping, tokens: Path, out: Path, checkpoint: str) -> int:
+def save_one_subnet(
+    model: AsrModel,
+    sparsity: float,
+    config: Mapping,
+    tokens: Path,
+    out: Path,
+    checkpoint: str,
+    results: str | None = None,
+) -> int:
     """Write the sub-network of ``sparsity`` (0: dense) of a supernet.
 
     Args:
@@ -43,6 +51,7 @@ def save_one_subnet(model: AsrModel, sparsity: float, config: Mapping, tokens: P
         tokens: folder of the vocabulary.
         out: folder to write; must not exist.
         checkpoint: file name of the supernet's weights, for the card.
+        results: the RESULTS.md of these weights, for the card.
 
     Returns:
         bytes of the weights' file.
@@ -63,7 +72,7 @@ def save_one_subnet(model: AsrModel, sparsity: float, config: Mapping, tokens: P
         (folder / WEIGHTS).write_bytes(packed)
         write_json(folder / ABOUT, about)
         copy_token_list(tokens, folder / "tokens")
-        card = subnet_card(out.name, model, about, config.get("seed"), checkpoint)
+        card = subnet_card(out.name, model, about, config.get("seed"), checkpoint, results)
         (folder / "README.md").write_text("".join(f"{line}\n" for line in card), encoding="utf-8")
     return len(packed)
 

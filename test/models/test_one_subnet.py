@@ -55,10 +55,12 @@ def test_alone_is_as_in_the_supernet(trained, tmp_path, subnet, capsys):
 
 
 def test_the_cards_example_runs(trained, tmp_path, noise):
+    (trained / "RESULTS.md").write_text("# x\n\n> synthetic speech\n\n| WER |\n\n![x](x)\n\n`exp/latest.pth`\n")
     main([str(trained), "--subnet", "sparse_0.7", "--out", str(tmp_path / "alone")])
     card = (tmp_path / "alone/README.md").read_text()
     assert card.startswith("---\nlibrary_name: dualmode\n") and "70 % pruned" in card and "Seed 3" in card
     assert "- chunk 160 ms, left context 320 ms" in card and "`latest.pth`" in card
+    assert "> synthetic speech\n\n| WER |\n\n## Training" in card
     soundfile.write(tmp_path / "speech.wav", noise(1.0), 16000)
     code = card.partition("```python\n")[2].partition("```")[0]
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
