@@ -56,6 +56,28 @@ def call(module):
         process.stdin.close()
 
 
+LOADS = """
+const { load } = await import(process.argv[1]);
+for (const source of process.argv.slice(2)) {
+  try {
+    console.log((await load(source)).bytes.model);
+  } catch (error) {
+    console.log(error.message);
+  }
+}
+"""
+
+
+def test_a_model_is_loaded_by_url_or_path(module, tmp_path):
+    assert wasm_is_current() or pytest.skip("the committed module was compiled from other sources")
+    model = shutil.copy(DEMO / "sparse.dmdl", tmp_path / "a model #1.dmdl")
+    sources = [model.name, f"./{model.name}", str(model), model.as_uri(), "none.dmdl"]
+    command = ["node", "--input-type=module", "--eval", LOADS, (WASM / "engine.js").as_uri(), *sources]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said[:4] == 4 * [str(model.stat().st_size)]
+    assert said[4].startswith("none.dmdl cannot be read: ENOENT")
+
+
 def packed(values) -> str:
     return base64.b64encode(values if isinstance(values, bytes) else np.ascontiguousarray(values).tobytes()).decode()
 

@@ -1,4 +1,4 @@
-/** What a file is read from: a URL (in Node.js also a file: URL), or its bytes. */
+/** What a file is read from: a URL, in Node.js also a path, or its bytes. */
 export type Source = string | URL | ArrayBuffer | ArrayBufferView;
 
 export interface Options {

@@ -3,14 +3,25 @@
 const ERROR_SIZE = 512;
 const text = new TextDecoder();
 
-/** Bytes of a URL, or the bytes themselves. */
+/** The address of a source: a URL or, in Node.js, perhaps a path. */
+async function address(source) {
+  if (globalThis.location || source instanceof URL) return new URL(source, globalThis.location?.href);
+  if (/^(file|https?|data):/.test(source)) return new URL(source);
+  const { pathToFileURL } = await import("node:url");
+  return pathToFileURL(String(source));
+}
+
+/** Bytes of a URL or, in Node.js, of a file; or the bytes themselves. */
 export async function read(source) {
   if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
   if (source instanceof ArrayBuffer) return new Uint8Array(source);
-  const url = new URL(source, globalThis.location?.href);
+  const url = await address(source);
   if (url.protocol === "file:") {
     const { readFile } = await import("node:fs/promises"); // Node's fetch does not open files
-    return new Uint8Array(await readFile(url));
+    const unread = ({ message }) => {
+      throw new Error(`${source} cannot be read: ${message}`);
+    };
+    return new Uint8Array(await readFile(url).catch(unread));
   }
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`);
