@@ -32,7 +32,7 @@ NAMES = {
     "offset": ("offset",),
     "duration": ("duration",),
 }
-_NEEDED = ("audio", "text")
+NEEDED = ("audio", "text")
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -66,10 +66,10 @@ def find_columns(where: str, there: Mapping[str, Any], wanted: Mapping[str, str]
         if what in wanted and wanted[what] not in there:
             raise UserError(f"{where} has no column {wanted[what]} (--columns); it has {', '.join(there)}")
         found = wanted.get(what) or next((name for name in names if name in there), None)
-        if found is None and what in _NEEDED:
+        if found is None and what in NEEDED:
             raise UserError(
                 f"{where} has no column that is known to hold the {what} ({', '.join(names)}); it has "
-                f"{', '.join(there)}: name one, as in --columns {what}={next(iter(there), 'NAME')}"
+                f"{', '.join(there)}: name one with --columns {what}=NAME"
             )
         if found is not None:
             columns[what] = found
@@ -106,8 +106,11 @@ def _json_lines(path: Path, lines: TextIO) -> Iterator[tuple[str, Mapping[str, A
         try:
             record = json.loads(line)
         except ValueError as error:
+            said = str(error)
+            if isinstance(error, json.JSONDecodeError):
+                said = f"{error.msg}, at character {error.pos + 1}"
             raise UserError(
-                f"{path}:{number} is not JSON ({error}); expected an object a line (from an array: jq -c '.[]')"
+                f"{path}:{number} is not JSON ({said}); expected an object a line (from an array: jq -c '.[]')"
             ) from None
         if not isinstance(record, dict):
             raise UserError(f"{path}:{number}: expected a JSON object a line, not a {type(record).__name__}")
@@ -121,6 +124,9 @@ def _delimited(path: Path, lines: TextIO, kind: str) -> Iterator[tuple[str, Mapp
     header = next(reader, None)
     if not header:
         raise UserError(f"{path} is empty: expected a line with the names of the columns")
+    if len(header) == 1 and (other := next((mark for mark in ";\t|" if mark in header[0]), None)):
+        expected = "tabs" if kind == ".tsv" else "commas"
+        raise UserError(f"{path}:1 has {other!r} between its columns: {expected} are expected there")
     try:
         for row in reader:
             if row and len(row) != len(header):
@@ -147,7 +153,9 @@ def read_table_rows(
     clips = path.parent / "clips"
     for where, record in records(path):
         if list(record) != keys:  # lines of JSON need not all have the same
-            found, keys = find_columns(where, record, columns), list(record)
+            if keys and not {columns.get("text"), *NAMES["text"]} & set(record):
+                record = {**record, found["text"]: None}  # it is this utterance alone that has none
+            found, keys = find_columns(where if keys else str(path), record, columns), list(record)
         if audio_dir is None:
             name = str(record[found["audio"]])
             flat = "/" not in name and not (path.parent / name).exists()

@@ -264,6 +264,9 @@ def test_capitals_and_full_stops_are_remarked_upon(record, manifest, work, capsy
     ("content", "name", "message"),
     [
         ("{'a': 1}\n", "x.jsonl", r"x.jsonl:1 is not JSON"),
+        ('{"path": "a.wav" "text": "a"}\n', "x.jsonl", r"delimiter, at character 18\); expected an object a line"),
+        ("wav;words\na.wav;go\n", "x.csv", "x.csv:1 has ';' between its columns: commas are expected there"),
+        ("wav,words\na.wav,go\n", "x.csv", r"^[^:]+x.csv has no column .* hold the text .* with --columns text=NAME$"),
         ("[1]\n", "x.jsonl", r"x.jsonl:1: expected a JSON object a line, not a list"),
         ('{"text": "a"}\n', "x.jsonl", r"no column that is known to hold the audio \(audio_filepath.* it has text"),
         ('{"audio": "a.wav", "words": "a"}\n', "x.jsonl", "known to hold the text"),
