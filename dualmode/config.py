@@ -5,7 +5,7 @@ import reprlib
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 from dualmode.errors import UserError
@@ -36,6 +36,9 @@ def from_mapping(cls: type[T], values: Mapping, where: str) -> T:
     for name, value in values.items():
         if isinstance(value, (list, tuple)) and len(value) > LONGEST:
             raise UserError(f"{where}: {name} lists {len(value)} values, more than {LONGEST}")
+    needed = (field.name for field in fields(dataclass) if field.default is field.default_factory is MISSING)
+    if lacking := [name for name in needed if name not in values]:
+        raise UserError(f"{where} lacks {', '.join(lacking)}")
     try:
         config = cls(**values)
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:

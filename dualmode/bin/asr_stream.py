@@ -74,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.microphone:
         rate, pieces = args.rate, microphone_pieces(args.rate)
     elif args.audio == "-":
+        if sys.stdin is None:
+            raise UserError("standard input is closed: give it audio, or name a file")
         rate, pieces = args.rate, pcm_pieces(sys.stdin.buffer, args.rate)
     else:
         rate, pieces = file_pieces(Path(args.audio), channel)

@@ -1,6 +1,7 @@
 """Word error rates of several experiments side by side, each the mean over its seeds, with the spread."""
 
 import argparse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -82,6 +83,11 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     experiments = dict(args.experiments)
+    if twice := [name for name, count in Counter(name for name, _ in args.experiments).items() if count > 1]:
+        raise UserError(f"there are two rows {twice[0]}: write its runs behind one name, {twice[0]}=EXP,EXP")
+    for name, runs in experiments.items():
+        if len({run.resolve() for run in runs}) < len(runs):
+            raise UserError(f"row {name} has the same run twice: each seed counts once")
     if args.against and args.against not in experiments:
         raise UserError(f"--against is {args.against}: the rows are {', '.join(experiments)}")
     if args.bootstrap is not None:

@@ -72,10 +72,16 @@ class Stream:
         self._second: set[asyncio.Task] = set()
 
     def end(self, reason: str, error: str = "") -> None:
-        """Hear nothing more; the first reason counts."""
-        if not self.over.done():
+        """Hear nothing more; the first reason counts, and an error behind it."""
+        if error and not self.error:
             self.error = error
+        if not self.over.done():
             self.over.set_result(reason)
+
+    @property
+    def reason(self) -> str:
+        """Why it is over."""
+        return "error" if self.error else self.over.result()
 
     def take(self, data: bytes) -> bool:
         """Take audio; False, and nothing is taken, while there is too much of it or too much to tell, or no more."""
@@ -128,7 +134,7 @@ class Stream:
             await asyncio.gather(*late, return_exceptions=True)
         if self.error:
             self.say("error", message=self.error)
-        self.say("end", reason=self.over.result(), heard_ms=self._hearing.heard_ms)
+        self.say("end", reason=self.reason, heard_ms=self._hearing.heard_ms)
         while self._outbox or self._sending:
             await self._change()
 
@@ -171,7 +177,7 @@ class Stream:
         if self._hearing is None:
             return
         if error is not None:
-            self._broken = True
+            self._broken = not isinstance(error, UserError)  # which refuses this audio, and knows what was before it
             self._leave()
             said = str(error) if isinstance(error, UserError) else "the server failed to hear this audio"
             self.end("error", said)

@@ -79,6 +79,7 @@ async def _converse(websocket: WebSocket, state: State, hello: Hello) -> None:
                 reason = "gone"
             else:
                 await finish
+                reason = stream.reason
                 await websocket.close(CODES[reason])
         state.metrics.count("streams_ended_total", reason=reason)
     finally:

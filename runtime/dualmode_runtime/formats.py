@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from dualmode_runtime.transcript import Result
@@ -66,7 +67,7 @@ def cues(words: Sequence[Word], audio_ms: float) -> list[tuple[float, float, str
         else:
             groups.append([word])
     found = []
-    for group, following in zip(groups, [*groups[1:], None], strict=True):
+    for group, following in zip_longest(groups, groups[1:]):
         end = min(group[-1].end_ms + LINGER_MS, audio_ms if following is None else following[0].start_ms)
         found.append((group[0].start_ms, end, _two_lines([word.text for word in group])))
     return found

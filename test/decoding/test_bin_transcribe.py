@@ -108,6 +108,7 @@ def test_subtitles_and_ctm_in_files(model_dir, wavs, tmp_path, capsys):
 
 
 def test_cues_by_hand():
+    assert cues([], 1000) == []
     words = [Word(f"word{n}", 500 * n, 0, 500 * n + 400) for n in range(20)]
     first, second = cues(words, 12000)
     assert cues(words, 10000)[1][1] == 10000

@@ -29,6 +29,14 @@ def test_mean_and_spread_over_seeds(tmp_path, capsys):
     assert (figures[0]["mean"], figures[0]["runs"], figures[0]["values"]) == (5.0, 2, [4.0, 6.0])
 
 
+def test_a_run_counts_once(tmp_path):
+    a = experiment(tmp_path / "a", 4.0, 8.0)
+    with pytest.raises(UserError, match="there are two rows x: write its runs behind one name, x=EXP,EXP"):
+        main([f"x={a}", f"x={a}"])
+    with pytest.raises(UserError, match="row x has the same run twice"):
+        main([f"x={a},{a}/../a"])
+
+
 def test_what_is_missing_is_named(tmp_path):
     a, b = experiment(tmp_path / "a", 4.0, 8.0), experiment(tmp_path / "b", 6.0, 8.5)
     with pytest.raises(UserError, match="there is no .*c/results.json: run stages 5 and 6"):

@@ -129,7 +129,7 @@ def test_silence_is_no_utterance(server):
         ("[" * 3000, "must be a JSON object"),
         ("x" * 5000, "at most 4096 characters"),
         ('{"rate": 16000}', "has no key 'rate'"),
-        ("{}", "sample_rate"),
+        ("{}", "the first message lacks sample_rate"),
         ('{"sample_rate": 100}', "it must be from 8000 to 48000 Hz"),
         ('{"sample_rate": "16k"}', "sample_rate is '16k'"),
         ('{"sample_rate": NaN}', "sample_rate is nan"),
@@ -170,6 +170,17 @@ def test_samples_that_are_none_are_refused(server):
     for value in (np.nan, np.inf, 30000.0):
         messages = talk(server, pcm(np.full(16000, value, np.float32), "f32le"), format="f32le", finish=False)
         assert "not finite, or far outside" in messages[-2]["message"] and messages[-1]["reason"] == "error"
+
+
+def test_samples_that_are_none_are_told_behind_the_end_too(server, speech, device_model):
+    bad = pcm(np.array([*speech[0], np.nan], np.float32), "f32le")
+    for _ in range(5):
+        messages = talk(server, bad, sizes=(len(bad),), format="f32le")
+        assert "not finite" in messages[-2]["message"] and messages[-1]["reason"] == "error"
+    data = pcm(speech[0], "f32le")
+    both = talk(server, data + pcm(np.full(10, np.nan), "f32le"), sizes=(len(data),), format="f32le")
+    [heard], [whole] = finals(both), streamed(device_model, speech[0])  # all but the piece with NaN in it
+    assert whole.startswith(heard) and len(heard) > 10 and both[-1]["reason"] == "error"
 
 
 def test_clients_that_vanish_leave_nothing_behind(server, speech):

@@ -102,6 +102,6 @@ def _is_cut(path: Path) -> bool:
     try:
         with open_text(path) as lines:
             first = json.loads(lines.readline())
-    except (ValueError, OSError, EOFError):
+    except (ValueError, RecursionError, OSError, EOFError):
         return False
     return isinstance(first, dict) and first.get("type") in CUTS

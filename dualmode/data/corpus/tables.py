@@ -105,7 +105,7 @@ def _json_lines(path: Path, lines: TextIO) -> Iterator[tuple[str, Mapping[str, A
             continue
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             said = str(error)
             if isinstance(error, json.JSONDecodeError):
                 said = f"{error.msg}, at character {error.pos + 1}"
@@ -161,6 +161,8 @@ def read_table_rows(
             flat = "/" not in name and not (path.parent / name).exists()
             audio_dir = clips if flat and clips.is_dir() else path.parent
         values = {what: record.get(name) for what, name in found.items()}
+        for what in ("audio", "text", "speaker", "id", "split"):
+            _check_unicode(where, values.get(what))
         audio = values["audio"]
         if not isinstance(audio, str) or not audio:
             raise UserError(f"{where}: {found['audio']} is {audio!r}: expected the path of an audio file")
@@ -176,6 +178,14 @@ def read_table_rows(
         )
 
 
+def _check_unicode(where: str, value: Any) -> None:
+    """Raise UserError for halves of a pair of surrogates, which JSON can hold and no file of ours."""
+    try:
+        str(value).encode("utf-8")
+    except UnicodeEncodeError:
+        raise UserError(f"{where}: {ascii(str(value))} is not Unicode text") from None
+
+
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
@@ -186,7 +196,7 @@ def _number(where: str, what: str, value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not 0 <= number < math.inf:
         raise UserError(f"{where}: the {what} is {value!r}: expected seconds")

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 
 from dualmode_runtime.audio.fault import AudioFault, Reason
-from dualmode_runtime.audio.reading import check_samples, open_header
+from dualmode_runtime.audio.reading import check_name, check_rate, check_samples, open_header
 
 BY_FFMPEG = {".m4a", ".mp4", ".webm", ".aac", ".wma", ".mkv", ".mov", ".amr", ".3gp", ".avi", ".ts", ".ac3", ".mka"}
 # ffmpeg's names of what holds sound itself; a playlist by one of these endings would have it open other files.
@@ -50,6 +50,7 @@ def open_media(path: Path) -> Iterator[Media]:
     Raises:
         AudioFault: it is missing, empty or damaged, or ffmpeg is needed and is not there; also from ``blocks``.
     """
+    check_name(path)
     if path.suffix.lower() in BY_FFMPEG and path.is_file():
         with _open_ffmpeg(path) as media:
             yield media
@@ -114,6 +115,7 @@ def _open_ffmpeg(path: Path) -> Iterator[Media]:
             if len(header) < _AU.size:
                 raise _ffmpeg_fault(path, process, said)
             _, offset, _, _, rate, channels = _AU.unpack(header)
+            check_rate(path, rate)
             process.stdout.read(offset - _AU.size)
             yield Media(rate, channels, _ffmpeg_blocks(path, process, channels, said))
         finally:

@@ -18,6 +18,9 @@ from dualmode_runtime.audio.fault import AudioFault, Reason
 # overshoots it by four orders of magnitude.  Features depend on the scale, so only the first may pass.
 MAX_PEAK = 4.0
 
+# Hz, lowest and highest, of what is resampled: a small file of another rate could be hours of audio, or none at all.
+RATES = (4000, 384_000)
+
 _MP3_FRAME = 1152
 _BLOCK = 1 << 20  # samples that are decoded at a time, so that no header decides over the memory
 
@@ -37,9 +40,11 @@ def open_header(path: str | os.PathLike) -> Header:
     decoded for that.
 
     Raises:
-        AudioFault: missing, empty or undecodable file, or one that does not end where its container says.
+        AudioFault: missing, empty or undecodable file, one that does not end where its container says, or an
+            impossible rate.
     """
     path = Path(path)
+    check_name(path)
     try:
         there = path.is_file()
     except OSError as error:  # no name that a file could have, such as a transcript in its place
@@ -58,6 +63,7 @@ def _open_header(path: Path, size: int, _: int) -> Header:
         info = soundfile.info(str(path))
     except soundfile.SoundFileError as error:
         raise _undecodable(path, error) from None
+    check_rate(path, info.samplerate)
     frames = info.frames
     with open(path, "rb") as file:
         if fault := length_fault(file, info.format):
@@ -69,6 +75,20 @@ def _open_header(path: Path, size: int, _: int) -> Header:
     if frames <= 0:
         raise AudioFault(Reason.EMPTY_AUDIO, f"{path} has no samples")
     return Header(frames, info.samplerate, info.channels, info.format)
+
+
+def check_name(path: Path) -> None:
+    """Raise AudioFault for a name that is not UTF-8, which decoders do not take."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise AudioFault(Reason.UNDECODABLE, f"the name {ascii(str(path))} is not UTF-8: rename the file") from None
+
+
+def check_rate(path: Path, rate: int) -> None:
+    """Raise AudioFault for a rate that no recording of speech has."""
+    if not RATES[0] <= rate <= RATES[1]:
+        raise AudioFault(Reason.SAMPLE_RATE, f"{path} has {rate} Hz: expected {RATES[0]} to {RATES[1]} Hz")
 
 
 def read_header(path: str | os.PathLike, sample_rate: int) -> int:

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import soxr
 
-from dualmode_runtime.audio.reading import MAX_PEAK
+from dualmode_runtime.audio.reading import MAX_PEAK, RATES
 from dualmode_runtime.errors import UserError
 from dualmode_runtime.frames import SAMPLE_RATE
 
@@ -42,8 +42,9 @@ class Resampler:
     """
 
     def __init__(self, rate: int, announce: bool = True):
-        if not isinstance(rate, (int, np.integer)) or isinstance(rate, bool) or rate < 1:
-            raise UserError(f"the sample rate is {rate!r}: it must be a whole number of Hz, such as 16000")
+        if not isinstance(rate, (int, np.integer)) or isinstance(rate, bool) or not RATES[0] <= rate <= RATES[1]:
+            allowed = f"from {RATES[0]} to {RATES[1]}, such as {SAMPLE_RATE}"
+            raise UserError(f"the sample rate is {rate!r}: it must be a whole number of Hz {allowed}")
         self.rate = rate
         self._stream = None
         if rate != SAMPLE_RATE:

@@ -1,3 +1,4 @@
+import os
 import pickle
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 import soundfile
 
 from dualmode_runtime.audio.fault import AudioFault, Reason
-from dualmode_runtime.audio.reading import read_audio
+from dualmode_runtime.audio.reading import open_header, read_audio
 
 
 def fault(path) -> AudioFault:
@@ -96,3 +97,12 @@ def test_samples_on_the_integer_scale(tmp_path):
 def test_fault_survives_the_way_back_from_a_worker():
     found = pickle.loads(pickle.dumps(AudioFault(Reason.NOT_MONO, "x.wav")))
     assert (found.reason, found.detail) == (Reason.NOT_MONO, "x.wav")
+
+
+def test_impossible_rates_and_names(tmp_path):
+    for rate in (1, 3999, 400_000):
+        soundfile.write(tmp_path / "x.wav", np.zeros(16), rate)
+        with pytest.raises(AudioFault, match=f"has {rate} Hz: expected 4000 to 384000 Hz"):
+            open_header(tmp_path / "x.wav")
+    with pytest.raises(AudioFault, match=r"udcff.*is not UTF-8: rename the file"):
+        open_header(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.wav"))
