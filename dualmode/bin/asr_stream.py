@@ -26,8 +26,9 @@ Print the growing transcript of a file, of raw PCM on standard input, or of a mi
   dualmode stream exp/asr_base speech.wav
   arecord -q -t raw -f S16_LE -r 16000 | dualmode stream model.dmdl - --rate 16000 --format jsonl
 
-MODEL is a model folder, or a device file (.dmdl), which is run without PyTorch, greedily. FILE is whatever dualmode
-transcribe reads. Utterances end with silence; interrupt the program to end a microphone.
+MODEL is a model folder, or a device file (.dmdl), which is run without PyTorch, greedily. FILE is one recording of any
+format that dualmode transcribe reads; folders and lists are for dualmode transcribe. Utterances end with silence;
+interrupt the program to end a microphone.
 
 Text: on a terminal the transcript grows in its line; elsewhere every change is a line, "1.34 s ... zero one", and a
 finished utterance is "0.00-2.56 s: zero one two". JSON lines: every change is an object of type "partial" with the text
@@ -38,7 +39,9 @@ so far, which may still change, and a finished utterance one of type "final" wit
 def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(DESCRIPTION, "asr_stream")
     add_model(parser, MODEL_OR_DEVICE_FILE, existing_model)
-    parser.add_argument("audio", nargs="?", metavar="FILE", help="audio file, or - for 16-bit mono PCM")
+    parser.add_argument(
+        "audio", nargs="?", metavar="FILE", help="audio file, or - for 16-bit mono PCM without a header"
+    )
     parser.add_argument("--microphone", action="store_true", help="listen to the default microphone instead")
     parser.add_argument("--rate", type=int, default=16000, metavar="HZ", help="sample rate of PCM and microphone")
     add_channel(parser)
@@ -77,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if sys.stdin is None:
             raise UserError("standard input is closed: give it audio, or name a file")
         rate, pieces = args.rate, pcm_pieces(sys.stdin.buffer, args.rate)
+    elif Path(args.audio).is_dir():
+        raise UserError(f"{args.audio} is a folder, and stream takes one file: dualmode transcribe reads folders")
     else:
         rate, pieces = file_pieces(Path(args.audio), channel)
     recognizer = open_stream(args, search, endpointing)

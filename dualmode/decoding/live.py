@@ -50,13 +50,31 @@ def pcm_pieces(stream: BinaryIO, rate: int) -> Iterator[np.ndarray]:
     Args:
         stream: with ``read1``, such as ``sys.stdin.buffer``.
         rate: Hz.
+
+    Raises:
+        UserError: it begins with the header of a WAV file.
     """
     size, rest = max(rate * PIECE_MS // 1000, 1) * 2, b""
-    while data := stream.read1(size):  # type: ignore[attr-defined]  # of buffered streams
+    data = _beginning(stream, size)
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        raise UserError(
+            "standard input is a WAV file, and raw 16-bit mono samples are expected: name the file instead of -, or "
+            "send its samples alone, such as by ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -"
+        )
+    while data:
         data = rest + data
         whole = len(data) // 2 * 2
         yield np.frombuffer(data[:whole], dtype="<i2").astype(np.int16)
         rest = data[whole:]
+        data = stream.read1(size)  # type: ignore[attr-defined]  # of buffered streams
+
+
+def _beginning(stream: BinaryIO, size: int) -> bytes:
+    """Read until a WAV header would show, 12 bytes, or the end."""
+    data = b""
+    while len(data) < 12 and (more := stream.read1(size)):  # type: ignore[attr-defined]
+        data += more
+    return data
 
 
 def microphone_pieces(rate: int) -> Iterator[np.ndarray]:

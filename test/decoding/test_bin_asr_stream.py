@@ -117,6 +117,19 @@ def test_pcm_comes_in_any_pieces():
     samples = np.arange(-5, 6, dtype=np.int16)
     heard = np.concatenate(list(pcm_pieces(Dribble(samples.tobytes() + b"x"), 16000)))
     assert heard.tolist() == samples.tolist()
+    short = samples[:3].tobytes()
+    assert np.concatenate(list(pcm_pieces(Dribble(short), 16000))).tolist() == samples[:3].tolist()
+    assert not list(pcm_pieces(Dribble(b""), 16000))
+
+
+def test_a_wav_header_is_not_heard_as_samples(wav):
+    with pytest.raises(UserError, match="^standard input is a WAV file, .*: name the file instead of -"):
+        list(pcm_pieces(io.BytesIO(wav.read_bytes()), 16000))
+
+
+def test_a_folder_is_for_transcribe(model_dir, tmp_path):
+    with pytest.raises(UserError, match="is a folder, and stream takes one file: dualmode transcribe reads folders$"):
+        main([str(model_dir), str(tmp_path)])
 
 
 def test_on_a_terminal_the_line_grows_in_place():
