@@ -1,6 +1,7 @@
 """Reading one audio file: mono float32 in [-1, 1] at the expected sample rate, or a typed reason why not."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -62,7 +63,7 @@ def _open_header(path: Path, size: int, _: int) -> Header:
     try:
         info = soundfile.info(str(path))
     except soundfile.SoundFileError as error:
-        raise _undecodable(path, error) from None
+        raise _unreadable(path, error) from None
     check_rate(path, info.samplerate)
     frames = info.frames
     with open(path, "rb") as file:
@@ -148,6 +149,18 @@ def _decode(path: Path) -> Iterator[np.ndarray]:
 def decodable(path: str | os.PathLike) -> str | BinaryIO:
     """Return what soundfile can decode: the path, or a FLAC file in memory whose header leaves its length open."""
     return flac_with_length(Path(path)) or str(path)
+
+
+def _unreadable(path: Path, error: Exception) -> AudioFault:
+    """What can be read; libsndfile's reason too, unless it is that a file is missing, which it says of any bad MP3."""
+    reason = str(error).split("': ")[-1].strip(" .")
+    said = f" ({reason})" if reason and "does not exist" not in reason else ""
+    advice = "" if shutil.which("ffmpeg") else " (Debian: apt-get install ffmpeg)"
+    return AudioFault(
+        Reason.UNDECODABLE,
+        f"{path} cannot be read as audio{said}: libsndfile reads WAV, FLAC, MP3, Ogg, AIFF and others; convert what is "
+        f"something else with ffmpeg{advice}",
+    )
 
 
 def _undecodable(path: Path, error: Exception) -> AudioFault:

@@ -106,3 +106,14 @@ def test_impossible_rates_and_names(tmp_path):
             open_header(tmp_path / "x.wav")
     with pytest.raises(AudioFault, match=r"udcff.*is not UTF-8: rename the file"):
         open_header(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.wav"))
+
+
+@pytest.mark.parametrize("name", ["junk.mp3", "text.wav", "README.md"])
+def test_what_is_no_audio_is_told_what_can_be_read(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("hello")
+    with pytest.raises(AudioFault) as error:
+        read_audio(path, 16000)
+    assert error.value.reason is Reason.UNDECODABLE
+    assert error.value.detail.startswith(f"{path} cannot be read as audio")
+    assert "WAV, FLAC, MP3, Ogg" in error.value.detail and "does not exist" not in error.value.detail
