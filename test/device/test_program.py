@@ -65,7 +65,9 @@ def test_a_channel_is_chosen_or_all_are_mixed(files, program, hear):
     result = program("--channel", "3", files / "model.dmdl", path)
     assert (result.returncode, result.stderr) == (2, f"error: {path}: it has no channel 3, only 2\n")
     for nonsense in ("0", "-1", "left", ""):
-        assert program("--channel", nonsense, files / "model.dmdl", path).stderr.startswith("usage:")
+        assert program("--channel", nonsense, files / "model.dmdl", path).stderr.startswith(
+            f"error: --channel {nonsense}: it must be a number from 1 on, or mix"
+        )
 
 
 def test_other_rates_are_resampled_and_it_is_said(files, program, hear):
@@ -116,3 +118,19 @@ def test_words_have_times(files, program, library):
     device.finish()
     expected = [f"{path} {word.start_ms:.0f} {word.end_ms:.0f} {word.text}" for word in device.words]
     assert program("--words", files / "model.dmdl", path).stdout.splitlines() == expected and expected
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ([], "there is no MODEL"),
+        (["model.dmdl"], "there is no FILE behind MODEL"),
+        (["--foo", "model.dmdl", "x.wav"], "there is no option --foo"),
+        (["--rate"], "--rate lacks its value"),
+        (["--rate", "abc", "model.dmdl", "-"], "--rate abc: it must be a sample rate in Hz, such as 16000"),
+    ],
+)
+def test_wrong_options_are_one_sentence(program, words, fault):
+    result = program(*words)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"error: {fault} (dualmode-device --help)\n"

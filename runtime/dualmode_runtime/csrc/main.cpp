@@ -168,7 +168,7 @@ int32_t positive(const char* text) {
   return *text && !*end && !errno && value > 0 && value <= INT32_MAX ? int32_t(value) : 0;
 }
 
-// Reads the options; returns the first word behind them, or -1 if they are wrong.
+// Reads the options; returns the first word behind them.  Throws std::invalid_argument if they are wrong.
 int read_options(int count, char** words, Options& options) {
   int next = 1;
   for (; next < count && words[next][0] == '-' && words[next][1]; ++next) {
@@ -177,19 +177,23 @@ int read_options(int count, char** words, Options& options) {
       options.words = true;
       continue;
     }
-    if (next + 1 == count) return -1;
+    if (name != "--kernels" && name != "--rate" && name != "--channel")
+      throw std::invalid_argument("there is no option " + name);
+    if (next + 1 == count) throw std::invalid_argument(name + " lacks its value");
     const char* value = words[++next];
     if (name == "--kernels") {
       options.kernels = value;
     } else if (name == "--rate") {
-      if (!(options.rate = positive(value))) return -1;
-    } else if (name == "--channel") {
-      options.channel = !std::strcmp(value, "mix") ? size_t(dualmode::kMix) : size_t(positive(value));
-      if (options.channel == size_t(dualmode::kMix) && std::strcmp(value, "mix")) return -1;
+      if (!(options.rate = positive(value)))
+        throw std::invalid_argument("--rate " + std::string(value) + ": it must be a sample rate in Hz, such as 16000");
     } else {
-      return -1;
+      options.channel = !std::strcmp(value, "mix") ? size_t(dualmode::kMix) : size_t(positive(value));
+      if (options.channel == size_t(dualmode::kMix) && std::strcmp(value, "mix"))
+        throw std::invalid_argument("--channel " + std::string(value) + ": it must be a number from 1 on, or mix");
     }
   }
+  if (count == next) throw std::invalid_argument("there is no MODEL");
+  if (count == next + 1) throw std::invalid_argument("there is no FILE behind MODEL");
   return next;
 }
 
@@ -201,9 +205,11 @@ int main(int count, char** words) {
     return 0;
   }
   Options options;
-  int next = read_options(count, words, options);
-  if (next < 0 || count - next < 2) {
-    std::fputs(kUsage, stderr);
+  int next = 0;
+  try {
+    next = read_options(count, words, options);
+  } catch (const std::invalid_argument& problem) {
+    std::fprintf(stderr, "error: %s (dualmode-device --help)\n", problem.what());
     return 2;
   }
   char error[512] = {};
