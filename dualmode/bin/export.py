@@ -21,7 +21,13 @@ def get_parser():
     parser.add_argument("--format", choices=("sherpa-onnx",), default="sherpa-onnx", help="runtime to write for")
     add_subnet(parser)
     parser.add_argument("--int8", action="store_true", help="write files with matrix products in int8 too")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder to write; its files of an earlier export are replaced",
+    )
     parser.add_argument(
         "--check",
         type=Path,

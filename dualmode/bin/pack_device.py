@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.cli import make_parser, run
+from dualmode.errors import UserError
 from dualmode.models.options import add_model, add_subnet, chosen_name
 
 
@@ -16,12 +17,20 @@ def get_parser():
     add_model(parser)
     add_subnet(parser)
     parser.add_argument("--precision", choices=("int8", "fp32"), default="int8", help="of the matrices")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write, such as model.dmdl")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="file to write, such as model.dmdl; one that is there is replaced",
+    )
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
+    if args.out.is_dir():
+        raise UserError(f"--out {args.out} is a folder: give the name of a file, such as {args.out / 'model.dmdl'}")
     from dualmode.device.pack import pack
     from dualmode.models.folder import ModelFolder
     from dualmode_runtime.files import atomic_path

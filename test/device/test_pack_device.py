@@ -45,3 +45,9 @@ def test_a_context_that_was_not_trained_is_refused(folder):
     with pytest.raises(UserError, match="was not trained to run as"):
         main(["--model", str(path), "--sparsity", "0.7", "--chunk-ms", "40", "--out", str(path / "x")])
     assert not (path / "x").exists()
+
+
+def test_a_folder_in_place_of_the_file_is_refused(folder):
+    path, _ = folder
+    with pytest.raises(UserError, match=r"is a folder: give the name of a file, such as .*model\.dmdl$"):
+        main(["--model", str(path), "--out", str(path)])
