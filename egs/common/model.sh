@@ -30,8 +30,8 @@ choose_model() {
   else
     [[ $new_tokens == false && $new_cmvn == false ]] || die "--new-tokens and --new-cmvn go with --init-asr"
   fi
-  check_list sparsities '0([.][0-9]+)?'
-  check_list chunk-ms '[1-9][0-9]*'
+  check_list sparsities '0([.][0-9]+)?' 'shares of the weights below 1, such as 0.5,0.7'
+  check_list chunk-ms '[1-9][0-9]*' 'whole numbers of ms, such as 320,640'
   # Fine-tuning leaves the masks as they are: sparsities then say which of the model's are decoded.
   if [[ -n $sparsities && -z $init_asr ]]; then
     prune_words=(--sparsities "$sparsities")
@@ -69,10 +69,10 @@ same_tokens() {
   done
 }
 
-# check_list NAME PATTERN: stops unless the option is empty or numbers of this form, separated by commas.
+# check_list NAME PATTERN EXAMPLE: stops unless the option is empty or numbers of this form, separated by commas.
 check_list() {
   local variable=${1//-/_}
-  [[ -z ${!variable} || ${!variable} =~ ^$2(,$2)*$ ]] || die "--$1 is '${!variable}': it must be numbers separated by commas"
+  [[ -z ${!variable} || ${!variable} =~ ^$2(,$2)*$ ]] || die "--$1 is '${!variable}': it must be $3"
 }
 
 # choose_decoders: writes what stage 5 decodes with, in the place of $decoders: each YAML of a streaming sub-network, once

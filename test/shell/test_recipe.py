@@ -387,8 +387,12 @@ def test_fine_tuning_with_tokens_and_statistics_of_the_corpus(corpus, trained):
             "{folder}/local is no model folder: it has no config.yaml and no subnet.json (--init-asr)",
         ),
         (["--new-cmvn"], "--new-tokens and --new-cmvn go with --init-asr"),
-        (["--sparsities", "0.5,x"], "--sparsities is '0.5,x': it must be numbers separated by commas"),
-        (["--chunk-ms", "0"], "--chunk-ms is '0': it must be numbers separated by commas"),
+        (["--sparsities", "70"], "--sparsities is '70': it must be shares of the weights below 1, such as 0.5,0.7"),
+        (
+            ["--sparsities", "0.5,x"],
+            "--sparsities is '0.5,x': it must be shares of the weights below 1, such as 0.5,0.7",
+        ),
+        (["--chunk-ms", "0"], "--chunk-ms is '0': it must be whole numbers of ms, such as 320,640"),
     ],
 )
 def test_a_bad_model_is_one_sentence(corpus, options, sentence):
