@@ -111,7 +111,7 @@ def check_rejected(catalogue: Catalogue, total: int, max_percent: float, advice:
     summary = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
     raise UserError(
         f"{count} of {total} utterances ({100 * count / total:.1f} %) are rejected, more than the {max_percent:g} % "
-        f"allowed: {summary}; all are listed in {listed_in}, the first are {first}; "
+        f"allowed: {summary}; those found so far are listed in {listed_in}, the first are {first}; "
         + (advice or "repair the corpus or raise --max-rejected")
     )
 
