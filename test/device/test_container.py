@@ -72,7 +72,8 @@ def test_a_sparser_file_is_smaller(model):
 
 
 def test_a_context_that_does_not_stream_is_refused(model):
-    with pytest.raises(UserError, match="the device engine streams: it needs a chunk .--chunk-ms., not: full context"):
+    sentence = r"the device engine streams: it needs a chunk \(--chunk-ms\), not: full context"
+    with pytest.raises(UserError, match=sentence):
         pack_model(model()[0], "char", Subnet(0.7, Context()), "int8")
 
 

@@ -50,8 +50,8 @@ def open_media(path: Path) -> Iterator[Media]:
     Raises:
         AudioFault: it is missing, empty or damaged, or ffmpeg is needed and is not there; also from ``blocks``.
     """
-    check_name(path)
     if path.suffix.lower() in BY_FFMPEG and path.is_file():
+        check_name(path)
         with _open_ffmpeg(path) as media:
             yield media
         return
