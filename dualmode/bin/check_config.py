@@ -4,7 +4,6 @@ Named are unknown keys, impossible values, a fine-tuning of other sizes or masks
 with a sub-network that is not trained. Schedules that do not fit into the length of a training are warned of.
 """
 
-import shlex
 from collections.abc import Sequence
 
 from dualmode.bin.prune import sparsity_list
@@ -44,21 +43,25 @@ def main(argv: Sequence[str] | None = None) -> None:
         from dualmode.supernet.subnet import Context, Subnet
         from dualmode.tasks.asr import AsrTask
         from dualmode.tasks.base import encoder_config_of
-        from dualmode.tasks.check import check_decoding, pruned_config, settings_of, trained_config
+        from dualmode.tasks.check import check_decoding, named, pruned_config, settings_of, trained_config
         from dualmode.tasks.hand_over import inherited
         from dualmode.tasks.pretrain import PretrainTask
+        from dualmode.tasks.settings import check_options
         from dualmode.tasks.start import starting_config
 
-    def read(task, path, words):
+    def read(task, path, name, words):
         """Return a training's settings; print what does not fit into its length."""
-        settings = settings_of(task, path, shlex.split(words))
+        options = words.split()  # as the recipe does, to which quotes are letters
+        with named(f"{path} with {name}"):
+            check_options(task, options)
+        settings = settings_of(task, path, options)
         for warning in task.warnings(settings):
             print(f"warning: {path}: {warning}")
         return settings.encoder_conf
 
     start, where = None, ""
     if args.pretrain:
-        conf = read(PretrainTask, args.pretrain, args.pretrain_args)
+        conf = read(PretrainTask, args.pretrain, "--pretrain-args", args.pretrain_args)
         start, where = trained_config(conf, None, str(args.pretrain), ""), str(args.pretrain)
     rule = read_rule(args.prune) if args.prune else {}
     if args.sparsities:
@@ -69,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         start, where = starting_config(ModelFolder.open(args.init)), str(args.init)
     trained = start
     if args.asr:
-        conf = read(AsrTask, args.asr, args.asr_args)
+        conf = read(AsrTask, args.asr, "--asr-args", args.asr_args)
         if args.encoder_from:
             conf = inherited(conf, encoder_config_of(args.encoder_from))
         trained = trained_config(conf, start, str(args.asr), where)

@@ -38,15 +38,19 @@ def check_names(task: type[AbsTask], path: Path, options: Sequence[str]) -> None
 
     ESPnet itself would answer with its whole usage text.
     """
-    actions = task.get_parser()._actions
-    names = {name for action in actions for name in action.option_strings}
-    for word in options:
-        if word.startswith("--") and word.partition("=")[0] not in names:
-            raise UserError(f"there is no option {word.partition('=')[0]}{nearest(word, names)}")
-    keys = {action.dest for action in actions}
+    check_options(task, options)
+    keys = {action.dest for action in task.get_parser()._actions}
     for key in read_yaml(path):
         if key not in keys:
             raise UserError(f"{path} has the key {key!r}, which no option goes by{nearest(str(key), keys)}")
+
+
+def check_options(task: type[AbsTask], options: Sequence[str]) -> None:
+    """Raise UserError for an option that ESPnet's trainer does not know."""
+    names = {name for action in task.get_parser()._actions for name in action.option_strings}
+    for word in options:
+        if word.startswith("--") and word.partition("=")[0] not in names:
+            raise UserError(f"there is no option {word.partition('=')[0]}{nearest(word, names)}")
 
 
 def check_values(parser: argparse.ArgumentParser, values: Mapping[str, Any]) -> None:

@@ -39,18 +39,27 @@ duration() {
   fi
 }
 
+# make_folder DIR...: makes folders that can be written to.
+make_folder() {
+  local dir why
+  for dir in "$@"; do
+    why=$(LC_ALL=C mkdir -p -- "$dir" 2>&1) || die "cannot make the folder $dir (${why##*: }): use another --work-dir"
+    [[ -w $dir ]] || die "cannot write to the folder $dir: change its permissions, or use another --work-dir"
+  done
+}
+
 # lock FILE [shared]: makes this process the only one with FILE, until it ends in whatever way; descriptor 9 holds it.
 # With "shared", others may share it, but none has it alone.
 lock() {
   command -v flock >/dev/null || die "flock was not found: apt install util-linux"
-  exec 9>>"$1"
+  { exec 9>>"$1"; } 2>/dev/null || die "cannot write to $1: change its permissions, or use another --work-dir"
   flock -n ${2:+"--$2"} 9 || die "another run is at work in ${1%/*} (process $(cat "$1")): wait for it, stop it, or use another --work-dir"
   echo $$ >"$1"
 }
 
 # lock_experiment FILE: the same with descriptor 6, for one of the experiments that share a work folder.
 lock_experiment() {
-  exec 6>>"$1"
+  { exec 6>>"$1"; } 2>/dev/null || die "cannot write to $1: change its permissions, or use another --work-dir"
   flock -n 6 || die "another run is at work in this experiment, $1 (process $(cat "$1")): wait for it, or use another --tag"
   echo $$ >"$1"
 }
@@ -60,5 +69,5 @@ check_disk() {
   local free_kb
   free_kb=$(df -Pk "$1" | awk 'NR == 2 {print $4}')
   log "disk: $((free_kb / 1000000)) GB free in $1, about $2 GB needed"
-  ((free_kb > $2 * 1000000)) || die "there is too little disk space in $1: free some, or use another --work-dir"
+  ((free_kb > $2 * 1000000)) || die "there is too little disk space in $1, $((free_kb / 1000000)) of about $2 GB: free some, or use another --work-dir"
 }

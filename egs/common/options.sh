@@ -30,6 +30,42 @@ is_option() {
   [[ $1 == --* && " ${option_names[*]} " == *" ${name//_/-} "* && $name =~ ^[a-z][a-z_-]*$ ]]
 }
 
+# meant WORD: prints how the sentence on an unknown option goes on, with the known one that is most like it.
+meant() {
+  local name distance best='' lowest=99 word=${1%%=*}
+  word=${word#-}
+  word=${word#-}
+  word=${word//_/-}
+  for name in "${option_names[@]}" help; do
+    [[ $name != "# "* && ${#word} -gt 1 && ${#word} -lt $((2 * ${#name})) ]] || continue
+    if [[ $name == "$word"-* ]]; then distance=1; else distance=$(edits "$word" "$name"); fi
+    ((distance < lowest && distance <= 1 + ${#name} / 4)) || continue
+    best=$name lowest=$distance
+  done
+  if [[ -n $best ]]; then echo ": did you mean --$best? --help lists all options"; else echo ", see --help"; fi
+}
+
+# edits ONE OTHER: prints how many letters have to be put in, left out, changed, or swapped with the next, to get from one
+# word to the other (optimal string alignment).
+edits() {
+  local i j other above=() costs=() higher=()
+  for ((j = 0; j <= ${#2}; j++)); do costs[j]=$j; done
+  for ((i = 1; i <= ${#1}; i++)); do
+    higher=("${above[@]}") above=("${costs[@]}") costs=("$i")
+    for ((j = 1; j <= ${#2}; j++)); do
+      other=1
+      [[ ${1:i-1:1} != "${2:j-1:1}" ]] || other=0
+      costs[j]=$((above[j - 1] + other))
+      ((costs[j] <= above[j] + 1)) || costs[j]=$((above[j] + 1))
+      ((costs[j] <= costs[j - 1] + 1)) || costs[j]=$((costs[j - 1] + 1))
+      if ((i > 1 && j > 1)) && [[ ${1:i-2:2} == "${2:j-1:1}${2:j-2:1}" ]]; then
+        ((costs[j] <= higher[j - 2] + 1)) || costs[j]=$((higher[j - 2] + 1))
+      fi
+    done
+  done
+  echo "${costs[-1]}"
+}
+
 # parse_options WORD...: sets the variables; a mistake is one sentence and status 2.
 parse_options() {
   local word name
@@ -37,8 +73,9 @@ parse_options() {
     word=$1
     shift
     [[ $word != --help && $word != -h ]] || { print_help; exit 0; }
-    [[ $word == --* ]] || die "unexpected word '$word': options start with --, see --help"
-    is_option "$word" || die "unknown option ${word%%=*}, see --help"
+    [[ $word == -[a-z-]* ]] ||
+      die "unexpected word '$word': options start with --, and a value of several words stands in quotes; see --help"
+    is_option "$word" || die "unknown option ${word%%=*}$(meant "$word")"
     name=${word%%=*}
     name=${name#--}
     name=${name//_/-}
@@ -106,5 +143,14 @@ whole_number() {
   local variable=${1//-/_}
   if ! [[ ${!variable} =~ ^(0|[1-9][0-9]{0,8})$ && ${!variable} -ge $2 ]]; then
     die "--$1 is '${!variable}': it must be a whole number of at least $2"
+  fi
+}
+
+# percent NAME above|"at least": stops unless the option's value is a number above or from 0, and at most 100.
+percent() {
+  local variable=${1//-/_}
+  if ! [[ ${!variable} =~ ^[0-9]+([.][0-9]+)?$ ]] ||
+    ! awk -v value="${!variable}" -v above="$2" 'BEGIN {exit !(value <= 100 && (value > 0 || above != "above"))}'; then
+    die "--$1 is '${!variable}': it must be $2 0 and at most 100 percent"
   fi
 }

@@ -112,17 +112,17 @@ A run that was interrupted or killed goes on when it is started again with the s
   filled 20 "  OMP_NUM_THREADS" <<<"CPU threads of training and decoding, as for any PyTorch program (default: all cores)"
 }
 
-# find_file TEXT: prints the path of a file that is named relative to the corpus's folder, to the caller's, or to the
-# repository, whose conf/ holds what the corpora share.
+# find_file OPTION TEXT: prints the path of a file that is named relative to the corpus's folder, to the caller's, or to
+# the repository, whose conf/ holds what the corpora share.
 find_file() {
   local path
-  for path in "$1" "${caller_dir/#"$root"/../..}/$1" "../../$1"; do
+  for path in "$2" "${caller_dir/#"$root"/../..}/$2" "../../$2"; do
     if [[ -f $path ]]; then
       echo "${path#"$corpus_dir/"}"
       return
     fi
   done
-  die "there is no file $1 (looked in $corpus_dir, $caller_dir and $root)"
+  die "there is no file $2 (--$1): it is looked for in $corpus_dir, in $caller_dir and in $root"
 }
 
 # check_options: stops on impossible ones, before any work.
@@ -137,7 +137,8 @@ check_options() {
   [[ $num_nodes == 1 || -n $train_cmd ]] || die "--num-nodes $num_nodes needs a train_cmd in $corpus_dir/cmd.sh"
   ((stage <= last_stage)) || die "--stage is $stage: the stages are 0 to $last_stage"
   ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
-  ((stage <= stop_stage)) || die "--stage $stage comes after --stop-stage $stop_stage"
+  ((stage <= stop_stage)) ||
+    die "--stage $stage comes after --stop-stage, which is $stop_stage: say --stop-stage $stage too, or begin earlier"
   pretrain_tag=${pretrain_tag:-$tag} prune_tag=${prune_tag:-$tag}
   for name in tag pretrain-tag prune-tag ${prune_asr:+prune-asr}; do
     variable=${name//-/_}
@@ -146,17 +147,20 @@ check_options() {
   done
   case $feature_bytes in 4 | 2 | 1) ;; *) die "--feature-bytes is '$feature_bytes': it must be 4, 2 or 1" ;; esac
   case $token_type in char | word | bpe) ;; *) die "--token-type is '$token_type': it must be char, word or bpe" ;; esac
-  if [[ ! $label_share =~ ^[0-9]+([.][0-9]+)?$ ]] || ! awk -v p="$label_share" 'BEGIN {exit !(p > 0 && p <= 100)}'; then
-    die "--label-share is '$label_share': it must be above 0 and at most 100 percent"
-  fi
+  percent label-share above
+  percent max-rejected "at least"
+  [[ -n $speeds ]] || die "--speeds is '': for the training set as it is, say --speeds 1.0"
+  check_list speeds '(0?[.][5-9][0-9]*|1([.][0-9]*)?|2([.]0*)?)' 'factors from 0.5 to 2, such as 0.9,1.0,1.1'
   [[ -z $vocab_size ]] || whole_number vocab-size 1
-  pretrain_config=$(find_file "$pretrain_config")
-  prune_config=$(find_file "$prune_config")
-  asr_config=$(find_file "$asr_config")
+  pretrain_config=$(find_file pretrain-config "$pretrain_config")
+  prune_config=$(find_file prune-config "$prune_config")
+  asr_config=$(find_file asr-config "$asr_config")
   split_words files "$decode_configs"
   ((${#files[@]})) || die "--decode-configs names no file"
   decoders=()
-  for name in "${files[@]}"; do decoders+=("$(find_file "$name")"); done
+  for name in "${files[@]}"; do decoders+=("$(find_file decode-configs "$name")"); done
+  name=$(for name in "${decoders[@]}"; do decode_name "$name" SET; done | sort | uniq -d | head -n 1)
+  [[ -z $name ]] || die "--decode-configs names two files that would decode into the same folder, $name: rename one"
   # Sizes that stage 4 does not name are those of what it starts from, or would start from.
   sizes_from=()
   if [[ $from_scratch == true ]] && ! grep -qE '^ *output_size:|[{,] *output_size:' "$asr_config"; then
@@ -168,7 +172,7 @@ check_options() {
 set_environment() {
   environment=${DUALMODE_VENV:-$root/tools/venv}
   [[ -n ${DUALMODE_VENV:-} ]] || bash "$root/tools/setup.sh" || exit
-  [[ -x $environment/bin/python ]] || die "there is no Python environment $environment (DUALMODE_VENV)"
+  [[ -x $environment/bin/python ]] || die "there is no Python environment $environment (DUALMODE_VENV): unset the variable, and tools/setup.sh makes one"
   export PATH=$environment/bin:$PATH PYTHONPATH=$root:$root/runtime PYTHONUNBUFFERED=1
   # Threads that wait for others sleep instead of spinning: beside another busy process, spinning stops a training dead.
   export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
@@ -185,10 +189,9 @@ recipe() {
   check_options
   own_checks
   [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
-  mkdir -p "${work_dir:-.}" || die "cannot make the folder $work_dir"
-  [[ -z $work_dir ]] || work_dir=$(cd "$work_dir" && pwd -P) # one name, however it is spelled
+  [[ -z $work_dir ]] || work_dir=$(realpath -m -- "$work_dir") # one name, however it is spelled
   # Paths in commands and results stay short where the work folder is the corpus's.
-  [[ $(cd "${work_dir:-.}" && pwd -P) != "$corpus_dir" ]] || work_dir=''
+  [[ $work_dir != "$corpus_dir" ]] || work_dir=''
   work=${work_dir:+$work_dir/}
   data=${work}data dump=${work}dump exp=${work}exp
   pretrained=$exp/pretrain_$tag pruned=$exp/prune_$tag recogniser=$exp/asr_$tag
@@ -198,6 +201,7 @@ recipe() {
 
   [[ $clean_old == false ]] || { clean_old_folders; return; }
   [[ $dry_run == false ]] || { dry_run_of_stages; return; }
+  make_folder "${work_dir:-.}"
   set_environment
   check_gpus
   # Data are made by one run alone; from stage 2 on, several experiments may run side by side.
@@ -205,10 +209,11 @@ recipe() {
   ((stage < 2)) || with=(shared)
   lock "${work_dir:-$corpus_dir}/.run.lock" "${with[@]}"
   check_disk "${work_dir:-$corpus_dir}" "$needed_gb"
-  mkdir -p "$done_dir" "$log_dir"
+  make_folder "$done_dir" "$log_dir"
   lock_experiment "$exp/.lock_$tag"
   start_guard
   choose_decoders "$exp/conf_$tag"
+  check_device_decode
   check_configs
   for ((n = stage; n <= stop_stage; n++)); do
     stage_now=$n began=$SECONDS
@@ -222,11 +227,24 @@ recipe() {
   if ((stop_stage >= results_stage)); then show_results; fi
 }
 
+# check_device_decode: stops before any work if stage 7 would compare with a decoding that there is not.
+check_device_decode() {
+  local config name known=()
+  ((stop_stage >= 7)) && [[ ! -f $done_dir/${tag}_decode_${device_decode}_${test_sets[0]} ]] || return 0
+  for config in "${decoders[@]}"; do
+    name=$(decode_name "$config" '')
+    name=${name#decode_}
+    known+=("${name%_}")
+  done
+  [[ " ${known[*]} " == *" $device_decode "* ]] ||
+    die "--device-decode is '$device_decode': it must be a decoding of stage 5, which are: ${known[*]}"
+}
+
 # check_configs: stops before any work if the YAML of the stages asked for cannot be used, alone or together.  What was
 # found good is looked at again only when it says something else.
 check_configs() {
   ((stage <= 5 && stop_stage >= 2)) || return 0
-  local config quiet=true checked=$done_dir/.configs_$tag words files=("$asr_config" "${decoders[@]}")
+  local config quiet=true on_failure=refused checked=$done_dir/.configs_$tag words files=("$asr_config" "${decoders[@]}")
   local command=(python -m dualmode.bin.check_config --asr "$asr_config" "--asr-args=$asr_args ${subnet_words[*]}" --decode "${decoders[@]}")
   # What stage 4 starts from is known here if this experiment makes it.
   if [[ -n $init_asr ]]; then
@@ -242,11 +260,22 @@ check_configs() {
   fi
   words=$(quote "${command[@]}"; for config in "${files[@]}"; do [[ ! -f $config ]] || meaning "$config"; done)
   [[ ! -f $checked || $(<"$checked") != "$words" ]] || return 0
-  stage_now=$stage
   run_logged check_config "${command[@]}"
   last_run "$log_dir/check_config.log" | grep '^warning: ' || true
+  [[ $dry_run == false ]] || return 0
   printf '%s\n' "$words" >"$checked.tmp"
   mv "$checked.tmp" "$checked"
+}
+
+# refused STATUS LOG: stops on a configuration that cannot be used; the check's own sentence names its file.
+refused() {
+  local why log=" (log: $2)"
+  why=$(last_run "$2" | sed -n 's/^error: //p' | tail -n 1)
+  # Nobody finds the log and the configurations of a dry run again.
+  [[ $dry_run == false ]] || { why=${why//"$scratch/"/"$exp/"} log=''; }
+  [[ $1 != 2 || -z $why ]] || die "the configuration was refused: $why$log"
+  last_run "$2" | tail -n 5 | sed 's/^/    /' >&2
+  die "the configurations could not be checked in the Python environment $environment (status $1)$log"
 }
 
 # check_gpus: stops before any work if the GPUs that are asked for are not on this machine, where training runs on it.
@@ -285,7 +314,7 @@ stage_0() {
   local set
   prepare_data
   step prepare "the corpus" --inputs "${prepare_inputs[@]}" \
-    --outputs "$data"/{train,valid}/wav.scp "${test_sets[@]/#/$data/}" \
+    --outputs "$data"/{train,valid}/wav.scp "${test_sets[@]/#/"$data/"}" \
     --uncounted --jobs "$jobs" -- "${prepare_command[@]}"
   for set in train valid "${test_sets[@]}"; do
     step "validate_$set" "validation of $set" --inputs "$data/$set"/{wav.scp,text,utt2spk} --watched "$data/$set"/{spk2utt,utt2dur} --after prepare \
@@ -410,7 +439,7 @@ stage_5() {
 stage_6() {
   # Stage 7 comes here again: what own_notes adds must not stay.
   local set config note notes=("${notes[@]}") decodes=("${devices[@]}") options=()
-  [[ $dry_run == true ]] || own_notes # which look at the data
+  [[ -n ${would_run[prepare]:-} ]] || own_notes # which look at the data
   [[ $emission_delay != true ]] || measure_delays
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do decodes+=("${tag}_$(decode_name "$config" "$set")"); done

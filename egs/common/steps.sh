@@ -9,7 +9,8 @@
 # While the lines above "finished" mean the same (a configuration is what it says, not what it is called) and the outputs
 # exist, the step is skipped.  Beside the marker are NAME.watched, digests of more inputs, which markers of the first
 # versions do not know, and NAME.sizes, of what the step left.
-# Uses $done_dir, $log_dir, $force, $stage_now.
+# Uses $done_dir, $log_dir, $force, $dry_run; sees $stage_now, and $on_failure, a function that is called with a command's
+# status and log when it fails.
 
 # step NAME WHAT [--after STEP...] [--inputs FILE...] [--watched FILE...] [--outputs PATH...] [--folder DIR]
 #      [--uncounted WORD...] [--launcher WORD... ::] [--intact PATH...] [--quiet] -- COMMAND...
@@ -76,7 +77,7 @@ step() {
 require() {
   local before
   for before in "$@"; do
-    [[ -f $done_dir/$before ]] || die "stage $stage_now needs the step '$before', which is not done yet: run an earlier --stage first"
+    [[ -f $done_dir/$before ]] || die "stage $stage_now needs $done_dir/$before, the mark of a step that is not done yet: begin with an earlier --stage (--dry-run lists the steps)"
   done
 }
 
@@ -154,9 +155,7 @@ why_again() {
   elif [[ $force == true ]]; then
     echo ": again, as --force says"
   elif ! same "$(sed '$d' "$marker")"; then
-    # The first word, and for a file or a step its name, of each line that is in only one of the two.
-    changes=$(printf '%s\n' "$(sed '$d' "$marker")" "$recipe" | sort | uniq -u |
-      sed -E 's/^(command).*/the command/; s/^(file|step) (.*) [^ ]*$/\1 \2/' | sort -u | paste -sd, | sed 's/,/, /g')
+    changes=$(printf '%s\n' "$(sed '$d' "$marker")" "$recipe" | sort | uniq -u | named_lines | sort -u | paste -sd, | sed 's/,/, /g')
     echo ": again, since this changed: $changes"
   elif [[ -n $changes ]]; then
     echo ": again, since this changed: file $changes"
@@ -165,6 +164,18 @@ why_again() {
   elif [[ -f $marker.sizes ]] && [[ -n $(unlike_sizes) ]]; then
     echo ": again, since $(unlike_sizes) is not as it was left"
   fi
+}
+
+# named_lines: of lines of a marker, prints what they are about: the command, a file, or the marker of a step before.
+named_lines() {
+  local kind name
+  while read -r kind name; do
+    case $kind in
+      command) echo "the command" ;;
+      file) echo "file ${name% *}" ;;
+      step) echo "file $done_dir/${name% *}" ;;
+    esac
+  done
 }
 
 # sizes_of PATH...: prints size and name of every file in a folder, and of every file that a pattern fits.
@@ -215,7 +226,7 @@ prepare_folder() {
 
 # --- running a command -----------------------------------------------------------------------------------------------
 
-child=''
+child='' stage_now='' on_failure=failed
 
 # start_guard: from now on the running command dies with this shell, together with the processes that it started, even
 # if the shell is killed with SIGKILL.  The guard reads the number of the process group that runs; when the shell is
@@ -254,7 +265,7 @@ run_logged() {
   child=''
   echo >&7
   [[ -z $writer ]] || wait "$writer" || true
-  ((status == 0)) || failed "$status" "$log_file"
+  ((status == 0)) || "$on_failure" "$status" "$log_file"
 }
 
 # last_run LOG: prints what the last command that wrote to this log said.
@@ -283,6 +294,6 @@ interrupted() {
     done
     kill -KILL -- "-$child" 2>/dev/null || true
   fi
-  log "stopped by SIG$1 in stage $stage_now; the same command goes on from here" >&2
+  log "stopped by SIG$1${stage_now:+ in stage $stage_now}; the same command goes on from here" >&2
   exit $((128 + $2))
 }

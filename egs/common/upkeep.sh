@@ -7,18 +7,22 @@ upkeep_options() {
   flag yes "with --clean-old: remove them without asking"
 }
 
-declare -A would_run=()
+declare -A would_run=() # what the steps that would run do, by their names
+scratch=''              # folder for what a dry run has to write
+# Cells of the table, row by row.
+foreseen=('' stage step "marked done by" why)
 
 # dry_run_of_stages: goes through the stages with steps that only say what they would do.
 dry_run_of_stages() {
   local n
-  stage_now=$stage
-  choose_decoders "$exp/conf_$tag"
+  scratch=$(mktemp -d) || die "there is no room for temporary files: free some, or name another folder with TMPDIR"
+  trap 'rm -rf -- "$scratch"' EXIT
+  choose_decoders "$scratch/conf_$tag"
+  check_device_decode
   if [[ -x ${DUALMODE_VENV:-$root/tools/venv}/bin/python ]]; then
     DUALMODE_VENV=${DUALMODE_VENV:-$root/tools/venv} set_environment
-    mkdir -p "$done_dir" "$log_dir"
     start_guard
-    check_configs
+    log_dir=$scratch check_configs
   else
     echo "(configurations are not looked at: there is no Python environment yet)"
   fi
@@ -26,31 +30,49 @@ dry_run_of_stages() {
     stage_now=$n
     "stage_$n"
   done
-  echo "${#would_run[@]} steps would run; nothing was done (--dry-run)"
+  print_foreseen
+  n=${#would_run[@]}
+  echo "$n step$( ((n == 1)) || echo s) would run; nothing was done (--dry-run)"
 }
 
-# foresee COMMAND...: prints whether the step would run, and why.  (It sees the variables of step.)
+# foresee COMMAND...: notes whether the step would run, and why.  (It sees the variables of step.)
 foresee() {
   local before file why='' missing=''
   for before in "${after[@]}"; do
     [[ -n ${would_run[$before]:-} || -f $done_dir/$before ]] || missing=$before
-    [[ -z ${would_run[$before]:-} ]] || why=": $before would run before it"
+    [[ -z ${would_run[$before]:-} ]] || why="${would_run[$before]} would run before it"
   done
-  for file in "${inputs[@]}"; do [[ -n $why || -f $file ]] || why=": $file is not there yet"; done
+  for file in "${inputs[@]}"; do [[ -n $why || -f $file ]] || why="$file is not there yet"; done
   if [[ -n $missing ]]; then
-    why=": it needs the step '$missing', which is not done and not asked for (--stage)"
+    why="it needs $done_dir/$missing, which is not there: begin with an earlier --stage"
   elif [[ -z $why ]]; then
-    recipe=$(ingredients meaning "$@")
-    by_bytes=$(ingredients digest "$@")
+    recipe=$(foreseen_ingredients meaning "$@")
+    by_bytes=$(foreseen_ingredients digest "$@")
     why=$(why_again)
-    why=${why/: starting/: it has not been done yet}
+    why=${why#: }
+    [[ $why != starting ]] || why="it has not been done yet"
   fi
-  if [[ -z $why ]]; then
-    echo "  done       stage $stage_now: $what"
-    return
-  fi
-  would_run[$name]=true
-  echo "  would run  stage $stage_now: $what$why"
+  [[ -z $why ]] || would_run[$name]=$what
+  local verdict=${why:+would run}
+  foreseen+=("${verdict:-done}" "$stage_now" "$what" "$marker" "$why")
+}
+
+# foreseen_ingredients DIGEST COMMAND...: what a run would note, whose configurations are in $exp.
+foreseen_ingredients() {
+  local lines of=$1
+  shift
+  lines=$(ingredients "$of" "${@/#"$scratch/"/"$exp/"}")
+  printf '%s\n' "${lines//"file $scratch/"/"file $exp/"}"
+}
+
+# print_foreseen: prints the table of the steps.
+print_foreseen() {
+  local i step=0 mark=0
+  for ((i = 0; i < ${#foreseen[@]}; i += 5)); do
+    ((${#foreseen[i + 2]} < step)) || step=${#foreseen[i + 2]}
+    ((${#foreseen[i + 3]} < mark)) || mark=${#foreseen[i + 3]}
+  done
+  printf "%-9s  %-5s  %-${step}s  %-${mark}s  %s\n" "${foreseen[@]}" | sed 's/ *$//'
 }
 
 # clean_old_folders: lists what was moved aside, by the names that steps give it, and removes it.
@@ -64,6 +86,7 @@ clean_old_folders() {
     return
   fi
   du -sch -- "${found[@]}"
+  [[ $dry_run == false ]] || { echo "nothing was removed (--dry-run)"; return; }
   if [[ $yes != true ]]; then
     [[ -t 0 ]] || die "nothing was removed: say --yes as well where nobody can be asked"
     read -r -p "Remove these ${#found[@]} folders? [y/N] " answer

@@ -55,7 +55,19 @@ def test_jobs_are_as_many_as_cores_whatever_threads_a_job_has(corpus):
     [
         (["--nonsense", "1"], "unknown option --nonsense, see --help"),
         (["--$(touch x)"], "unknown option --$(touch x), see --help"),
-        (["7"], "unexpected word '7': options start with --, see --help"),
+        (["--stop-stgae", "1"], "unknown option --stop-stgae: did you mean --stop-stage? --help lists all options"),
+        (["--workdir=x"], "unknown option --workdir: did you mean --work-dir? --help lists all options"),
+        (["--sise", "4"], "unknown option --sise: did you mean --size? --help lists all options"),  # of the corpus
+        (["--dry"], "unknown option --dry: did you mean --dry-run? --help lists all options"),
+        (["--hlep"], "unknown option --hlep: did you mean --help? --help lists all options"),
+        (["-stage", "1"], "unknown option -stage: did you mean --stage? --help lists all options"),
+        (["--max_epoch", "1"], "unknown option --max_epoch, see --help"),
+        (["-x"], "unknown option -x, see --help"),
+        (["--"], "unknown option --, see --help"),
+        (
+            ["--asr-args", "--max_epoch", "7"],
+            "unexpected word '7': options start with --, and a value of several words stands in quotes; see --help",
+        ),
         (["--stage"], "--stage needs a value (N)"),
         (["--stage", "--stop-stage", "3"], "--stage needs a value (N)"),
         (["--force=yes"], "--force takes no value"),
@@ -63,7 +75,23 @@ def test_jobs_are_as_many_as_cores_whatever_threads_a_job_has(corpus):
         (["--stage=-1"], "--stage is '-1': it must be a whole number of at least 0"),
         (["--jobs", "0"], "--jobs is '0': it must be a whole number of at least 1"),
         (["--stop_stage", "8"], "--stop-stage is 8: the stages are 0 to 7"),
-        (["--stage", "3", "--stop-stage", "2"], "--stage 3 comes after --stop-stage 2"),
+        (["--stage", "9"], "--stage is 9: the stages are 0 to 7"),
+        (
+            ["--stage", "3", "--stop-stage", "2"],
+            "--stage 3 comes after --stop-stage, which is 2: say --stop-stage 3 too, or begin earlier",
+        ),
+        (
+            ["--stage", "7"],
+            "--stage 7 comes after --stop-stage, which is 6: say --stop-stage 7 too, or begin earlier",
+        ),
+        (["--max-rejected", "all"], "--max-rejected is 'all': it must be at least 0 and at most 100 percent"),
+        (["--label-share", "0"], "--label-share is '0': it must be above 0 and at most 100 percent"),
+        (["--speeds", "0.9,fast"], "--speeds is '0.9,fast': it must be factors from 0.5 to 2, such as 0.9,1.0,1.1"),
+        (["--speeds="], "--speeds is '': for the training set as it is, say --speeds 1.0"),
+        (
+            ["--decode-configs", "conf/decode_dense.yaml ./conf/decode_dense.yaml"],
+            "--decode-configs names two files that would decode into the same folder, decode_dense_SET: rename one",
+        ),
         (["--tag", "a/b"], "--tag is 'a/b': letters, digits, '.', '_' and '-' make a good folder name"),
         (["--feature-bytes", "3"], "--feature-bytes is '3': it must be 4, 2 or 1"),
         (["--decode-device", "gpu"], "--decode-device is 'gpu': it must be cpu, cuda, or one GPU such as cuda:1"),
@@ -77,7 +105,7 @@ def test_a_bad_option_is_one_sentence(corpus, options, sentence):
 
 def test_a_missing_configuration_stops_before_any_work(corpus):
     output = corpus.run("--asr-config", "conf/none.yaml", status=2)
-    assert output.startswith("error: there is no file conf/none.yaml")
+    assert output.startswith("error: there is no file conf/none.yaml (--asr-config): it is looked for in ")
     assert corpus.new_calls() == []
 
 
@@ -137,7 +165,9 @@ def test_the_whole_recipe_then_nothing_twice(corpus):
 def test_configurations_are_looked_at_before_any_work_and_again_when_they_change(corpus):
     checks = corpus.folder / "calls.checks"
     output = corpus.run(status=2, STUB_FAIL="check_config")
-    assert "the stub does not like asr.yaml" in output
+    sentence = "error: the configuration was refused: the stub does not like asr.yaml (log: exp/log/check_config.log)\n"
+    assert output.endswith(sentence) and "stage" not in output
+    assert "the stub does not like asr.yaml" in (corpus.folder / "exp/log/check_config.log").read_text()
     assert corpus.new_calls() == [] and not (corpus.folder / "data").exists()
     corpus.run("--stop-stage", "1", STUB_FAIL="check_config")  # stages without these configurations
     corpus.run()
@@ -231,7 +261,7 @@ def test_a_changed_configuration_redoes_what_depends_on_it(corpus):
     output = corpus.run()
     assert corpus.new_calls() == ["asr_train", "asr_inference", "asr_inference", "report"]
     assert "stage 4: fine-tuning: again, since this changed: file conf/tuning/asr.yaml" in output
-    assert "decode_dense_test: again, since this changed: step asr_base" in output
+    assert "decode_dense_test: again, since this changed: file exp/.done/asr_base" in output
     kept = list((corpus.folder / "exp").glob("asr_base.old-*"))
     assert len(kept) == 1 and (kept[0] / "decode_sparse_test" / "text").exists()
     assert (corpus.folder / "exp/asr_base/epochs").read_text() == "epoch\n"  # nothing of the old one is in it
@@ -279,12 +309,12 @@ def test_force_starts_the_stages_asked_for_from_scratch(corpus):
     assert corpus.new_calls() == ["pretrain"]
     assert (corpus.folder / "exp/pretrain_base/epochs").read_text() == "epoch\n"
     assert len(list((corpus.folder / "exp").glob("pretrain_base.old-*"))) == 1
-    assert "since this changed: step pretrain_base" in corpus.run()
+    assert "since this changed: file exp/.done/pretrain_base" in corpus.run()
 
 
 def test_a_later_stage_needs_the_earlier_ones(corpus):
     output = corpus.run("--stage", "3", status=2)
-    assert "error: stage 3 needs the step 'pretrain_base', which is not done yet" in output
+    assert "error: stage 3 needs exp/.done/pretrain_base, the mark of a step that is not done yet: begin with" in output
 
 
 def test_two_experiments_from_one_pre_training(corpus):
@@ -426,30 +456,87 @@ def test_sparsities_and_chunks_reach_all_stages(corpus):
 # --- looking before working -------------------------------------------------------------------------
 
 
+def tree(folder: Path) -> dict[Path, tuple]:
+    """Every file and folder, with what it says and when it was changed."""
+    return {
+        path: (path.read_bytes() if path.is_file() else None, path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def rows(output: str) -> list[list[str]]:
+    """The cells of a dry run's table, below its heading."""
+    lines = output.splitlines()
+    heading = next(line for line in lines if "marked done by" in line)
+    starts = [0, *(heading.index(name) for name in ("stage", "step", "marked done by", "why"))]
+    ends = [*starts[1:], None]
+    table = lines[lines.index(heading) + 1 : -1]
+    return [[line[start:end].strip() for start, end in zip(starts, ends, strict=True)] for line in table]
+
+
+@pytest.mark.parametrize("options", [[], ["--work-dir", "new"], ["--chunk-ms", "320,640", "--stop-stage", "7"]])
+@pytest.mark.parametrize("before", ["fresh", "run", "refused"])
+def test_a_dry_run_leaves_nothing(corpus, tmp_path, options, before):
+    (corpus.folder / "conf/decode_sparse.yaml").write_text("chunk_ms: 640\n")
+    options = [*options, "--device-decode", "sparse_320ms" if "--chunk-ms" in options else "sparse"]
+    if before == "run":
+        corpus.run("--stop-stage", "3")
+    (tmp_path / "temporary").mkdir()
+    elsewhere = {"CALLS": str(tmp_path / "calls"), "TMPDIR": str(tmp_path / "temporary")}
+    left = tree(corpus.folder)
+    if before == "refused":
+        output = corpus.run("--dry-run", *options, status=2, STUB_FAIL="check_config", **elsewhere)
+        assert output == "error: the configuration was refused: the stub does not like asr.yaml\n"
+    else:
+        assert "nothing was done (--dry-run)" in corpus.run("--dry-run", *options, **elsewhere)
+    assert tree(corpus.folder) == left and not list((tmp_path / "temporary").iterdir())
+    assert not (tmp_path / "calls").exists()
+
+
 def test_dry_run_says_what_would_run_and_why(corpus):
     output = corpus.run("--dry-run")
-    assert "  would run  stage 0: the corpus: it has not been done yet\n" in output
-    assert "  would run  stage 0: validation of train: prepare would run before it\n" in output
+    table = rows(output)
+    assert table[0] == ["would run", "0", "the corpus", "exp/.done/prepare", "it has not been done yet"]
+    assert table[1][2:] == ["validation of train", "exp/.done/validate_train", "the corpus would run before it"]
     assert output.endswith(f"{STEPS} steps would run; nothing was done (--dry-run)\n")
-    assert corpus.new_calls() == [] and not (corpus.folder / "data").exists()
-    corpus.run()
+    assert corpus.new_calls() == []
+    done = corpus.run()
     corpus.new_calls()
-    assert corpus.run("--dry-run").endswith("0 steps would run; nothing was done (--dry-run)\n")
+    output = corpus.run("--dry-run")
+    assert output.endswith("0 steps would run; nothing was done (--dry-run)\n")
+    assert [row[2:4] for row in rows(output)] == [row[2:4] for row in table]
+    for verdict, stage, step, mark, why in rows(output):
+        assert (verdict, why) == ("done", "") and (corpus.folder / mark).is_file()
+        assert f"stage {stage}: {step}: starting\n" in done  # as it is called when it runs
     (corpus.folder / "conf/tuning/asr.yaml").write_text("name: another\n")
-    lines = [line for line in corpus.run("--dry-run").splitlines() if "would run" in line]
-    assert lines == [
-        "  would run  stage 4: fine-tuning: again, since this changed: file conf/tuning/asr.yaml",
-        "  would run  stage 5: decode_dense_test: asr_base would run before it",
-        "  would run  stage 5: decode_sparse_test: asr_base would run before it",
-        "  would run  stage 6: scoring: base_decode_sparse_test would run before it",
-        "4 steps would run; nothing was done (--dry-run)",
+    assert [[row[1], row[2], row[4]] for row in rows(corpus.run("--dry-run")) if row[0] == "would run"] == [
+        ["4", "fine-tuning", "again, since this changed: file conf/tuning/asr.yaml"],
+        ["5", "decode_dense_test", "fine-tuning would run before it"],
+        ["5", "decode_sparse_test", "fine-tuning would run before it"],
+        ["6", "scoring", "decode_sparse_test would run before it"],
     ]
-    assert corpus.new_calls() == [] and not list((corpus.folder / "exp").glob("*.old-*"))
+    corpus.run("--stop-stage", "4")
+    corpus.new_calls()
+    output = corpus.run("--dry-run", "--stage", "5", "--stop-stage", "5")
+    assert {row[4] for row in rows(output)} == {"again, since this changed: file exp/.done/asr_base"}
 
 
 def test_dry_run_names_a_step_that_is_missing(corpus):
     output = corpus.run("--dry-run", "--stage", "3", "--stop-stage", "3")
-    assert "pruning: it needs the step 'pretrain_base', which is not done and not asked for (--stage)" in output
+    assert rows(output)[0][4] == "it needs exp/.done/pretrain_base, which is not there: begin with an earlier --stage"
+    assert output.endswith("1 step would run; nothing was done (--dry-run)\n")
+
+
+def test_dry_run_foresees_what_is_done_with_made_configurations_and_remarks_on_the_data(corpus):
+    (corpus.folder / "conf/decode_sparse.yaml").write_text("chunk_ms: 640\n")
+    script = corpus.folder / "run.sh"
+    own = 'own_notes() { notes+=("$(<"$data/test/text")"); }\nrecipe'
+    script.write_text(script.read_text().replace('recipe "$@"', f'{own} "$@"'))
+    options = ["--work-dir", "a & b", "--chunk-ms", "320,640", "--stop-stage", "6"]
+    assert "0 steps" not in corpus.run("--dry-run", *options)
+    (corpus.folder / "exp").symlink_to("a & b/exp")  # where the stub's report goes
+    corpus.run(*options)
+    assert corpus.run("--dry-run", *options).endswith("\n0 steps would run; nothing was done (--dry-run)\n")
 
 
 def test_old_folders_are_listed_and_removed_when_that_is_agreed(corpus):
@@ -460,6 +547,7 @@ def test_old_folders_are_listed_and_removed_when_that_is_agreed(corpus):
         folder.mkdir(parents=True)
     output = corpus.run("--clean-old", status=2)
     assert "exp/asr_base.old-20260101-120000\n" in output and "say --yes as well" in output
+    assert corpus.run("--clean-old", "--yes", "--dry-run").endswith("nothing was removed (--dry-run)\n")
     assert old.exists()
     assert corpus.run("--clean-old", "--yes").endswith("removed 1 folders\n")
     assert not old.exists() and all(folder.exists() for folder in kept)
@@ -529,6 +617,28 @@ def test_a_killed_training_leaves_no_helper(corpus):
     output, _ = process.communicate(timeout=corpus.PATIENCE_S)
     assert process.returncode == 137 and "stage 2 failed (status 137)" in output
     corpus.wait_until(lambda: not alive(helper))
+
+
+@pytest.mark.parametrize("options", [["--work-dir", "local/prepare.py"], ["--work-dir", "local/prepare.py/x"]])
+def test_a_work_folder_that_cannot_be_is_one_sentence(corpus, options):
+    output = corpus.run(*options, status=2)
+    assert output.startswith(f"error: cannot make the folder {corpus.folder}/{options[1]} (")
+    assert output.endswith("): use another --work-dir\n") and output.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", [".run.lock", "exp/.lock_base"])
+def test_a_work_folder_that_cannot_be_written_to_is_one_sentence(corpus, name):
+    (corpus.folder / name).mkdir(parents=True)  # root may write where others may not
+    output = corpus.run(status=2)
+    assert output.splitlines()[-1].startswith("error: cannot write to ")
+    assert f"{name}: change its permissions, or use another --work-dir\n" in output and "line" not in output
+
+
+def test_stage_7_compares_with_a_decoding_that_there_is(corpus):
+    output = corpus.run("--stop-stage", "7", "--device-decode", "none", status=2)
+    sentence = "error: --device-decode is 'none': it must be a decoding of stage 5, which are: dense sparse\n"
+    assert output.endswith(sentence) and corpus.new_calls() == []
+    assert corpus.run("--stop-stage", "7", "--device-decode", "none", "--dry-run", status=2) == sentence
 
 
 def test_two_runs_at_once(corpus):

@@ -87,6 +87,18 @@ def test_options_of_the_trainings_count(changed):
     main([*command, "--pretrain-args=--encoder_conf num_blocks=4", "--asr-args=--encoder_conf num_blocks=4"])
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--max_epch 3", "asr.yaml with --asr-args: there is no option --max_epch; did you mean '--max_epoch'"),
+        ("--max_epoch '3", "asr.yaml: argument --max_epoch: invalid int value"),  # a quote is a letter, as in recipes
+    ],
+)
+def test_mistakes_in_options_of_the_trainings_are_named(changed, words, message):
+    with pytest.raises(UserError, match=message):
+        main([*changed(0, "seed", "seed"), f"--asr-args={words}"])
+
+
 def test_a_fine_tuning_from_scratch_takes_its_sizes_from_where_it_is_told():
     asr, pretrain = (ROOT / f"egs/librispeech/conf/tuning/{name}_base.yaml" for name in ("asr", "pretrain"))
     decode = str(ROOT / "egs/librispeech/conf/decode_sparse.yaml")
