@@ -8,6 +8,7 @@ one of fewer frames: nothing tells.
 
 import io
 import struct
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -150,6 +151,14 @@ def flac_fault(file: BinaryIO, size: int) -> str:
 # --- Ogg -------------------------------------------------------------------------------------------------------------
 
 
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def ogg_checksum(page: bytes) -> bytes:
+    """Return the checksum of a page whose own one is zeros: zlib's polynomial, with the bits the other way round."""
+    return (zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF).to_bytes(4, "big").translate(_MIRRORED)
+
+
 def ogg_fault(file: BinaryIO, size: int) -> str:
     """Return what is wrong with the pages of an Ogg file (RFC 3533, section 6), or ""."""
     numbers: dict[int, int] = {}
@@ -165,6 +174,10 @@ def ogg_fault(file: BinaryIO, size: int) -> str:
         if numbers.get(serial, -1) != number - 1:
             return f"lacks pages before byte {at}: write the file anew"
         numbers[serial] = number
+        file.seek(at)
+        page = file.read(end - at)
+        if ogg_checksum(page[:22] + bytes(4) + page[26:]) != page[22:26]:  # decoders leave such a page out
+            return f"is damaged between the bytes {at} and {end}: a page has another checksum"
         if kind & 4:
             ended.add(serial)
         at = end

@@ -166,3 +166,10 @@ def test_damaged_files_are_faults_and_nothing_else(tmp_path_factory, kind, data)
         assert len(read_audio(path, 16000)) <= 48 * len(SAMPLES)
     except AudioFault as fault:
         assert str(path) in fault.detail
+
+
+def test_a_damaged_page_of_ogg_is_named(tmp_path):
+    data = bytearray(WHOLE["vorbis"])
+    data[len(data) * 3 // 4] ^= 0x10
+    path = write(tmp_path / "a", bytes(data))
+    assert "is damaged between the bytes" in why(path) and "is damaged between the bytes" in why(path, read_header)
