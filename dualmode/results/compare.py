@@ -58,6 +58,8 @@ def read_wers(path: Path) -> dict[Column, float]:
     """
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
+        for row in rows:
+            _check_row(row)
         return {
             (row["set"], row["sparsity"], context(row["chunk_ms"], row["lookahead_ms"], row["left_ms"])): row["wer"]
             for row in rows
@@ -67,6 +69,21 @@ def read_wers(path: Path) -> dict[Column, float]:
         raise UserError(f"there is no {path}: run stages 5 and 6 of that experiment") from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a results.json of dualmode report: {error}") from error
+
+
+def _check_row(row: dict) -> None:
+    """Raise ValueError that names the key of a row that is missing or has a value of another type."""
+    if not isinstance(row, dict):
+        raise ValueError("it must be a list of rows, each with keys and values")
+    if "runtime" in row:
+        return
+    for key in ("set", "sparsity", "wer", "chunk_ms", "lookahead_ms", "left_ms"):
+        if key not in row:
+            raise ValueError(f"a row has no {key}")
+        value = row[key]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (isinstance(value, str) if key == "set" else number or (value is None and key.endswith("_ms"))):
+            raise ValueError(f"{key} is {value!r}")
 
 
 def compare(

@@ -108,3 +108,21 @@ def test_the_figure_shows_the_means_and_spreads():
     assert first.containers[0][2][0].get_segments()[0][:, 1].tolist() == [1.0, 3.0]
     assert [text.get_text() for text in first.get_xticklabels()] == ["dense", "70 % pruned"]
     assert [list(container[0].get_ydata()) for container in second.containers] == [[], [7.0]]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("wer", "x", "wer is 'x'"),
+        ("set", 1, "set is 1"),
+        ("chunk_ms", [], r"chunk_ms is \[\]"),
+        ("wer", None, "wer is None"),
+    ],
+)
+def test_a_damaged_value_is_named_with_its_key(tmp_path, key, value, says):
+    a = experiment(tmp_path / "a", 4.0, 8.0)
+    rows = json.loads((tmp_path / "a" / "results.json").read_text())
+    rows[0][key] = value
+    (tmp_path / "a" / "results.json").write_text(json.dumps(rows))
+    with pytest.raises(UserError, match=f"a/results.json is not a results.json of dualmode report: {says}"):
+        main([f"x={a}"])
