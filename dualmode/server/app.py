@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dualmode.server.errors import Refused
+from dualmode.server.errors import Refused, failure
 from dualmode.server.guard import PUBLIC, PUBLIC_BELOW
 from dualmode.server.page import page_routes
 from dualmode.server.state import State
@@ -79,6 +79,11 @@ async def _on_refused(request: Request, error: Exception) -> Response:
     return error.response()
 
 
+async def _on_failure(request: Request, error: Exception) -> Response:
+    """Starlette raises the error again behind this answer, and uvicorn logs it."""
+    return failure().response()
+
+
 def make_app(start: Callable[[], State], origins: Iterable[str] = ()) -> Starlette:
     """Return the application.
 
@@ -107,5 +112,5 @@ def make_app(start: Callable[[], State], origins: Iterable[str] = ()) -> Starlet
     if allowed := sorted(origins):  # before the guard: a browser asks first, and without a token
         shown = Middleware(CORSMiddleware, allow_origins=allowed, allow_headers=["Authorization"])
         middleware.insert(0, shown)
-    handlers = {Refused: _on_refused, HTTPException: _on_http}
+    handlers = {Refused: _on_refused, HTTPException: _on_http, Exception: _on_failure}
     return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=life)

@@ -27,3 +27,8 @@ class Refused(Exception):
 
     def response(self) -> Response:
         return JSONResponse(self.body, self.status, HEADERS.get(self.status))
+
+
+def failure() -> Refused:
+    """Return what a client is told of a fault of the server; what it was is in the server's log alone."""
+    return Refused(500, "the server failed at this request: its log says why", code="internal_error")

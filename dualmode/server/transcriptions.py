@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from dualmode.frames import SAMPLE_RATE
 from dualmode.server.answers import FORMATS, GRANULARITIES, answer, event
-from dualmode.server.errors import Refused
+from dualmode.server.errors import Refused, failure
 from dualmode.server.offline import recognise_sparse
 from dualmode.server.state import State
 from dualmode.server.upload import on_disk, read_form
@@ -123,6 +123,9 @@ async def transcriptions(request: Request) -> Response:
         except Refused as refused:
             state.metrics.count("requests_total", status=str(refused.status))
             raise
+        except Exception:
+            state.metrics.count("requests_total", status="500")
+            raise
         events = Events(_events(first, results, state), media_type="text/event-stream", headers=_told(asked))
         events.held = stack.pop_all()
         return events
@@ -190,3 +193,7 @@ async def _events(first: Result, results: AsyncIterator[Result], state: State) -
     except Refused as refused:
         state.metrics.count("requests_total", status=str(refused.status))
         yield event("error", **refused.body)
+    except Exception:
+        state.metrics.count("requests_total", status="500")
+        yield event("error", **failure().body)
+        raise
