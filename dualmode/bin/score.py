@@ -37,13 +37,16 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     score = score_files(args.ref, args.hyp)
+    trn = {}  # made before anything is written: what sclite cannot read is refused here
+    if args.trn:
+        for name, text in (("ref", args.ref), ("hyp", args.hyp)):
+            trn[args.trn / f"{name}.trn"] = list(trn_lines(read_text(text), score.alignments))
     if args.json:
         write_json_file(args.json, score.as_json(cer=args.cer))
     if args.details:
         write_lines(args.details, details(score, cer=args.cer))
-    if args.trn:
-        for name, text in (("ref", args.ref), ("hyp", args.hyp)):
-            write_lines(args.trn / f"{name}.trn", trn_lines(read_text(text), score.alignments))
+    for path, lines in trn.items():
+        write_lines(path, lines)
     print(summary("WER", score.words))
     if args.cer:
         print(summary("CER", score.chars))

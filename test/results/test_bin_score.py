@@ -48,3 +48,12 @@ def test_an_unwritable_output_is_one_sentence(texts, tmp_path):
 def test_scoring_imports_neither_torch_nor_matplotlib():
     code = "import sys, dualmode.bin.score; sys.exit(any(m in sys.modules for m in ('torch', 'matplotlib', 'espnet2')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_sclite_cannot_read_leaves_nothing(tmp_path):
+    (tmp_path / "ref").write_text("(a) stop\n", encoding="utf-8")
+    ref, out = str(tmp_path / "ref"), tmp_path / "out"
+    outputs = ["--json", str(out / "score.json"), "--details", str(out / "score.txt"), "--trn", str(out)]
+    with pytest.raises(UserError, match="cannot be written for sclite"):
+        main(["--ref", ref, "--hyp", ref, *outputs])
+    assert not out.exists()
