@@ -34,6 +34,7 @@ Text: on a terminal the transcript grows in its line; elsewhere every change is 
 finished utterance is "0.00-2.56 s: zero one two". JSON lines: every change is an object of type "partial" with the text
 so far, which may still change, and a finished utterance one of type "final" with its words; times are in ms.
 """
+SHORTEST_MS = 500  # of --max-utterance-ms: a word has to fit in
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -64,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError("give either an audio file, - for standard input, or --microphone")
     if args.rate < 1:
         raise UserError(f"--rate {args.rate}: it must be a sample rate in Hz, such as 16000")
+    if not args.max_utterance_ms >= SHORTEST_MS:
+        raise UserError(f"--max-utterance-ms is {args.max_utterance_ms:g}: it must be at least {SHORTEST_MS}")
     if args.words and args.format != "text":
         raise UserError(f"--words goes with --format text: {args.format} has the times of words")
     if args.model.is_file():

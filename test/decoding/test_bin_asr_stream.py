@@ -168,3 +168,9 @@ def test_without_its_package_a_microphone_is_one_sentence(model_dir, monkeypatch
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(UserError, match="a microphone needs the package sounddevice"):
         main([str(model_dir), "--microphone"])
+
+
+@pytest.mark.parametrize("ms", ["1", "499", "nan"])
+def test_the_longest_utterance_has_room_for_a_word(model_dir, wav, ms):
+    with pytest.raises(UserError, match=f"--max-utterance-ms is {ms}: it must be at least 500"):
+        main([str(model_dir), str(wav), "--max-utterance-ms", ms])
