@@ -104,6 +104,8 @@ def transcribe(
     named = len(recordings) > 1 or args.format not in ("text",)
     if args.format in ONE_RECORDING and len(recordings) > 1 and not args.out_dir:
         raise UserError(f"{len(recordings)} recordings need a file of subtitles each: give --out-dir DIR")
+    if args.format == "ctm" and not args.out_dir:
+        check_labels(recordings)
     files = output_files(recordings, args.out_dir, args.format) if args.out_dir else None
     faults = look_at(recordings, channel)
     good = [one for one in recordings if one not in faults]
@@ -129,6 +131,17 @@ def read_channel(word: str) -> int | None:
     if word.isdecimal() and int(word) > 0:
         return int(word)
     raise UserError(f"--channel is {word!r}: it must be mix, or a number from 1 on")
+
+
+def check_labels(recordings: Sequence["Recording"]) -> None:
+    """Raise UserError where two recordings would have one id in a table."""
+    owners: dict[str, str] = {}
+    for one in recordings:
+        if owners.setdefault(one.label, one.name) != one.name:
+            raise UserError(
+                f"{owners[one.label]} and {one.name} would both be {one.label} in CTM: name them in a .scp file, "
+                "one line each with an id and the path"
+            )
 
 
 def output_files(recordings: Sequence["Recording"], folder: Path, format: str) -> "dict[Recording, Path]":

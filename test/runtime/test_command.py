@@ -106,3 +106,8 @@ print('torch' in sys.modules)
 def test_dualmode_stream_refuses_what_no_device_file_does(demo, option):
     with pytest.raises(UserError, match=rf"{option[0]} is for model folders: .*sparse.dmdl holds one sub-network"):
         dualmode_stream([str(demo / "sparse.dmdl"), str(demo / "temperature.wav"), *option])
+
+
+def test_two_recordings_have_no_id_in_common(demo):
+    with pytest.raises(UserError, match=r"a/x.wav and b/x.wav would both be x in CTM: name them in a .scp file"):
+        main([str(demo / "sparse.dmdl"), "a/x.wav", "b/x.wav", "--format", "ctm"])
