@@ -7,6 +7,7 @@ from torch import Tensor
 from dualmode.asr.config import AsrConfig
 from dualmode.asr.ctc import confidence_penalties, ctc_losses
 from dualmode.asr.distillation import ctc_distillation, lattice_distillation
+from dualmode.asr.flat_start import flat_start_losses
 from dualmode.asr.references import References
 from dualmode.asr.transducer.lattice import Lattice
 from dualmode.asr.transducer.loss import rnnt_losses
@@ -27,14 +28,17 @@ class BranchOutput:
     lattice: Lattice | None
 
 
-def branch_losses(branch: BranchOutput, batch: References, config: AsrConfig, streaming: bool) -> dict[str, Tensor]:
-    """Return the losses of a branch by name, in nats, averaged over the batch: "ctc", "rnnt", or both.
+def branch_losses(
+    branch: BranchOutput, batch: References, config: AsrConfig, streaming: bool, flat: bool = False
+) -> dict[str, Tensor]:
+    """Return the losses of a branch by name, in nats, averaged over the batch: "ctc", "flat", "rnnt".
 
     Args:
         branch: output of the sub-network.
         batch: what it should have said.
         config: settings; their weights are not applied here.
         streaming: whether this is the branch that FastEmit is for.
+        flat: whether the CTC head is told as well where tokens would be if they were evenly placed.
 
     They are noted in ``batch``, which tells whether one is not finite.
     """
@@ -44,6 +48,8 @@ def branch_losses(branch: BranchOutput, batch: References, config: AsrConfig, st
         if config.label_smoothing:
             penalties = confidence_penalties(branch.posteriors, batch.frames)
             losses["ctc"] = losses["ctc"] + config.label_smoothing * (penalties - losses["ctc"])
+        if flat:
+            losses["flat"] = flat_start_losses(branch.posteriors, batch.frames, batch.text, batch.tokens)
     if branch.lattice is not None:
         fastemit = config.transducer.fastemit if streaming else 0.0
         losses["rnnt"] = rnnt_losses(branch.lattice, batch.frames, batch.tokens, fastemit)

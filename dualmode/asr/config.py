@@ -58,6 +58,8 @@ class AsrConfig:
     Args:
         kind: "ctc", or "rnnt" with an auxiliary CTC head.
         transducer: a mapping with the fields of :class:`TransducerConfig`; for kind rnnt only.
+        flat_start: updates over which the CTC loss grows to its full weight, while the cross-entropy to evenly placed
+            tokens (:mod:`dualmode.asr.flat_start`) leaves; for trainings from random weights.
         label_smoothing: share of the CTC loss that is given to a penalty on confident posteriors.
         distill_weight: weight of the divergence of the sparse branch's CTC posteriors from the dense branch's.
         distill_after: updates before distillation begins, while the dense branch has nothing to teach.
@@ -70,6 +72,7 @@ class AsrConfig:
 
     kind: str = "ctc"
     transducer: Any = None  # a mapping comes in, a TransducerConfig is what is kept
+    flat_start: int = 0
     label_smoothing: float = 0.0
     distill_weight: float = 0.0
     distill_after: int = 0
@@ -87,13 +90,13 @@ class AsrConfig:
             transducer = from_mapping(TransducerConfig, self.transducer or {}, "model_conf: transducer")
             object.__setattr__(self, "transducer", transducer)
         check_at_least("model_conf", self, 0.0, "label_smoothing", "distill_weight", "distill_shift_ms", "decode_share")
-        check_at_least("model_conf", self, 0, "distill_after", "distill_ramp", "max_skipped")
+        check_at_least("model_conf", self, 0, "flat_start", "distill_after", "distill_ramp", "max_skipped")
         if self.label_smoothing >= 1 or self.decode_share > 1:
             raise UserError("model_conf: label_smoothing must be below 1, and decode_share at most 1")
-        if not self.has_ctc and (self.distill_weight or self.label_smoothing):
+        if not self.has_ctc and (self.distill_weight or self.label_smoothing or self.flat_start):
             raise UserError(
-                "model_conf: distill_weight and label_smoothing are for the CTC head, which a transducer with "
-                "ctc_weight 0 does not have"
+                "model_conf: distill_weight, label_smoothing and flat_start are for the CTC head, which a transducer "
+                "with ctc_weight 0 does not have"
             )
         frames_from_ms(self.distill_shift_ms, "model_conf: distill_shift_ms")
 
@@ -105,13 +108,22 @@ class AsrConfig:
     def weights(self, step: int) -> dict[str, float]:
         """Return the weights of a branch's losses at update ``step``, counted from 1, by name.
 
+        "flat" is there as long as it has a weight.
+
         >>> AsrConfig(kind="rnnt", transducer={"ctc_weight": 0.5, "warmup": 10}).weights(4)
         {'ctc': 0.5, 'rnnt': 0.4}
+        >>> [AsrConfig(flat_start=4).weights(step) for step in (1, 4)]
+        [{'ctc': 0.25, 'flat': 0.75}, {'ctc': 1.0}]
         """
-        if self.transducer is None:
-            return {"ctc": 1.0}
-        warmup = self.transducer.warmup
-        return {"ctc": self.transducer.ctc_weight, "rnnt": min(step / warmup, 1.0) if warmup else 1.0}
+        rising = min(step / self.flat_start, 1.0) if self.flat_start else 1.0
+        ctc = 1.0 if self.transducer is None else self.transducer.ctc_weight
+        weights = {"ctc": rising * ctc}
+        if rising < 1.0:
+            weights["flat"] = (1.0 - rising) * ctc
+        if self.transducer is not None:
+            warmup = self.transducer.warmup
+            weights["rnnt"] = min(step / warmup, 1.0) if warmup else 1.0
+        return weights
 
     @property
     def distill_weights(self) -> dict[str, float]:

@@ -126,11 +126,11 @@ class AsrModel(TwoBranchModel):
         batch.check_lengths(ctc=self.config.has_ctc)
 
         predicted = None if self.predictor is None else self.predictor(text)
-        weights = self.config.weights(self.step)
+        weights = self.config.weights(self.step if self.training else max(self.step, self.config.flat_start))
 
         def judge(branch: Branch, encoded: Tensor, predicted: Tensor | None) -> Judgement:
             output = self._output(encoded, predicted, batch)
-            losses = branch_losses(output, batch, self.config, streaming=branch.name == "sparse")
+            losses = branch_losses(output, batch, self.config, branch.name == "sparse", flat="flat" in weights)
             several = {f"loss_{kind}": value for kind, value in losses.items()} if len(losses) > 1 else {}
             loss = torch.stack([weights[kind] * value for kind, value in losses.items()]).sum()
             return Judgement(loss, several, output)

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dualmode.asr.config import AsrConfig
 from dualmode.asr.ctc import ctc_losses, greedy
 from dualmode.asr.error_rate import error_rate
+from dualmode.asr.flat_start import flat_start_losses
 from dualmode.bench.attentions import drop_attention, relative_positions
 from dualmode.bench.encoder import espnet_conformer
 from dualmode.bench.sentences import Batch, Sentences
@@ -97,6 +99,7 @@ class Plan:
         every: updates between two measurements of the error rates.
         audio_s: seconds of a batch.
         encoder_conf: more keys of our encoder's configuration.
+        flat_start: updates of it, see :mod:`dualmode.asr.flat_start`.
     """
 
     variant: str
@@ -108,11 +111,19 @@ class Plan:
     every: int
     audio_s: float
     encoder_conf: dict[str, Any] = field(default_factory=dict)
+    flat_start: int = 0
 
     def sizes(self) -> dict[str, Any]:
         """Return the sizes that both encoders have: four times the width in feed-forward layers, heads of 36 to 64."""
         width, blocks = map(int, self.size.split("x"))
         return {"output_size": width, "num_blocks": blocks, "linear_units": 4 * width, "kernel_size": 15}
+
+
+def text_loss(scores: Tensor, frames: Tensor, batch: Batch, weights: dict[str, float]) -> Tensor:
+    """Return the mean over the batch of the losses that have a weight: CTC, and at first that of the flat start."""
+    of_text = {"ctc": ctc_losses, "flat": flat_start_losses}
+    each = [share * of_text[name](scores, frames, batch.text, batch.tokens) for name, share in weights.items()]
+    return torch.stack(each).sum(0).mean()
 
 
 class Ours(TwoBranchModel):
@@ -137,6 +148,7 @@ class Ours(TwoBranchModel):
         super().__init__(encoder, PruningSchedule(begin, end, interval), variant.branches)
         self.head = nn.Linear(sizes["output_size"], vocabulary)
         self.normalize = encoder.normalize
+        self.losses = AsrConfig(flat_start=plan.flat_start)
 
     def forward(self, batch: Batch, augment: Callable | None = None) -> tuple[Tensor, dict[str, list[list[int]]]]:
         """Return the loss, and in evaluation the tokens that each branch puts out."""
@@ -145,7 +157,7 @@ class Ours(TwoBranchModel):
 
         def judge(branch: Branch, encoded: Tensor, _: None) -> Judgement:
             scores = self.head(encoded).log_softmax(dim=-1)
-            loss = ctc_losses(scores, frames, batch.text, batch.tokens).mean()
+            loss = text_loss(scores, frames, batch, self.losses.weights(self.step))
             return Judgement(loss, output=None if self.training else greedy(scores, frames))
 
         loss, outputs, _ = self.run_branches(x, frames, judge)
@@ -164,12 +176,14 @@ class Espnet(nn.Module):
             width, sizes["num_blocks"], sizes["linear_units"], sizes["kernel_size"], heads=4
         )
         self.head = nn.Linear(width, vocabulary)
+        self.losses, self.step = AsrConfig(flat_start=plan.flat_start), 0
 
     def forward(self, batch: Batch, augment: Callable | None = None) -> tuple[Tensor, dict[str, list[list[int]]]]:
         x = self.normalize(batch.features)
         encoded, frames, _ = self.encoder(x if augment is None else augment(x, batch.lengths), batch.lengths)
         scores = self.head(encoded).log_softmax(dim=-1)
-        loss = ctc_losses(scores, frames, batch.text, batch.tokens).mean()
+        self.step += self.training
+        loss = text_loss(scores, frames, batch, self.losses.weights(self.step))
         return loss, {} if self.training else {"dense": greedy(scores, frames)}
 
 

@@ -78,6 +78,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="YAML",
         help="more of our encoder's configuration (default: nothing)",
     )
+    parser.add_argument(
+        "--flat-start",
+        type=int,
+        default=0,
+        metavar="N",
+        help="updates over which CTC takes the place of even alignments",
+    )
     parser.add_argument("--label", metavar="TEXT", help="name of the rows (default: the variant's)")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings side by side")
@@ -91,15 +98,17 @@ def measure(args: argparse.Namespace) -> list[dict]:
     for name in ("updates", "every", "jobs", "valid_utterances"):
         if getattr(args, name) < 1:
             raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)}: expected at least 1")
+    if not 0 <= args.flat_start <= args.updates:
+        raise UserError(f"--flat-start {args.flat_start}: expected 0 to {args.updates}, the --updates")
     if args.start in OF_FULL_CONTEXT and set(args.variants) != {"dense"}:
         raise UserError(f"--start {args.start}: that attention knows the full context alone; add --variants dense")
     rows = read_rows(args.rows)
     have = {identity(row) for row in rows if row["updates"] == row["plan"]["updates"]}
-    jobs = [
-        (args.label or variant, plan)
+    plans = [
+        (args.label or variant, plan_of(args, variant, size, rate, seed))
         for variant, size, rate, seed in itertools.product(args.variants, args.sizes, args.learning_rates, args.seeds)
-        if (args.label or variant, json.dumps(asdict(plan := plan_of(args, variant, size, rate, seed)))) not in have
     ]
+    jobs = [(label, plan) for label, plan in plans if identity({"label": label, "plan": asdict(plan)}) not in have]
     train_all(args, jobs)
     rows = read_rows(args.rows)
     if args.picture:
@@ -110,7 +119,18 @@ def measure(args: argparse.Namespace) -> list[dict]:
 
 
 def plan_of(args: argparse.Namespace, variant: str, size: str, rate: float, seed: int) -> Plan:
-    return Plan(variant, args.start, size, rate, seed, args.updates, args.every, args.batch_s, args.encoder_conf)
+    return Plan(
+        variant=variant,
+        start=args.start,
+        size=size,
+        learning_rate=rate,
+        seed=seed,
+        updates=args.updates,
+        every=args.every,
+        audio_s=args.batch_s,
+        encoder_conf=args.encoder_conf,
+        flat_start=args.flat_start,
+    )
 
 
 def train_all(args: argparse.Namespace, jobs: Sequence[tuple[str, Plan]]) -> None:

@@ -10,8 +10,8 @@ from dualmode.errors import UserError
 
 
 def identity(row: dict) -> tuple[str, str]:
-    """Return what a training is known by."""
-    return row["label"], json.dumps(row["plan"])
+    """Return what a training is known by; rows of before there was a flat start have none."""
+    return row["label"], json.dumps({"flat_start": 0} | row["plan"], sort_keys=True)
 
 
 def read_rows(path: Path) -> list[dict]:

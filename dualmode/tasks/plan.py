@@ -33,6 +33,9 @@ def loss_warnings(batches: int, config: AsrConfig) -> list[str]:
     if any(config.distill_weights.values()) and config.distill_after >= batches:
         when = f"after batch {config.distill_after} (model_conf: distill_after)"
         found.append(f"distillation begins {when}, and the training has {batches} batches: it never begins")
+    if config.flat_start > batches:
+        when = f"at batch {config.flat_start} (model_conf: flat_start)"
+        found.append(f"the CTC loss has its full weight {when}, and the training has {batches} batches")
     if config.transducer is not None and config.transducer.warmup > batches:
         when = f"at batch {config.transducer.warmup} (model_conf: transducer: warmup)"
         found.append(f"the RNN-T loss has its full weight {when}, and the training has {batches} batches")
