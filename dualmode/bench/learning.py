@@ -85,7 +85,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="updates over which CTC takes the place of even alignments",
     )
-    parser.add_argument("--label", metavar="TEXT", help="name of the rows (default: the variant's)")
+    parser.add_argument("--label", metavar="TEXT", help="name of the rows (default: the variant's, and -flatN)")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings side by side")
 
@@ -105,7 +105,10 @@ def measure(args: argparse.Namespace) -> list[dict]:
     rows = read_rows(args.rows)
     have = {identity(row) for row in rows if row["updates"] == row["plan"]["updates"]}
     plans = [
-        (args.label or variant, plan_of(args, variant, size, rate, seed))
+        (
+            args.label or variant + (f"-flat{args.flat_start}" if args.flat_start else ""),
+            plan_of(args, variant, size, rate, seed),
+        )
         for variant, size, rate, seed in itertools.product(args.variants, args.sizes, args.learning_rates, args.seeds)
     ]
     jobs = [(label, plan) for label, plan in plans if identity({"label": label, "plan": asdict(plan)}) not in have]

@@ -74,6 +74,23 @@ def spoken():
     return said
 
 
+def test_a_flat_start_gives_way_to_ctc():
+    model, shares = tiny(model_conf={"flat_start": 4}).train(), []
+    for _ in range(5):
+        _, stats, _ = model(**batch())
+        for name in ("dense", "sparse"):
+            if f"loss_flat_{name}" in stats:
+                ctc, flat = stats[f"loss_ctc_{name}"].item(), stats[f"loss_flat_{name}"].item()
+                shares.append((stats[f"loss_{name}"].item() - ctc) / (flat - ctc))
+    assert shares == pytest.approx([0.75, 0.75, 0.5, 0.5, 0.25, 0.25], rel=1e-3)
+
+
+def test_validation_knows_no_flat_start():
+    with torch.no_grad():
+        losses = [tiny(model_conf=conf).eval()(**batch())[0].item() for conf in ({}, {"flat_start": 100})]
+    assert losses[0] == losses[1]
+
+
 def test_the_rnnt_loss_warms_up():
     model, shares = tiny(model_conf={"kind": "rnnt", "transducer": {"ctc_weight": 0.5, "warmup": 3}}).train(), []
     for _ in range(4):
@@ -190,7 +207,10 @@ def test_validation_counts_words_where_they_are_known(share):
         ({"kind": "rnnt", "transducer": {"predictor": "gru"}}, "predictor is 'gru'"),
         ({"kind": "rnnt", "transducer": {"context": 0}}, "context is 0: it must be a whole number of at least 1"),
         ({"kind": "rnnt", "transducer": {"max_cells": 1e5}}, "max_cells is 100000.0: it must be a whole number"),
-        ({"kind": "rnnt", "distill_weight": 1, "transducer": {"ctc_weight": 0}}, "distill_weight and label_smoothing"),
+        (
+            {"kind": "rnnt", "distill_weight": 1, "transducer": {"ctc_weight": 0}},
+            "distill_weight, label_smoothing and flat_start",
+        ),
         ({"distill_weight": "0.1"}, "distill_weight is '0.1': it must be a number of at least 0"),
         ({"distill_ramp": -1}, "distill_ramp is -1"),
         ({"distill_shift_ms": 50}, "distill_shift_ms is 50 ms: it must be a multiple"),

@@ -55,6 +55,24 @@ def test_trainings_are_measured_drawn_and_not_repeated(dump, tmp_path, capsys):
     assert rows.read_bytes() == before
 
 
+def test_rows_of_before_there_was_a_flat_start_are_rows_without_one(dump, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    main(options(dump, rows, "--variants", "dense"))
+    written = [json.loads(line) for line in rows.read_text().splitlines()]
+    for row in written:
+        assert row["plan"].pop("flat_start") == 0
+    rows.write_text("".join(json.dumps(row) + "\n" for row in written))
+    before = rows.read_bytes()
+    main(options(dump, rows, "--variants", "dense"))
+    assert rows.read_bytes() == before
+    main(options(dump, rows, "--variants", "dense", "espnet", "--flat-start", "2", "--seeds", "1"))
+    new = [json.loads(line) for line in rows.read_text().splitlines()][len(written) :]
+    assert {(row["variant"], row["plan"]["flat_start"]) for row in new} == {("dense", 2), ("espnet", 2)}
+    assert {row["label"] for row in new} == {"dense-flat2", "espnet-flat2"}
+    with pytest.raises(UserError, match="--flat-start 4: expected 0 to 3"):
+        main(options(dump, rows, "--flat-start", "4"))
+
+
 def test_a_line_that_is_no_measurement_is_named(tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"label": "x"}\n')
     with pytest.raises(UserError, match="rows.jsonl:1: this is no measurement"):
