@@ -13,7 +13,9 @@ from dualmode.tasks.plateau import plateau_warning
         ({"ter_dense": 99.0, "ter_sparse": 100.0}, 2, None),  # too early
         ({"ter_dense": 99.0, "ter_sparse": 100.0}, 3, "99.0 % (dense branch), 100.0 % (sparse branch); likely causes"),
         ({"ter_dense": 99.0, "ter_sparse": 20.0}, 10, "99.0 % (dense branch); likely causes"),
-        ({"ter_dense": 84.0, "ter_sparse": 60.0}, 10, None),
+        ({"ter_dense": 84.0, "ter_sparse": 60.0}, 4, None),
+        ({"ter_dense": 71.0, "ter_sparse": 60.0}, 5, "71.0 % (dense branch); likely causes"),
+        ({"ter_dense": 69.0, "ter_sparse": 60.0}, 10, None),
         ({"ter_sparse": 90.0}, 10, "90.0 % (sparse branch); likely causes"),  # one branch is trained
         ({"loss": 3.0}, 10, None),  # a pre-training
     ],
