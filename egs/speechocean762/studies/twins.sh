@@ -25,6 +25,8 @@ with the one that is best on valid; the first one is trained first"
 option updates N 2500 "batches of fine-tuning, a multiple of 20"
 option pretrain-updates N 1200 "batches of pre-training, a multiple of 24; 0: all rows but none start from random weights, \
 and scratch is left out"
+option flat-start N 0 "first updates of all that starts from random weights in which tokens are evenly placed (model_conf: \
+flat_start)"
 option asr-config FILE conf/tuning/asr.yaml "sizes and batches of fine-tuning, for a larger machine"
 option pretrain-config FILE conf/tuning/pretrain.yaml "the same of pre-training"
 option rnnt-config FILE conf/tuning/asr_rnnt.yaml "the same of the RNN-T on top, which trains half as many batches"
@@ -84,6 +86,17 @@ settings_of() {
   [[ $branches != both ]] || cost=$((2 * cost))
   training="--max_epoch 10 --num_iters_per_epoch $((batches / 10)) --optim_conf lr=$rate --scheduler_conf max_lr=$rate\
 $(only "$branches")$own"
+  [[ $1 == dense-pruned ]] || training+=$(random_start "$1")
+}
+
+# random_start ROW: prints the option of a row whose CTC training starts from random weights.
+random_start() {
+  case $1 in
+    espnet* | scratch) ;;
+    rnnt-*) return 0 ;;
+    *) ((pretrain_updates == 0)) || return 0 ;;
+  esac
+  ((flat_start == 0)) || echo " --model_conf flat_start=$flat_start"
 }
 
 # only BRANCHES: prints the option that trains these alone.
@@ -136,7 +149,7 @@ run_of() {
       start=(--stage 3 --prune-asr "$before")
       ;;
     dense-pruned)
-      before=half_${rate}_$seed half=${training/"$(only sparse)"/"$(only dense)"}
+      before=half_${rate}_$seed half=${training/"$(only sparse)"/"$(only dense)"}$(random_start "$row")
       begin_with dense
       once "$before" recipe "${start[@]}" --stop-stage 4 --tag "$before" --asr-config "$config" --asr-args "$half"
       start=(--stage 3 --prune-asr "$before")
@@ -182,6 +195,7 @@ keep_settings() {
   local now kept=$work/twins.settings
   now="updates $updates, pretrain-updates $pretrain_updates, asr-config $asr_config, pretrain-config $pretrain_config, \
 rnnt-config $rnnt_config, small ${small:-no}"
+  ((flat_start == 0)) || now+=", flat-start $flat_start"
   if [[ -f $kept && $(<"$kept") != "$now" ]]; then
     die "$work has a study with $(<"$kept"); now it is $now: use another --work-dir"
   fi
@@ -206,7 +220,7 @@ main() {
   local row rate seed group of branches training decoders cost
   parse_options "$@"
   for row in jobs updates resamples; do whole_number "$row" 1; done
-  for row in ngpu pretrain-updates; do whole_number "$row" 0; done
+  for row in ngpu pretrain-updates flat-start; do whole_number "$row" 0; done
   ((updates % 20 == 0)) || die "--updates is $updates: it must be a multiple of 20"
   ((pretrain_updates % 24 == 0)) || die "--pretrain-updates is $pretrain_updates: it must be a multiple of 24"
   split_words rows "$rows"
