@@ -1,7 +1,8 @@
 """Has a recogniser left the plateaus of CTC: blanks only, and then the few tokens that loudness can tell apart?
 
-Of nine trainings of 2500 updates on real sentences (docs/evidence.md), eight had token error rates of 52 to 62 % after
-half of their epochs, and one stayed at 71 %, telling vowels from consonants and hardly one letter from another.
+Of six trainings of 2500 updates on real sentences (docs/evidence.md), five had token error rates of 50 to 62 % after
+half of their epochs, and one stayed at 71 %, telling vowels from consonants and hardly one letter from another
+(docs/learning.md).
 """
 
 from collections.abc import Mapping
