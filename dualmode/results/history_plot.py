@@ -39,6 +39,7 @@ class Panel:
 PANELS = (
     Panel("loss_ctc(_|$)", "loss of CTC (nats)", log=True),
     Panel("loss_rnnt(_|$)", "loss of RNN-T (nats)", log=True),
+    Panel("loss_flat(_|$)", "loss of the flat start (nats)", log=True),
     Panel("loss_(?!scale)", "loss of a branch (nats)", log=True),
     Panel("loss$", "total loss (nats)", log=True),
     Panel("wer(_|$)", "word error rate (%)", log=True),
@@ -50,11 +51,12 @@ PANELS = (
     Panel("visible_accuracy(_|$)", "accuracy at visible frames"),
     Panel("perplexity", "perplexity of the codes"),
     Panel(r"dead(?=\d)", "dead codes (share of 1)"),
-    Panel("mask_change$", "mask entries changed by an estimate"),
+    Panel("mask_change$", "mask entries changed (share of 1)"),
     Panel("masks_settled$", "masks at their full sparsity (1: yes)"),
     Panel("masked_share$", "hidden frames (share of 1)"),
     Panel(r"(optim\d+_)?lr\d*$", "learning rate"),
     Panel("grad_norm$", "norm of the gradient"),
+    Panel("audio_h$", "hours of audio an update"),
 )
 STYLES: dict[str, dict[str, Any]] = {
     "train": {"linestyle": "--", "marker": "o", "markersize": 4, "markerfacecolor": "white"},
@@ -166,7 +168,7 @@ def _draw_curves(axes: Axes, history: History, panel: Panel, keys: Sequence[str]
         axes.yaxis.set_minor_formatter(NullFormatter())
         label += ", logarithmic"
     if label.endswith("(share of 1)"):
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.05 * max(shown) or None)
     axes.set_xlabel("epoch")
     axes.set_ylabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
