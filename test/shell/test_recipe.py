@@ -94,6 +94,7 @@ def test_jobs_are_as_many_as_cores_whatever_threads_a_job_has(corpus):
         ),
         (["--tag", "a/b"], "--tag is 'a/b': letters, digits, '.', '_' and '-' make a good folder name"),
         (["--feature-bytes", "3"], "--feature-bytes is '3': it must be 4, 2 or 1"),
+        (["--vocab-size", "50"], "--vocab-size is for --token-type bpe, and the tokens here are of type char"),
         (["--decode-device", "gpu"], "--decode-device is 'gpu': it must be cpu, cuda, or one GPU such as cuda:1"),
         (["--token-type", "phone"], "--token-type is 'phone': it must be char, word or bpe"),
     ],
