@@ -70,13 +70,13 @@ def read(rows: Iterable[Row], plan: Plan, catalogue: Catalogue, heard: Heard) ->
     for row in rows:
         heard.total += 1
         speaker = None if row.speaker is None else speaker_id(row.speaker)
-        heard.without_speaker += speaker is None
         utt = utterance_id(row, speaker)
         try:
             text = _transcript(row, plan, heard)
         except AudioFault as fault:
             catalogue.reject(Rejection(utt, fault.reason, f"{row.where}: {fault.detail}"))
             continue
+        heard.without_speaker += speaker is None
         heard.characters.update(text.replace(" ", ""))
         cut = Cut(str(row.audio), row.start, row.seconds, plan.channel if row.channel is None else row.channel)
         catalogue.add(Wanted(utt, row.part or "train", speaker, text, cut))

@@ -16,7 +16,7 @@ import gzip
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -140,32 +140,39 @@ def _delimited(path: Path, lines: TextIO, kind: str) -> Iterator[tuple[str, Mapp
 def read_table_rows(
     path: Path, columns: Mapping[str, str], audio_dir: Path | None = None, part: str | None = None
 ) -> Iterator[Row]:
-    """Yield the utterances of a manifest.
+    """Yield the utterances of a manifest; one that cannot be used has a fault, and the others follow.
 
     Args:
         columns: which holds what, where its name does not say it.
         audio_dir: what paths of audio are relative to; by default the folder clips beside the manifest (Common Voice's)
             where that is there and paths have no folder, else the manifest's folder.
         part: the set that all of them are in; by default the column split says.
+
+    Raises:
+        UserError: the first line does not have what is needed, or a line is no record.
     """
     found: dict[str, str] = {}
     keys: list[str] = []
     clips = path.parent / "clips"
     for where, record in records(path):
-        if list(record) != keys:  # lines of JSON need not all have the same
-            if keys and not {columns.get("text"), *NAMES["text"]} & set(record):
-                record = {**record, found["text"]: None}  # it is this utterance alone that has none
-            found, keys = find_columns(where if keys else str(path), record, columns), list(record)
+        try:
+            if list(record) != keys:  # lines of JSON need not all have the same
+                if keys and not {columns.get("text"), *NAMES["text"]} & set(record):
+                    record = {**record, found["text"]: None}  # it is this utterance alone that has none
+                found, keys = find_columns("it" if keys else str(path), record, columns), list(record)
+            values = {what: record.get(name) for what, name in found.items()}
+            _check_unicode(values.values())
+            audio = _audio_path(found["audio"], values["audio"])
+            start, seconds = _number("offset", values.get("offset")), _number("duration", values.get("duration"))
+        except UserError as error:
+            if not keys:  # what the first line lacks, all others are likely to lack
+                raise
+            own = next((record[name] for name in (columns.get("id"), *NAMES["id"]) if name in record), None)
+            yield _unusable(path, where, own, part, str(error))
+            continue
         if audio_dir is None:
-            name = str(record[found["audio"]])
-            flat = "/" not in name and not (path.parent / name).exists()
+            flat = "/" not in audio and not (path.parent / audio).exists()
             audio_dir = clips if flat and clips.is_dir() else path.parent
-        values = {what: record.get(name) for what, name in found.items()}
-        for what in ("audio", "text", "speaker", "id", "split"):
-            _check_unicode(where, values.get(what))
-        audio = values["audio"]
-        if not isinstance(audio, str) or not audio:
-            raise UserError(f"{where}: {found['audio']} is {audio!r}: expected the path of an audio file")
         yield Row(
             where=where,
             audio=audio_dir / audio,
@@ -173,24 +180,40 @@ def read_table_rows(
             speaker=_text(values.get("speaker")) or None,
             name=_text(values.get("id")) or None,
             part=part or SETS.get(str(values.get("split")), _text(values.get("split"))) or None,
-            start=_number(where, "offset", values.get("offset")) or 0.0,
-            seconds=_number(where, "duration", values.get("duration")),
+            start=start or 0.0,
+            seconds=seconds,
         )
 
 
-def _check_unicode(where: str, value: Any) -> None:
+def _unusable(path: Path, where: str, own: Any, part: str | None, fault: str) -> Row:
+    """Return the row of a line that has to be rejected; without a good id of its own it is named by its place."""
+    named = own is not None and str(own).isprintable() and str(own)
+    line = where.rpartition(":")[2]
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in fault)
+    return Row(where, path, None, name=named or f"{path.stem}-line-{line}", part=part, fault=shown)
+
+
+def _check_unicode(values: Iterable[Any]) -> None:
     """Raise UserError for halves of a pair of surrogates, which JSON can hold and no file of ours."""
-    try:
-        str(value).encode("utf-8")
-    except UnicodeEncodeError:
-        raise UserError(f"{where}: {ascii(str(value))} is not Unicode text") from None
+    for value in values:
+        if isinstance(value, str):
+            try:
+                value.encode("utf-8")
+            except UnicodeEncodeError:
+                raise UserError(f"{ascii(value)} is not Unicode text") from None
+
+
+def _audio_path(column: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise UserError(f"{column} is {value!r}: expected the path of an audio file")
+    return value
 
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _number(where: str, what: str, value: Any) -> float | None:
+def _number(what: str, value: Any) -> float | None:
     """Return seconds; None where nothing is said."""
     if value is None or value == "":
         return None
@@ -199,5 +222,5 @@ def _number(where: str, what: str, value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not 0 <= number < math.inf:
-        raise UserError(f"{where}: the {what} is {value!r}: expected seconds")
+        raise UserError(f"the {what} is {value!r}: expected seconds")
     return number

@@ -238,6 +238,57 @@ def test_what_is_rejected_is_listed_with_its_reason(record, manifest, work):
         main([str(path), "--out", str(work), *limits])
 
 
+def test_a_line_that_cannot_be_used_ends_no_import(record, manifest, work):
+    good = {"audio_filepath": str(record("good.wav", 300)), "text": "fine", "speaker": "anna"}
+    other = {"audio": str(record("other.wav", 300)), "text": "fine"}
+    path = manifest(
+        good,
+        other,  # a key that is known, too
+        {"sound\ud800\x1b": "good.wav", "text": "fine", "id": "b"},
+        {**good, "audio_filepath": ""},
+        {**good, "audio_filepath": None, "id": "c"},
+        {**good, "audio_filepath": {"bytes": ""}, "id": 5},
+        {**good, "duration": -1.0},
+        {**good, "duration": "long"},
+        {**good, "offset": float("nan")},
+        {**good, "text": "\ud800", "id": "\ud800"},
+        {**other, "text": "last", "id": "z"},
+    )
+    main([str(path), "--out", str(work), "--max-rejected", "80", *ALONE])
+    assert tables(work, "train")[1] == {"anna-good": "fine", "other": "fine", "z": "last"}
+    found = {r.utt: (r.reason.value, r.detail) for r in read_rejections(work / "data/import_rejected.tsv")}
+    said = {
+        "b": ":3: it has no column that is known to hold the audio",
+        "all-line-4": ":4: audio_filepath is '': expected the path of an audio file",
+        "c": ":5: audio_filepath is None",
+        "5": ":6: audio_filepath is {'bytes': ''}",
+        "all-line-7": ":7: the duration is -1.0: expected seconds",
+        "all-line-8": ":8: the duration is 'long': expected seconds",
+        "all-line-9": ":9: the offset is nan: expected seconds",
+        "all-line-10": r":10: '\ud800' is not Unicode text",
+    }
+    assert set(found) == set(said)
+    for utt, (reason, detail) in found.items():
+        assert reason == "not-usable" and detail.startswith(f"{path}{said[utt]}")
+    assert r"it has sound\ud800\x1b, text" in found["b"][1]
+
+
+def test_a_column_that_was_named_is_missed_on_its_line_alone(record, manifest, work):
+    good = str(record("good.wav", 300))
+    path = manifest({"wav": good, "words": "fine", "text": "x"}, {"wav": good, "text": "x", "id": "b"})
+    main([str(path), "--out", str(work), "--columns", "text=words", "--max-rejected", "50", *ALONE])
+    (one,) = read_rejections(work / "data/import_rejected.tsv")
+    assert one.utt == "b" and one.detail == f"{path}:2: it has no column words (--columns); it has wav, text, id"
+
+
+def test_csv_lines_without_audio_are_rejected(record, work, tmp_path):
+    record("0.wav", 440)
+    (tmp_path / "x.csv").write_text("path,text,id\n,one,a\n0.wav,two,b\n")
+    main([str(tmp_path / "x.csv"), "--out", str(work), "--max-rejected", "50", *ALONE])
+    assert tables(work, "train")[1] == {"b": "two"}
+    assert [r.utt for r in read_rejections(work / "data/import_rejected.tsv")] == ["a"]
+
+
 def test_text_that_a_model_cannot_spell_is_met_with_the_rule_that_helps(people, work, tmp_path):
     (tmp_path / "model/tokens").mkdir(parents=True)
     tokens = ["<blank>", "<unk>", "<space>", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
