@@ -273,6 +273,14 @@ def test_a_line_that_cannot_be_used_ends_no_import(record, manifest, work):
     assert r"it has sound\ud800\x1b, text" in found["b"][1]
 
 
+@pytest.mark.parametrize("key", ["audio_filepath", "text", "speaker", "id", "split"])
+@pytest.mark.parametrize("text", ["\ud800", "abc \udfff", "ça \ud800\ud800"])
+def test_halves_of_surrogates_are_refused_in_every_field(manifest, work, key, text):
+    path = manifest({"audio_filepath": "a.wav", "text": "a", key: text})
+    with pytest.raises(UserError, match=r":1: '.*\\u.*' is not Unicode text"):
+        main([str(path), "--out", str(work)])
+
+
 def test_a_column_that_was_named_is_missed_on_its_line_alone(record, manifest, work):
     good = str(record("good.wav", 300))
     path = manifest({"wav": good, "words": "fine", "text": "x"}, {"wav": good, "text": "x", "id": "b"})
