@@ -99,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_rejected,
         make_audio,
         read,
+        sets_to_split_off,
         split_off,
         write_sets,
     )
@@ -111,6 +112,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode_runtime.files import write_json
 
     sources = [parse_source(source) for source in args.sources]
+    shares = {"valid": args.valid_share / 100, "test": args.test_share / 100}
+    named = [source.part for source in sources if source.part]
+    if len(named) == len(sources):  # what sets there are is known before anything is read
+        sets_to_split_off(shares, set(named))
     reading = Reading(parse_columns(args.columns), args.audio_dir)
     tokens = args.tokens and (args.tokens / "tokens" if (args.tokens / "tokens").is_dir() else args.tokens)
     data = args.out / "data"
@@ -131,7 +136,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_rejected(catalogue, heard.total, args.max_rejected, help_with_text, rejected)
         make_audio(catalogue, how, args.jobs)
         check_rejected(catalogue, heard.total, args.max_rejected, "", rejected)
-        shares = {"valid": args.valid_share / 100, "test": args.test_share / 100}
         made = split_off(catalogue, shares, args.seed, args.split_by == "speaker")
         if made:
             by = "" if heard.without_speaker == 0 else " (each utterance without a speaker counts as one)"

@@ -11,7 +11,7 @@ memory does not grow with the corpus.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, islice
@@ -139,6 +139,17 @@ def _convert_block(block: Sequence[Wanted], how: Conversion) -> list[tuple[Wante
     return made
 
 
+def sets_to_split_off(shares: dict[str, float], there: Collection[str]) -> list[str]:
+    """Return those sets of ``shares`` that are not there; without a set train to take them from, UserError."""
+    wanted = [name for name, share in shares.items() if share and name not in there]
+    if wanted and "train" not in there:
+        raise UserError(
+            f"there is no set train to split {' and '.join(wanted)} off; the corpus has {', '.join(sorted(there))}: "
+            "name one (train=...) or leave the others away (--valid-share 0 --test-share 0)"
+        )
+    return wanted
+
+
 def split_off(catalogue: Catalogue, shares: dict[str, float], seed: int, by_speaker: bool) -> list[str]:
     """Move a share of the set train into each set of ``shares`` that the corpus does not have.
 
@@ -150,14 +161,11 @@ def split_off(catalogue: Catalogue, shares: dict[str, float], seed: int, by_spea
         the sets that were made.
 
     Raises:
-        UserError: there are too few speakers, or utterances.
+        UserError: there is no set train, or there are too few speakers, or utterances.
     """
-    there = catalogue.parts()
-    wanted = [name for name, share in shares.items() if share and name not in there]
+    wanted = sets_to_split_off(shares, catalogue.parts())
     if not wanted:
         return []
-    if "train" not in there:
-        raise UserError(f"there is no set train to split {' and '.join(wanted)} off; the corpus has {', '.join(there)}")
     size = catalogue.size("train")
     count, what = (size.speakers, "speakers") if by_speaker else (size.utterances, "utterances")
     if count <= len(wanted):

@@ -132,6 +132,18 @@ def test_sets_can_be_named(people, record, manifest, work, capsys):
     assert not (work / "data/test").exists()
 
 
+def test_sets_without_train_are_refused_before_anything_is_read(tmp_path, work):
+    (tmp_path / "x.jsonl").write_text("no JSON\n")
+    path = tmp_path / "x.jsonl"
+    command = [f"dev={path}", f"other={path}", "--out", str(work)]
+    with pytest.raises(UserError, match=r"no set train to split test off; the corpus has other, valid: name one"):
+        main(command)
+    assert not work.exists()
+    for goes_on in (["--test-share", "0"], [f"train={path}"], [str(path)]):
+        with pytest.raises(UserError, match="is not JSON"):
+            main([*goes_on, *command])
+
+
 def test_common_voice_keeps_its_splits(record, work, tmp_path, capsys):
     sentences = {"train": 'He said "no".', "dev": "Ça va ?", "test": "Stop!"}
     for number, (name, sentence) in enumerate(sentences.items()):
