@@ -43,10 +43,16 @@ class Size:
 
 
 class Catalogue:
-    """What is wanted, what was made of it, and what was rejected; removed with its file when it is closed."""
+    """What is wanted, what was made of it, and what was rejected; removed with its file when it is closed.
+
+    Attributes:
+        renamed: utterances that got a suffix, since another recording has their id.
+        renamed_example: the first of them, in words; empty where there is none.
+    """
 
     def __init__(self, path: Path):
         self.path = path
+        self.renamed, self.renamed_example = 0, ""
         path.unlink(missing_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None)
         # Nobody needs it after a crash; a run starts with an empty one.
@@ -62,15 +68,27 @@ class Catalogue:
         self._db.close()
         self.path.unlink(missing_ok=True)
 
-    def add(self, wanted: Wanted) -> None:
-        """Add an utterance.  The same id of another recording gets a suffix; the same part of one is rejected."""
+    def add(self, wanted: Wanted, where: str) -> None:
+        """Add an utterance.  The same id of another recording gets a suffix; the same part of one is rejected.
+
+        Args:
+            where: file and line, for messages.
+        """
         if self._insert(wanted.utt, wanted):
             return
         cut = wanted.cut
-        known = self._db.execute("select audio, start from wanted where id = ?", [wanted.utt]).fetchone()
         other = f"{wanted.utt}-{short_digest(f'{cut.audio} {cut.start}')}"
-        if known == (cut.audio, cut.start) or not self._insert(other, wanted):
-            self.reject(Rejection(wanted.utt, Reason.DUPLICATE, f"{cut.audio} at {cut.start:g} s is listed twice"))
+        known = self._db.execute(
+            "select id, part from wanted where id in (?, ?) and audio = ? and start = ?",
+            [wanted.utt, other, cut.audio, cut.start],
+        ).fetchone()
+        if known is None and self._insert(other, wanted):
+            self.renamed += 1
+            self.renamed_example = self.renamed_example or f"{wanted.utt} of {where} is {other}"
+            return
+        first = "{} in {}".format(*known) if known else other
+        detail = f"{cut.audio} at {cut.start:g} s is listed twice: as {first}, and in {wanted.part} ({where})"
+        self.reject(Rejection(wanted.utt, Reason.DUPLICATE, detail))
 
     def _insert(self, utt: str, wanted: Wanted) -> bool:
         cut = wanted.cut

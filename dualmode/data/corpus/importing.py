@@ -79,7 +79,7 @@ def read(rows: Iterable[Row], plan: Plan, catalogue: Catalogue, heard: Heard) ->
         heard.without_speaker += speaker is None
         heard.characters.update(text.replace(" ", ""))
         cut = Cut(str(row.audio), row.start, row.seconds, plan.channel if row.channel is None else row.channel)
-        catalogue.add(Wanted(utt, row.part or "train", speaker, text, cut))
+        catalogue.add(Wanted(utt, row.part or "train", speaker, text, cut), row.where)
 
 
 def _transcript(row: Row, plan: Plan, heard: Heard) -> str:

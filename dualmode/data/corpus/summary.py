@@ -8,7 +8,7 @@ from dualmode.data.corpus.text_rule import has_numbers
 
 
 def summary(catalogue: Catalogue, total: int, characters: Mapping[str, int], **more) -> dict:
-    """Return counts, hours, speakers and shared speakers of the sets, what was rejected, and all characters found."""
+    """Return counts, hours, speakers and shared speakers of the sets, what was rejected or renamed, all characters."""
     sets = {}
     for part in catalogue.parts():
         size = catalogue.size(part)
@@ -19,6 +19,7 @@ def summary(catalogue: Catalogue, total: int, characters: Mapping[str, int], **m
         **more,
         "utterances": total,
         "rejected": catalogue.reasons(),
+        "renamed": {"utterances": catalogue.renamed, "example": catalogue.renamed_example},
         "sets": sets,
         "characters": dict(sorted(characters.items())),
     }
@@ -36,6 +37,8 @@ def lines(report: Mapping) -> list[str]:
         count = sum(report["rejected"].values())
         reasons = ", ".join(f"{number} {reason}" for reason, number in report["rejected"].items())
         text.append(f"rejected: {count} of {report['utterances']} ({reasons})")
+    if count := report["renamed"]["utterances"]:
+        text.append(f"renamed: {count} whose id another recording has, too (such as {report['renamed']['example']})")
     characters = report["characters"]
     shown = " ".join(list(characters)[:100]) + (" ..." if len(characters) > 100 else "")
     text.append(f"{len(characters)} characters, by text rule {report['text_rule']}: {shown}")

@@ -309,6 +309,31 @@ def test_csv_lines_without_audio_are_rejected(record, work, tmp_path):
     assert [r.utt for r in read_rejections(work / "data/import_rejected.tsv")] == ["a"]
 
 
+def test_audio_that_is_listed_twice_says_where(record, manifest, work):
+    same = {"audio_filepath": str(record("a.wav", 300)), "text": "one", "id": "a"}
+    other = {**same, "audio_filepath": str(record("b.wav", 300))}
+    train, test = manifest(same, other, name="train.jsonl"), manifest(other, same, name="test.jsonl")
+    main([f"train={train}", f"test={test}", "--out", str(work), "--max-rejected", "50", *ALONE])
+    (renamed,) = set(tables(work, "train")[1]) - {"a"}
+    assert {r.detail for r in read_rejections(work / "data/import_rejected.tsv")} == {
+        f"{other['audio_filepath']} at 0 s is listed twice: as {renamed} in train, and in test ({test}:1)",
+        f"{same['audio_filepath']} at 0 s is listed twice: as a in train, and in test ({test}:2)",
+    }
+
+
+def test_ids_that_come_twice_are_counted(record, manifest, work, capsys):
+    lines = [{"audio_filepath": str(record(f"{n}/x.wav", 300)), "text": "one"} for n in range(3)]
+    path = manifest(*lines)
+    main([str(path), "--out", str(work), *ALONE])
+    (_, first, second) = tables(work, "train")[1]
+    report = json.loads((work / "data/import.json").read_text())["renamed"]
+    assert report["utterances"] == 2
+    assert report["example"] in (f"x of {path}:2 is {first}", f"x of {path}:2 is {second}")
+    assert f"renamed: 2 whose id another recording has, too (such as {report['example']})" in capsys.readouterr().out
+    main([str(manifest(lines[0])), "--out", str(work), *ALONE])
+    assert "renamed:" not in capsys.readouterr().out
+
+
 def test_text_that_a_model_cannot_spell_is_met_with_the_rule_that_helps(people, work, tmp_path):
     (tmp_path / "model/tokens").mkdir(parents=True)
     tokens = ["<blank>", "<unk>", "<space>", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
