@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,11 +45,38 @@ def test_a_new_recipe_runs_from_the_import_on(checkout):
     done = run("--source", "dev=data.csv", "--import-args", "--text-rule plain")
     assert done.returncode == 0, done.stderr
     calls = (checkout / "calls").read_text()
+    assert (checkout / "calls.checks").read_text().endswith(" --text-rule plain --check-options\n")
     assert f"-m dualmode.bin.import_data dev={checkout}/data.csv --out . --max-rejected 1 --text-rule plain" in calls
     assert "the corpus: done already" in run("--source", "dev=data.csv", "--import-args", "--text-rule plain").stdout
     (checkout / "data.csv").write_text("path,text\na.wav,a\n")
     again = run("--source", "dev=data.csv", "--import-args", "--text-rule plain")
     assert "the corpus: again, since this changed: file" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--text-rule plane", "argument --text-rule: invalid choice: 'plane'"),
+        ("--columns sound=wav", "--columns sound=wav: expected WHAT=COLUMN"),
+        ("--no-such", "--no-such"),
+    ],
+)
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_wrong_words_for_the_import_are_refused_before_any_stage(checkout, words, message, dry):
+    make_recipe("mine", checkout)
+    for package in ("dualmode", "runtime"):
+        (checkout / package).symlink_to(ROOT / package)
+    (checkout / "data.csv").write_text("path,text\n")
+    python = checkout / "env/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    command = ["egs/mine/run.sh", "--stop-stage", "1", "--source", "data.csv", "--import-args", words, *dry]
+    environment = os.environ | {"DUALMODE_VENV": str(checkout / "env")}
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and message in done.stderr, done.stderr
+    assert done.stderr.startswith("error: the configuration was refused: ") and "stage 0" not in done.stdout
+    assert not (checkout / "egs/mine/data").exists()
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-ms", type=float, default=40000.0, metavar="MS", help="longest utterance in ms")
     add_max_rejected(parser)
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that prepare audio")
+    parser.add_argument("--check-options", action="store_true", help="say whether these options can be, and do no more")
     return parser
 
 
@@ -122,6 +123,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     how = Conversion(args.out / "downloads" / "audio", args.copy, args.min_ms, args.max_ms)
     tokenizer = Tokenizer.load(tokens) if tokens else None
     plan = Plan(named_rule(args.text_rule), args.numbers == "keep", tokenizer, how, channel)
+    if args.check_options:
+        return
     data.mkdir(parents=True, exist_ok=True)
     heard, rejected = Heard(), data / "import_rejected.tsv"
     with Catalogue(data / ".import.sqlite") as catalogue:

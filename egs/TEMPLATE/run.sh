@@ -49,4 +49,9 @@ prepare_data() {
   prepare_command+=("${words[@]}")
 }
 
+own_config_checks() {
+  prepare_data
+  run_logged check_import "${prepare_command[@]}" --check-options
+}
+
 recipe "$@"

@@ -14,6 +14,8 @@
 #   own_options                           function that declares its options, for prepare_data to use
 #   own_checks                            function that looks at their values before any work; may set all of the above;
 #                                         may be left out
+#   own_config_checks                     function that looks, with Python, at what stage 0 will be given, before any stage;
+#                                         may be left out
 #   own_notes                             function that adds remarks on the data to $notes, in stage 6; may be left out
 #   places=()                             those of its options that say where something is, not what: not in RESULTS.md
 set -euo pipefail
@@ -52,6 +54,7 @@ feature_cmd='' decode_cmd='' train_cmd=''
 # shellcheck source=egs/librispeech/cmd.sh
 [[ ! -f $corpus_dir/cmd.sh ]] || source "$corpus_dir/cmd.sh"
 own_checks() { :; }
+own_config_checks() { :; }
 own_notes() { :; }
 
 common_options() {
@@ -245,8 +248,10 @@ check_device_decode() {
 # check_configs: stops before any work if the YAML of the stages asked for cannot be used, alone or together.  What was
 # found good is looked at again only when it says something else.
 check_configs() {
+  local quiet=true on_failure=refused
+  ((stage > 0)) || own_config_checks
   ((stage <= 5 && stop_stage >= 2)) || return 0
-  local config quiet=true on_failure=refused checked=$done_dir/.configs_$tag words files=("$asr_config" "${decoders[@]}")
+  local config checked=$done_dir/.configs_$tag words files=("$asr_config" "${decoders[@]}")
   local command=(python -m dualmode.bin.check_config --asr "$asr_config" "--asr-args=$asr_args ${subnet_words[*]}" --decode "${decoders[@]}")
   # What stage 4 starts from is known here if this experiment makes it.
   if [[ -n $init_asr ]]; then

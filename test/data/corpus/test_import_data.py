@@ -393,3 +393,10 @@ def test_a_damaged_manifest_is_one_sentence(tmp_path, work, content, name, messa
 def test_a_bad_option_is_one_sentence(work, words, message):
     with pytest.raises(UserError, match=message):
         main([*words, "--out", str(work)])
+
+
+def test_options_can_be_checked_alone(people, work):
+    main([str(people), "--out", str(work), "--check-options"])
+    assert not work.exists()
+    with pytest.raises(UserError, match="--columns audio: expected WHAT=COLUMN"):
+        main([str(people), "--out", str(work), "--check-options", "--columns", "audio"])
