@@ -16,6 +16,7 @@ import gzip
 import io
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -171,7 +172,7 @@ def read_table_rows(
             yield _unusable(path, where, own, part, str(error))
             continue
         if audio_dir is None:
-            flat = "/" not in audio and not (path.parent / audio).exists()
+            flat = "/" not in audio and not os.path.exists(path.parent / audio)  # False for names that no file can have
             audio_dir = clips if flat and clips.is_dir() else path.parent
         yield Row(
             where=where,

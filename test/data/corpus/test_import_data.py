@@ -293,6 +293,15 @@ def test_halves_of_surrogates_are_refused_in_every_field(manifest, work, key, te
         main([str(path), "--out", str(work)])
 
 
+@pytest.mark.parametrize("name", [f"{'a' * 300}.wav", "a\0b.wav"])
+def test_a_name_that_no_file_can_have_is_a_missing_file(record, manifest, work, name):
+    good = {"audio_filepath": str(record("good.wav", 300)), "text": "fine"}
+    path = manifest({**good, "audio_filepath": name, "id": "b"}, good)
+    main([str(path), "--out", str(work), "--max-rejected", "50", *ALONE])
+    (one,) = read_rejections(work / "data/import_rejected.tsv")
+    assert (one.utt, one.reason.value) == ("b", "missing-file")
+
+
 def test_a_column_that_was_named_is_missed_on_its_line_alone(record, manifest, work):
     good = str(record("good.wav", 300))
     path = manifest({"wav": good, "words": "fine", "text": "x"}, {"wav": good, "text": "x", "id": "b"})
