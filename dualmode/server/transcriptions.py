@@ -1,7 +1,7 @@
 """``POST /v1/audio/transcriptions`` and ``GET /v1/models``, as OpenAI's clients send them."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from dualmode_runtime.recordings import MAX_UTTERANCE_MS, recording_pieces
 from dualmode_runtime.transcript import Result, joined
 
 DENSE, SPARSE = "dense", "sparse"
+GONE = 499  # as nginx counts clients that have gone before their answer; nobody hears it
 FREE = ("language", "prompt", "temperature")  # hints that these models cannot use
 
 
@@ -115,7 +116,10 @@ async def transcriptions(request: Request) -> Response:
             path = await stack.enter_async_context(on_disk(asked.file))
             results = _results(path, asked, state)
             if not asked.stream:
-                whole = joined([result async for result in results])
+                whole = await _whole(request, results)
+                if whole is None:
+                    state.metrics.count("requests_total", status=str(GONE))
+                    return Response(status_code=GONE)
                 body = answer(asked.format, whole, asked.granularities, asked.language)
                 state.metrics.count("requests_total", status="200")
                 return Response(body, media_type=FORMATS[asked.format], headers=_told(asked))
@@ -157,7 +161,7 @@ def _counted(state: State):
         state.requests -= 1
 
 
-async def _results(path: Path, asked: Asked, state: State) -> AsyncIterator[Result]:
+async def _results(path: Path, asked: Asked, state: State) -> AsyncGenerator[Result]:
     """Yield the result of each piece of a recording; Refused says what is wrong with it."""
     name = f"the file {asked.file.filename!r}"
     pieces = recording_pieces(path, None, MAX_UTTERANCE_MS)
@@ -175,6 +179,17 @@ async def _results(path: Path, asked: Asked, state: State) -> AsyncIterator[Resu
         raise Refused(400, detail, "file", fault.reason.value) from None
     finally:
         await run_in_threadpool(pieces.close)  # of a client that has gone, ffmpeg may still be at it
+
+
+async def _whole(request: Request, results: AsyncGenerator[Result]) -> Result | None:
+    """Return the result of all pieces; None where the client has gone, whose place another one may have."""
+    found = []
+    async with contextlib.aclosing(results):
+        async for result in results:
+            found.append(result)
+            if await request.is_disconnected():
+                return None
+    return joined(found)
 
 
 async def _events(first: Result, results: AsyncIterator[Result], state: State) -> AsyncIterator[str]:
