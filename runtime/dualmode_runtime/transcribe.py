@@ -162,6 +162,7 @@ def look_at(recordings: Sequence["Recording"], channel: int | None) -> "dict[Rec
     """Open each recording, say what is done to those of other rates and several channels; return what is wrong."""
     from dualmode_runtime.audio.fault import AudioFault
     from dualmode_runtime.audio.media import check_media
+    from dualmode_runtime.audio.resample import NARROW
     from dualmode_runtime.frames import SAMPLE_RATE
 
     faults: dict[Recording, AudioFault] = {}
@@ -177,7 +178,8 @@ def look_at(recordings: Sequence["Recording"], channel: int | None) -> "dict[Rec
         channels[count] += 1
     for rate, count in sorted(rates.items()):
         if rate != SAMPLE_RATE:
-            print(f"recordings of {rate} Hz, resampled to {SAMPLE_RATE} Hz: {count}", file=sys.stderr)
+            worse = f"; such audio {NARROW}" if rate < SAMPLE_RATE else ""
+            print(f"recordings of {rate} Hz, resampled to {SAMPLE_RATE} Hz: {count}{worse}", file=sys.stderr)
     for number, count in sorted(channels.items()):
         if number > 1 and channel is None:
             print(f"recordings of {number} channels, mixed to one (--channel): {count}", file=sys.stderr)

@@ -180,7 +180,10 @@ def test_other_sample_rates_are_resampled_and_announced_once(model, tokenizer, c
         recognizer = Recognizer(model, tokenizer, SUBNET)
         for piece in np.array_split(samples, count):
             recognizer.accept_waveform(piece, 8000)
-        assert capsys.readouterr().err == "audio of 8000 Hz is resampled to 16000 Hz\n"
+        assert capsys.readouterr().err == (
+            "audio of 8000 Hz is resampled to 16000 Hz; "
+            "it lacks the high tones that the model knows, and will be heard worse\n"
+        )
         result = recognizer.result()
         assert result.end_ms == 2000
         texts.append(result.text)

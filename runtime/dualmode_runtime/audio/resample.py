@@ -9,6 +9,8 @@ from dualmode_runtime.audio.reading import MAX_PEAK, RATES
 from dualmode_runtime.errors import UserError
 from dualmode_runtime.frames import SAMPLE_RATE
 
+NARROW = "lacks the high tones that the model knows, and will be heard worse"  # audio of less than 16 kHz
+
 
 def to_float(samples: np.ndarray) -> np.ndarray:
     """Return (samples,) float32 in [-1, 1]; 16-bit integers are scaled.
@@ -49,7 +51,8 @@ class Resampler:
         self._stream = None
         if rate != SAMPLE_RATE:
             if announce:
-                print(f"audio of {rate} Hz is resampled to {SAMPLE_RATE} Hz", file=sys.stderr)
+                worse = f"; it {NARROW}" if rate < SAMPLE_RATE else ""
+                print(f"audio of {rate} Hz is resampled to {SAMPLE_RATE} Hz{worse}", file=sys.stderr)
             self._stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
 
     def accept(self, samples: np.ndarray, final: bool = False) -> np.ndarray:
