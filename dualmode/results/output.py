@@ -1,4 +1,4 @@
-"""Result files: atomic, and one sentence when they cannot be written."""
+"""Result files: atomic, and one sentence when they cannot be written.  A link stays one, and its file is replaced."""
 
 import contextlib
 import os
@@ -11,14 +11,14 @@ from dualmode_runtime.files import atomic_write, write_json
 
 def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
     """Write each line, ended by a newline.  Raises UserError where the path cannot be written."""
-    with writable(path), atomic_write(path) as out:
+    with writable(path), atomic_write(os.path.realpath(path)) as out:
         out.writelines(f"{line}\n" for line in lines)
 
 
 def write_json_file(path: str | os.PathLike, value: Any) -> None:
     """Write ``value`` as JSON.  Raises UserError where the path cannot be written."""
     with writable(path):
-        write_json(path, value)
+        write_json(os.path.realpath(path), value)
 
 
 @contextlib.contextmanager

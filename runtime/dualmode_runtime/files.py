@@ -1,6 +1,7 @@
 """Files that are either complete or not there: write to a temporary name, then rename."""
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -14,8 +15,13 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
     with atomic_path("weights.bin") as tmp:
         tmp.write_bytes(b"whole or not at all")
+
+    Raises:
+        OSError: ``path`` cannot be written, or is a device or a pipe, whose place a file would take.
     """
     path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is a device or a pipe, whose place a file would take", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = path.with_name(f".{path.name}.tmp{os.getpid()}")
     try:

@@ -38,8 +38,8 @@ def test_many_files_in_order_as_each_alone(model_dir, wavs, capsys, subnet):
     assert lines == [[str(wav), recognizer.transcribe(wav).text] for wav in wavs]
     assert sum(bool(text) for _, text in lines) >= 4
     assert output.err == (
-        "recordings of 8000 Hz, resampled to 16000 Hz: 1; such audio lacks the high tones that the model knows, and will "
-        "be heard worse\nrecordings of 2 channels, mixed to one (--channel): 1\n"
+        "recordings of 8000 Hz, resampled to 16000 Hz: 1; such audio lacks the high tones that the model knows, "
+        "and will be heard worse\nrecordings of 2 channels, mixed to one (--channel): 1\n"
     )
     main([str(model_dir), str(wavs[1]), "--subnet", subnet])
     assert capsys.readouterr().out == lines[1][1] + "\n"
