@@ -72,7 +72,8 @@ def train(
     )
     warnings.filterwarnings("ignore", message="No valid stats found")  # of a batch that ESPnet only times
     warnings.filterwarnings("ignore", category=FutureWarning, module="espnet2")  # torch's news for ESPnet's authors
-    logging.info("OMP_WAIT_POLICY=%s: how threads wait for each other", os.environ.get("OMP_WAIT_POLICY"))
+    waiting = {name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    logging.info("how threads wait for each other: %s", waiting)
     names = task.required_data_names()
     train_folder = pool(train, out / "data" / "train", names, max_ms, seed)
     valid_folder = pool([Source(valid)], out / "data" / "valid", names, max_ms, seed)

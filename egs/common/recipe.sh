@@ -179,7 +179,9 @@ set_environment() {
   [[ -n ${DUALMODE_VENV:-} ]] || bash "$root/tools/setup.sh" || exit
   [[ -x $environment/bin/python ]] || die "there is no Python environment $environment (DUALMODE_VENV): unset the variable, and tools/setup.sh makes one"
   export PATH=$environment/bin:$PATH PYTHONPATH=$root:$root/runtime PYTHONUNBUFFERED=1
-  # Threads that wait for others sleep instead of spinning: beside another busy process, spinning stops a training dead.
+  # Threads that wait for others spin briefly, then sleep, as dualmode/tasks has it: spinning on beside another busy
+  # process stops a training dead.
+  [[ -n ${OMP_WAIT_POLICY:-} ]] || export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-3000}
   export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 }
 
