@@ -1,9 +1,11 @@
-"""A training beside another busy process: threads that sleep while they wait, against libgomp's default, which spins.
+"""A training beside a busy process, by how its threads wait: libgomp's default spins on, passive sleeps at once.
 
-Two trainings of the same model, one for each way of waiting, take turns; a process that only computes comes and goes::
+Trainings of the same model, one for each way of waiting, take turns; a process that only computes comes and goes::
 
-    alone          default  passive   default  passive ...
-    beside it      default  passive   default  passive ...
+    alone          default  passive  brief   default  passive  brief ...
+    beside it      default  passive  brief   default  passive  brief ...
+
+brief is what trainings use: it looks 3000 times whether the wait is over, and then sleeps.
 """
 
 import argparse
@@ -17,8 +19,12 @@ from collections.abc import Iterator
 from typing import Any
 
 COLUMNS = ("busy_neighbours", "waiting", "ms", "over_passive")
-WAITING = ("default", "passive")
-POLICY = "OMP_WAIT_POLICY"
+POLICY, SPINS = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
+WAITING: dict[str, dict[str, str]] = {
+    "default": {},
+    "passive": {POLICY: "passive"},
+    "brief": {POLICY: "passive", SPINS: "3000"},
+}
 BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    pass"  # and no longer
 
 
@@ -33,9 +39,8 @@ class Training:
     """A process that trains a step whenever it is asked to."""
 
     def __init__(self, waiting: str, threads: int):
-        environment = {name: value for name, value in os.environ.items() if name not in (POLICY, "OMP_NUM_THREADS")}
-        if waiting != "default":
-            environment[POLICY] = waiting
+        ours = (POLICY, SPINS, "OMP_NUM_THREADS")
+        environment = {name: value for name, value in os.environ.items() if name not in ours} | WAITING[waiting]
         command = [sys.executable, "-m", "dualmode.bench.neighbour", str(threads)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=environment

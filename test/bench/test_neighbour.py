@@ -6,7 +6,7 @@ from dualmode.bench import neighbour
 LETTERS = """
 import os, sys
 for line in sys.stdin:
-    print(len(os.environ.get("OMP_WAIT_POLICY", "")), flush=True)
+    print(len(os.environ.get("OMP_WAIT_POLICY", "") + os.environ.get("GOMP_SPINCOUNT", "")), flush=True)
 """
 
 
@@ -21,6 +21,7 @@ def test_each_training_waits_as_it_is_told_and_nothing_is_left_running(monkeypat
             started.append(self)
 
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")  # of whoever measures
+    monkeypatch.setenv("GOMP_SPINCOUNT", "1")
     monkeypatch.setattr(neighbour.subprocess, "Popen", Answering)
     parser = neighbour.argparse.ArgumentParser()
     neighbour.add_options(parser)
@@ -28,7 +29,7 @@ def test_each_training_waits_as_it_is_told_and_nothing_is_left_running(monkeypat
     args.threads = 1
     rows = neighbour.measure(args)
     assert [(row["busy_neighbours"], row["waiting"]) for row in rows] == [
-        (0, "default"), (0, "passive"), (1, "default"), (1, "passive"),
+        (0, "default"), (0, "passive"), (0, "brief"), (1, "default"), (1, "passive"), (1, "brief"),
     ]  # fmt: skip
-    assert [row["ms"] for row in rows] == [0, 7000, 0, 7000]  # letters of passive
-    assert len(started) == 3 and all(process.wait(10) for process in started)
+    assert [row["ms"] for row in rows] == [0, 7000, 11000] * 2  # letters of passive, and of passive and 3000
+    assert len(started) == 4 and all(process.wait(10) for process in started)
