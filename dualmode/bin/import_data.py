@@ -22,7 +22,8 @@ are cut where the corpus says so. Commands in data are never run.
 Text rules: {"; ".join(f"{name}: {rule.about}" for name, rule in RULES.items())}.
 
 Writes OUT/data/<set> (wav.scp, text, utt2spk, spk2utt, utt2dur), OUT/data/import.json (counts, hours, characters),
-OUT/data/import_rejected.tsv (what is left out, and why) and OUT/downloads/audio (files that had to be made).
+OUT/data/import_rejected.tsv (what is left out, and why), OUT/data/import_renamed.tsv (utterances whose id another
+recording has, too) and OUT/downloads/audio (files that had to be made).
 """
 
 
@@ -102,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         read,
         sets_to_split_off,
         split_off,
+        write_renamed,
         write_sets,
     )
     from dualmode.data.corpus.sources import Reading, parse_source, rows_of
@@ -126,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.check_options:
         return
     data.mkdir(parents=True, exist_ok=True)
-    heard, rejected = Heard(), data / "import_rejected.tsv"
+    heard, rejected, renamed = Heard(), data / "import_rejected.tsv", data / "import_renamed.tsv"
     with Catalogue(data / ".import.sqlite") as catalogue:
         kinds = {}
         for source in sources:
@@ -144,11 +146,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             by = "" if heard.without_speaker == 0 else " (each utterance without a speaker counts as one)"
             print(f"split off from train, by {args.split_by}: {', '.join(made)}{by}")
         write_sets(catalogue, data)
+        write_renamed(catalogue, renamed)
         report = summary(catalogue, heard.total, heard.characters, sources=kinds, text_rule=args.text_rule)
     write_json(data / "import.json", report)
     print("\n".join(lines(report)))
     if report["rejected"]:
         print(f"what is rejected is listed in {rejected}")
+    if report["renamed"]["utterances"]:
+        print(f"what is renamed is listed in {renamed}")
     for note in [help_with_text] if tokenizer else advice(heard.characters):
         if note:
             print(note)

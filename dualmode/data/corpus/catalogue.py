@@ -18,6 +18,7 @@ create table wanted (id text primary key, part text, speaker text, text text, au
     channel integer) without rowid;
 create table made (id text primary key, part text, speaker text, text text, path text, seconds real) without rowid;
 create table rejected (id text, reason text, detail text);
+create table renamed (id text, other text, place text);
 """
 _CACHE_KIB = 64 * 1024
 
@@ -34,6 +35,15 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Renamed:
+    """The id that an utterance would have, the one that it got, and its file and line."""
+
+    utt: str
+    other: str
+    where: str
+
+
+@dataclass(frozen=True)
 class Size:
     """Utterances, hours and speakers of a set."""
 
@@ -43,16 +53,10 @@ class Size:
 
 
 class Catalogue:
-    """What is wanted, what was made of it, and what was rejected; removed with its file when it is closed.
-
-    Attributes:
-        renamed: utterances that got a suffix, since another recording has their id.
-        renamed_example: the first of them, in words; empty where there is none.
-    """
+    """What is wanted, what was made of it, and what was rejected; removed with its file when it is closed."""
 
     def __init__(self, path: Path):
         self.path = path
-        self.renamed, self.renamed_example = 0, ""
         path.unlink(missing_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None)
         # Nobody needs it after a crash; a run starts with an empty one.
@@ -83,8 +87,7 @@ class Catalogue:
             [wanted.utt, other, cut.audio, cut.start],
         ).fetchone()
         if known is None and self._insert(other, wanted):
-            self.renamed += 1
-            self.renamed_example = self.renamed_example or f"{wanted.utt} of {where} is {other}"
+            self._db.execute("insert into renamed values (?, ?, ?)", (wanted.utt, other, where))
             return
         first = "{} in {}".format(*known) if known else other
         detail = f"{cut.audio} at {cut.start:g} s is listed twice: as {first}, and in {wanted.part} ({where})"
@@ -170,6 +173,14 @@ class Catalogue:
         return dict(
             self._db.execute("select reason, count(*) from rejected group by reason order by count(*) desc, reason")
         )
+
+    def renamed(self) -> Iterator[Renamed]:
+        """Yield the utterances that got a suffix, since another recording has their id, as they came."""
+        for row in self._db.execute("select * from renamed order by rowid"):
+            yield Renamed(*row)
+
+    def renamed_count(self) -> int:
+        return self._number("select count(*) from renamed")
 
     def _number(self, query: str, *values: str) -> int:
         return self._db.execute(query, values).fetchone()[0]

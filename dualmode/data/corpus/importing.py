@@ -31,6 +31,7 @@ from dualmode.data.tokens import Tokenizer
 from dualmode.errors import UserError
 from dualmode.progress import progress
 from dualmode_runtime.audio.fault import AudioFault, Reason
+from dualmode_runtime.files import atomic_write
 
 _BLOCK = 100
 FILES = ("wav.scp", "utt2spk", "text", "utt2dur")
@@ -114,6 +115,14 @@ def check_rejected(catalogue: Catalogue, total: int, max_percent: float, advice:
         f"allowed: {summary}; those found so far are listed in {listed_in}, the first are {first}; "
         + (advice or "repair the corpus or raise --max-rejected")
     )
+
+
+def write_renamed(catalogue: Catalogue, path: Path) -> None:
+    """Write ``utt<TAB>renamed<TAB>where`` lines under a header: which utterance of the corpus has which id here."""
+    with atomic_write(path) as out:
+        out.write("utt\trenamed\twhere\n")
+        for one in catalogue.renamed():
+            out.write(f"{one.utt}\t{one.other}\t{' '.join(one.where.split())}\n")
 
 
 def make_audio(catalogue: Catalogue, how: Conversion, jobs: int) -> None:

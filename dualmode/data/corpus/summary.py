@@ -15,11 +15,13 @@ def summary(catalogue: Catalogue, total: int, characters: Mapping[str, int], **m
         sets[part] = {"utterances": size.utterances, "hours": round(size.hours, 4), "speakers": size.speakers}
         if part != "train":
             sets[part]["speakers_of_train"] = catalogue.shared_speakers(part, "train")
+    first = next(catalogue.renamed(), None)
+    example = f"{first.utt} of {first.where} is {first.other}" if first else ""
     return {
         **more,
         "utterances": total,
         "rejected": catalogue.reasons(),
-        "renamed": {"utterances": catalogue.renamed, "example": catalogue.renamed_example},
+        "renamed": {"utterances": catalogue.renamed_count(), "example": example},
         "sets": sets,
         "characters": dict(sorted(characters.items())),
     }

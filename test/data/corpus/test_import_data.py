@@ -338,9 +338,18 @@ def test_ids_that_come_twice_are_counted(record, manifest, work, capsys):
     report = json.loads((work / "data/import.json").read_text())["renamed"]
     assert report["utterances"] == 2
     assert report["example"] in (f"x of {path}:2 is {first}", f"x of {path}:2 is {second}")
-    assert f"renamed: 2 whose id another recording has, too (such as {report['example']})" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"renamed: 2 whose id another recording has, too (such as {report['example']})" in said
+    listed = work / "data/import_renamed.tsv"
+    assert f"what is renamed is listed in {listed}" in said
+    header, *rows = [line.split("\t") for line in listed.read_text().splitlines()]
+    assert header == ["utt", "renamed", "where"] and {new for _, new, _ in rows} == {first, second}
+    wav = tables(work, "train")[0]
+    for (utt, new, where), number in zip(rows, (1, 2), strict=True):
+        assert (utt, where) == ("x", f"{path}:{number + 1}")
+        assert wav[new] == lines[number]["audio_filepath"]
     main([str(manifest(lines[0])), "--out", str(work), *ALONE])
-    assert "renamed:" not in capsys.readouterr().out
+    assert "renamed" not in capsys.readouterr().out and listed.read_text() == "utt\trenamed\twhere\n"
 
 
 def test_text_that_a_model_cannot_spell_is_met_with_the_rule_that_helps(people, work, tmp_path):
