@@ -14,6 +14,8 @@ from dualmode.data.kaldi_dir import open_kaldi_dir, read_table, write_kaldi_dir
 from dualmode.data.rejection import read_rejections
 from dualmode.data.validate import Limits, validate
 from dualmode.errors import UserError
+from dualmode_runtime.audio.fault import AudioFault
+from dualmode_runtime.audio.reading import read_audio
 from dualmode_runtime.tables import c_order
 
 ALONE = ["--valid-share", "0", "--test-share", "0"]
@@ -328,6 +330,23 @@ def test_audio_that_is_listed_twice_says_where(record, manifest, work):
         f"{other['audio_filepath']} at 0 s is listed twice: as {renamed} in train, and in test ({test}:1)",
         f"{same['audio_filepath']} at 0 s is listed twice: as a in train, and in test ({test}:2)",
     }
+
+
+def test_damage_in_the_middle_of_linked_audio_is_found_where_it_is_decoded(record, manifest, work):
+    paths = {name: record(f"{name}.flac", 300) for name in ("good", "middle", "end")}
+    data = paths["middle"].read_bytes()
+    half = len(data) // 2
+    paths["middle"].write_bytes(data[:half] + bytes(200) + data[half + 200 :])
+    paths["end"].write_bytes(data[:half])
+    path = manifest(*({"audio": str(path), "text": "fine"} for path in paths.values()))
+    command = [str(path), "--out", str(work), "--max-rejected", "90", *ALONE]
+    for options, found in (([], {"end"}), (["--copy"], {"middle", "end"})):
+        main([*command, *options])
+        rejections = read_rejections(work / "data/import_rejected.tsv")
+        assert {(r.utt, r.reason.value) for r in rejections} == {(utt, "undecodable-audio") for utt in found}
+        if not options:
+            with pytest.raises(AudioFault):
+                read_audio(tables(work, "train")[0]["middle"], 16000)
 
 
 def test_ids_that_come_twice_are_counted(record, manifest, work, capsys):
