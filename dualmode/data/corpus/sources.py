@@ -44,6 +44,10 @@ def parse_source(text: str) -> Source:
     path = Path(rest)
     if not path.exists():
         raise UserError(f"there is no file or folder {rest}")
+    try:
+        rest.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{rest!r}: this name is not UTF-8, as the lists of an import are: rename it") from None
     if mark and part and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", part):
         raise UserError(f"{text}: {part!r} is no name of a set: letters, digits, '_' and '-', such as test=FILE")
     return Source(path, SETS.get(part, part) or None)

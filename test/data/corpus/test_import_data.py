@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import sys
 
 import numpy as np
@@ -144,6 +145,15 @@ def test_sets_without_train_are_refused_before_anything_is_read(tmp_path, work):
     for goes_on in (["--test-share", "0"], [f"train={path}"], [str(path)]):
         with pytest.raises(UserError, match="is not JSON"):
             main([*goes_on, *command])
+
+
+def test_a_manifest_whose_name_is_not_utf8_is_refused_before_it_is_read(tmp_path, work):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.jsonl")
+    with open(path, "w") as out:
+        out.write("{}\n")
+    with pytest.raises(UserError, match="this name is not UTF-8"):
+        main([path, "--out", str(work)])
+    assert not work.exists()
 
 
 def test_common_voice_keeps_its_splits(record, work, tmp_path, capsys):
