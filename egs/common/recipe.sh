@@ -155,7 +155,7 @@ check_options() {
   [[ -n $speeds ]] || die "--speeds is '': for the training set as it is, say --speeds 1.0"
   check_list speeds '(0?[.][5-9][0-9]*|1([.][0-9]*)?|2([.]0*)?)' 'factors from 0.5 to 2, such as 0.9,1.0,1.1'
   [[ -z $vocab_size ]] || whole_number vocab-size 1
-  [[ -z ${option_given[vocab-size]:-} || $token_type == bpe ]] ||
+  [[ -z $vocab_size || -z ${option_given[vocab-size]:-} || $token_type == bpe ]] ||
     die "--vocab-size is for --token-type bpe, and the tokens here are of type $token_type"
   pretrain_config=$(find_file pretrain-config "$pretrain_config")
   prune_config=$(find_file prune-config "$prune_config")
