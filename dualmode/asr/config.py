@@ -105,17 +105,19 @@ class AsrConfig:
         """Whether there is a CTC head."""
         return self.transducer is None or self.transducer.ctc_weight > 0
 
-    def weights(self, step: int) -> dict[str, float]:
+    def weights(self, step: int, training: bool = True) -> dict[str, float]:
         """Return the weights of a branch's losses at update ``step``, counted from 1, by name.
 
-        "flat" is there as long as it has a weight.
+        "flat" is there as long as it has a weight, and in ``training`` alone; validation has all of CTC.
 
         >>> AsrConfig(kind="rnnt", transducer={"ctc_weight": 0.5, "warmup": 10}).weights(4)
         {'ctc': 0.5, 'rnnt': 0.4}
         >>> [AsrConfig(flat_start=4).weights(step) for step in (1, 4)]
         [{'ctc': 0.25, 'flat': 0.75}, {'ctc': 1.0}]
+        >>> AsrConfig(kind="rnnt", transducer={"warmup": 10}, flat_start=4).weights(1, training=False)
+        {'ctc': 1.0, 'rnnt': 0.1}
         """
-        rising = min(step / self.flat_start, 1.0) if self.flat_start else 1.0
+        rising = min(step / self.flat_start, 1.0) if self.flat_start and training else 1.0
         ctc = 1.0 if self.transducer is None else self.transducer.ctc_weight
         weights = {"ctc": rising * ctc}
         if rising < 1.0:

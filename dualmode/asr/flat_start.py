@@ -4,10 +4,12 @@ CTC alone finds alignments and letters at once.  From random weights its first g
 here, fewer there", which loudness answers, and with some seeds the subsampling ends up passing on loudness and not
 much else.  A training then stays where it knows vowels from consonants and hardly one letter from another.  HTK and
 Kaldi begin with equal parts of the utterance for each state; so does this, softly, and only for the first updates.
-Utterance of 6 frames, text "no", each column a frame's target::
+Utterance of 6 frames, text "nine", each column a frame's target; blanks have no part in it::
 
-    n   1.0  1.0  0.8  0.2  0.0  0.0
-    o   0.0  0.0  0.2  0.8  1.0  1.0         blanks have no part in it
+    n   0.45  0.34  0.24  0.15  0.09  0.05
+    i   0.34  0.34  0.32  0.28  0.22  0.16
+    n   0.16  0.22  0.28  0.32  0.34  0.34
+    e   0.05  0.09  0.15  0.24  0.34  0.45
 """
 
 import torch
@@ -30,6 +32,9 @@ def even_places(frames: Tensor, tokens: Tensor, longest: tuple[int, int]) -> Ten
     Returns:
         (batch, frames, tokens), a distribution over an utterance's tokens at each real frame; 0 at padding and in
         utterances without tokens.
+
+    >>> even_places(torch.tensor([6]), torch.tensor([4]), (6, 4))[0, 0]  # the first column of the drawing above
+    tensor([0.4532, 0.3370, 0.1607, 0.0491])
     """
     device = frames.device
     at_frame = (torch.arange(longest[0], device=device) + 0.5) / frames.clamp(min=1)[:, None]  # of the utterance

@@ -126,7 +126,7 @@ class AsrModel(TwoBranchModel):
         batch.check_lengths(ctc=self.config.has_ctc)
 
         predicted = None if self.predictor is None else self.predictor(text)
-        weights = self.config.weights(self.step if self.training else max(self.step, self.config.flat_start))
+        weights = self.config.weights(self.step, self.training)
 
         def judge(branch: Branch, encoded: Tensor, predicted: Tensor | None) -> Judgement:
             output = self._output(encoded, predicted, batch)
