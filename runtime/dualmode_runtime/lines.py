@@ -32,6 +32,23 @@ def words(text: str) -> list[str]:
     return [word for word in BLANK.split(text) if word]
 
 
+def is_unicode(text: str) -> bool:
+    """Return whether a text can be written as UTF-8: it has no halves of a pair of surrogates.
+
+    They come from names of files in another encoding, and from escapes in JSON.
+
+    >>> is_unicode("\\u00e4"), is_unicode("\\udce4")
+    (True, False)
+    """
+    if text.isascii():  # most are, and this is asked of every field of every line
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_blanks(text: str, where: str, path: bool = False) -> None:
     """Raise UserError for a character that is a blank, or the end of a line, for some programs only.
 

@@ -12,6 +12,7 @@ from dualmode.data.corpus.kaldi import read_kaldi_rows
 from dualmode.data.corpus.row import SETS, Row
 from dualmode.data.corpus.tables import open_text, read_table_rows
 from dualmode.errors import UserError
+from dualmode.lines import is_unicode
 
 TABLES = (".jsonl", ".json", ".csv", ".tsv")
 KNOWN = (
@@ -44,10 +45,8 @@ def parse_source(text: str) -> Source:
     path = Path(rest)
     if not path.exists():
         raise UserError(f"there is no file or folder {rest}")
-    try:
-        rest.encode()
-    except UnicodeEncodeError:
-        raise UserError(f"{rest!r}: this name is not UTF-8, as the lists of an import are: rename it") from None
+    if not is_unicode(rest):
+        raise UserError(f"{rest!r}: this name is not UTF-8, as the lists of an import are: rename it")
     if mark and part and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", part):
         raise UserError(f"{text}: {part!r} is no name of a set: letters, digits, '_' and '-', such as test=FILE")
     return Source(path, SETS.get(part, part) or None)

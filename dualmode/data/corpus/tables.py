@@ -23,6 +23,7 @@ from typing import Any, TextIO
 
 from dualmode.data.corpus.row import SETS, Row
 from dualmode.errors import UserError
+from dualmode.lines import is_unicode
 
 NAMES = {
     "audio": ("audio_filepath", "file_name", "path", "audio", "wav_filename", "filename", "wav", "file"),
@@ -197,11 +198,8 @@ def _unusable(path: Path, where: str, own: Any, part: str | None, fault: str) ->
 def _check_unicode(values: Iterable[Any]) -> None:
     """Raise UserError for halves of a pair of surrogates, which JSON can hold and no file of ours."""
     for value in values:
-        if isinstance(value, str) and not value.isascii():  # most are: this is asked of every field of every line
-            try:
-                value.encode("utf-8")
-            except UnicodeEncodeError:
-                raise UserError(f"{ascii(value)} is not Unicode text") from None
+        if isinstance(value, str) and not is_unicode(value):
+            raise UserError(f"{ascii(value)} is not Unicode text")
 
 
 def _audio_path(column: str, value: Any) -> str:

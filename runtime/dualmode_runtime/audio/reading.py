@@ -14,6 +14,7 @@ import soundfile
 from dualmode_runtime.audio.compressed import flac_lengths, flac_with_length
 from dualmode_runtime.audio.containers import length_fault
 from dualmode_runtime.audio.fault import AudioFault, Reason
+from dualmode_runtime.lines import is_unicode
 
 # Decoders of lossy formats overshoot 1.0 by a little; a file whose samples are still on the 16-bit integer scale
 # overshoots it by four orders of magnitude.  Features depend on the scale, so only the first may pass.
@@ -80,10 +81,8 @@ def _open_header(path: Path, size: int, _: int) -> Header:
 
 def check_name(path: Path) -> None:
     """Raise AudioFault for a name that is not UTF-8, which decoders do not take."""
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        raise AudioFault(Reason.UNDECODABLE, f"the name {ascii(str(path))} is not UTF-8: rename the file") from None
+    if not is_unicode(str(path)):
+        raise AudioFault(Reason.UNDECODABLE, f"the name {ascii(str(path))} is not UTF-8: rename the file")
 
 
 def check_rate(path: Path, rate: int) -> None:
