@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from dualmode.bench import neighbour
 
@@ -33,3 +35,13 @@ def test_each_training_waits_as_it_is_told_and_nothing_is_left_running(monkeypat
     ]  # fmt: skip
     assert [row["ms"] for row in rows] == [0, 7000, 11000] * 2  # letters of passive, and of passive and 3000
     assert len(started) == 4 and all(process.wait(10) for process in started)
+
+
+def test_trainings_and_recipes_wait_as_the_benchmark_says():
+    brief = neighbour.WAITING["brief"]
+    environment = {name: value for name, value in os.environ.items() if name not in brief}
+    program = f"import os, dualmode.tasks\nprint(*map(os.environ.get, {list(brief)}))"
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == list(brief.values())
+    recipe = (Path(__file__).parents[2] / "egs/common/recipe.sh").read_text()
+    assert all(f"export {name}=${{{name}:-{value}}}" in recipe for name, value in brief.items())
