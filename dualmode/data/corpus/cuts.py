@@ -14,7 +14,7 @@ def read_cut_rows(path: Path, part: str | None = None) -> Iterator[Row]:
     """Yield an utterance for each supervision of each cut; only one cut is in memory at a time.
 
     Raises:
-        UserError: lhotse is not installed, or an audio source is no file.
+        UserError: lhotse is not installed, or cannot read the file.
     """
     try:
         from lhotse import CutSet
@@ -42,9 +42,9 @@ def _rows(path: Path, cut, part: str | None) -> Iterator[Row]:
     source = next((s for s in cut.recording.sources if channel is None or channel in s.channels), None)
     if source is None or source.type != "file":
         kind = source.type if source else "none for its channel"
-        raise UserError(
-            f"{where}: its audio is a {kind} ({source.source if source else '-'}), not a file: save it as one"
-        )
+        fault = f"its audio is a {kind} ({source.source if source else '-'}), not a file: save it as one"
+        yield Row(where, path, "", None, cut.id, part, fault=fault)
+        return
     if not cut.supervisions:
         yield Row(where, Path(source.source), None, None, cut.id, part)
     several = len(cut.supervisions) > 1

@@ -11,13 +11,13 @@ from dualmode_runtime.tables import iterate_table, iterate_wav_scp
 
 
 def read_kaldi_rows(folder: Path, part: str | None = None) -> Iterator[Row]:
-    """Yield the utterances of a folder; one that a list lacks comes without it.
+    """Yield the utterances of a folder; one that a list lacks comes without it, one of impossible times with a fault.
 
     Paths are relative to the current folder, as Kaldi has it, or else to the folder.  With ``segments`` the recordings'
     paths are in memory; utterances never are.
 
     Raises:
-        UserError: a list is malformed or unsorted, a path is a command, or segments names an unknown recording.
+        UserError: a list is malformed or unsorted, or a path is a command.
     """
     text, utt2spk = (iterate_table(folder / name) if (folder / name).is_file() else () for name in ("text", "utt2spk"))
     if not (folder / "segments").is_file():
@@ -34,11 +34,13 @@ def read_kaldi_rows(folder: Path, part: str | None = None) -> Iterator[Row]:
         if segment is None:
             yield Row(where, folder, words, speaker or None, name, part, fault=f"not in {folder / 'segments'}")
             continue
-        recording, start, seconds = _segment(folder / "segments", name, segment)
-        if recording not in recordings:
-            raise UserError(
-                f"{folder / 'segments'}: {name} is of the recording {recording}, which wav.scp does not have"
-            )
+        try:
+            recording, start, seconds = _segment(segment)
+            if recording not in recordings:
+                raise UserError(f"it is of the recording {recording}, which {folder / 'wav.scp'} does not have")
+        except UserError as error:
+            yield Row(where, folder, words, speaker or None, name, part, fault=str(error))
+            continue
         path = _path(recordings[recording], folder)
         yield Row(where, path, words, speaker or None, name, part, start, seconds)
 
@@ -48,13 +50,17 @@ def _path(audio: str, folder: Path) -> Path:
     return path if path.is_absolute() or path.exists() else folder / path
 
 
-def _segment(path: Path, name: str, value: str) -> tuple[str, float, float | None]:
-    """Return recording, start and length in seconds; an end of -1 is that of the recording."""
+def _segment(value: str) -> tuple[str, float, float | None]:
+    """Return recording, start and length in seconds; an end of -1 is that of the recording.
+
+    Raises:
+        UserError: these are other words or times.
+    """
     try:
         recording, *times = value.split()
         start, end = map(float, times)
     except ValueError:
         start = end = math.nan
     if not 0 <= start < math.inf or not (end > start or end == -1) or end == math.inf:
-        raise UserError(f"{path}: {name} has {value!r}: expected a recording, a start and a later end in seconds")
+        raise UserError(f"segments has {value!r}: expected a recording, a start and a later end in seconds")
     return recording, start, None if end == -1 else end - start

@@ -52,11 +52,10 @@ def parse_columns(text: str) -> dict[str, str]:
     return columns
 
 
-def find_columns(where: str, there: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, str]:
+def find_columns(there: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, str]:
     """Return which column holds what.
 
     Args:
-        where: for messages.
         there: the columns.
         wanted: as the user says.
 
@@ -66,11 +65,11 @@ def find_columns(where: str, there: Mapping[str, Any], wanted: Mapping[str, str]
     columns = {}
     for what, names in NAMES.items():
         if what in wanted and wanted[what] not in there:
-            raise UserError(f"{where} has no column {wanted[what]} (--columns); it has {', '.join(there)}")
+            raise UserError(f"it has no column {wanted[what]} (--columns); it has {', '.join(there)}")
         found = wanted.get(what) or next((name for name in names if name in there), None)
         if found is None and what in NEEDED:
             raise UserError(
-                f"{where} has no column that is known to hold the {what} ({', '.join(names)}); it has "
+                f"it has no column that is known to hold the {what} ({', '.join(names)}); it has "
                 f"{', '.join(there)}: name one with --columns {what}=NAME"
             )
         if found is not None:
@@ -85,11 +84,15 @@ def open_text(path: Path) -> TextIO:
     return open(path, encoding="utf-8-sig", newline="")
 
 
-def records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield ("file:line", columns and values) of a manifest; only one line is in memory at a time.
+# A line of a manifest: its columns and values, or why it is no record.
+Record = Mapping[str, Any] | UserError
+
+
+def records(path: Path) -> Iterator[tuple[str, Record]]:
+    """Yield ("file:line", record) of a manifest; only one line is in memory at a time.
 
     Raises:
-        UserError: a line is no record, or not UTF-8.
+        UserError: the file cannot be read on: it is empty, damaged, not UTF-8, or of other columns or quotes.
     """
     kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     try:
@@ -101,25 +104,26 @@ def records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         raise UserError(f"{path} is damaged: {error}") from None
 
 
-def _json_lines(path: Path, lines: TextIO) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _json_lines(path: Path, lines: TextIO) -> Iterator[tuple[str, Record]]:
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            said = str(error)
-            if isinstance(error, json.JSONDecodeError):
-                said = f"{error.msg}, at character {error.pos + 1}"
-            raise UserError(
-                f"{path}:{number} is not JSON ({said}); expected an object a line (from an array: jq -c '.[]')"
-            ) from None
-        if not isinstance(record, dict):
-            raise UserError(f"{path}:{number}: expected a JSON object a line, not a {type(record).__name__}")
-        yield f"{path}:{number}", record
+        if line.strip():
+            yield f"{path}:{number}", _json_object(line)
 
 
-def _delimited(path: Path, lines: TextIO, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _json_object(line: str) -> Record:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        said = str(error)
+        if isinstance(error, json.JSONDecodeError):
+            said = f"{error.msg}, at character {error.pos + 1}"
+        return UserError(f"it is not JSON ({said}); expected an object a line (from an array: jq -c '.[]')")
+    if not isinstance(record, dict):
+        return UserError(f"expected a JSON object a line, not a {type(record).__name__}")
+    return record
+
+
+def _delimited(path: Path, lines: TextIO, kind: str) -> Iterator[tuple[str, Record]]:
     # Common Voice's TSV has quotes that are a part of the sentence, and no quoting.
     options: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if kind == ".tsv" else {}
     reader = csv.reader(lines, strict=True, **options)
@@ -131,10 +135,11 @@ def _delimited(path: Path, lines: TextIO, kind: str) -> Iterator[tuple[str, Mapp
         raise UserError(f"{path}:1 has {other!r} between its columns: {expected} are expected there")
     try:
         for row in reader:
-            if row and len(row) != len(header):
-                raise UserError(f"{path}:{reader.line_num} has {len(row)} columns, the first line {len(header)}")
-            if row:
+            if len(row) == len(header):
                 yield f"{path}:{reader.line_num}", dict(zip(header, row, strict=True))
+            elif row:
+                wrong = UserError(f"it has {len(row)} columns, the first line {len(header)}")
+                yield f"{path}:{reader.line_num}", wrong
     except csv.Error as error:
         raise UserError(f"{path}:{reader.line_num}: {error}: is it a table of {kind[1:].upper()}?") from None
 
@@ -151,25 +156,28 @@ def read_table_rows(
         part: the set that all of them are in; by default the column split says.
 
     Raises:
-        UserError: the first line does not have what is needed, or a line is no record.
+        UserError: the first line does not have what is needed, or the file cannot be read on.
     """
     found: dict[str, str] = {}
     keys: list[str] = []
     clips = path.parent / "clips"
     for where, record in records(path):
+        own = None
         try:
+            if isinstance(record, UserError):
+                raise record
+            own = next((record[name] for name in (columns.get("id"), *NAMES["id"]) if name in record), None)
             if list(record) != keys:  # lines of JSON need not all have the same
                 if keys and not {columns.get("text"), *NAMES["text"]} & set(record):
                     record = {**record, found["text"]: None}  # it is this utterance alone that has none
-                found, keys = find_columns("it" if keys else str(path), record, columns), list(record)
+                found, keys = find_columns(record, columns), list(record)
             values = {what: record.get(name) for what, name in found.items()}
             _check_unicode(values.values())
             audio = _audio_path(found["audio"], values["audio"])
             start, seconds = _number("offset", values.get("offset")), _number("duration", values.get("duration"))
         except UserError as error:
             if not keys:  # what the first line lacks, all others are likely to lack
-                raise
-            own = next((record[name] for name in (columns.get("id"), *NAMES["id"]) if name in record), None)
+                raise UserError(f"{where if record is error else path}: {error}") from None
             yield _unusable(path, where, own, part, str(error))
             continue
         if audio_dir is None:

@@ -202,6 +202,31 @@ def test_kaldi_folder_with_segments(record, work, tmp_path, heard):
     assert [round(heard(wavs[utt]), -1) for utt in text] == [200, 800]
 
 
+def test_segments_that_cannot_be_are_rejected(record, work, tmp_path):
+    wav = record("r.wav", 200, 500)
+    segments = {
+        "a-1": "r 0.0 1.0",
+        "a-2": "r 1.0 0.5",
+        "a-3": "r 0.0",
+        "a-4": "r nan 1.0",
+        "a-5": "other 0.0 1.0",
+        "a-6": "r 5.0 6.0",
+    }
+    write_kaldi_dir(tmp_path / "k", {"r": wav}, dict.fromkeys(segments, "a"), dict.fromkeys(segments, "one"))
+    (tmp_path / "k" / "segments").write_text("".join(f"{utt} {value}\n" for utt, value in segments.items()))
+    main([str(tmp_path / "k"), "--out", str(work), "--max-rejected", "90", *ALONE])
+    assert list(tables(work, "train")[1]) == ["a-1"]
+    times = "expected a recording, a start and a later end in seconds"
+    found = {r.utt: r.detail for r in read_rejections(work / "data/import_rejected.tsv")}
+    assert "a-6" in found and found.pop("a-6")
+    assert found == {
+        "a-2": f"{tmp_path / 'k'}: a-2: segments has 'r 1.0 0.5': {times}",
+        "a-3": f"{tmp_path / 'k'}: a-3: segments has 'r 0.0': {times}",
+        "a-4": f"{tmp_path / 'k'}: a-4: segments has 'r nan 1.0': {times}",
+        "a-5": f"{tmp_path / 'k'}: a-5: it is of the recording other, which {tmp_path / 'k/wav.scp'} does not have",
+    }
+
+
 def test_kaldi_pipes_are_refused_by_name(work, tmp_path):
     write_kaldi_dir(tmp_path / "k", {"a-1": "touch pwned |"}, {"a-1": "a"}, {"a-1": "one"})
     with pytest.raises(UserError, match="wav.scp:1: a-1 is a command, not a file"):
@@ -220,6 +245,22 @@ def test_lhotse_cuts(record, work, tmp_path, heard):
     wavs, text, _, _ = tables(work, "train")
     assert text == {f"anna-{u}": f"number {n}" for u, n in (("s0", 0), ("s2", 2), ("t-0.0", 0), ("t-2.0", 2))}
     assert [round(heard(wavs[utt]), -1) for utt in text] == [200, 800, 200, 800]
+
+
+def test_cuts_whose_audio_is_no_file_are_rejected(record, work, tmp_path):
+    lhotse = pytest.importorskip("lhotse")
+    recording = lhotse.Recording.from_file(record("r.wav", 200, 500))
+    spoken = lhotse.SupervisionSegment("s", "r", 0, 1.0, text="one", speaker="anna")
+    away = lhotse.utils.fastcopy(recording, sources=[lhotse.AudioSource("url", [0], "https://example.org/r.wav")])
+    cuts = [
+        lhotse.MonoCut(name, 0.0, 1.0, 0, supervisions=[spoken], recording=where)
+        for name, where in (("a", recording), ("b", away))
+    ]
+    lhotse.CutSet.from_cuts(cuts).to_file(tmp_path / "cuts.jsonl")
+    main([str(tmp_path / "cuts.jsonl"), "--out", str(work), "--max-rejected", "50", *ALONE])
+    assert list(tables(work, "train")[1]) == ["anna-a"]
+    (one,) = read_rejections(work / "data/import_rejected.tsv")
+    assert one.utt == "b" and "its audio is a url (https://example.org/r.wav), not a file" in one.detail
 
 
 def test_cuts_without_lhotse_name_the_set_up(work, tmp_path, monkeypatch):
@@ -322,12 +363,30 @@ def test_a_column_that_was_named_is_missed_on_its_line_alone(record, manifest, w
     assert one.utt == "b" and one.detail == f"{path}:2: it has no column words (--columns); it has wav, text, id"
 
 
-def test_csv_lines_without_audio_are_rejected(record, work, tmp_path):
+def test_csv_lines_without_audio_or_of_other_columns_are_rejected(record, work, tmp_path):
     record("0.wav", 440)
-    (tmp_path / "x.csv").write_text("path,text,id\n,one,a\n0.wav,two,b\n")
-    main([str(tmp_path / "x.csv"), "--out", str(work), "--max-rejected", "50", *ALONE])
+    path = tmp_path / "x.csv"
+    path.write_text("path,text,id\n,one,a\n0.wav,two,b\n0.wav,a comma, and no quotes,c\n0.wav\n")
+    main([str(path), "--out", str(work), "--max-rejected", "80", *ALONE])
     assert tables(work, "train")[1] == {"b": "two"}
-    assert [r.utt for r in read_rejections(work / "data/import_rejected.tsv")] == ["a"]
+    assert {r.utt: r.detail for r in read_rejections(work / "data/import_rejected.tsv")} == {
+        "a": f"{path}:2: path is '': expected the path of an audio file",
+        "x-line-4": f"{path}:4: it has 4 columns, the first line 3",
+        "x-line-5": f"{path}:5: it has 1 columns, the first line 3",
+    }
+
+
+def test_lines_that_are_no_object_are_rejected(record, manifest, work):
+    good = {"audio_filepath": str(record("good.wav", 300)), "text": "fine"}
+    path = manifest(good, ["a list"], {"audio_filepath": "cut off"})
+    path.write_text(path.read_text()[:-5])
+    main([str(path), "--out", str(work), "--max-rejected", "80", *ALONE])
+    assert tables(work, "train")[1] == {"good": "fine"}
+    found = {r.utt: r.detail for r in read_rejections(work / "data/import_rejected.tsv")}
+    assert found["all-line-2"] == f"{path}:2: expected a JSON object a line, not a list"
+    assert found["all-line-3"].startswith(
+        f"{path}:3: it is not JSON (Unterminated string starting at, at character 20)"
+    )
 
 
 def test_audio_that_is_listed_twice_says_where(record, manifest, work):
@@ -406,18 +465,22 @@ def test_capitals_and_full_stops_are_remarked_upon(record, manifest, work, capsy
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
-        ("{'a': 1}\n", "x.jsonl", r"x.jsonl:1 is not JSON"),
+        ("{'a': 1}\n", "x.jsonl", r"x.jsonl:1: it is not JSON"),
         ('{"path": "a.wav" "text": "a"}\n', "x.jsonl", r"delimiter, at character 18\); expected an object a line"),
         ("wav;words\na.wav;go\n", "x.csv", "x.csv:1 has ';' between its columns: commas are expected there"),
-        ("wav,words\na.wav,go\n", "x.csv", r"^[^:]+x.csv has no column .* hold the text .* with --columns text=NAME$"),
-        ("[" * 100000, "x.jsonl", "x.jsonl:1 is not JSON"),
+        (
+            "wav,words\na.wav,go\n",
+            "x.csv",
+            r"^[^:]+x.csv: it has no column .* hold the text .* with --columns text=NAME$",
+        ),
+        ("[" * 100000, "x.jsonl", "x.jsonl:1: it is not JSON"),
         ('{"path": "a.wav", "text": "\\ud800"}\n', "x.jsonl", "x.jsonl:1: .* is not Unicode text"),
         (f'{{"path": "a.wav", "text": "a", "duration": 1{"0" * 400}}}\n', "x.jsonl", "expected seconds"),
         ("[1]\n", "x.jsonl", r"x.jsonl:1: expected a JSON object a line, not a list"),
         ('{"text": "a"}\n', "x.jsonl", r"no column that is known to hold the audio \(audio_filepath.* it has text"),
         ('{"audio": "a.wav", "words": "a"}\n', "x.jsonl", "known to hold the text"),
         ('{"audio": "a.wav", "text": "a", "offset": -1}\n', "x.jsonl", "the offset is -1: expected seconds"),
-        ("path,text\na.wav\n", "x.csv", "x.csv:2 has 1 columns, the first line 2"),
+        ("path,text\na.wav\n", "x.csv", "x.csv:2: it has 1 columns, the first line 2"),
         ("", "x.csv", "x.csv is empty"),
         ("text", "x.docx", "no corpus that can be imported"),
     ],
