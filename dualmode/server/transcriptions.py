@@ -1,7 +1,7 @@
 """``POST /v1/audio/transcriptions`` and ``GET /v1/models``, as OpenAI's clients send them."""
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,34 +105,35 @@ def read_asked(form: FormData, state: State) -> Asked:
     return Asked(file, model, format, granularities or {"segment"}, stream == "true", language, ignored)
 
 
+@dataclass
+class Outcome:
+    """The status that a request is counted with, once all that it held is let go."""
+
+    status: int = 500
+
+
 async def transcriptions(request: Request) -> Response:
     """Answer with the transcript of an uploaded recording."""
     state: State = request.app.state.server
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(_counted(state))
-        try:
-            form = await stack.enter_async_context(read_form(request, state.limits))
-            asked = read_asked(form, state)
-            path = await stack.enter_async_context(on_disk(asked.file))
-            results = _results(path, asked, state)
-            if not asked.stream:
-                whole = await _whole(request, results)
-                if whole is None:
-                    state.metrics.count("requests_total", status=str(GONE))
-                    return Response(status_code=GONE)
-                body = answer(asked.format, whole, asked.granularities, asked.language)
-                state.metrics.count("requests_total", status="200")
-                return Response(body, media_type=FORMATS[asked.format], headers=_told(asked))
+        outcome = stack.enter_context(_counted(state))
+        form = await stack.enter_async_context(read_form(request, state.limits))
+        asked = read_asked(form, state)
+        path = await stack.enter_async_context(on_disk(asked.file))
+        results = await stack.enter_async_context(contextlib.aclosing(_results(path, asked, state)))
+        if asked.stream:
             first = await anext(results)  # what is wrong with a recording is mostly known by then
-        except Refused as refused:
-            state.metrics.count("requests_total", status=str(refused.status))
-            raise
-        except Exception:
-            state.metrics.count("requests_total", status="500")
-            raise
-        events = Events(_events(first, results, state), media_type="text/event-stream", headers=_told(asked))
-        events.held = stack.pop_all()
-        return events
+            outcome.status = GONE  # unless all events find somebody
+            events = Events(_events(first, results, outcome), media_type="text/event-stream", headers=_told(asked))
+            events.held = stack.pop_all()
+            return events
+        whole = await _whole(request, results)
+        if whole is None:
+            outcome.status = GONE
+            return Response(status_code=GONE)
+        body = answer(asked.format, whole, asked.granularities, asked.language)
+        outcome.status = 200
+        return Response(body, media_type=FORMATS[asked.format], headers=_told(asked))
 
 
 class Events(StreamingResponse):
@@ -150,15 +151,22 @@ def _told(asked: Asked) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _counted(state: State):
-    if state.stopping or state.requests >= state.limits.max_requests:
-        state.metrics.count("requests_total", status="503")
-        raise Refused(503, "the server takes no more transcriptions now: try again later", code="overloaded")
-    state.requests += 1
+def _counted(state: State) -> Iterator[Outcome]:
+    """Hold the place of one request; Refused where there is none."""
+    outcome = Outcome()
     try:
-        yield
+        if state.stopping or state.requests >= state.limits.max_requests:
+            raise Refused(503, "the server takes no more transcriptions now: try again later", code="overloaded")
+        state.requests += 1
+        try:
+            yield outcome
+        finally:
+            state.requests -= 1
+    except Refused as refused:
+        outcome.status = refused.status
+        raise
     finally:
-        state.requests -= 1
+        state.metrics.count("requests_total", status=str(outcome.status))
 
 
 async def _results(path: Path, asked: Asked, state: State) -> AsyncGenerator[Result]:
@@ -181,18 +189,17 @@ async def _results(path: Path, asked: Asked, state: State) -> AsyncGenerator[Res
         await run_in_threadpool(pieces.close)  # of a client that has gone, ffmpeg may still be at it
 
 
-async def _whole(request: Request, results: AsyncGenerator[Result]) -> Result | None:
+async def _whole(request: Request, results: AsyncIterator[Result]) -> Result | None:
     """Return the result of all pieces; None where the client has gone, whose place another one may have."""
     found = []
-    async with contextlib.aclosing(results):
-        async for result in results:
-            found.append(result)
-            if await request.is_disconnected():
-                return None
+    async for result in results:
+        found.append(result)
+        if await request.is_disconnected():
+            return None
     return joined(found)
 
 
-async def _events(first: Result, results: AsyncIterator[Result], state: State) -> AsyncIterator[str]:
+async def _events(first: Result, results: AsyncIterator[Result], outcome: Outcome) -> AsyncIterator[str]:
     """Yield the text of each piece as it is there, and all of it at the end."""
     texts: list[str] = []
     try:
@@ -204,11 +211,11 @@ async def _events(first: Result, results: AsyncIterator[Result], state: State) -
                 yield event("transcript.text.delta", delta=delta)
             result = await anext(results, None)
         yield event("transcript.text.done", text=" ".join(texts))
-        state.metrics.count("requests_total", status="200")
+        outcome.status = 200
     except Refused as refused:
-        state.metrics.count("requests_total", status=str(refused.status))
+        outcome.status = refused.status
         yield event("error", **refused.body)
     except Exception:
-        state.metrics.count("requests_total", status="500")
+        outcome.status = 500
         yield event("error", **failure().body)
         raise

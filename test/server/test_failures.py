@@ -1,11 +1,15 @@
 """Faults of the server itself, which no client should be able to cause, and clients that do not wait."""
 
+import asyncio
+import contextlib
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from dualmode.server import transcriptions
+from dualmode_runtime.audio.fault import AudioFault, Reason
 
 testclient = pytest.importorskip("starlette.testclient", reason="dualmode[server] is not installed")
 
@@ -39,44 +43,79 @@ def test_a_fault_of_the_server_is_json_and_counted(client, monkeypatch):
         assert f'dualmode_requests_total{{status="500"}} {number}' in told and "dualmode_requests 0" in told
 
 
-def test_an_upload_whose_client_has_gone_leaves_its_place(client, monkeypatch):
-    heard = []
+@pytest.fixture
+def pieces(monkeypatch):
+    """Two pieces of a recording, the second of which is what a test puts in; [what was heard]."""
+    heard: list = []
 
-    def pieces(*_):
-        try:
-            for number in range(1000):
-                heard.append(number)
-                yield SimpleNamespace(end_ms=number, samples=np.zeros(160, dtype=np.float32))
-        finally:
-            heard.append("closed")
+    def say(second: Exception | None):
+        def pieces(*_):
+            try:
+                for number in range(1000):
+                    if number == 1 and second is not None:
+                        raise second
+                    heard.append(number)
+                    yield SimpleNamespace(end_ms=number, samples=np.zeros(160, dtype=np.float32))
+            finally:
+                heard.append("closed")
 
-    async def recognise(*_):
-        return SimpleNamespace(text="a")
+        async def recognise(*_):
+            return SimpleNamespace(text="a")
 
-    monkeypatch.setattr(transcriptions, "recording_pieces", pieces)
-    monkeypatch.setattr(transcriptions, "recognise_sparse", recognise)
-    request = client.build_request(
-        "POST", "/v1/audio/transcriptions", data={"model": "sparse"}, files={"file": ("a.wav", b"RIFF")}
-    )
-    told = [{"type": "http.request", "body": request.read(), "more_body": False}]
+        monkeypatch.setattr(transcriptions, "recording_pieces", pieces)
+        monkeypatch.setattr(transcriptions, "recognise_sparse", recognise)
+        return heard
+
+    return say
+
+
+def upload(client, stream: str, stays: bool) -> bytes:
+    """Send an upload as uvicorn would, of a client that waits or has gone; return the body that it is answered with."""
+    data = {"model": "sparse", "stream": stream}
+    request = client.build_request("POST", "/v1/audio/transcriptions", data=data, files={"file": ("a.wav", b"RIFF")})
+    told, bodies = [{"type": "http.request", "body": request.read(), "more_body": False}], []
     scope = {
         **{"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http"},
         **{"path": request.url.path, "raw_path": request.url.raw_path, "query_string": b"", "root_path": ""},
-        **{
-            "headers": [(name.lower(), value) for name, value in request.headers.raw],
-            "client": ("127.0.0.1", 1),
-            "server": ("127.0.0.1", 80),
-        },
-        **{"extensions": {}, "state": {}},
+        **{"headers": [(name.lower(), value) for name, value in request.headers.raw], "client": ("127.0.0.1", 1)},
+        **{"server": ("127.0.0.1", 80), "extensions": {}, "state": {}},
     }
 
     async def receive():
+        if not told and stays:
+            await asyncio.sleep(60)
         return told.pop() if told else {"type": "http.disconnect"}
 
-    async def send(_):
-        pass
+    async def send(message):
+        bodies.append(message.get("body", b""))
 
-    client.portal.call(client.app, scope, receive, send)
-    assert heard == [0, "closed"]
-    metrics = client.get("/metrics").text.splitlines()
-    assert 'dualmode_requests_total{status="499"} 1' in metrics and "dualmode_requests 0" in metrics
+    with contextlib.suppress(RuntimeError):  # which uvicorn would log
+        client.portal.call(client.app, scope, receive, send)
+    return b"".join(bodies)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "said"),
+    [
+        (AudioFault(Reason.UNDECODABLE, "it ends here"), 400, "it ends here"),
+        (RuntimeError("a secret"), 500, "the server failed"),
+    ],
+)
+def test_what_goes_wrong_after_the_first_piece_is_an_event(client, pieces, wrong, status, said):
+    heard = pieces(wrong)
+    answer = upload(client, "true", stays=True).decode()
+    delta, error = [json.loads(line.removeprefix("data: ")) for line in answer.splitlines() if line]
+    assert "a secret" not in answer and heard == [0, "closed"]
+    assert delta == {"type": "transcript.text.delta", "delta": "a"}
+    assert error["type"] == "error" and said in error["error"]["message"]
+    told = client.get("/metrics").text.splitlines()
+    assert f'dualmode_requests_total{{status="{status}"}} 1' in told and "dualmode_requests 0" in told
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+def test_an_upload_whose_client_has_gone_leaves_its_place(client, pieces, stream):
+    heard = pieces(None)
+    upload(client, stream, stays=False)
+    assert heard[0] == 0 and heard[-1] == "closed" and len(heard) < 100
+    told = client.get("/metrics").text.splitlines()
+    assert 'dualmode_requests_total{status="499"} 1' in told and "dualmode_requests 0" in told
