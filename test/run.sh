@@ -2,6 +2,7 @@
 # All checks: sets up what they need, then ruff (lint, format) and mypy (types) on the Python, shellcheck on the shell, pytest.
 #   bash test/run.sh [OPTIONS OF PYTEST]      such as -k streaming, or test/supernet
 # Each is run whatever the others said; the status is 0 only if all are well.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # sh cannot read this
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 # shellcheck source=egs/common/lib.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets the Python environment up: tools/venv with the two packages (editable) and their pinned dependencies.
 # Run again, it does nothing while pyproject.toml and what belongs to it are the same; killed, it goes on where it was.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # sh cannot read this
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)

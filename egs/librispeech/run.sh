@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole recipe on LibriSpeech; see --help.
 # shellcheck disable=SC2154  # options set variables
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # sh cannot read this
 
 # shellcheck source=egs/common/recipe.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../common/recipe.sh"

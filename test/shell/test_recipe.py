@@ -42,6 +42,8 @@ def test_help_of_the_real_recipes(recipe):
     done = subprocess.run([ROOT / recipe, "--help"], capture_output=True, text=True, check=True, env=terminal)
     assert "--stop-stage N" in done.stdout and done.stderr == ""
     assert max(map(len, done.stdout.splitlines())) <= 72
+    by_sh = subprocess.run(["sh", ROOT / recipe, "--help"], capture_output=True, text=True, check=True, env=terminal)
+    assert (by_sh.stdout, by_sh.stderr) == (done.stdout, "")
 
 
 def test_jobs_are_as_many_as_cores_whatever_threads_a_job_has(corpus):
