@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode_runtime.files import atomic_write, write_json
 
     paths = usable_recordings(args.wav_scp)
+    if not paths:
+        raise UserError(f"{args.wav_scp} is empty: there is nothing to decode")
     reference = read_text(args.reference) if args.reference else None
     if missing := sorted(set(reference or ()) - set(paths)):
         raise UserError(f"{args.wav_scp} lacks {missing[0]}, which {args.reference} has: give the same set")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from dualmode.cli import make_parser, run
 from dualmode.errors import UserError
-from dualmode.models.options import add_model
+from dualmode.models.options import SUPERNET, add_model
 
 
 def get_parser():
     parser = make_parser(__doc__, "pack")
-    add_model(parser)
+    add_model(parser, SUPERNET)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; must not exist")
     return parser
 

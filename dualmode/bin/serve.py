@@ -9,7 +9,8 @@ from pathlib import Path
 
 from dualmode.cli import existing_file, make_parser, run
 from dualmode.errors import UserError
-from dualmode.models.options import add_device, add_model, chosen_device, existing_model
+from dualmode.lines import read_lines
+from dualmode.models.options import add_device, add_model, chosen_device, existing_model, refuse_for_device_file
 
 DESCRIPTION = """
 Serve a model: streams by WebSocket, transcriptions as OpenAI's clients ask for them, and a page to try both.
@@ -74,6 +75,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not lowest <= getattr(args, name) <= highest:
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} is {getattr(args, name)}: it must be from {lowest} to {highest}")
+    if args.model.is_file():
+        refuse_for_device_file(args, "device_model", "torch_threads")
     if (args.certfile is None) != (args.keyfile is None):
         raise UserError("HTTPS needs both: --certfile and --keyfile")
     guard = make_guard(args.host, read_token(args.token_file), args.allow_host, args.allow_origin)
@@ -95,8 +98,7 @@ def read_token(path: Path | None) -> str | None:
     """Return the token in a file's first line, else that in the variable DUALMODE_TOKEN, else None."""
     if path is None:
         return os.environ.get("DUALMODE_TOKEN")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return lines[0].strip() if lines else ""
+    return next((line.strip() for _, line in read_lines(path, complete=False)), "")
 
 
 if __name__ == "__main__":

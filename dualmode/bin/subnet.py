@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.cli import make_parser, run
-from dualmode.models.options import add_model, add_weights, chosen_name
+from dualmode.models.options import SUPERNET, add_model, add_weights, chosen_name
 
 
 def get_parser():
     parser = make_parser(__doc__, "subnet")
-    add_model(parser)
+    add_model(parser, SUPERNET)
     add_weights(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; must not exist")
     return parser

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not getattr(args, name) >= lowest:
             raise UserError(f"--{name.replace('_', '-')} is {getattr(args, name)}: it must be at least {lowest}")
     if args.model.is_file():
-        refuse_for_device_file(args)
+        refuse_for_device_file(args, "threads")
 
     def opened():
         if args.model.is_file():

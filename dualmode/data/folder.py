@@ -32,9 +32,18 @@ class Contents:
             entries = os.listdir(path)
             foreign = [name for name in sorted(entries) if not any(fnmatch(name, known) for known in self.names)]
             if not entries or (self.mark in entries and not foreign):
+                if os.path.samefile(path, os.curdir):
+                    raise UserError(
+                        f"{path} is the folder that this runs in, and would be replaced: name another --out"
+                    )
                 return
         held = f"it holds {foreign[0]}" if foreign else f"it is no folder with a {self.mark}"
         raise UserError(f"{path} is there and was not made by this command ({held}): name another --out, or remove it")
+
+
+def incomplete(path: Path) -> Path:
+    """Return where a folder is made before it is put at ``path``."""
+    return path.with_name(f".{path.name}.incomplete")
 
 
 @contextlib.contextmanager
@@ -50,7 +59,7 @@ def atomic_folder(path: str | os.PathLike, contents: Contents | None = None) -> 
         contents.check_replaceable(path)
     elif os.path.lexists(path):
         raise UserError(f"{path} is there already: choose another folder, or remove it")
-    tmp = path.with_name(f".{path.name}.incomplete")
+    tmp = incomplete(path)
     shutil.rmtree(tmp, ignore_errors=True)
     tmp.mkdir(parents=True)
     try:

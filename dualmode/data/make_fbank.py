@@ -27,7 +27,7 @@ from dualmode.cluster.parts import Part
 from dualmode.data.corpus.text_rule import SAMPLE, offer
 from dualmode.data.fbank import BINS
 from dualmode.data.feature_shard import Entry, Shard, Task, archive, make_shard, read_list
-from dualmode.data.folder import Contents
+from dualmode.data.folder import Contents, incomplete
 from dualmode.data.kaldi_dir import KaldiDir, Utterance, table_writers, write_table
 from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.data.rejection import Rejection, stop_if_too_many, write_rejections
@@ -104,7 +104,7 @@ class FeatureSet:
     @property
     def incomplete(self) -> Path:
         """Where the shards are made."""
-        return self.out.with_name(f".{self.out.name}.incomplete")
+        return incomplete(self.out)
 
     def utterances(self) -> Iterator[Utterance]:
         """Yield the utterances that are not skipped.

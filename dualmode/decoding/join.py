@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.data.kaldi_dir import read_table, write_table
+from dualmode.decoding.output import remove_nbest
 from dualmode.errors import UserError
 
 SUMS = ("audio_s", "decode_s", "utterances")
@@ -21,6 +22,7 @@ def join_decodes(parts: Sequence[Path], out: Path) -> dict:
         if not (part / "decode.json").is_file():
             raise UserError(f"there is no {part / 'decode.json'}: that part was not decoded")
         metas.append(json.loads((part / "decode.json").read_text(encoding="utf-8")))
+    remove_nbest(out)
     for name in sorted({path.relative_to(part) for part in parts for path in part.rglob("*") if path.is_file()}):
         if name.name == "decode.json":
             continue

@@ -8,6 +8,7 @@ text                  utt go on               the best transcripts
 2best_recog/...       the second best, where there is one
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,8 +18,15 @@ from dualmode.frames import FRAME_MS
 from dualmode.search.hypothesis import Hypothesis
 
 
+def remove_nbest(folder: Path) -> None:
+    """Remove the ranks of a decoding that was here before: it may have had more of them."""
+    for rank in folder.glob("*best_recog"):
+        shutil.rmtree(rank)
+
+
 def write_nbest(folder: Path, nbest: Mapping[str, Sequence[Hypothesis]], tokenizer: Tokenizer) -> None:
-    """Write the n-best list of each utterance; all files are sorted in C order."""
+    """Write the n-best list of each utterance, in the place of one that is there; all files are sorted in C order."""
+    remove_nbest(folder)
     for rank in range(max(map(len, nbest.values()))):
         ranked = {key: hypotheses[rank] for key, hypotheses in nbest.items() if rank < len(hypotheses)}
         tables = {

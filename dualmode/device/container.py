@@ -202,12 +202,15 @@ def read(data: bytes, source: str) -> tuple[DeviceConfig, dict[str, Any]]:
     if not fits or zlib.crc32(header) != struct.unpack_from("<I", data, 28)[0]:
         raise UserError(f"{source} is damaged, or of another version of the format")
     config = DeviceConfig(*NUMBERS.unpack_from(data, 32))
-    tensors = {}
+    tensors, end = {}, header_size
     for index in range(count):
         name, kind, rows, columns, block_rows, kept, checksum, offset, length = ENTRY.unpack_from(
             data, FIXED + ENTRY.size * index
         )
         name, part = name.rstrip(b"\0").decode(errors="replace"), data[offset : offset + length]
+        if offset != end + -end % ALIGN or any(data[end:offset]):
+            raise UserError(f"{source} is damaged: the section {name} is not where the one before it ends")
+        end = offset + length
         if zlib.crc32(part) != checksum:
             raise UserError(f"{source}: the section {name} is damaged")
         if name in tensors:
@@ -216,6 +219,8 @@ def read(data: bytes, source: str) -> tuple[DeviceConfig, dict[str, Any]]:
             tensors[name] = _decode(part, kind, rows, columns, block_rows, kept)
         except (ValueError, IndexError) as error:
             raise UserError(f"{source}: the section {name} is impossible: {error}") from error
+    if end != size:
+        raise UserError(f"{source} is damaged: its last section does not end where the file does")
     return config, tensors
 
 

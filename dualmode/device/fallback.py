@@ -98,7 +98,9 @@ def _as_trained(name: str, values: np.ndarray, config: DeviceConfig) -> Tensor:
 
 
 class TorchDevice:
-    """What :class:`dualmode_runtime.engine.Device` is, run by PyTorch; words do not say since when they are stable.
+    """What :class:`dualmode_runtime.engine.Device` is for whole recordings at 16 kHz, run by PyTorch.
+
+    It has no endpoints, and words do not say since when they are stable.
 
     Attributes:
         info: the file's header.

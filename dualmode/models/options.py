@@ -17,10 +17,15 @@ WEIGHTS = (
     "dense, sparse (the model's first sparsity), or one sparsity such as sparse_0.8 (default: sparse, or what the "
     "folder holds alone)"
 )
-TRAINED = "model folder, of dualmode train, pack or subnet; or hf:USER/MODEL[@REVISION] on the Hugging Face Hub"
+ON_HUB = "or hf:USER/MODEL[@REVISION] on the Hugging Face Hub"
+TRAINED = f"model folder, of dualmode train, pack or subnet; {ON_HUB}"
+SUPERNET = f"model folder with all its sub-networks, of dualmode train or pack; {ON_HUB}"
 
 MODEL_OR_DEVICE_FILE = f"{TRAINED}; or a device file, of dualmode pack-device"
-GREEDY_ALONE = ("beam_size", "nbest", "lm", "hotword", "hotwords", "subnet", "chunk_ms", "left_ms", "lookahead_ms")
+FOLDERS_ALONE = (
+    *("beam_size", "nbest", "lm", "lm_weight", "hotword", "hotwords", "hotword_boost"),
+    *("subnet", "chunk_ms", "left_ms", "lookahead_ms", "force", "checkpoint", "device", "ngpu"),
+)
 
 
 def model_folder(text: str) -> Path:
@@ -52,11 +57,13 @@ def refuse_for_device_file(args: argparse.Namespace, *more: str) -> None:
     Args:
         more: options of this command that it has not, either.
     """
-    for word in (*GREEDY_ALONE, "checkpoint", *more):
-        value = getattr(args, word)
-        if value not in (None, False) and not (word in ("beam_size", "nbest") and value == 1):
+    as_absent = {"beam_size": 1, "nbest": 1, "threads": 1, "torch_threads": 1, "device": "cpu"}
+    for word in (*FOLDERS_ALONE, *more):
+        value = getattr(args, word, None)
+        if value not in (None, False, as_absent.get(word)):
             raise UserError(
-                f"--{word.replace('_', '-')} is for model folders: {args.model} holds one sub-network, decoded greedily"
+                f"--{word.replace('_', '-')} is for model folders: {args.model} holds one sub-network, decoded "
+                "greedily on one CPU thread"
             )
 
 

@@ -51,14 +51,16 @@ class Resamples:
         return cls(draw_counts(first, speakers, count), draw_counts(second, seeds, count))
 
     def rates(self, errors: np.ndarray, words: np.ndarray) -> np.ndarray:
-        """Return the error rate in percent of each resample, (resamples,).
+        """Return the error rate in percent of each resample, (resamples,), without those in which nobody says a word.
 
         Args:
             errors: (seeds, speakers); differences of errors give the differences of the rates.
             words: (speakers,), of the reference.
         """
         shares = self.seeds / self.seeds.sum(axis=1, keepdims=True)
-        return 100 * np.einsum("nk,kj,nj->n", shares, errors, self.speakers, optimize=True) / (self.speakers @ words)
+        drawn = self.speakers @ words
+        wrong = np.einsum("nk,kj,nj->n", shares, errors, self.speakers, optimize=True)
+        return 100 * wrong[drawn > 0] / drawn[drawn > 0]
 
 
 def draw_counts(random: np.random.Generator, items: int, count: int) -> np.ndarray:

@@ -63,11 +63,20 @@ class References:
         return cls(folder, texts, speakers, read_subsets(parts))
 
     def counts(self, hypotheses: Transcripts) -> dict[str, dict[str, tuple[int, int]]]:
-        """Return errors and words of each speaker, of the whole set under "" and of each part under its name."""
+        """Return errors and words of each speaker, of the whole set under "" and of each part under its name.
+
+        Raises:
+            UserError: nobody says a word.
+        """
         found = utterance_errors(self.texts, hypotheses)
-        return {"": self._by_speaker(found, found)} | {
+        sums = {"": self._by_speaker(found, found)} | {
             name: self._by_speaker(found, utterances & found.keys()) for name, utterances in self.parts.items()
         }
+        for name, speakers in sums.items():
+            if not any(words for _, words in speakers.values()):
+                part = f", part {name}" if name else ""
+                raise UserError(f"{self.path}{part}: nobody says a word, so there is no error rate")
+        return sums
 
     def _by_speaker(self, found: Mapping, utterances: Collection[str]) -> dict[str, tuple[int, int]]:
         sums: dict[str, list[int]] = {}
@@ -75,9 +84,6 @@ class References:
             mine = sums.setdefault(self.speakers[utt], [0, 0])
             for place in (0, 1):
                 mine[place] += found[utt][place]
-        for speaker, (_, words) in sums.items():
-            if not words:
-                raise UserError(f"{self.path}: the speaker {speaker} says no words, so there is no error rate")
         return {speaker: (sums[speaker][0], sums[speaker][1]) for speaker in sorted(sums)}
 
 

@@ -31,6 +31,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _as_bytes(token: str) -> bytes:
+    """Return any text as bytes: JSON of a client may hold what is no Unicode."""
+    return token.encode("utf-8", "surrogatepass")
+
+
 @dataclass(frozen=True)
 class Guard:
     """What is let in.
@@ -58,7 +63,7 @@ class Guard:
 
     def knows(self, token: str | None) -> bool:
         """Whether the token is the right one, or none is wanted; it takes as long for every wrong one."""
-        return self.token is None or hmac.compare_digest((token or "").encode(), self.token.encode())
+        return self.token is None or hmac.compare_digest(_as_bytes(token or ""), _as_bytes(self.token))
 
     def knows_bearer(self, header: str | None) -> bool:
         """The same for the value of an Authorization header."""

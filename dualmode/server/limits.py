@@ -31,7 +31,7 @@ class Limits:
     idle_s: int = _limit(30, "seconds without a message after which a stream ends with its text")
     send_s: int = _limit(10, "seconds that a client may leave what it is sent unread")
     upload_s: int = _limit(600, "seconds that an upload may take")
-    stop_s: int = _limit(10, "seconds that streams have to end with their text when the server is stopped")
+    stop_s: int = _limit(10, "seconds that second passes have when the server is stopped; streams end in twice as long")
 
     def __post_init__(self):
         for one in fields(self):

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from dualmode_runtime.audio import MAX_PEAK
 from dualmode_runtime.build import BUILT, LIBRARY, STAMP, sources_hash
 from dualmode_runtime.errors import UserError
 
 FLOATS = POINTER(c_float)
 ERROR_SIZE = 512
 ENDPOINTS = (None, "silence", "nothing said", "too long")  # as numbered in device.h
-LOUDEST = 8.0  # of float samples; what is louder was never divided by its range
 
 
 class EngineMissing(UserError):
@@ -394,7 +394,7 @@ def as_floats(samples: np.ndarray) -> np.ndarray:
         return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
     if not np.issubdtype(samples.dtype, np.floating):
         raise UserError(f"samples are {samples.dtype}: expected floats in [-1, 1], or signed integers")
-    if samples.size and not np.abs(samples).max() <= LOUDEST:
+    if samples.size and not np.abs(samples).max() <= MAX_PEAK:
         raise UserError("samples are not finite, or far outside of [-1, 1]: divide integers by their range")
     return samples
 

@@ -4,6 +4,8 @@ import contextlib
 import errno
 import json
 import os
+import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,7 +25,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(errno.EINVAL, "it is a device or a pipe, whose place a file would take", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f".{path.name}.tmp{os.getpid()}")
+    tmp = path.with_name(f".{_short(path.name)}.tmp{os.getpid()}")
     try:
         yield tmp
         with open(tmp, "rb") as written:
@@ -33,11 +35,17 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         tmp.unlink(missing_ok=True)
 
 
+def _short(name: str) -> str:
+    """Return ``name``, or of one that has no room for more in a file system's 255 bytes a number that is its own."""
+    data = os.fsencode(name)
+    return name if len(data) <= 200 else f"{zlib.crc32(data):08x}"
+
+
 def check_writable(folder: str | os.PathLike) -> None:
     """Make ``folder`` if it is not there, and write to it once: what cannot be written is found before the work."""
-    with atomic_path(Path(folder) / "writable") as tmp:
-        tmp.touch()
-    (Path(folder) / "writable").unlink()
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=os.fspath(folder)) as file:
+        file.write(b"0")
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from dualmode_runtime.audio.media import BY_FFMPEG, BY_SNDFILE, one_channel, ope
 from dualmode_runtime.audio.pauses import Piece, pieces
 from dualmode_runtime.audio.resample import Resampler, to_float
 from dualmode_runtime.errors import UserError
+from dualmode_runtime.lines import check_blanks, read_lines
 from dualmode_runtime.tables import iterate_wav_scp
 from dualmode_runtime.transcript import Result, joined
 
@@ -52,13 +53,14 @@ def find_recordings(places: Iterable[str]) -> list[Recording]:
         if path.is_dir() and (path / "wav.scp").is_file():
             path = path / "wav.scp"
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in BY_SNDFILE | BY_FFMPEG)
+            named = (file for file in path.rglob("*") if file.suffix.lower() in BY_SNDFILE | BY_FFMPEG)
+            inside = sorted(file for file in named if not file.is_dir())
             if not inside:
                 raise UserError(f"{path} has no audio files, by their names, such as .wav or .flac")
             found += [Recording(str(file), file) for file in inside]
-        elif path.suffix == ".scp":
+        elif path.suffix.lower() == ".scp":
             found += [Recording(utt, Path(file)) for utt, file in iterate_wav_scp(path)]
-        elif path.suffix in LISTS:
+        elif path.suffix.lower() in LISTS:
             found += [Recording(str(Path(line)), Path(line)) for line in read_list(path)]
         else:
             found.append(Recording(str(path), path))
@@ -67,15 +69,16 @@ def find_recordings(places: Iterable[str]) -> list[Recording]:
 
 def read_list(path: Path) -> list[str]:
     """Return the lines of a text file that are not blank; UserError if there are none or it is no text."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise UserError(f"there is no file {path}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text; a list has one path a line") from None
-    if paths := [line.strip() for line in lines if line.strip()]:
-        return paths
-    raise UserError(f"{path} is empty: a list has one path a line")
+    if not path.is_file():
+        raise UserError(f"there is no file {path}")
+    paths = []
+    for number, line in read_lines(path, complete=False):
+        if line := line.strip(" \t"):
+            check_blanks(line, f"{path}:{number}", path=True)
+            paths.append(line)
+    if not paths:
+        raise UserError(f"{path} is empty: a list has one path a line")
+    return paths
 
 
 def recording_pieces(path: Path, channel: int | None, max_ms: float) -> Generator[Piece, None, None]:

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ Transcripts are written in the order of the files, each as soon as it is there; 
 the file's name and a tab before it. A file that cannot be used is named at the end, and the status is 1. Times are in
 ms, of CTM in seconds, from the file's beginning on.
 """
+LONGEST_NAME = 255  # bytes, as file systems have it
 FORMATS = ("text", "jsonl", "srt", "vtt", "ctm")
 
 
@@ -145,13 +147,20 @@ def check_labels(recordings: Sequence["Recording"]) -> None:
 
 
 def output_files(recordings: Sequence["Recording"], folder: Path, format: str) -> "dict[Recording, Path]":
-    """Return the file that each recording's transcript goes to; two for one file are a UserError."""
+    """Return the file in ``folder`` that each recording's transcript goes to; two for one file are a UserError."""
     from dualmode_runtime.files import check_writable
     from dualmode_runtime.formats import ENDINGS
 
     owners: dict[Path, str] = {}
     for recording in recordings:
-        path = folder / (recording.label + ENDINGS[format])
+        name = recording.label + ENDINGS[format]
+        if Path(name).name != name:
+            raise UserError(
+                f"{recording.name} would be written outside of {folder}, to {name}: give it an id without /"
+            )
+        if len(os.fsencode(name)) > LONGEST_NAME:
+            raise UserError(f"{name} is too long for the name of a file: name it shorter, in a .scp file")
+        path = folder / name
         if owners.setdefault(path, recording.name) != recording.name:
             raise UserError(f"{owners[path]} and {recording.name} would both be written to {path}")
     check_writable(folder)

@@ -116,10 +116,15 @@ def joined(results: Sequence[Result], nbest: int = 1) -> Result:
     return Result(results[0].start_ms, results[-1].end_ms, first, second, results[-1].endpoint)
 
 
+def _sum(first: float | None, second: float | None) -> float | None:
+    """Return the score of two pieces in a row; a device tells none."""
+    return None if first is None or second is None else first + second
+
+
 def joined_transcripts(parts: Sequence[Transcript], nbest: int) -> Transcript:
     combined = [Alternative((), 0.0)]
     for part in parts:
-        pairs = [Alternative(a.words + b.words, a.score + (b.score or 0.0)) for a in combined for b in part.nbest]
-        combined = heapq.nlargest(nbest, pairs, key=lambda one: one.score)
+        pairs = [Alternative(a.words + b.words, _sum(a.score, b.score)) for a in combined for b in part.nbest]
+        combined = heapq.nlargest(nbest, pairs, key=lambda one: one.score or 0.0)
     words = tuple(word for part in parts for word in part.words)
     return replace(parts[-1], words=words, nbest=tuple(combined))

@@ -70,3 +70,9 @@ def test_commands_leave_folders_of_others_alone(tmp_path, monkeypatch):
         with pytest.raises(UserError, match="was not made by this command"):
             make_tokens(["--text", str(tmp_path / "set" / "text"), "--type", "char", "--out", out])
     assert (tmp_path / "home" / "thesis.tex").read_text() == "years of work"
+    for out in (".", "", "../cwd"):
+        with pytest.raises(UserError, match="is the folder that this runs in"):
+            make_fbank(["--data", str(tmp_path / "set"), "--out", out])
+        with pytest.raises(UserError, match="is the folder that this runs in"):
+            make_tokens(["--text", str(tmp_path / "set" / "text"), "--type", "char", "--out", out])
+    assert (tmp_path / "home" / "cwd").is_dir()

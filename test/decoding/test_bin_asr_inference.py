@@ -85,6 +85,8 @@ def test_nbest_lists_are_sorted_reproducible_and_the_same_in_batches(model_dir, 
     assert all(a >= b >= c for a, b, c in zip(*scores, strict=True))
     assert (alone / "text").read_bytes() == (alone / "1best_recog/text").read_bytes()
     assert not (alone / "4best_recog").exists()
+    fewer = decode(model_dir, data, tmp_path / "a", settings + "beam_size: 4\n")
+    assert fewer == alone and [path.name for path in alone.glob("*best_recog")] == ["1best_recog"]
 
 
 def test_bf16_is_close_to_fp32_and_not_the_same(model_dir, data, tmp_path):

@@ -220,6 +220,16 @@ def test_a_report_gives_intervals_where_there_are_speakers(data, tmp_path):
     report(["--exp", str(tmp_path / "exp"), "--data-dir", str(data)])
     (row,) = json.loads((tmp_path / "exp" / "results.json").read_text())
     assert (row["wer"], row["speakers"], row["wer_interval"]) == (40.0, 2, [25.0, 50.0])
+    # One who says nothing adds errors and no words: 5 of 10, and of the speakers that are drawn alone 25 or 50 %.
+    (data / "test" / "text").write_text("".join(f"{utt} {words}\n" for utt, words in TEXT.items()) + "u4\n")
+    (data / "test" / "utt2spk").write_text("u1 anna\nu2 anna\nu3 ben\nu4 carl\n")
+    with open(tmp_path / "exp" / "decode_dense_test" / "text", "a") as out:
+        out.write("u4 noise\n")
+    meta = json.loads((tmp_path / "exp/decode_dense_test/decode.json").read_text())
+    (tmp_path / "exp/decode_dense_test/decode.json").write_text(json.dumps(meta | {"utterances": 4}))
+    report(["--exp", str(tmp_path / "exp"), "--data-dir", str(data)])
+    (row,) = json.loads((tmp_path / "exp" / "results.json").read_text())
+    assert (row["wer"], row["speakers"]) == (50.0, 3) and row["wer_interval"][0] == 25.0
     (data / "test" / "utt2spk").unlink()
     report(["--exp", str(tmp_path / "exp"), "--data-dir", str(data)])
     assert "wer_interval" not in json.loads((tmp_path / "exp" / "results.json").read_text())[0]

@@ -1,6 +1,7 @@
 """The command dualmode-runtime, and that dualmode transcribe is the same for device files."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -102,10 +103,76 @@ print('torch' in sys.modules)
     assert partials and all(final["text"].startswith(one["text"]) for one in partials)
 
 
-@pytest.mark.parametrize("option", [["--second-pass"], ["--beam-size", "4"], ["--subnet", "dense"], ["--hotword", "x"]])
+OPTIONS = [
+    ["--beam-size", "4"],
+    ["--subnet", "dense"],
+    ["--hotword", "x"],
+    ["--hotword-boost", "2"],
+    ["--lm-weight", "9"],
+]
+OPTIONS += [["--device", "cuda:7"], ["--ngpu", "1"], ["--force"], ["--chunk-ms", "320"]]
+
+
+@pytest.mark.parametrize("option", [["--threads", "9"], *OPTIONS])
+def test_dualmode_transcribe_refuses_what_no_device_file_does(demo, option):
+    with pytest.raises(UserError, match=rf"{option[0]} is for model folders: .*sparse.dmdl holds one sub-network"):
+        dualmode_transcribe([str(demo / "sparse.dmdl"), str(demo / "temperature.wav"), *option])
+
+
+@pytest.mark.parametrize("option", [["--second-pass"], *OPTIONS])
 def test_dualmode_stream_refuses_what_no_device_file_does(demo, option):
     with pytest.raises(UserError, match=rf"{option[0]} is for model folders: .*sparse.dmdl holds one sub-network"):
         dualmode_stream([str(demo / "sparse.dmdl"), str(demo / "temperature.wav"), *option])
+
+
+@pytest.mark.parametrize("utt", ["../evil", "/tmp/evil", "a/b", ".."])
+def test_an_id_leads_nowhere_out_of_the_folder(demo, tmp_path, utt):
+    (tmp_path / "x.scp").write_text(f"{utt} {demo / 'news.wav'}\n")
+    words = [str(demo / "sparse.dmdl"), str(tmp_path / "x.scp"), "--out-dir", str(tmp_path / "in" / "out")]
+    if utt == "..":  # it is a file "...txt"
+        assert main(words) == 0 and (tmp_path / "in/out/...txt").is_file()
+        return
+    with pytest.raises(UserError, match=f"{utt} would be written outside of .*out, to {utt}.txt: give it an id"):
+        main(words)
+    assert not (tmp_path / "in").exists()
+
+
+def test_names_that_are_nearly_too_long(compiled, demo, texts, tmp_path):
+    longest = tmp_path / f"{'é' * 125}.wav"  # of 255 bytes, 5 are those of .json
+    longest.symlink_to(demo / "news.wav")
+    words = [str(demo / "sparse.dmdl"), str(longest), "--format", "jsonl", "--out-dir", str(tmp_path / "out")]
+    with pytest.raises(UserError, match="is too long for the name of a file"):
+        main(words)
+    longest = longest.rename(longest.with_name(f"{'é' * 124}.wav"))
+    words[1] = str(longest)
+    assert main(words) == 0
+    [written] = (tmp_path / "out").iterdir()
+    assert json.loads(written.read_text())["text"] == texts["news"]
+
+
+def test_files_of_the_user_stay(demo, tmp_path):
+    (tmp_path / "writable").write_text("mine")
+    assert main([str(demo / "sparse.dmdl"), str(demo / "news.wav"), "--out-dir", str(tmp_path)]) == 0
+    assert (tmp_path / "writable").read_text() == "mine" and (tmp_path / "news.txt").is_file()
+
+
+def test_lists_are_read_by_the_rule_of_all_lists(compiled, demo, texts, tmp_path, capsys):
+    (tmp_path / "folder.wav").mkdir()
+    named = tmp_path / "one\u2028two.wav"
+    shutil.copy(demo / "news.wav", named)
+    (tmp_path / "LIST.TXT").write_bytes(f"{demo / 'news.wav'}\r\n\r\n".encode())
+    (tmp_path / "mark.txt").write_text(f"\ufeff{demo / 'news.wav'}\n")
+    (tmp_path / "odd.txt").write_text(f"{named}\n")
+    model = str(demo / "sparse.dmdl")
+    assert main([model, str(tmp_path / "LIST.TXT")]) == 0 and capsys.readouterr().out == f"{texts['news']}\n"
+    assert main([model, str(tmp_path)]) == 0 and capsys.readouterr().out == f"{texts['news']}\n"
+    for name, said in (
+        ("mark.txt", "byte-order mark"),
+        ("odd.txt", "LINE SEPARATOR"),
+        ("none.txt", "there is no file"),
+    ):
+        with pytest.raises(UserError, match=said):
+            main([model, str(tmp_path / name)])
 
 
 def test_two_recordings_have_no_id_in_common(demo):

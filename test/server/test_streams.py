@@ -235,7 +235,7 @@ TOKEN = {"token": "0123456789abcdef"}
 
 
 def test_the_token(strict, speech):
-    for token in ({}, {"token": ""}, {"token": "0123456789abcdeF"}, {"token": "é" * 16}):
+    for token in ({}, {"token": ""}, {"token": "0123456789abcdeF"}, {"token": "é" * 16}, {"token": "\ud800" * 16}):
         messages = talk(strict, pcm(speech[0][:1600]), finish=False, **token)
         assert [one["type"] for one in messages] == ["error"] and "token" in messages[0]["message"]
     assert finals(talk(strict, pcm(speech[0]), **TOKEN))
@@ -315,7 +315,11 @@ def test_open_streams_end_with_their_text_when_the_server_stops(serve, device_mo
         (["--port", "70000"], "it must be from 0 to 65535"),
         (["--max-clients", "0"], "--max-clients is 0"),
         (["--keyfile", str(MODEL)], "HTTPS needs both"),
-        (["--subnet", "sparse", "--port", "0"], "are for model folders"),
+        (["--subnet", "sparse", "--port", "0"], "--subnet is for model folders"),
+        (["--device", "cuda", "--port", "0"], "--device is for model folders"),
+        (["--torch-threads", "2", "--port", "0"], "--torch-threads is for model folders"),
+        (["--device-model", str(MODEL), "--port", "0"], "--device-model is for model folders"),
+        (["--token-file", "/bin/true", "--port", "0"], "true:.* is not UTF-8"),
     ],
 )
 def test_what_cannot_be_served(server, tmp_path, monkeypatch, words, said):

@@ -7,7 +7,7 @@ from pathlib import Path
 from dualmode.data.corpus.row import Row
 from dualmode.data.speed import original
 
-_LONGEST = 60
+_LONGEST, _LONGEST_BYTES = 60, 100  # characters and bytes of a name; a file's, of speaker and utterance, has 255 bytes
 _ODD = re.compile(r"[^\w.-]", re.UNICODE)
 
 
@@ -21,7 +21,7 @@ def clean(name: str) -> str:
     >>> clean("anna-01"), clean("anna 01")
     ('anna-01', 'anna_01-de32ec')
     """
-    kept = _ODD.sub("_", name).lstrip(".-")[:_LONGEST]
+    kept = _ODD.sub("_", name).lstrip(".-")[:_LONGEST].encode()[:_LONGEST_BYTES].decode(errors="ignore")
     if kept and original(kept) != kept:  # it would be taken for a copy of another speed
         kept = f"u-{kept}"
     return kept if kept == name else f"{kept}{'-' if kept else ''}{short_digest(name)}"

@@ -127,13 +127,13 @@ def _delimited(path: Path, lines: TextIO, kind: str) -> Iterator[tuple[str, Reco
     # Common Voice's TSV has quotes that are a part of the sentence, and no quoting.
     options: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if kind == ".tsv" else {}
     reader = csv.reader(lines, strict=True, **options)
-    header = next(reader, None)
-    if not header:
-        raise UserError(f"{path} is empty: expected a line with the names of the columns")
-    if len(header) == 1 and (other := next((mark for mark in ";\t|" if mark in header[0]), None)):
-        expected = "tabs" if kind == ".tsv" else "commas"
-        raise UserError(f"{path}:1 has {other!r} between its columns: {expected} are expected there")
     try:
+        header = next(reader, None)
+        if not header:
+            raise UserError(f"{path} is empty: expected a line with the names of the columns")
+        if len(header) == 1 and (other := next((mark for mark in ";\t|" if mark in header[0]), None)):
+            expected = "tabs" if kind == ".tsv" else "commas"
+            raise UserError(f"{path}:1 has {other!r} between its columns: {expected} are expected there")
         for row in reader:
             if len(row) == len(header):
                 yield f"{path}:{reader.line_num}", dict(zip(header, row, strict=True))
@@ -152,7 +152,7 @@ def read_table_rows(
     Args:
         columns: which holds what, where its name does not say it.
         audio_dir: what paths of audio are relative to; by default the folder clips beside the manifest (Common Voice's)
-            where that is there and paths have no folder, else the manifest's folder.
+            of a path without a folder that is not in the manifest's own, where clips is there, else the manifest's.
         part: the set that all of them are in; by default the column split says.
 
     Raises:
@@ -161,6 +161,7 @@ def read_table_rows(
     found: dict[str, str] = {}
     keys: list[str] = []
     clips = path.parent / "clips"
+    has_clips = clips.is_dir()
     for where, record in records(path):
         own = None
         try:
@@ -180,12 +181,12 @@ def read_table_rows(
                 raise UserError(f"{where if record is error else path}: {error}") from None
             yield _unusable(path, where, own, part, str(error))
             continue
-        if audio_dir is None:
-            flat = "/" not in audio and not os.path.exists(path.parent / audio)  # False for names that no file can have
-            audio_dir = clips if flat and clips.is_dir() else path.parent
+        beside = audio_dir or path.parent
+        if audio_dir is None and has_clips and "/" not in audio and not os.path.exists(path.parent / audio):
+            beside = clips
         yield Row(
             where=where,
-            audio=audio_dir / audio,
+            audio=beside / audio,
             text=_text(values["text"]),
             speaker=_text(values.get("speaker")) or None,
             name=_text(values.get("id")) or None,

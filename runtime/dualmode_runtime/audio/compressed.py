@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _FLAC_TAIL = 1 << 18  # bytes in which the last frame is looked for; frames are a few thousand bytes long
+_FLAC_TRIES = 32  # headers with a right checksum in front of no frame, which chance makes once in thirty files
 
 # kbit/s by [MPEG 1 or later][layer - 1][index]; samples of a frame by the same; Hz of MPEG 1 by index.
 _KBIT = (
@@ -84,11 +85,13 @@ def flac_lengths(file: BinaryIO, size: int) -> tuple[int, int | None]:
         tail = tail[:-128]
     if not stated and b"\xff\xf8" not in tail and b"\xff\xf9" not in tail:
         return 0, 0
-    at = len(tail)
-    while (at := tail.rfind(b"\xff", 0, at)) >= 0:
+    at, tried = len(tail), 0
+    while (at := tail.rfind(b"\xff", 0, at)) >= 0 and tried < _FLAC_TRIES:
         end = _flac_frame_end(tail[at : at + 16], block_size)
-        if end is not None and _crc(tail[at:], 0x8005, 16) == 0:
-            return stated, end
+        if end is not None:
+            if _crc(tail[at:], 0x8005, 16) == 0:
+                return stated, end
+            tried += 1
     return stated, None
 
 

@@ -20,7 +20,8 @@ from typing import BinaryIO
 
 from dualmode_runtime.audio.compressed import flac_fault, mp3_fault, ogg_fault
 
-# Programs put 2**31 or 2**32 minus a little (SoX: 0x7f000000), or -1, where a length is open.
+# Programs put 2**31 or 2**32 minus a little (SoX: up to 16 MB less), or -1, where a length is open; csrc/audio_file.cpp
+# has the same number.
 _OPEN_32 = 0x7EFF0000
 _OPEN_64 = 1 << 62
 _PRINTABLE = re.compile(rb"[ -~]{4}")

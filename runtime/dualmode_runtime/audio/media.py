@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 
 from dualmode_runtime.audio.fault import AudioFault, Reason
-from dualmode_runtime.audio.reading import check_name, check_rate, check_samples, open_header
+from dualmode_runtime.audio.reading import check_name, check_rate, check_samples, decodable, open_header
 
 BY_FFMPEG = {".m4a", ".mp4", ".webm", ".aac", ".wma", ".mkv", ".mov", ".amr", ".3gp", ".avi", ".ts", ".ac3", ".mka"}
 # ffmpeg's names of what holds sound itself; a playlist by one of these endings would have it open other files.
@@ -55,8 +55,8 @@ def open_media(path: Path) -> Iterator[Media]:
         with _open_ffmpeg(path) as media:
             yield media
         return
-    info = open_header(path)
-    with soundfile.SoundFile(str(path)) as file:
+    info = open_header(path, counted=False)
+    with soundfile.SoundFile(decodable(path)) as file:
         yield Media(info.samplerate, info.channels, _sndfile_blocks(path, file, info.frames))
 
 
@@ -91,6 +91,8 @@ def _sndfile_blocks(path: Path, file: soundfile.SoundFile, promised: int) -> Ite
             yield block
     except soundfile.SoundFileError as error:
         raise AudioFault(Reason.UNDECODABLE, f"{path}: {error}") from None
+    if not heard:
+        raise AudioFault(Reason.EMPTY_AUDIO, f"{path} has no samples")
     if heard < promised:
         raise AudioFault(Reason.UNDECODABLE, f"{path} is cut off: {heard} of {promised} samples can be decoded")
 

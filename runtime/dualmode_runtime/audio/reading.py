@@ -11,14 +11,11 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from dualmode_runtime.audio import MAX_PEAK
 from dualmode_runtime.audio.compressed import flac_lengths, flac_with_length
 from dualmode_runtime.audio.containers import length_fault
 from dualmode_runtime.audio.fault import AudioFault, Reason
 from dualmode_runtime.lines import is_unicode
-
-# Decoders of lossy formats overshoot 1.0 by a little; a file whose samples are still on the 16-bit integer scale
-# overshoots it by four orders of magnitude.  Features depend on the scale, so only the first may pass.
-MAX_PEAK = 4.0
 
 # Hz, lowest and highest, of what is resampled: a small file of another rate could be hours of audio, or none at all.
 RATES = (4000, 384_000)
@@ -29,7 +26,10 @@ _BLOCK = 1 << 20  # samples that are decoded at a time, so that no header decide
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says, checked: ``frames`` samples of each channel, Hz, channels, libsndfile's name of its format."""
+    """What a file says, checked: ``frames`` samples of each channel, Hz, channels, libsndfile's name of its format.
+
+    Of an Ogg file that was not decoded, ``frames`` is 0: its headers may state any length.
+    """
 
     frames: int
     samplerate: int
@@ -37,9 +37,12 @@ class Header:
     format: str
 
 
-def open_header(path: str | os.PathLike) -> Header:
-    """Return what a file of any rate and number of channels says; of Ogg, whose headers may state any length, it is
-    decoded for that.
+def open_header(path: str | os.PathLike, counted: bool = True) -> Header:
+    """Return what a file of any rate and number of channels says.
+
+    Args:
+        path: the file.
+        counted: whether an Ogg file is decoded for the number of its samples, however many they are.
 
     Raises:
         AudioFault: missing, empty or undecodable file, one that does not end where its container says, or an
@@ -56,11 +59,11 @@ def open_header(path: str | os.PathLike) -> Header:
     stat = path.stat()
     if stat.st_size == 0:
         raise AudioFault(Reason.EMPTY_AUDIO, f"{path} has 0 bytes")
-    return _open_header(path, stat.st_size, stat.st_mtime_ns)
+    return _open_header(path, stat.st_size, stat.st_mtime_ns, counted)
 
 
 @lru_cache(maxsize=8)  # the cuts of a long recording ask one after the other
-def _open_header(path: Path, size: int, _: int) -> Header:
+def _open_header(path: Path, size: int, _: int, counted: bool) -> Header:
     try:
         info = soundfile.info(str(path))
     except soundfile.SoundFileError as error:
@@ -73,8 +76,8 @@ def _open_header(path: Path, size: int, _: int) -> Header:
         if info.format == "FLAC":
             frames = flac_lengths(file, size)[1] or 0
     if info.format == "OGG":
-        frames = sum(map(len, _decode(path)))
-    if frames <= 0:
+        frames = sum(map(len, _decode(path))) if counted else 0
+    if frames <= 0 and (counted or info.format != "OGG"):
         raise AudioFault(Reason.EMPTY_AUDIO, f"{path} has no samples")
     return Header(frames, info.samplerate, info.channels, info.format)
 

@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import soxr
 
-from dualmode_runtime.audio.reading import MAX_PEAK, RATES
+from dualmode_runtime.audio import MAX_PEAK
+from dualmode_runtime.audio.reading import RATES
 from dualmode_runtime.errors import UserError
 from dualmode_runtime.frames import SAMPLE_RATE
 

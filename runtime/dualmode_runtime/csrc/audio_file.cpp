@@ -7,7 +7,7 @@
 namespace dualmode {
 namespace {
 
-constexpr uint32_t kUnknownLength = 0x7FFF0000;  // of programs that write into a pipe
+constexpr uint32_t kUnknownLength = 0x7EFF0000;  // of programs that write into a pipe; containers.py has the same
 
 [[noreturn]] void refuse(const std::string& what) { throw std::runtime_error(what); }
 

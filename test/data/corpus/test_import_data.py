@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -376,6 +377,23 @@ def test_csv_lines_without_audio_or_of_other_columns_are_rejected(record, work, 
     }
 
 
+@pytest.mark.parametrize("first", ["sub/a.wav", "b.wav"])
+def test_each_path_is_looked_for_where_it_can_be(record, manifest, work, first):
+    record("sub/a.wav", 300)
+    record("clips/b.wav", 300)
+    names = sorted(["sub/a.wav", "b.wav"], key=lambda name: name != first)
+    main([str(manifest(*({"path": name, "text": "fine"} for name in names))), "--out", str(work), *ALONE])
+    assert tables(work, "train")[1] == {"a": "fine", "b": "fine"}
+
+
+def test_long_ids_of_many_bytes_fit_into_file_names(record, manifest, work):
+    path = str(record("a.wav", 300, rate=8000))  # which has to be converted, into a file by the utterance's id
+    rows = [{"audio": path, "text": "fine", "speaker": "语" * 40, "id": "音" * 50 + n, "offset": 0.5} for n in "ab"]
+    main([str(manifest(rows[0], {**rows[1], "offset": 0.25})), "--out", str(work), *ALONE])
+    wavs = tables(work, "train")[0]
+    assert len(wavs) == 2 and all(len(os.fsencode(Path(wav).name)) <= 255 for wav in wavs.values())
+
+
 def test_lines_that_are_no_object_are_rejected(record, manifest, work):
     good = {"audio_filepath": str(record("good.wav", 300)), "text": "fine"}
     path = manifest(good, ["a list"], {"audio_filepath": "cut off"})
@@ -482,6 +500,7 @@ def test_capitals_and_full_stops_are_remarked_upon(record, manifest, work, capsy
         ('{"audio": "a.wav", "text": "a", "offset": -1}\n', "x.jsonl", "the offset is -1: expected seconds"),
         ("path,text\na.wav\n", "x.csv", "x.csv:2: it has 1 columns, the first line 2"),
         ("", "x.csv", "x.csv is empty"),
+        ('audio,"text\na.wav,x\n', "x.csv", "x.csv:2: unexpected end of data: is it a table of CSV"),
         ("text", "x.docx", "no corpus that can be imported"),
     ],
 )

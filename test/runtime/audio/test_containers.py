@@ -2,6 +2,7 @@
 
 import io
 import struct
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dualmode_runtime.audio import compressed, reading
 from dualmode_runtime.audio.containers import CHECKS
 from dualmode_runtime.audio.fault import AudioFault, Reason
+from dualmode_runtime.audio.media import open_media
 from dualmode_runtime.audio.reading import read_audio, read_header
 
 SAMPLES = (0.3 * np.sin(np.arange(20000) * 0.12) * np.sin(np.arange(20000) * 1e-3)).astype(np.float32)
@@ -111,6 +114,30 @@ def test_where_the_length_is_open_samples_reach_to_the_end(tmp_path, kind):
     path = write(tmp_path / "a", OPEN[kind])
     assert read_header(path, 16000) == len(SAMPLES)
     assert np.abs(read_audio(path, 16000) - SAMPLES).max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *OPEN])
+def test_block_by_block_it_is_the_same(tmp_path, kind):
+    path = write(tmp_path / "a", (WHOLE | OPEN)[kind])
+    with open_media(path) as media:
+        blocks = np.concatenate(list(media.blocks))[:, 0]
+    assert media.rate == 16000 and np.array_equal(blocks, read_audio(path, 16000))
+
+
+def test_false_ends_of_a_flac_file_cost_little(tmp_path):
+    """Headers of frames with a right checksum, of which each would have all that follows looked at."""
+    path = write(tmp_path / "a", WHOLE["flac"] + bytes.fromhex("fff880000081") * 40_000 + b"x")
+    assert compressed._flac_frame_end(bytes.fromhex("fff880000081"), 4096) is not None
+    with mock.patch.object(compressed, "_crc", wraps=compressed._crc) as crc:
+        assert "there is no whole frame" in why(path)
+    assert sum(call.args[2] == 16 for call in crc.call_args_list) <= compressed._FLAC_TRIES
+
+
+def test_an_ogg_file_is_not_decoded_to_be_opened(tmp_path):
+    path = write(tmp_path / "a.ogg", WHOLE["vorbis"])
+    with mock.patch.object(reading, "_decode", side_effect=AssertionError):
+        with open_media(path) as media:
+            assert sum(map(len, media.blocks)) == len(SAMPLES)
 
 
 def test_a_flac_file_without_length_that_is_cut_off(tmp_path):
