@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from dualmode_runtime.audio import MAX_PEAK
 from dualmode_runtime.build import BUILT, LIBRARY, STAMP, sources_hash
 from dualmode_runtime.errors import UserError
+from dualmode_runtime.frames import MAX_PEAK
 
 FLOATS = POINTER(c_float)
 ERROR_SIZE = 512

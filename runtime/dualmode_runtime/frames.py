@@ -1,4 +1,4 @@
-"""The two clocks: feature frames of 10 ms, and encoder frames of 40 ms made of them.
+"""The two clocks, feature frames of 10 ms and encoder frames of 40 ms made of them, and the scale of samples.
 
 Encoder frame t sees feature frames 4t to 4t + 6, and the last of those hears 25 ms of audio::
 
@@ -12,6 +12,9 @@ Without torch and without numpy: data, training, decoding and devices all count 
 from dualmode_runtime.errors import UserError
 
 SAMPLE_RATE = 16000  # Hz, of all audio behind the resampler
+# Of float samples: decoders of lossy formats overshoot 1.0 by a little, samples that are still on the 16-bit integer
+# scale by four orders of magnitude.  Features depend on the scale, so only the first may pass.
+MAX_PEAK = 4.0
 FEATURE_MS = 10  # one feature frame
 FACTOR = 4  # feature frames an encoder frame
 FRAME_MS = FACTOR * FEATURE_MS  # one encoder frame

@@ -11,10 +11,10 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from dualmode_runtime.audio import MAX_PEAK
 from dualmode_runtime.audio.compressed import flac_lengths, flac_with_length
 from dualmode_runtime.audio.containers import length_fault
 from dualmode_runtime.audio.fault import AudioFault, Reason
+from dualmode_runtime.frames import MAX_PEAK
 from dualmode_runtime.lines import is_unicode
 
 # Hz, lowest and highest, of what is resampled: a small file of another rate could be hours of audio, or none at all.

@@ -5,10 +5,9 @@ import sys
 import numpy as np
 import soxr
 
-from dualmode_runtime.audio import MAX_PEAK
 from dualmode_runtime.audio.reading import RATES
 from dualmode_runtime.errors import UserError
-from dualmode_runtime.frames import SAMPLE_RATE
+from dualmode_runtime.frames import MAX_PEAK, SAMPLE_RATE
 
 NARROW = "lacks the high tones that the model knows, and will be heard worse"  # audio of less than 16 kHz
 
