@@ -21,6 +21,7 @@ from dualmode.asr.build import build_asr_model
 from dualmode.asr.model import AsrModel
 from dualmode.bench.timing import timed
 from dualmode.device.pack import pack_model
+from dualmode.encoder.conformer import give_weights
 from dualmode.encoder.slicing import without_pruned_units
 from dualmode.encoder.state import StreamState
 from dualmode.frames import EXTRA, FACTOR, FRAME_MS
@@ -82,6 +83,7 @@ def _model(sparsity: float, pruned: dict, encoder: dict) -> AsrModel:
     conf = encoder | {"sparsities": [sparsity or 0.5], **pruned}
     tokens = ["<blank>", "<unk>", *(f"token{number}" for number in range(VOCABULARY - 2))]
     model = build_asr_model({"encoder_conf": conf}, tokens).eval()
+    give_weights(model.encoder)
     if sparsity:
         estimate_masks(model, model.encoder.config.pruning)
         model.encoder, view = without_pruned_units(model.encoder, model.encoder.config.view(sparsity))

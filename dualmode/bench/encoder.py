@@ -16,11 +16,10 @@ from dualmode.asr.build import build_asr_model
 from dualmode.bench.timing import interleaved, timed
 from dualmode.device.pack import pack_model
 from dualmode.encoder.config import EncoderConfig
-from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.conformer import DualModeEncoder, give_weights
 from dualmode.encoder.slicing import without_pruned_units
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.frames import EXTRA, FACTOR
-from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.storage import materialise
 from dualmode.supernet.subnet import DENSE, Context, Subnet
@@ -95,8 +94,7 @@ def build(size: str, compile_blocks: bool = False) -> DualModeEncoder:
     width, blocks, units, taps, heads = SIZES[size]
     sizes: dict[str, Any] = {"output_size": width, "num_blocks": blocks, "linear_units": units, "kernel_size": taps}
     encoder = DualModeEncoder(EncoderConfig(**sizes, attention_heads=heads, compile_blocks=compile_blocks))
-    for _, layer in prunable(encoder):  # a fresh encoder's zeros are no weights to prune or to run
-        layer.reset_parameters()
+    give_weights(encoder)
     estimate_masks(encoder, encoder.config.pruning)
     return encoder
 

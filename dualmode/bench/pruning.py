@@ -10,7 +10,7 @@ import torch
 from dualmode.bench.encoder import two_branches
 from dualmode.bench.timing import interleaved
 from dualmode.encoder.config import EncoderConfig
-from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.conformer import DualModeEncoder, give_weights
 from dualmode.supernet.pruning import estimate_masks
 
 COLUMNS = ("what", "parameters_m", "ms", "share_of_step")
@@ -41,6 +41,7 @@ def measure(args: argparse.Namespace) -> list[dict]:
     sizes: dict[str, Any] = {"output_size": 512, "linear_units": 2048, "attention_heads": 8, "num_blocks": args.blocks}
     encoders = {name: DualModeEncoder(EncoderConfig(**sizes, **choice)) for name, choice in CHOICES.items()}
     shared = next(iter(encoders.values()))
+    give_weights(shared)
     for encoder in encoders.values():  # the weights are the same
         for mine, theirs in zip(encoder.parameters(), shared.parameters(), strict=True):
             if mine.shape == theirs.shape:

@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections import Counter
+from itertools import zip_longest
 
 import numpy as np
 
@@ -82,14 +83,14 @@ class Soak:
                 await socket.send('{"type": "finish"}')
                 told = await asyncio.wait_for(listener, PATIENCE_S)
             texts = [one["text"] for one in told if one["type"] == "final"]
-            if not told or (told[-1]["type"] == "error" and "no more streams" in told[-1]["message"]):
+            if told and told[-1]["type"] == "error" and "no more streams" in told[-1]["message"]:
                 self.seen["turned away"] += 1
                 await asyncio.sleep(1)
                 continue
             self.seen["good_streams"] += 1
             self.seen["utterances"] += len(expected)
             if texts != expected:
-                self.seen["lost"] += max(sum(a != b for a, b in zip(texts, expected, strict=False)), 1)
+                self.seen["lost"] += max(sum(a != b for a, b in zip_longest(texts, expected)), 1)
                 print(f"expected {expected}, was told {told}", file=sys.stderr, flush=True)
             for one in told:
                 if one["type"] == "second_pass":

@@ -27,7 +27,17 @@ def get_parser():
         metavar="MODEL",
         help="recogniser that stage 4 starts from, instead of stage 3's model",
     )
-    parser.add_argument("--encoder-from", type=existing_file, metavar="YAML", help="completes encoder_conf of --asr")
+    parser.add_argument(
+        "--encoder-from",
+        type=existing_file,
+        metavar="YAML",
+        help="completes encoder_conf of --asr, after --prune",
+    )
+    parser.add_argument(
+        "--start-unknown",
+        action="store_true",
+        help="stage 4 starts from a model that is not here: decodings are looked at by themselves",
+    )
     parser.add_argument("--decode", type=existing_file, nargs="+", default=[], metavar="YAML", help="those of stage 5")
     return parser
 
@@ -68,16 +78,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         rule["sparsities"] = args.sparsities
     if start and args.prune:
         start, where = pruned_config(start, rule, str(args.prune)), f"{args.pretrain} with {args.prune}"
+    if args.encoder_from and args.prune:
+        where = f"{args.encoder_from} with {args.prune}"
+        start = pruned_config(encoder_config_of(args.encoder_from), rule, str(args.prune))
     if args.init:
         start, where = starting_config(ModelFolder.open(args.init)), str(args.init)
     trained = start
     if args.asr:
         conf = read(AsrTask, args.asr, "--asr-args", args.asr_args)
-        if args.encoder_from:
+        if args.encoder_from and start is None:
             conf = inherited(conf, encoder_config_of(args.encoder_from))
         trained = trained_config(conf, start, str(args.asr), where)
     decodings = {path: read_settings(path) for path in args.decode}
-    for path, settings in decodings.items() if trained else ():
+    for path, settings in decodings.items() if trained and not args.start_unknown else ():
         context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["lookahead_ms"])
         check_decoding(trained, Subnet(float(settings["sparsity"]), context), str(path))
 

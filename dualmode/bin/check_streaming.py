@@ -94,6 +94,7 @@ def load(args: argparse.Namespace):
     import torch
 
     from dualmode.asr.build import build_encoder
+    from dualmode.encoder.conformer import give_weights
     from dualmode.models.folder import ModelFolder
     from dualmode.models.weights import read_yaml
     from dualmode.supernet.pruning import estimate_masks
@@ -101,6 +102,7 @@ def load(args: argparse.Namespace):
     if args.config:
         torch.manual_seed(args.seed)
         encoder = build_encoder(read_yaml(args.config)).eval()
+        give_weights(encoder)
         estimate_masks(encoder, encoder.config.pruning)
         return encoder, None
     folder = ModelFolder.open(args.model, args.checkpoint)

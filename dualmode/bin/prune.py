@@ -145,7 +145,8 @@ def calibrate(encoder, folder: Path, utterances: int) -> None:
 
     features = open_inputs(folder, encoder.config.input_size)
     keys = sorted(features)
-    chosen = keys[:: max(1, len(keys) // utterances)][:utterances]
+    count = min(utterances, len(keys))
+    chosen = [keys[number * len(keys) // count] for number in range(count)]
 
     def run_encoder() -> None:
         for key in chosen:

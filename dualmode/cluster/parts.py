@@ -10,6 +10,8 @@ from pathlib import Path
 
 from dualmode.errors import UserError
 
+TASK = "DUALMODE_TASK"  # what wrappers replace by a task's number, wherever it stands: no path has it in it
+
 
 @dataclass(frozen=True)
 class Part:
@@ -73,15 +75,15 @@ def run_parts(args: argparse.Namespace, module: str, arguments: Sequence[str], m
     if args.nj < 1:
         raise UserError(f"--nj is {args.nj}: it must be at least 1")
     count = args.nj if most is None else min(args.nj, most)
-    log = (args.log or args.out.parent / "log") / f"{module.rpartition('.')[2]}_{args.out.name}.JOB.log"
+    log = (args.log or args.out.parent / "log") / f"{module.rpartition('.')[2]}_{args.out.name}.{TASK}.log"
     own, skipped = [], False
     for word in arguments:
         if not skipped and word.partition("=")[0] not in ("--cmd", "--nj", "--log"):
             own.append(word)
         skipped = not skipped and word in ("--cmd", "--nj", "--log")
-    command = [*shlex.split(args.cmd), f"JOB=1:{count}", str(log), sys.executable, "-m", module, *own]
+    command = [*shlex.split(args.cmd), f"{TASK}=1:{count}", str(log), sys.executable, "-m", module, *own]
     try:
-        done = subprocess.run([*command, "--part", f"JOB/{count}"], stdin=subprocess.DEVNULL)
+        done = subprocess.run([*command, "--part", f"{TASK}/{count}"], stdin=subprocess.DEVNULL)
     except OSError as error:
         raise UserError(f"--cmd: cannot run {command[0]}: {error.strerror}") from error
     if done.returncode:

@@ -21,7 +21,12 @@ def join_decodes(parts: Sequence[Path], out: Path) -> dict:
     for part in parts:
         if not (part / "decode.json").is_file():
             raise UserError(f"there is no {part / 'decode.json'}: that part was not decoded")
-        metas.append(json.loads((part / "decode.json").read_text(encoding="utf-8")))
+        try:
+            meta = json.loads((part / "decode.json").read_text(encoding="utf-8"))
+            metas.append(meta | {key: 0 + meta[key] for key in SUMS})
+        except (ValueError, KeyError, TypeError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise UserError(f"{part / 'decode.json'} is damaged ({what}): decode that part again") from error
     remove_nbest(out)
     for name in sorted({path.relative_to(part) for part in parts for path in part.rglob("*") if path.is_file()}):
         if name.name == "decode.json":

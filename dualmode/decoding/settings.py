@@ -1,5 +1,6 @@
 """What a decoding YAML may say, checked."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -32,6 +33,14 @@ def read_settings(path: Path) -> dict[str, Any]:
         if not (isinstance(value, (int, float)) and not isinstance(value, bool)) and not (optional and value is None):
             raise UserError(f"{path}: {key} is {value!r}: it must be a number" + (" or null" if optional else ""))
     check_run(settings, f"{path}: ")
+    try:
+        search = SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    if search.lm and not Path(search.lm).is_file():
+        raise UserError(f"{path}: lm is {search.lm}, and there is no such file")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", str(settings["device"])):
+        raise UserError(f"{path}: device is {settings['device']!r}: it must be cpu, cuda or cuda:N")
     if settings["precision"] == "bf16" and settings["chunk_ms"] is not None:
         raise UserError(f"{path}: precision bf16 is for the full context (chunk_ms: null); streams are decoded in fp32")
     return settings

@@ -109,6 +109,16 @@ def start_as_identity(block: Block) -> None:
         layer.bias.zero_()
 
 
+@torch.no_grad()
+def give_weights(encoder: nn.Module) -> None:
+    """Give a fresh encoder random weights where :func:`start_as_identity` has left zeros.
+
+    For checks and measurements without a training: zeros would pass on anything, and cost an engine nothing.
+    """
+    for _, layer in prunable(encoder):
+        layer.reset_parameters()
+
+
 def nothing_of(module: nn.Module) -> Tensor:
     """Return 0 () that depends on all parameters: several GPUs wait for a gradient of each, of a dropped block too."""
     return 0.0 * torch.stack([parameter.flatten()[0] for parameter in module.parameters()]).sum()

@@ -10,6 +10,7 @@ from dualmode.supernet.subnet import Context
 
 WHERE = "encoder_conf"
 PRECISIONS = ("fp32", "bf16")
+MOST_DROPPED = 0.99
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class TrainingDraws:
     def check_draws(self) -> None:
         """Raise UserError for the first setting that is impossible, named."""
         for name in ("dropout_rate", "layer_drop_rate"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise UserError(f"{WHERE}: {name} is {getattr(self, name)}: it must be at least 0 and below 1")
+            if not 0.0 <= getattr(self, name) <= MOST_DROPPED:
+                raise UserError(f"{WHERE}: {name} is {getattr(self, name)}: it must be from 0 to {MOST_DROPPED}")
         if self.training_precision not in PRECISIONS:
             raise UserError(f"{WHERE}: training_precision is {self.training_precision!r}: it must be fp32 or bf16")
         for name in ("gradient_checkpointing", "compile_blocks"):

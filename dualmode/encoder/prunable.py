@@ -45,6 +45,8 @@ class PruningPart:
             object.__setattr__(self, "block", (8, 4))
         for name in ("sparsities", "block", "layer_share"):
             object.__setattr__(self, name, as_tuple(name, getattr(self, name)))
+        if len(self.layer_share) != 2:
+            raise UserError(f"{WHERE}: layer_share is {list(self.layer_share)}: it must be [lowest, highest]")
         if self.importance not in IMPORTANCES:
             raise UserError(f"{WHERE}: importance is {self.importance!r}: it must be {' or '.join(IMPORTANCES)}")
         if list(self.sparsities) != sorted(set(self.sparsities)) or not all(0 <= s < 1 for s in self.sparsities):

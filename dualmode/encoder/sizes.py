@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from dualmode.config import check_at_least, check_at_most
 from dualmode.errors import UserError
+from dualmode.frames import EXTRA, FACTOR
 
 WHERE = "encoder_conf"
 MOST_PARAMETERS = 20_000_000_000
@@ -51,6 +52,7 @@ class Sizes:
             "kernel_size",
             "subsampling_channels",
         )
+        check_at_least(WHERE, self, FACTOR + EXTRA, "input_size")  # bins, which are subsampled as frames are
         check_at_most(WHERE, self, 1000, "num_blocks", "kernel_size")
         if self.head_size is None:
             if self.output_size % (2 * self.attention_heads):

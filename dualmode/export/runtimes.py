@@ -36,6 +36,9 @@ def padded(samples: np.ndarray, window: int, shift: int) -> np.ndarray:
     return np.concatenate([samples, np.zeros(max(missing, 0), np.float32)])
 
 
+ABOUT_KEYS = ("kind", "files", "sparsity", "chunk_ms", "left_ms", "lookahead_ms")
+
+
 def read_about(folder: Path) -> dict:
     """Return export.json of an exported folder.
 
@@ -47,6 +50,8 @@ def read_about(folder: Path) -> dict:
         about = json.loads(path.read_text(encoding="utf-8"))
         if about["format"] != "sherpa-onnx":
             raise ValueError(f"unknown format {about['format']!r}")
+        for key in ABOUT_KEYS:
+            about[key]  # noqa: B018
         return about
     except FileNotFoundError:
         raise UserError(f"{folder} holds no export.json: make it with dualmode export") from None

@@ -132,12 +132,14 @@ class ContrastiveTargets(nn.Module):
         quantized = self.quantizer(self.target_norm(frames), temperature)
         distractors = sample_distractors(utterance, config.distractors)
         used = quantized.perplexity.sum() / (config.groups * config.entries)
+        # Where no branch that the quantizer hears is run, it takes part all the same: several GPUs wait for it.
+        unheard = 0.0 * quantized.vectors.sum() if config.quantizer_hears != "both" else 0.0
         stats = {"temperature": used.new_tensor(temperature), "chance": chance(quantized.codes, distractors)}
         return Contrast(
             quantized.vectors,
             quantized.codes,
             distractors,
-            config.diversity_weight * (1.0 - used),
+            config.diversity_weight * (1.0 - used) + unheard,
             stats | self.usage(quantized.codes),
         )
 

@@ -60,11 +60,18 @@ def read_wers(path: Path) -> dict[Column, float]:
         rows = json.loads(path.read_text(encoding="utf-8"))
         for row in rows:
             _check_row(row)
-        return {
-            (row["set"], row["sparsity"], context(row["chunk_ms"], row["lookahead_ms"], row["left_ms"])): row["wer"]
-            for row in rows
-            if "runtime" not in row  # of stage 7
-        }
+        found: dict[Column, float] = {}
+        for row in rows:
+            if "runtime" in row:  # of stage 7
+                continue
+            column = row["set"], row["sparsity"], context(row["chunk_ms"], row["lookahead_ms"], row["left_ms"])
+            if column in found:
+                raise UserError(
+                    f"{path} has {column[0]} decoded twice by one sub-network (sparsity {column[1]:g}, {column[2]}): "
+                    "leave one of these decode_* folders in it, and report again (stage 6)"
+                )
+            found[column] = row["wer"]
+        return found
     except FileNotFoundError:
         raise UserError(f"there is no {path}: run stages 5 and 6 of that experiment") from None
     except (ValueError, KeyError, TypeError) as error:

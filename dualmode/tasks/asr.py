@@ -17,6 +17,7 @@ from dualmode.asr.config import AsrConfig
 from dualmode.asr.model import AsrModel, check_branches
 from dualmode.config import from_mapping
 from dualmode.data.tokens import Tokenizer
+from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.two_branch import BranchWeights
 from dualmode.errors import UserError
 from dualmode.lines import words
@@ -38,8 +39,8 @@ def make_augment(conf: Mapping) -> Callable[[torch.Tensor, torch.Tensor], torch.
         return None
     try:
         specaug = SpecAug(**conf)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"specaug_conf: {error}") from error
+    except (TypeError, ValueError, AssertionError) as error:
+        raise UserError(f"specaug_conf: {str(error) or 'a range must rise'}") from error
     return lambda features, lengths: specaug(features, lengths)[0]
 
 
@@ -86,12 +87,16 @@ class AsrTask(SupernetTask):
         config = from_mapping(AsrConfig, args.model_conf, "model_conf")
         check_branches(config, from_mapping(BranchWeights, args.branch_conf, "branch_conf"))
         make_augment(args.specaug_conf)
+        bins = args.encoder_conf.get("input_size", EncoderConfig.input_size)
+        widest = max(np.ravel(args.specaug_conf.get("freq_mask_width_range", 0)))
+        if args.specaug_conf and isinstance(bins, int) and widest >= bins:
+            raise UserError(f"specaug_conf: freq_mask_width_range is up to {widest}, and a frame has {bins} bins")
 
     @classmethod
     def warnings(cls, args: argparse.Namespace) -> list[str]:
-        batches = length(args)
+        updates = length(args)
         config = from_mapping(AsrConfig, args.model_conf, "model_conf")
-        return super().warnings(args) + (loss_warnings(batches, config) if batches else [])
+        return super().warnings(args) + (loss_warnings(updates, config) if updates else [])
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> EspnetAsrModel:

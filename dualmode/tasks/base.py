@@ -145,13 +145,14 @@ class SupernetTask(AbsTask):
         """Build every setting but the encoder's, without data and without a model; a bad one is a UserError."""
         from_mapping(PruningSchedule, args.pruning_conf, "pruning_conf")
         from_mapping(BranchWeights, args.branch_conf, "branch_conf")
+        check_batch(args)
 
     @classmethod
     def warnings(cls, args: argparse.Namespace) -> list[str]:
         """Return what of the settings, which are good, does not fit into the length of the training."""
-        batches = length(args)
+        updates = length(args)
         return (
-            mask_warnings(batches, from_mapping(PruningSchedule, args.pruning_conf, "pruning_conf")) if batches else []
+            mask_warnings(updates, from_mapping(PruningSchedule, args.pruning_conf, "pruning_conf")) if updates else []
         )
 
     @classmethod
@@ -192,11 +193,6 @@ class SupernetTask(AbsTask):
         if args.ngpu and args.optim in FUSED:
             args.optim_conf = {"fused": True, **args.optim_conf}
         if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:
-            if not args.num_iters_per_epoch:
-                raise UserError(
-                    "onecyclelr needs updates_per_epoch or num_iters_per_epoch in the YAML: the cycle's length follows "
-                    "from it"
-                )
             steps = args.max_epoch * (args.num_iters_per_epoch // args.accum_grad)
             args.scheduler_conf = {**args.scheduler_conf, "total_steps": steps}
         check_plan_goes_on(args)
@@ -273,6 +269,31 @@ def refuse_unheeded(args: argparse.Namespace) -> None:
             raise UserError(f"{name} is an option of ESPnet's own training loop, which this training does not use")
 
 
+def check_batch(args: argparse.Namespace) -> None:
+    """Raise UserError for what :func:`complete_batch` could not complete, whatever the machine."""
+    if args.reference_batch_h is not None:
+        if args.batch_type != "length":
+            raise UserError(f"reference_batch_h needs batch_type length, not {args.batch_type}: it counts batch_bins")
+        plan_update(1, args.batch_bins, args.reference_batch_h)
+    if args.updates_per_epoch is not None:
+        if args.num_iters_per_epoch is not None:
+            raise UserError("updates_per_epoch and num_iters_per_epoch both say how long an epoch is: give one of them")
+        if args.updates_per_epoch < 1:
+            raise UserError(f"updates_per_epoch is {args.updates_per_epoch}: it must be at least 1")
+    if args.checkpoint_every is not None and args.checkpoint_every < 1:
+        raise UserError(f"checkpoint_every is {args.checkpoint_every}: it must be at least 1 batch")
+    if args.checkpoint_minutes is not None and not args.checkpoint_minutes > 0:
+        raise UserError(f"checkpoint_minutes is {args.checkpoint_minutes:g}: it must be above 0")
+    if args.window_h is not None and not args.window_h > 0:
+        raise UserError(f"window_h is {args.window_h:g}: it must be above 0")
+    if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:
+        if not (args.num_iters_per_epoch or args.updates_per_epoch):
+            raise UserError(
+                "onecyclelr needs updates_per_epoch or num_iters_per_epoch in the YAML: the cycle's length follows "
+                "from it"
+            )
+
+
 def complete_batch(args: argparse.Namespace) -> None:
     """Complete what counts batches by what counts updates; config.yaml holds the outcome::
 
@@ -283,10 +304,9 @@ def complete_batch(args: argparse.Namespace) -> None:
     Raises:
         UserError: an impossible value, or an epoch of less than one update.
     """
+    check_batch(args)
     if args.reference_batch_h is not None:
         gpus = get_world_size(args.dist_world_size, args.dist_launcher) if args.distributed else max(args.ngpu, 1)
-        if args.batch_type != "length":
-            raise UserError(f"reference_batch_h needs batch_type length, not {args.batch_type}: it counts batch_bins")
         plan = plan_update(gpus, args.batch_bins, args.reference_batch_h)
         args.batch_bins, args.accum_grad = plan.batch_bins, plan.accum_grad
         if not args.distributed or args.dist_rank == 0:
@@ -297,10 +317,6 @@ def complete_batch(args: argparse.Namespace) -> None:
                 print(f"warning: {plan.warning}", flush=True)
         args.reference_batch_h = None
     if args.updates_per_epoch is not None:
-        if args.num_iters_per_epoch is not None:
-            raise UserError("updates_per_epoch and num_iters_per_epoch both say how long an epoch is: give one of them")
-        if args.updates_per_epoch < 1:
-            raise UserError(f"updates_per_epoch is {args.updates_per_epoch}: it must be at least 1")
         args.num_iters_per_epoch = args.updates_per_epoch * args.accum_grad
         args.updates_per_epoch = None
     if args.num_iters_per_epoch and args.num_iters_per_epoch < args.accum_grad:
@@ -309,11 +325,7 @@ def complete_batch(args: argparse.Namespace) -> None:
             "raise num_iters_per_epoch"
         )
     if args.checkpoint_every is not None:
-        if args.checkpoint_every < 1:
-            raise UserError(f"checkpoint_every is {args.checkpoint_every}: it must be at least 1 batch")
         args.checkpoint_every = -(-args.checkpoint_every // args.accum_grad) * args.accum_grad
-    if args.checkpoint_minutes is not None and not args.checkpoint_minutes > 0:
-        raise UserError(f"checkpoint_minutes is {args.checkpoint_minutes:g}: it must be above 0")
 
 
 def collect_feats(speech: torch.Tensor, speech_lengths: torch.Tensor, **_) -> dict[str, torch.Tensor]:

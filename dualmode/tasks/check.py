@@ -13,7 +13,7 @@ from dualmode.models.weights import read_yaml
 from dualmode.supernet.subnet import Subnet
 from dualmode.tasks.base import SupernetTask, numbers_in_settings
 from dualmode.tasks.hand_over import check_same_encoder, inherited
-from dualmode.tasks.settings import check_names, check_optimiser, check_values
+from dualmode.tasks.settings import check_criteria, check_names, check_optimiser, check_values
 
 
 @contextlib.contextmanager
@@ -31,10 +31,12 @@ def settings_of(task: type[SupernetTask], config: Path, options: Sequence[str]) 
     parser = task.get_parser()
     with named(str(config)):
         check_values(parser, read_yaml(config))
+    with named(f"{config} with {' '.join(options)}" if options else str(config)):
         args = task.get_parser().parse_args(["--config", str(config), *options])
         check_values(parser, vars(args))
         numbers_in_settings(args)
         check_optimiser(args)
+        check_criteria(args)
         task.check_settings(args)
     return args
 

@@ -7,36 +7,37 @@ from dualmode.supernet.pruning import PruningSchedule
 
 
 def length(args: argparse.Namespace) -> int | None:
-    """Return the batches of a whole training; None where an epoch is the training set, whose size is not known."""
-    return args.max_epoch * args.num_iters_per_epoch if args.num_iters_per_epoch else None
+    """Return the updates of a whole training; None where an epoch is the training set, whose size is not known."""
+    an_epoch = args.updates_per_epoch or (args.num_iters_per_epoch or 0) // max(args.accum_grad, 1)
+    return args.max_epoch * an_epoch if an_epoch else None
 
 
-def mask_warnings(batches: int, schedule: PruningSchedule) -> list[str]:
+def mask_warnings(updates: int, schedule: PruningSchedule) -> list[str]:
     """Return a sentence if the masks do not come to their full sparsity.
 
     >>> mask_warnings(60, PruningSchedule(begin=0, end=100, interval=10))
-    ['the masks reach their full sparsity at batch 100 (pruning_conf: end), and the training has 60 batches']
+    ['the masks reach their full sparsity at update 100 (pruning_conf: end), and the training has 60 updates']
     """
-    if schedule.interval and schedule.fraction(batches - 1) < 1:
-        end = f"at batch {schedule.end} (pruning_conf: end)"
-        return [f"the masks reach their full sparsity {end}, and the training has {batches} batches"]
+    if schedule.interval and schedule.fraction(updates - 1) < 1:
+        end = f"at update {schedule.end} (pruning_conf: end)"
+        return [f"the masks reach their full sparsity {end}, and the training has {updates} updates"]
     return []
 
 
-def loss_warnings(batches: int, config: AsrConfig) -> list[str]:
+def loss_warnings(updates: int, config: AsrConfig) -> list[str]:
     """Return a sentence for each loss that never begins.
 
     >>> loss_warnings(60, AsrConfig(distill_weight=0.1, distill_after=60))[0].partition(", ")[2]
-    'and the training has 60 batches: it never begins'
+    'and the training has 60 updates: it never begins'
     """
     found = []
-    if any(config.distill_weights.values()) and config.distill_after >= batches:
-        when = f"after batch {config.distill_after} (model_conf: distill_after)"
-        found.append(f"distillation begins {when}, and the training has {batches} batches: it never begins")
-    if config.flat_start > batches:
-        when = f"at batch {config.flat_start} (model_conf: flat_start)"
-        found.append(f"the CTC loss has its full weight {when}, and the training has {batches} batches")
-    if config.transducer is not None and config.transducer.warmup > batches:
-        when = f"at batch {config.transducer.warmup} (model_conf: transducer: warmup)"
-        found.append(f"the RNN-T loss has its full weight {when}, and the training has {batches} batches")
+    if any(config.distill_weights.values()) and config.distill_after >= updates:
+        when = f"after update {config.distill_after} (model_conf: distill_after)"
+        found.append(f"distillation begins {when}, and the training has {updates} updates: it never begins")
+    if config.flat_start > updates:
+        when = f"at update {config.flat_start} (model_conf: flat_start)"
+        found.append(f"the CTC loss has its full weight {when}, and the training has {updates} updates")
+    if config.transducer is not None and config.transducer.warmup > updates:
+        when = f"at update {config.transducer.warmup} (model_conf: transducer: warmup)"
+        found.append(f"the RNN-T loss has its full weight {when}, and the training has {updates} updates")
     return found

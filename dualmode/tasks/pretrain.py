@@ -10,6 +10,7 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 
 from dualmode.config import from_mapping
 from dualmode.encoder.two_branch import BranchWeights
+from dualmode.errors import UserError
 from dualmode.pretrain.alarm import AlarmConfig
 from dualmode.pretrain.config import read_config
 from dualmode.pretrain.model import PretrainModel
@@ -59,7 +60,7 @@ class PretrainTask(SupernetTask):
             "--alarm_conf",
             action=NestedDictAction,
             default={},
-            help="range of a healthy training: after, window in batches, min_perplexity, min_accuracy, max_accuracy, "
+            help="range of a healthy training: after, window in updates, min_perplexity, min_accuracy, max_accuracy, "
             "and whether to stop outside it",
         )
         return group
@@ -79,7 +80,12 @@ class PretrainTask(SupernetTask):
     @classmethod
     def check_settings(cls, args: argparse.Namespace) -> None:
         super().check_settings(args)
-        read_config(args.model_conf)
+        config, branches = read_config(args.model_conf), from_mapping(BranchWeights, args.branch_conf, "branch_conf")
+        if getattr(config, "quantizer_hears", "both") == "dense" and not branches.dense:
+            raise UserError(
+                "model_conf: quantizer_hears is 'dense' and branch_conf does not run that branch (dense: 0): the "
+                "quantizer would learn nothing; set quantizer_hears to both"
+            )
         from_mapping(AlarmConfig, args.alarm_conf, "alarm_conf")
 
     @classmethod

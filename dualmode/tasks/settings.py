@@ -22,7 +22,8 @@ from dualmode.models.weights import read_yaml
 from dualmode_runtime.cli import nearest
 
 # Least values; what is not here may be any number, but not below 0.
-LEAST = {"max_epoch": 1, "accum_grad": 1, "batch_size": 1, "batch_bins": 1, "num_iters_per_epoch": 1, "log_interval": 1}
+LEAST = dict.fromkeys(("max_epoch", "accum_grad", "batch_size", "batch_bins", "num_iters_per_epoch", "log_interval"), 1)
+LEAST |= {"keep_nbest_models": 1}
 SIGNED = ("patience", "seed", "wandb_model_log_interval", "dist_rank", "local_rank", "ngpu")
 _TYPES = {"int": (int,), "float": (int, float), "str2bool": (bool,), "str": (str,)}
 _WORDS = {"int": "a whole number", "float": "a number", "str2bool": "true or false", "str": "text"}
@@ -57,6 +58,9 @@ def check_values(parser: argparse.ArgumentParser, values: Mapping[str, Any]) -> 
     """Raise UserError for a value, of those that are no defaults, which its option does not take."""
     for action in parser._actions:
         value = values.get(action.dest)
+        kind = getattr(action.type, "__name__", "")
+        if value is None and action.dest in values and action.default is not None and kind in _TYPES:
+            raise UserError(f"{action.dest} has no value: it must be {_WORDS[kind]}, or left out")
         if value is not None and value is not action.default and value != action.default:
             _check_value(action, value)
 
@@ -74,13 +78,30 @@ def _check_value(action: argparse.Action, value: Any) -> None:
             raise UserError(f"{shown}{meant}{' It' if meant else ': it'} must be one of {', '.join(known)}")
         return
     kind = getattr(action.type, "__name__", "").removesuffix("_or_none")
-    if kind not in _TYPES or isinstance(value, (list, tuple)):
+    if kind not in _TYPES:
         return
+    if isinstance(value, (list, tuple)) and action.nargs is not None:
+        for one in value:
+            _check_number(name, kind, one, shown)
+        return
+    _check_number(name, kind, value, shown)
+
+
+def _check_number(name: str, kind: str, value: Any, shown: str) -> None:
+    """Raise UserError, which begins with ``shown``, unless a value is of its option's kind, and not too small."""
     fits = isinstance(value, _TYPES[kind]) and (kind == "str2bool" or not isinstance(value, bool))
     if not fits:
         raise UserError(f"{shown}: it must be {_WORDS[kind]}")
     if kind in ("int", "float") and name not in SIGNED and not LEAST.get(name, 0) <= value < math.inf:
         raise UserError(f"{shown}: it must be at least {LEAST.get(name, 0)}")
+
+
+def check_criteria(args: argparse.Namespace) -> None:
+    """Raise UserError for a criterion that ranks by no word of ESPnet's, which meets it after the first epoch."""
+    of_epochs = [("best_model_criterion", one) for one in args.best_model_criterion]
+    for name, one in [*of_epochs, ("early_stopping_criterion", args.early_stopping_criterion)]:
+        if len(one) != 3 or one[0] not in ("train", "valid") or one[2] not in ("min", "max"):
+            raise UserError(f"{name} has {list(one)}: it must be [train or valid, what is measured, min or max]")
 
 
 def check_optimiser(args: argparse.Namespace) -> None:

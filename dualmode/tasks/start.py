@@ -40,11 +40,22 @@ def starting_weights(opened: ModelFolder) -> dict[str, Tensor]:
     return load_one_subnet(opened.path, {**about, "config": conf}, opened.tokenizer).state_dict()
 
 
+OF_CTC = ("distill_weight", "label_smoothing", "flat_start")
+
+
 def inherited_model_conf(conf: Mapping, theirs: Mapping) -> dict:
     """Return ``conf``, a model_conf, completed by the kind of the recogniser that it starts from.
+
+    What is for a CTC head that this recogniser does not have is left out, which is said.
 
     >>> inherited_model_conf({"distill_weight": 0.1}, {"kind": "rnnt", "transducer": {"context": 1}})
     {'kind': 'rnnt', 'transducer': {'context': 1}, 'distill_weight': 0.1}
     """
+    if "kind" in conf:
+        return dict(conf)
     kind = {key: theirs[key] for key in ("kind", "transducer") if theirs.get(key) is not None}
-    return {**({} if "kind" in conf else kind), **conf}
+    found = {**kind, **conf}
+    if isinstance(found.get("transducer"), Mapping) and found["transducer"].get("ctc_weight") == 0:
+        if for_ctc := [key for key in OF_CTC if found.pop(key, None)]:
+            print(f"model_conf: {', '.join(for_ctc)} left out: the recogniser has no CTC head", flush=True)
+    return found

@@ -119,8 +119,6 @@ def make_factory(args, options, folder: Path) -> WindowedIterFactory:
     Raises:
         UserError: another setting does not go with it, or a list is damaged.
     """
-    if not args.window_h > 0:
-        raise UserError(f"window_h is {args.window_h:g}: it must be above 0 hours")
     if options.batch_type != "length":
         raise UserError(f"window_h needs batch_type length, not {options.batch_type}")
     rank, ranks = 0, 1

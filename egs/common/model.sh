@@ -38,11 +38,6 @@ choose_model() {
     subnet_words+=(--encoder_conf "sparsities=[$sparsities]")
   fi
   [[ -z $chunk_ms ]] || subnet_words+=(--encoder_conf "chunk_ms=[$chunk_ms]")
-  if [[ -n $sparsities$chunk_ms && -z ${option_given[device-args]:-} ]]; then
-    device_args="--sparsity ${sparsities%%,*} --chunk-ms ${chunk_ms%%,*} --left-ms 1280"
-    [[ -n $sparsities ]] || device_args=${device_args/--sparsity  /--sparsity 0.7 }
-    [[ -n $chunk_ms ]] || device_args=${device_args/--chunk-ms  /--chunk-ms 640 }
-  fi
 }
 
 # not_needed: whether fine-tuning a trained model leaves the stage that runs out; says so.
@@ -82,12 +77,15 @@ choose_decoders() {
   [[ -n $sparsities$chunk_ms ]] || return 0
   mkdir -p "$1"
   for config in "${decoders[@]}"; do
+    if grep -qE '[{,] *(chunk_ms|sparsity):' "$config"; then
+      die "$config must have a line for each key: --sparsities and --chunk-ms fill in others there"
+    fi
     if ! grep -qE '^chunk_ms: *[0-9]' "$config"; then
       made+=("$config")
       continue
     fi
     split_words sparse "${sparsities//,/ }"
-    grep -qE '^sparsity: *0(\.0*)?([[:space:]]|$)' "$config" && sparse=() # all weights, as a stream
+    grep -qE '^sparsity: *(0[.]0*[1-9]|[.]0*[1-9])' "$config" || sparse=() # all weights, as a stream
     split_words chunks "${chunk_ms//,/ }"
     for sparsity in "${sparse[@]:-}"; do
       for chunk in "${chunks[@]:-}"; do

@@ -78,7 +78,7 @@ common_options() {
   option pretrain-args WORDS "" "more options for ESPnet's trainer in stage 2, such as \"--max_epoch 20 --accum_grad 4\""
   option prune-args WORDS "" "more options for dualmode prune in stage 3, such as \"--calibrate DIR\""
   option asr-args WORDS "" "more options for ESPnet's trainer in stage 4"
-  option device-args WORDS "--sparsity 0.7 --chunk-ms 640 --left-ms 1280" "sub-network of stage 7"
+  option device-args WORDS "" "sub-network of stage 7, such as \"--sparsity 0.7 --chunk-ms 640\" (default: that of --device-decode)"
   option device-decode NAME sparse "decoding of stage 5 that stage 7 compares transcripts with: that of decode_NAME.yaml"
   option seed N 0 "seed of both trainings"
   flag from-scratch "stage 4 starts with random weights instead of those of stages 2 and 3, to see what these are worth"
@@ -266,6 +266,8 @@ check_configs() {
   elif ((${#sizes_from[@]})); then
     command+=("${sizes_from[@]}")
     files+=("$pretrain_config")
+  elif [[ $from_scratch != true ]]; then
+    check_other_start
   fi
   words=$(quote "${command[@]}"; for config in "${files[@]}"; do [[ ! -f $config ]] || meaning "$config"; done)
   [[ ! -f $checked || $(<"$checked") != "$words" ]] || return 0
@@ -274,6 +276,23 @@ check_configs() {
   [[ $dry_run == false ]] || return 0
   printf '%s\n' "$words" >"$checked.tmp"
   mv "$checked.tmp" "$checked"
+}
+
+# check_other_start: adds to $command and $files of check_configs what another experiment hands over, if that is there.
+check_other_start() {
+  local start=$exp/pretrain_$pretrain_tag/config.yaml
+  [[ $prune_tag == "$tag" ]] || start=$exp/prune_$prune_tag/config.yaml
+  [[ -z $prune_asr ]] || start=$exp/asr_$prune_asr/config.yaml
+  if [[ ! -f $start ]]; then
+    command+=(--start-unknown)
+    return
+  fi
+  command+=(--encoder-from "$start")
+  files+=("$start")
+  if [[ -n $prune_asr || $prune_tag == "$tag" ]]; then
+    command+=(--prune "$prune_config" "${prune_words[@]}")
+    files+=("$prune_config")
+  fi
 }
 
 # refused STATUS LOG: stops on a configuration that cannot be used; the check's own sentence names its file.
@@ -457,7 +476,12 @@ stage_6() {
   for set in "${test_sets[@]}"; do
     [[ ! -f $data/$set/utt2subsets ]] || { options+=(--subsets-dir "$data"); break; }
   done
-  [[ -n $init_asr ]] || options+=(--config "$pretrain_config" --config "$prune_config")
+  # Of what this experiment starts from; what another one was made with is in its own results.
+  if [[ -z $init_asr && $from_scratch == false && $prune_tag == "$tag" ]]; then
+    [[ -n $prune_asr || $pretrain_tag != "$tag" ]] || options+=(--config "$pretrain_config")
+    options+=(--config "$prune_config")
+  fi
+  ((${#sizes_from[@]} == 0)) || options+=(--config "${sizes_from[1]}")
   for config in "${decoders[@]}"; do options+=(--config "$config"); done
   step "report_$tag" "scoring" --after "${decodes[@]}" --outputs "$recogniser"/{RESULTS.md,results.json} \
     --watched "$data"/*/utt2subsets --quiet -- \
@@ -487,9 +511,9 @@ measure_delays() {
 # stage_7: exports for sherpa-onnx and for our engine, decodes the test sets in both, and adds rows to the results.
 stage_7() {
   local set precision sherpa=$recogniser/sherpa-onnx engine=$recogniser/engine args
-  split_words args "$device_args"
+  device_subnet
   step "export_$tag" "export for sherpa-onnx" --after "asr_$tag" --outputs "$sherpa/export.json" --intact "$sherpa" -- \
-    python -m dualmode.bin.export "$recogniser" --format sherpa-onnx --subnet sparse "${args[@]}" --int8 --out "$sherpa"
+    python -m dualmode.bin.export "$recogniser" --format sherpa-onnx "${args[@]}" --int8 --out "$sherpa"
   for precision in fp32 int8; do
     step "pack_device_${precision}_$tag" "file for our engine, $precision" --after "asr_$tag" \
       --outputs "$engine/$precision.dmdl" --intact "$engine/$precision.dmdl" -- \
@@ -501,6 +525,20 @@ stage_7() {
     done
   done
   stage_6
+}
+
+# device_subnet: sets $args, the options of stage 7's sub-network: those given, or else what --device-decode decodes as.
+device_subnet() {
+  local config key value
+  split_words args "$device_args"
+  ((${#args[@]} == 0)) || return 0
+  for config in "${decoders[@]}"; do
+    [[ $(decode_name "$config" '') == "decode_${device_decode}_" ]] || continue
+    for key in sparsity chunk_ms left_ms lookahead_ms; do
+      value=$(sed -nE "s/^$key: *([0-9.]+).*/\1/p" "$config")
+      [[ -z $value ]] || args+=("--${key//_/-}" "$value")
+    done
+  done
 }
 
 # device_decode_set RUNTIME MODEL STEP: decodes $set in $precision.

@@ -25,7 +25,18 @@ RECIPES = {
             f"egs/librispeech/conf/tuning/asr_{size}.yaml",
             [f"egs/librispeech/{path}" for path in DECODE],
         )
-        for size in ("small", "base", "large")
+        for size in ("mini", "small", "base", "large")
+    },
+    "template": ("conf/tuning/pretrain.yaml", "conf/tuning/prune.yaml", "egs/TEMPLATE/conf/tuning/asr.yaml", DECODE),
+    "tiny": ("conf/tiny/pretrain.yaml", "conf/tuning/prune.yaml", "conf/tiny/asr.yaml", DECODE),
+    **{
+        f"speechocean762, {name}": (
+            "egs/speechocean762/conf/tuning/pretrain.yaml",
+            "conf/tuning/prune.yaml",
+            f"egs/speechocean762/conf/tuning/{name}.yaml",
+            DECODE,
+        )
+        for name in ("asr", "asr_rnnt")
     },
 }
 
@@ -36,8 +47,9 @@ def words(pretrain, prune, asr, decode):
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
-def test_the_shipped_recipes_hold(recipe):
+def test_the_shipped_recipes_hold(recipe, capsys):
     main(words(*recipe))
+    assert capsys.readouterr().out == ""
 
 
 @pytest.fixture
@@ -71,6 +83,25 @@ def changed(tmp_path):
         (4, "sparsity: 0.7", "sparsity: 0.9", "sparsity 0.9"),
         (4, "chunk_ms: 640", "chunk_ms: 320", "not trained to run as"),
         (3, "batch_size", "batch", "the key 'batch'"),
+        (3, "batch_size: 1", "beam_size: 0", "beam_size is 0"),
+        (3, "batch_size: 1", "nbest: 5", "nbest is 5: it must not exceed"),
+        (3, "batch_size: 1", "beam_size: 4\nlm: /nowhere.arpa", "lm is /nowhere.arpa, and there is no such file"),
+        (3, "batch_size: 1", "hotwords: [go]", "beam_size is 1, the greedy search"),
+        (3, "batch_size: 1", "device: banana", "device is 'banana'"),
+        (2, "max_epoch: 12", "max_epoch:", "max_epoch has no value: it must be a whole number"),
+        (0, "num_iters_per_epoch: 100", "num_iters_per_epoch: 100\nupdates_per_epoch: 50", "give one of them"),
+        (0, "num_iters_per_epoch: 100", "num_iters_per_epoch: 100\ncheckpoint_every: 0", "checkpoint_every"),
+        (0, "num_iters_per_epoch: 100", "num_iters_per_epoch: 100\nwindow_h: 0", "window_h"),
+        (0, "num_iters_per_epoch: 100", "num_iters_per_epoch: 100\nreference_batch_h: 0", "reference_batch_h"),
+        (2, "num_iters_per_epoch: 240", "", "onecyclelr needs updates_per_epoch or num_iters_per_epoch"),
+        (2, "freq_mask_width_range: [0, 10]", "freq_mask_width_range: [10, 0]", "specaug_conf: a range must rise"),
+        (2, "freq_mask_width_range: [0, 10]", "freq_mask_width_range: [0, 200]", "a frame has 80 bins"),
+        (2, "[[valid, ter, min]]", "[[valid, ter, mni]]", r"best_model_criterion has \['valid', 'ter', 'mni'\]"),
+        (2, "keep_nbest_models: 1", "keep_nbest_models: 0", "keep_nbest_models is 0: it must be at least 1"),
+        (2, "grad_clip: 5.0", "grad_clip: [5]", r"grad_clip is \[5\]: it must be a number"),
+        (0, "  output_size: 144", "  output_size: 144\n  input_size: 4", "input_size"),
+        (0, "  output_size: 144", "  output_size: 144\n  layer_share: [0.1]", r"must be \[lowest, highest\]"),
+        (2, "  dropout_rate: 0.1", "  dropout_rate: 0.999", "dropout_rate is 0.999"),
     ],
 )
 def test_what_cannot_work_is_named_with_its_file(changed, index, old, new, message):
@@ -91,7 +122,10 @@ def test_options_of_the_trainings_count(changed):
     ("words", "message"),
     [
         ("--max_epch 3", "asr.yaml with --asr-args: there is no option --max_epch; did you mean '--max_epoch'"),
-        ("--max_epoch '3", "asr.yaml: argument --max_epoch: invalid int value"),  # a quote is a letter, as in recipes
+        (
+            "--max_epoch '3",
+            "asr.yaml with --max_epoch '3: argument --max_epoch: invalid int",
+        ),  # a quote is a letter, as in recipes
     ],
 )
 def test_mistakes_in_options_of_the_trainings_are_named(changed, words, message):
@@ -105,6 +139,21 @@ def test_a_fine_tuning_from_scratch_takes_its_sizes_from_where_it_is_told():
     main(["--asr", str(asr), "--encoder-from", str(pretrain), "--decode", decode])
     with pytest.raises(UserError, match="not trained to run as"):  # with the defaults it would be another model
         main(["--asr", str(asr), "--decode", decode])
+
+
+def test_a_start_of_another_experiment(tmp_path):
+    """What it is, is known from its folder, or else is not asked."""
+    folder = ROOT / "egs/librispeech"
+    decode = str(folder / "conf/decode_sparse.yaml")
+    command = ["--asr", str(folder / "conf/tuning/asr_base.yaml"), "--decode", decode]
+    with pytest.raises(UserError, match="not trained to run as"):
+        main(command)
+    main([*command, "--start-unknown"])
+    start = ["--encoder-from", str(folder / "conf/tuning/pretrain_base.yaml"), "--prune"]
+    main([*command, *start, str(folder / "conf/tuning/prune.yaml")])
+    (tmp_path / "prune.yaml").write_text("sparsities: [0.5]\n")
+    with pytest.raises(UserError, match="no sub-network of sparsity 0.7"):
+        main([*command, *start, str(tmp_path / "prune.yaml")])
 
 
 def test_sparsities_of_all_stages_come_from_one_option(changed):
@@ -122,9 +171,23 @@ def test_a_schedule_that_does_not_fit_is_warned_of(changed, capsys):
     command = changed(2, "num_iters_per_epoch: 240", "num_iters_per_epoch: 60")
     main([*command, "--pretrain-args=--max_epoch 2", "--asr-args=--pruning_conf start=0"])
     pretrain, masks, distill = capsys.readouterr().out.splitlines()
-    assert "masks reach their full sparsity at batch 300 (pruning_conf: end), and the training has 200" in pretrain
-    assert masks.startswith("warning: ") and "asr.yaml: the masks reach their full sparsity at batch 1200" in masks
-    assert "distillation begins after batch 800" in distill and "has 720 batches: it never begins" in distill
+    assert "masks reach their full sparsity at update 300 (pruning_conf: end), and the training has 200" in pretrain
+    assert masks.startswith("warning: ") and "asr.yaml: the masks reach their full sparsity at update 1200" in masks
+    assert "distillation begins after update 800" in distill and "has 720 updates: it never begins" in distill
+
+
+@pytest.mark.parametrize(
+    ("epoch", "warned"),
+    [
+        ("num_iters_per_epoch: 200", False),
+        ("num_iters_per_epoch: 200\naccum_grad: 4", True),
+        ("updates_per_epoch: 200\naccum_grad: 4", False),
+        ("updates_per_epoch: 50", True),
+    ],
+)
+def test_schedules_count_updates(changed, capsys, epoch, warned):
+    main([*changed(0, "num_iters_per_epoch: 100", epoch), "--pretrain-args=--max_epoch 2"])
+    assert ("the masks reach their full sparsity at update 300" in capsys.readouterr().out) == warned
 
 
 def test_a_fine_tuning_of_a_trained_model(model_dir, tmp_path):

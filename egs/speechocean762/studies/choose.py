@@ -8,7 +8,6 @@ branches), mean over these seeds.  Prints ROW=EXP[,EXP...] for dualmode compare,
 """
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,8 @@ from statistics import fmean
 from dualmode.cli import run
 from dualmode.errors import UserError
 from dualmode.results.output import write_lines
+from dualmode.tasks.history import HISTORY, read_history
+from dualmode.tasks.patches.settled_epochs import SETTLED
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,15 @@ class Cell:
 
 
 def best_valid(folder: Path) -> float:
-    """Return the lowest token error rate on valid of an epoch, from history.jsonl."""
-    path = folder / "history.jsonl"
+    """Return the lowest token error rate on valid of an epoch whose masks are at their full sparsity."""
     try:
-        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return min(entry["stats"]["ter"] for entry in entries if entry["phase"] == "valid")
+        valid = read_history(folder)["valid"]
+        on_ramp = {epoch for epoch, settled in valid.get(SETTLED, ()) if settled < 1}
+        return min(rate for epoch, rate in valid["ter"] if epoch not in on_ramp)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} does not say how well valid was recognised ({error}): train {folder} again") from error
+        raise UserError(
+            f"{folder / HISTORY} does not say how well valid was recognised ({error}): train {folder} again"
+        ) from error
 
 
 def cells(exp: Path, row: str) -> list[Cell]:
@@ -46,7 +49,7 @@ def cells(exp: Path, row: str) -> list[Cell]:
     runs: dict[str, dict[str, tuple[Path, float]]] = {}
     for path in exp.glob(f"asr_{row}_*_*"):
         rate, seed = path.name.removeprefix(f"asr_{row}_").split("_")
-        if (path / "results.json").is_file():
+        if seed.isdecimal() and (path / "results.json").is_file():  # not one that was moved aside, _1.old-DATE
             runs.setdefault(rate, {})[seed] = (path, best_valid(path))
     return [Cell(rate, dict(sorted(runs[rate].items()))) for rate in sorted(runs, key=float)]
 
