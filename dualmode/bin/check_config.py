@@ -18,6 +18,7 @@ def get_parser():
         parser.add_argument(
             f"--{name}-args", default="", metavar="WORDS", help=f"more options for ESPnet's trainer, with --{name}"
         )
+    parser.add_argument("--prune-args", default="", metavar="WORDS", help="more options for dualmode prune")
     parser.add_argument(
         "--sparsities", type=sparsity_list, metavar="LIST", help="in the place of those of --prune, separated by commas"
     )
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.tasks.quiet import quiet_imports
 
     with quiet_imports():
+        from dualmode.bin.prune import get_parser as prune_parser
         from dualmode.bin.prune import read_rule
         from dualmode.decoding.settings import read_settings
         from dualmode.models.folder import ModelFolder
@@ -74,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         conf = read(PretrainTask, args.pretrain, "--pretrain-args", args.pretrain_args)
         start, where = trained_config(conf, None, str(args.pretrain), ""), str(args.pretrain)
     rule = read_rule(args.prune) if args.prune else {}
+    if args.prune_args:
+        with named("--prune-args"):
+            prune_parser().parse_args([".", "--config", __file__, "--out", ".", *args.prune_args.split()])
     if args.sparsities:
         rule["sparsities"] = args.sparsities
     if start and args.prune:

@@ -13,6 +13,15 @@ from dualmode_runtime.audio.fault import AudioFault
 from dualmode_runtime.audio.media import check_media, one_channel, open_media
 
 PIECE_MS = 100
+HEADERS = {
+    "WAV": b"RIFF",
+    "FLAC": b"fLaC",
+    "Ogg": b"OggS",
+    "MP3": b"ID3",
+    "AIFF": b"FORM",
+    "AU": b".snd",
+    "CAF": b"caff",
+}
 
 
 def file_pieces(path: Path, channel: int | None = None) -> tuple[int, Iterator[np.ndarray]]:
@@ -52,14 +61,17 @@ def pcm_pieces(stream: BinaryIO, rate: int) -> Iterator[np.ndarray]:
         rate: Hz.
 
     Raises:
-        UserError: it begins with the header of a WAV file.
+        UserError: it is empty, or begins with the header of an audio file.
     """
     size, rest = max(rate * PIECE_MS // 1000, 1) * 2, b""
     data = _beginning(stream, size)
-    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+    if not data:
+        raise UserError("standard input is empty: raw 16-bit mono samples are expected")
+    kind = next((kind for kind, begins in HEADERS.items() if data.startswith(begins)), None)
+    if kind:
         raise UserError(
-            "standard input is a WAV file, and raw 16-bit mono samples are expected: name the file instead of -, or "
-            "send its samples alone, such as by ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -"
+            f"standard input is a {kind} file, and raw 16-bit mono samples are expected: name the file instead of -, "
+            "or send its samples alone, such as by ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -"
         )
     while data:
         data = rest + data

@@ -77,7 +77,7 @@ def push(folder: Path, name: str, private: bool = False) -> str:
         api = hub.HfApi(library_name="dualmode")
         api.create_repo(repo, private=private, exist_ok=True)
         api.upload_folder(repo_id=repo, folder_path=folder, revision=revision, allow_patterns=list(FILES))
-    except (hub.errors.HfHubHTTPError, OSError, ValueError) as error:
+    except Exception as error:  # a network that fails raises what its library, of which there are several, calls it
         raise UserError(f"{folder} cannot be sent to {name}: {_first_line(error)}") from None
     return f"{api.endpoint}/{repo}"
 

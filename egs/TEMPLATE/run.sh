@@ -25,13 +25,14 @@ own_checks() {
   local i path
   split_words test_sets "$decode_sets"
   split_words sources "$source"
-  ((stage > 0 || ${#sources[@]})) || die "--source names no corpus: what is to be imported? (see dualmode import-data --help)"
+  ((${#test_sets[@]})) || die "--decode-sets names no set: what is to be decoded?"
+  ((stage > 0 || ${#sources[@]})) || [[ $clean_old == true ]] || die "--source names no corpus: what is to be imported? (see dualmode import-data --help)"
   prepare_inputs=()
   for i in "${!sources[@]}"; do
     path=${sources[i]#*=}
     [[ $path == /* ]] || sources[i]=${sources[i]%"$path"}$caller_dir/$path
     path=${sources[i]#*=}
-    [[ -e $path ]] || die "there is no $path (--source)"
+    [[ -e $path ]] || die "there is no $path (--source; spaces part sources, so a path with a space in it needs a link without)"
     # What is imported anew when it changes: the lists, not the audio.
     if [[ -f $path ]]; then prepare_inputs+=("$path"); else
       for path in "$path"/{wav.scp,segments,text,utt2spk,{train,dev,test}.tsv,metadata.{csv,jsonl}} "$path"/*/metadata.{csv,jsonl}; do

@@ -39,6 +39,7 @@ meant() {
   for name in "${option_names[@]}" help; do
     [[ $name != "# "* && ${#word} -gt 1 && ${#word} -lt $((2 * ${#name})) ]] || continue
     if [[ $name == "$word"-* ]]; then distance=1; else distance=$(edits "$word" "$name"); fi
+    [[ ${name:0:1} == "${word:0:1}" ]] || distance=$((distance + 1)) # first letters are seldom wrong
     ((distance < lowest && distance <= 1 + ${#name} / 4)) || continue
     best=$name lowest=$distance
   done
@@ -79,6 +80,7 @@ parse_options() {
     name=${word%%=*}
     name=${name#--}
     name=${name//_/-}
+    [[ -z ${option_given[$name]:-} || -z ${option_unit[$name]} ]] || log "--$name is given twice, and the last one counts"
     option_given[$name]=true
     if [[ -z ${option_unit[$name]} ]]; then
       [[ $word != *=* ]] || die "--$name takes no value"

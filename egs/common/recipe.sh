@@ -118,14 +118,15 @@ A run that was interrupted or killed goes on when it is started again with the s
 # find_file OPTION TEXT: prints the path of a file that is named relative to the corpus's folder, to the caller's, or to
 # the repository, whose conf/ holds what the corpora share.
 find_file() {
-  local path
+  local path where
   for path in "$2" "${caller_dir/#"$root"/../..}/$2" "../../$2"; do
     if [[ -f $path ]]; then
       echo "${path#"$corpus_dir/"}"
       return
     fi
   done
-  die "there is no file $2 (--$1): it is looked for in $corpus_dir, in $caller_dir and in $root"
+  where=$(printf '%s\n' "$corpus_dir" "$caller_dir" "$root" | awk '!seen[$0]++' | paste -sd , | sed 's/,/, /g')
+  die "there is no file $2 (--$1): it is looked for in $where"
 }
 
 # check_options: stops on impossible ones, before any work.
@@ -155,6 +156,7 @@ check_options() {
   [[ -n $speeds ]] || die "--speeds is '': for the training set as it is, say --speeds 1.0"
   check_list speeds '(0?[.][5-9][0-9]*|1([.][0-9]*)?|2([.]0*)?)' 'factors from 0.5 to 2, such as 0.9,1.0,1.1'
   [[ -z $vocab_size ]] || whole_number vocab-size 1
+  [[ $token_type != bpe || -n $vocab_size || -n $init_asr ]] || die "--token-type bpe needs --vocab-size, such as 500"
   [[ -z $vocab_size || -z ${option_given[vocab-size]:-} || $token_type == bpe ]] ||
     die "--vocab-size is for --token-type bpe, and the tokens here are of type $token_type"
   pretrain_config=$(find_file pretrain-config "$pretrain_config")
@@ -259,7 +261,7 @@ check_configs() {
   if [[ -n $init_asr ]]; then
     command+=(--init "$init_asr")
     files+=("$init_asr"/{config.yaml,subnet.json})
-  elif [[ $from_scratch != true && -z $prune_asr && $pretrain_tag == "$tag" && $prune_tag == "$tag" ]]; then
+  elif [[ $from_scratch != true && -z $prune_asr && $pretrain_tag == "$tag" && $prune_tag == "$tag" ]] && is_made_from_here; then
     command+=(--pretrain "$pretrain_config" "--pretrain-args=$pretrain_args ${subnet_words[*]}" --prune "$prune_config"
       "${prune_words[@]}")
     files+=("$pretrain_config" "$prune_config")
@@ -269,6 +271,7 @@ check_configs() {
   elif [[ $from_scratch != true ]]; then
     check_other_start
   fi
+  [[ -z $prune_args ]] || command+=("--prune-args=$prune_args")
   words=$(quote "${command[@]}"; for config in "${files[@]}"; do [[ ! -f $config ]] || meaning "$config"; done)
   [[ ! -f $checked || $(<"$checked") != "$words" ]] || return 0
   run_logged check_config "${command[@]}"
@@ -278,10 +281,15 @@ check_configs() {
   mv "$checked.tmp" "$checked"
 }
 
+# is_made_from_here: whether what stage 4 starts from comes of the configurations, not from a folder of an earlier run.
+is_made_from_here() {
+  ((stage <= 2)) || [[ ! -f $pretrained/config.yaml || ($stage -gt 3 && ! -f $pruned/config.yaml) ]]
+}
+
 # check_other_start: adds to $command and $files of check_configs what another experiment hands over, if that is there.
 check_other_start() {
   local start=$exp/pretrain_$pretrain_tag/config.yaml
-  [[ $prune_tag == "$tag" ]] || start=$exp/prune_$prune_tag/config.yaml
+  [[ $prune_tag == "$tag" && $stage -le 3 ]] || start=$exp/prune_$prune_tag/config.yaml
   [[ -z $prune_asr ]] || start=$exp/asr_$prune_asr/config.yaml
   if [[ ! -f $start ]]; then
     command+=(--start-unknown)
@@ -289,7 +297,7 @@ check_other_start() {
   fi
   command+=(--encoder-from "$start")
   files+=("$start")
-  if [[ -n $prune_asr || $prune_tag == "$tag" ]]; then
+  if ((stage <= 3)) && [[ -n $prune_asr || $prune_tag == "$tag" ]]; then
     command+=(--prune "$prune_config" "${prune_words[@]}")
     files+=("$prune_config")
   fi

@@ -92,7 +92,7 @@ def read_lines(path: Path, complete: bool = True) -> Iterator[tuple[int, str]]:
             except UnicodeDecodeError as error:
                 raise UserError(
                     f"{path}:{number}: byte 0x{raw[error.start]:02x} at column {error.start + 1} is not UTF-8: "
-                    "convert the file, for example with iconv -t UTF-8"
+                    "convert the file, such as with iconv -f LATIN1 -t UTF-8"
                 ) from None
             yield number, line if complete else line.removesuffix("\r")
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from dualmode.data.corpus.row import Row
+from dualmode.data.corpus.row import LONGEST_S, Row
 from dualmode.data.kaldi_dir import joined
 from dualmode.errors import UserError
 from dualmode_runtime.tables import iterate_table, iterate_wav_scp
@@ -25,6 +25,8 @@ def read_kaldi_rows(folder: Path, part: str | None = None) -> Iterator[Row]:
             where = f"{folder}: {name}"
             if audio is None:
                 yield Row(where, folder, words, speaker or None, name, part, fault=f"not in {folder / 'wav.scp'}")
+            elif speaker is None and utt2spk:
+                yield Row(where, folder, words, None, name, part, fault=f"not in {folder / 'utt2spk'}")
             else:
                 yield Row(where, _path(audio, folder), words, speaker or None, name, part)
         return
@@ -33,6 +35,9 @@ def read_kaldi_rows(folder: Path, part: str | None = None) -> Iterator[Row]:
         where = f"{folder}: {name}"
         if segment is None:
             yield Row(where, folder, words, speaker or None, name, part, fault=f"not in {folder / 'segments'}")
+            continue
+        if speaker is None and utt2spk:
+            yield Row(where, folder, words, None, name, part, fault=f"not in {folder / 'utt2spk'}")
             continue
         try:
             recording, start, seconds = _segment(segment)
@@ -61,6 +66,6 @@ def _segment(value: str) -> tuple[str, float, float | None]:
         start, end = map(float, times)
     except ValueError:
         start = end = math.nan
-    if not 0 <= start < math.inf or not (end > start or end == -1) or end == math.inf:
+    if not 0 <= start < LONGEST_S or not (start < end < LONGEST_S or end == -1):
         raise UserError(f"segments has {value!r}: expected a recording, a start and a later end in seconds")
     return recording, start, None if end == -1 else end - start

@@ -3,8 +3,19 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+LONGEST_S = 1e8  # three years: what is longer is counted in something else than seconds
 # Names that others give to the sets of a recipe.
 SETS = {"dev": "valid", "validation": "valid", "val": "valid", "eval": "test"}
+
+
+def set_of(name: str | None) -> str | None:
+    """Return the set of a recipe that a corpus calls so, in letters of any size; another name stays as it is.
+
+    >>> set_of("TEST"), set_of("Dev"), set_of("Broadcast"), set_of("")
+    ('test', 'valid', 'Broadcast', None)
+    """
+    lower = (name or "").lower()
+    return SETS.get(lower) or (lower if lower in ("train", "valid", "test") else name or None)
 
 
 @dataclass(frozen=True)

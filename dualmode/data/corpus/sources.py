@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dualmode.data.corpus.cuts import CUTS, read_cut_rows
 from dualmode.data.corpus.kaldi import read_kaldi_rows
-from dualmode.data.corpus.row import SETS, Row
+from dualmode.data.corpus.row import Row, set_of
 from dualmode.data.corpus.tables import open_text, read_table_rows
 from dualmode.errors import UserError
 from dualmode.lines import is_unicode
@@ -49,7 +49,7 @@ def parse_source(text: str) -> Source:
         raise UserError(f"{rest!r}: this name is not UTF-8, as the lists of an import are: rename it")
     if mark and part and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", part):
         raise UserError(f"{text}: {part!r} is no name of a set: letters, digits, '_' and '-', such as test=FILE")
-    return Source(path, SETS.get(part, part) or None)
+    return Source(path, set_of(part))
 
 
 def rows_of(source: Source, reading: Reading) -> tuple[str, Iterator[Row]]:
@@ -90,8 +90,7 @@ def _folder(path: Path, part: str | None, reading: Reading) -> tuple[str, Iterat
 def _tables(lists: list[tuple[Path, str]], part: str | None, reading: Reading) -> Iterator[Row]:
     """Chain tables that are a set each; the set of one without a name is that of its column split."""
     return chain.from_iterable(
-        read_table_rows(path, reading.columns, reading.audio_dir, part or SETS.get(name, name) or None)
-        for path, name in lists
+        read_table_rows(path, reading.columns, reading.audio_dir, part or set_of(name)) for path, name in lists
     )
 
 

@@ -4,11 +4,12 @@ What a column holds follows from its name, in whatever kind of file:
 
     audio     audio_filepath, file_name, path, ...     relative to the manifest, its folder clips, or --audio-dir
     text      text, sentence, transcription, ...
-    speaker   client_id, speaker, speaker_id           optional, as are the rest
+    speaker   client_id, speaker, speaker_id, spk, ... optional, as are the rest
     id        id, utt_id, utterance_id
     split     split, set, subset
-    offset    offset                                   seconds
-    duration  duration                                 seconds
+    offset    offset, start, start_time                seconds
+    duration  duration                                 seconds; or
+    end       end, end_time                            seconds
 """
 
 import csv
@@ -17,22 +18,24 @@ import io
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from dualmode.data.corpus.row import SETS, Row
+from dualmode.data.corpus.row import LONGEST_S, Row, set_of
 from dualmode.errors import UserError
-from dualmode.lines import is_unicode
+from dualmode.lines import is_unicode, printable
 
 NAMES = {
     "audio": ("audio_filepath", "file_name", "path", "audio", "wav_filename", "filename", "wav", "file"),
     "text": ("text", "sentence", "transcription", "transcript"),
-    "speaker": ("client_id", "speaker", "speaker_id"),
+    "speaker": ("client_id", "speaker", "speaker_id", "spk", "spk_id"),
     "id": ("id", "utt_id", "utterance_id"),
     "split": ("split", "set", "subset"),
-    "offset": ("offset",),
+    "offset": ("offset", "start", "start_time"),
     "duration": ("duration",),
+    "end": ("end", "end_time"),
 }
 NEEDED = ("audio", "text")
 
@@ -99,7 +102,9 @@ def records(path: Path) -> Iterator[tuple[str, Record]]:
         with open_text(path) as lines:
             yield from _json_lines(path, lines) if kind in (".jsonl", ".json") else _delimited(path, lines, kind)
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 ({error.reason}): convert it, for example with iconv -t UTF-8") from None
+        raise UserError(
+            f"{path} is not UTF-8 ({error.reason}): convert it, such as with iconv -f LATIN1 -t UTF-8"
+        ) from None
     except (gzip.BadGzipFile, EOFError) as error:
         raise UserError(f"{path} is damaged: {error}") from None
 
@@ -134,6 +139,8 @@ def _delimited(path: Path, lines: TextIO, kind: str) -> Iterator[tuple[str, Reco
         if len(header) == 1 and (other := next((mark for mark in ";\t|" if mark in header[0]), None)):
             expected = "tabs" if kind == ".tsv" else "commas"
             raise UserError(f"{path}:1 has {other!r} between its columns: {expected} are expected there")
+        if twice := [name for name, count in Counter(header).items() if count > 1]:
+            raise UserError(f"{path}:1 names the column {twice[0]!r} twice: give one of them another name")
         for row in reader:
             if len(row) == len(header):
                 yield f"{path}:{reader.line_num}", dict(zip(header, row, strict=True))
@@ -160,6 +167,7 @@ def read_table_rows(
     """
     found: dict[str, str] = {}
     keys: list[str] = []
+    first = True
     clips = path.parent / "clips"
     has_clips = clips.is_dir()
     for where, record in records(path):
@@ -172,10 +180,14 @@ def read_table_rows(
                 if keys and not {columns.get("text"), *NAMES["text"]} & set(record):
                     record = {**record, found["text"]: None}  # it is this utterance alone that has none
                 found, keys = find_columns(record, columns), list(record)
+            if first:
+                first = False
+                _tell_unused(path, keys, found)
             values = {what: record.get(name) for what, name in found.items()}
             _check_unicode(values.values())
             audio = _audio_path(found["audio"], values["audio"])
-            start, seconds = _number("offset", values.get("offset")), _number("duration", values.get("duration"))
+            words = {what: _text(what, values.get(what)) for what in ("text", "speaker", "id", "split")}
+            start, seconds = _times(values)
         except UserError as error:
             if not keys:  # what the first line lacks, all others are likely to lack
                 raise UserError(f"{where if record is error else path}: {error}") from None
@@ -187,11 +199,11 @@ def read_table_rows(
         yield Row(
             where=where,
             audio=beside / audio,
-            text=_text(values["text"]),
-            speaker=_text(values.get("speaker")) or None,
-            name=_text(values.get("id")) or None,
-            part=part or SETS.get(str(values.get("split")), _text(values.get("split"))) or None,
-            start=start or 0.0,
+            text=words["text"],
+            speaker=words["speaker"] or None,
+            name=words["id"] or None,
+            part=part or set_of(words["split"]),
+            start=start,
             seconds=seconds,
         )
 
@@ -214,11 +226,36 @@ def _check_unicode(values: Iterable[Any]) -> None:
 def _audio_path(column: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise UserError(f"{column} is {value!r}: expected the path of an audio file")
+    if value.rstrip().endswith("|"):
+        raise UserError(f"{column} is {value!r}: Kaldi's lists would take that for a command; rename the file")
     return value
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+def _tell_unused(path: Path, there: Iterable[str], found: Mapping[str, str]) -> None:
+    """Say which columns are not used, and that there is none of speakers: both are easily a name that is not known."""
+    if unused := [name for name in there if name not in found.values()]:
+        print(f"{path}: not used: {', '.join(map(printable, unused))} (--columns gives them a meaning)", flush=True)
+    if "speaker" not in found:
+        print(f"{path}: no column is known to hold the speaker ({', '.join(NAMES['speaker'])})", flush=True)
+
+
+def _text(what: str, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UserError(f"the {what} is {value!r}: expected text")
+    return str(value)
+
+
+def _times(values: Mapping[str, Any]) -> tuple[float, float | None]:
+    """Return where an utterance begins, and how long it is, in seconds; None: to the end of its recording."""
+    start, seconds, end = (_number(what, values.get(what)) for what in ("offset", "duration", "end"))
+    start = start or 0.0
+    if seconds is None and end is not None:
+        if end <= start:
+            raise UserError(f"the end is {end:g} s, and the beginning {start:g} s: expected a later end")
+        seconds = end - start
+    return start, seconds
 
 
 def _number(what: str, value: Any) -> float | None:
@@ -229,6 +266,6 @@ def _number(what: str, value: Any) -> float | None:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not 0 <= number < math.inf:
+    if not 0 <= number < LONGEST_S:
         raise UserError(f"the {what} is {value!r}: expected seconds")
     return number

@@ -71,10 +71,10 @@ def _without_punctuation(text: str) -> str:
 def has_numbers(text: str) -> bool:
     """Whether a transcript has digits, or signs that are said.
 
-    >>> has_numbers("5 %"), has_numbers("five percent")
-    (True, False)
+    >>> has_numbers("5 %"), has_numbers("½ mile"), has_numbers("five percent")
+    (True, True, False)
     """
-    return bool(_NUMBERS.search(text))
+    return bool(_NUMBERS.search(text)) or any(unicodedata.numeric(char, None) is not None for char in text)
 
 
 def named_rule(name: str) -> TextRule:

@@ -1,5 +1,6 @@
 #include "audio_file.h"
 
+#include <cmath>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -8,6 +9,7 @@ namespace dualmode {
 namespace {
 
 constexpr uint32_t kUnknownLength = 0x7EFF0000;  // of programs that write into a pipe; containers.py has the same
+constexpr float kLoudest = 4.0f;                 // MAX_PEAK of frames.py
 
 [[noreturn]] void refuse(const std::string& what) { throw std::runtime_error(what); }
 
@@ -72,6 +74,7 @@ std::vector<float> to_samples(const WavFormat& format, size_t channel, const uin
     const uint32_t bits = number(p, 4);
     float value;
     std::memcpy(&value, &bits, 4);
+    if (!(std::fabs(value) <= kLoudest)) refuse("its samples are not finite, or far outside of [-1, 1]");
     return value;
   };
   std::vector<float> samples(size / format.frame());

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -55,6 +56,7 @@ class Hearing {
       : device_(device), options_(options), name_(name) {}
 
   void file() {
+    if (std::filesystem::is_directory(name_)) throw std::runtime_error("it is a folder");
     const std::vector<uint8_t> bytes = dualmode::read_file(name_);
     begin(nullptr);
     if (dualmode::is_npy(bytes)) {
@@ -213,6 +215,10 @@ int main(int count, char** words) {
     return 2;
   }
   char error[512] = {};
+  if (std::error_code none; std::filesystem::is_directory(words[next], none)) {
+    std::fprintf(stderr, "error: %s: it is a folder, and no device file\n", words[next]);
+    return 2;
+  }
   const Device device(dualmode_open(words[next], options.kernels, error, sizeof error));
   if (!device) {
     std::fprintf(stderr, "error: %s\n", error);
