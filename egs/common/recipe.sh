@@ -351,7 +351,7 @@ stage_0() {
   prepare_data
   step prepare "the corpus" --inputs "${prepare_inputs[@]}" \
     --outputs "$data"/{train,valid}/wav.scp "${test_sets[@]/#/"$data/"}" \
-    --uncounted --jobs "$jobs" -- "${prepare_command[@]}"
+    --compared "$data" --uncounted --jobs "$jobs" -- "${prepare_command[@]}"
   for set in train valid "${test_sets[@]}"; do
     step "validate_$set" "validation of $set" --inputs "$data/$set"/{wav.scp,text,utt2spk} --watched "$data/$set"/{spk2utt,utt2dur} --after prepare \
       --outputs "$data/$set/rejected.tsv" --uncounted --jobs "$jobs" -- \

@@ -13,7 +13,7 @@
 # status and log when it fails.
 
 # step NAME WHAT [--after STEP...] [--inputs FILE...] [--watched FILE...] [--outputs PATH...] [--folder DIR]
-#      [--uncounted WORD...] [--launcher WORD... ::] [--intact PATH...] [--quiet] -- COMMAND...
+#      [--uncounted WORD...] [--launcher WORD... ::] [--intact PATH...] [--compared DIR] [--quiet] -- COMMAND...
 #   --watched FILE    an input too, which may be missing
 #   --folder DIR      belongs to this step alone, which goes on in it when it was interrupted.  A DIR made with another
 #                     configuration is moved aside.  It gets run.sh, which replays the command.
@@ -21,14 +21,16 @@
 #   --launcher        words put before the command that do not change its result (a job wrapper)
 #   --intact PATH     done again when a file in that folder, or of that pattern, is gone or has another size than it was
 #                     left with
+#   --compared DIR    has a folder for each set: where the same command leaves the same lists there again, as after a run
+#                     with other options that failed, what follows stays done
 #   --quiet           what the command prints goes to its log only
 step() {
   local name=$1 what=$2 list='' folder='' quiet='' recipe by_bytes reason marker=$done_dir/$1
-  local -a after=() inputs=() watched=() intact=() outputs=() uncounted=() launcher=()
+  local -a after=() inputs=() watched=() intact=() outputs=() uncounted=() launcher=() compared=()
   shift 2
   while [[ $1 != -- ]]; do
     case $list:$1 in
-      *:--after | *:--inputs | *:--watched | *:--outputs | *:--folder | *:--intact | *:--uncounted) list=${1#--} ;;
+      *:--after | *:--inputs | *:--watched | *:--outputs | *:--folder | *:--intact | *:--uncounted | *:--compared) list=${1#--} ;;
       *:--launcher) # its words may look like options of ours
         shift
         while [[ $1 != :: ]]; do
@@ -43,6 +45,7 @@ step() {
       outputs:*) outputs+=("$1") ;;
       folder:*) folder=$1 ;;
       intact:*) intact+=("$1") ;;
+      compared:*) compared+=("$1") ;;
       uncounted:*) uncounted+=("$1") ;;
     esac
     shift
@@ -63,14 +66,31 @@ step() {
     return
   fi
   log "stage $stage_now: $what$reason"
-  rm -f "$marker" "$marker.watched" "$marker.sizes"
+  [[ ! -f $marker ]] || mv "$marker" "$marker.before"
+  rm -f "$marker.watched" "$marker.sizes"
   watch
   [[ -z $folder ]] || prepare_folder "${launcher[@]}" "$@" "${uncounted[@]}"
   run_logged "$name" "${launcher[@]}" "$@" "${uncounted[@]}"
   [[ -z $(missing_output) ]] || die "stage $stage_now: $what ended well but left no $(missing_output): see $log_dir/$name.log"
   ((${#intact[@]} == 0)) || sizes_of "${intact[@]}" >"$marker.sizes"
-  printf '%s\nfinished %s\n' "$recipe" "$(date +%s.%N)" >"$marker.tmp"
+  printf '%s\nfinished %s\n' "$recipe" "$(when_finished)" >"$marker.tmp"
   mv "$marker.tmp" "$marker"
+  rm -f "$marker.before"
+}
+
+# when_finished: prints what the marker says: now, or, where the same lists were left by the same command before, then.
+when_finished() {
+  local now lists before=$marker.before
+  now=$(date +%s.%N)
+  if ((${#compared[@]})); then
+    lists=$(find "${compared[@]}" -mindepth 2 -maxdepth 2 '(' -name wav.scp -o -name text -o -name utt2spk ')' -exec sha256sum {} + | sort)
+    if [[ $force != true && -f $before && $(sed '$d' "$before") == "$recipe" && $lists == "$(cat "$marker.lists" 2>/dev/null)" ]]; then
+      log "stage $stage_now: $what: as it was before, and what follows stays done" >&2
+      now=$(sed -n '$s/^finished //p' "$before")
+    fi
+    printf '%s\n' "$lists" >"$marker.lists"
+  fi
+  echo "$now"
 }
 
 # require STEP...: stops if one of the steps before was never finished.

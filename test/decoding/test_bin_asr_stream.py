@@ -119,12 +119,16 @@ def test_pcm_comes_in_any_pieces():
     assert heard.tolist() == samples.tolist()
     short = samples[:3].tobytes()
     assert np.concatenate(list(pcm_pieces(Dribble(short), 16000))).tolist() == samples[:3].tolist()
-    assert not list(pcm_pieces(Dribble(b""), 16000))
+    with pytest.raises(UserError, match="standard input is empty"):
+        list(pcm_pieces(Dribble(b""), 16000))
 
 
 def test_a_wav_header_is_not_heard_as_samples(wav):
     with pytest.raises(UserError, match="^standard input is a WAV file, .*: name the file instead of -"):
         list(pcm_pieces(io.BytesIO(wav.read_bytes()), 16000))
+    for kind, begins in (("FLAC", b"fLaC"), ("Ogg", b"OggS"), ("MP3", b"ID3")):
+        with pytest.raises(UserError, match=f"^standard input is a {kind} file"):
+            list(pcm_pieces(io.BytesIO(begins + bytes(100)), 16000))
 
 
 def test_a_folder_is_for_transcribe(model_dir, tmp_path):

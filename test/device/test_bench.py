@@ -4,12 +4,13 @@ import argparse
 
 import pytest
 
-from dualmode.bench.device import COLUMNS, add_options, measure
+from dualmode.bench.device import COLUMNS, _model, add_options, measure
+from dualmode.supernet.masked_linear import prunable
 from dualmode_runtime import engine
 from dualmode_runtime.build import LIBRARY
 
 
-def test_every_engine_has_a_row(built, monkeypatch):
+def test_every_engine_has_a_row(fresh_start, built, monkeypatch):
     load = engine.load_library
     monkeypatch.setattr(engine, "load_library", lambda: load(built / LIBRARY))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # without ONNX Runtime
@@ -32,6 +33,10 @@ def test_every_engine_has_a_row(built, monkeypatch):
     )
     assert rows[0]["linear_ms"] is None and rows[1]["linear_ms"] > 0
     assert max(rows[3]["bytes"], rows[5]["bytes"]) < rows[1]["bytes"] < rows[2]["bytes"]
+    # No weight is left out where nothing is pruned: a byte each in int8, four in fp32, and little beside them.
+    weights = sum(layer.weight.numel() for _, layer in prunable(_model(0.0, {}, small).encoder))
+    assert all(layer.weight.all() for _, layer in prunable(_model(0.0, {}, small).encoder))
+    assert rows[2]["bytes"] - rows[1]["bytes"] > 2.5 * weights
 
 
 def test_block_is_one_of_the_engine():

@@ -28,7 +28,7 @@ def test_equal_passes(config, capsys):
     assert "look-ahead past the chunk 80 ms; algorithmic latency 277.5 ms at most" in lines[6]
 
 
-def test_a_cache_that_is_lost_is_found_in_the_second_chunk(config, capsys, monkeypatch):
+def test_a_cache_that_is_lost_is_found_in_the_second_chunk(fresh_start, config, capsys, monkeypatch):
     monkeypatch.setattr(
         StreamingChunk, "extended", lambda self, x, frames: torch.nn.functional.pad(x, (0, 0, frames, 0))
     )

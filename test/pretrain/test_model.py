@@ -149,7 +149,7 @@ def quantizer_gradient(hears: str, **branches) -> torch.Tensor:
 def test_the_streaming_branch_can_be_kept_from_the_quantizer():
     dense, both = quantizer_gradient("dense"), quantizer_gradient("both")
     assert torch.allclose(dense, quantizer_gradient("both", sparse=0.0)) and not torch.allclose(dense, both)
-    assert quantizer_gradient("dense", dense=0.0) is None or not quantizer_gradient("dense", dense=0.0).any()
+    assert not quantizer_gradient("dense", dense=0.0).any()  # and it is there: several GPUs wait for it
 
 
 def test_one_branch_alone():

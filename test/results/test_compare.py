@@ -79,6 +79,15 @@ def test_runs_of_one_seed_are_compared_with_each_other(tmp_path, capsys):
         main([f"base={base[0]}", "--against", "x"])
 
 
+def test_two_decodings_by_one_sub_network_are_refused(tmp_path):
+    folder = tmp_path / "a"
+    experiment(folder, 4.0, 8.0)
+    rows = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").write_text(json.dumps([*rows, rows[1] | {"subnet": "sparse_beam8", "wer": 5.0}]))
+    with pytest.raises(UserError, match="has test decoded twice by one sub-network .sparsity 0.7, chunk 640 ms"):
+        main([f"x={folder}"])
+
+
 def test_each_set_has_a_table_and_several_contexts_are_told_apart(tmp_path, capsys):
     folder = tmp_path / "a"
     experiment(folder, 4.0, 8.0)

@@ -305,6 +305,21 @@ def test_features_that_were_cut_off_are_made_again(corpus):
     assert "features of train: done already" in corpus.run("--stop-stage", "1")
 
 
+def test_other_options_that_fail_throw_no_training_away(corpus):
+    """The data are made with other options, and again as they were: what was trained on them is still of them."""
+    corpus.run()
+    corpus.new_calls()
+    corpus.run("--size", "9", "--stop-stage", "0", STUB_FAIL="prepare", status=3)
+    corpus.new_calls()
+    assert "the corpus: starting" in (output := corpus.run()) and "what follows stays done" in output
+    assert corpus.new_calls() == ["prepare"]
+    assert not list((corpus.folder / "exp").glob("*.old-*"))
+    corpus.run("--size", "9", "--stop-stage", "0")  # which ends well: all is of other data now
+    corpus.new_calls()
+    corpus.run()
+    assert "pretrain" in corpus.new_calls()
+
+
 def test_force_starts_the_stages_asked_for_from_scratch(corpus):
     corpus.run()
     corpus.new_calls()

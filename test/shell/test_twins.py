@@ -221,16 +221,24 @@ def choose():
     return module
 
 
+ON_RAMP = 20.0  # a rate of an epoch whose masks are on their ramp, which the model is not
+
+
 def finished(exp: Path, tag: str, *rates: float) -> None:
     folder = exp / f"asr_{tag}"
     folder.mkdir(parents=True)
     (folder / "results.json").write_text("[]")
-    lines = [{"phase": phase, "stats": {"ter": ter}} for ter in rates for phase in ("train", "valid")]
+    lines = [
+        {"epoch": epoch, "phase": phase, "stats": {"ter": ter, "masks_settled": float(ter != ON_RAMP)}}
+        for epoch, ter in enumerate(rates, start=1)
+        for phase in ("train", "valid")
+    ]
     (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def test_a_row_counts_with_the_rate_that_is_best_on_valid(choose, tmp_path, capsys):
-    finished(tmp_path, "a_8.0e-4_1", 50.0, 40.0, 42.0)
+    finished(tmp_path, "a_8.0e-4_1", ON_RAMP, 50.0, 40.0, 42.0)
+    finished(tmp_path, "a_8.0e-4_1.old-20260101-120000", 1.0)  # moved aside by the recipe
     finished(tmp_path, "a_8.0e-4_2", 60.0)
     finished(tmp_path, "a_4.0e-4_1", 49.0)
     finished(tmp_path, "a_4.0e-4_2", 52.0)

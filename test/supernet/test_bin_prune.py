@@ -1,6 +1,7 @@
 """dualmode.bin.prune on a small trained model."""
 
 import json
+from unittest import mock
 
 import kaldiio
 import numpy as np
@@ -87,6 +88,32 @@ def test_importance_of_loud_inputs(trained):
     kaldiio.save_ark(str(data / "feats.ark"), matrices, scp=str(data / "feats.scp"))
     _, report = prune(trained, "--calibrate", str(data), "--utterances", "2", sparsities=[0.7])
     assert report["importance"] == "magnitude times activations" and report["subnets"][0]["changed_share"] > 0
+
+
+def test_what_is_heard_for_calibration_is_spread_over_the_set(trained, monkeypatch):
+    """Of 127 utterances, two of three would leave 63 at the end unheard."""
+    from dualmode.bin.prune import calibrate
+    from dualmode.decoding import inputs
+    from dualmode.supernet import activations
+
+    names = [f"u{number:03d}" for number in range(127)]
+    read: list[str] = []
+
+    class Read(dict):
+        def __missing__(self, key):
+            read.append(key)
+            return np.zeros((20, 80), np.float32)
+
+        def __iter__(self):
+            return iter(names)
+
+    monkeypatch.setattr(inputs, "open_inputs", lambda *_: Read())
+    monkeypatch.setattr(activations, "measure_inputs", lambda encoder, run: run())
+    for count, expected in ((64, 64), (200, 127), (1, 1)):
+        read.clear()
+        encoder = mock.Mock()
+        calibrate(encoder, trained, count)
+        assert len(set(read)) == expected and (expected == 1 or int(read[-1][1:]) >= 127 - 127 // expected - 1)
 
 
 def test_calibration_outlasts_the_next_estimate(trained):

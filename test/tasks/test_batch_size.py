@@ -38,7 +38,7 @@ def options(**changed) -> argparse.Namespace:
         "reference_batch_h": None, "batch_bins": 18000, "batch_type": "length", "accum_grad": 1, "ngpu": 0,
         "distributed": False, "dist_world_size": None, "dist_launcher": None, "dist_rank": 0,
         "num_iters_per_epoch": None, "updates_per_epoch": None,
-        "checkpoint_every": None, "checkpoint_minutes": None,
+        "checkpoint_every": None, "checkpoint_minutes": None, "window_h": None, "scheduler": None, "scheduler_conf": {},
     }  # fmt: skip
     return argparse.Namespace(**{**defaults, **changed})
 

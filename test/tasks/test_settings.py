@@ -21,7 +21,8 @@ def test_good_settings_pass(tmp_path):
     args = settings(tmp_path, max_epoch=3, keep_nbest_models=2, best_model_criterion=[["valid", "ter", "min"]])
     assert args.optim_conf == {"lr": 0.001} and args.max_epoch == 3
     assert settings(tmp_path, optim_conf={"lr": "1e-3"}).optim_conf == {"lr": 0.001}
-    assert settings(tmp_path, scheduler="onecyclelr", scheduler_conf={"max_lr": 0.01}).scheduler == "onecyclelr"
+    cycle = {"scheduler": "onecyclelr", "scheduler_conf": {"max_lr": 0.01}, "num_iters_per_epoch": 5}
+    assert settings(tmp_path, **cycle).scheduler == "onecyclelr"
     assert settings(tmp_path, scheduler=None, scheduler_conf={}).scheduler is None
 
 

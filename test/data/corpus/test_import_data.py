@@ -394,6 +394,56 @@ def test_long_ids_of_many_bytes_fit_into_file_names(record, manifest, work):
     assert len(wavs) == 2 and all(len(os.fsencode(Path(wav).name)) <= 255 for wav in wavs.values())
 
 
+def test_ends_are_read_and_what_is_not_used_is_told(record, work, tmp_path, capsys):
+    wav = record("r.wav", 200, 500, 800)
+    path = tmp_path / "x.csv"
+    path.write_text(f"audio,text,start,end,spk,age\n{wav},a,0,1,s,5\n{wav},b,1.0,3.0,s,5\n{wav},c,2,1,s,5\n")
+    main([str(path), "--out", str(work), "--max-rejected", "50", *ALONE])
+    _, text, utt2spk, seconds = tables(work, "train")
+    assert text == {"s-r": "a", "s-r-0001000": "b"} and set(utt2spk.values()) == {"s"}
+    assert [float(one) for one in seconds.values()] == [1.0, 2.0]
+    (one,) = read_rejections(work / "data/import_rejected.tsv")
+    assert one.detail == f"{path}:4: the end is 1 s, and the beginning 2 s: expected a later end"
+    said = capsys.readouterr().out
+    assert f"{path}: not used: age (--columns gives them a meaning)" in said and "to hold the speaker" not in said
+    path.write_text(f"audio,text,who\n{wav},a,s\n")
+    main([str(path), "--out", str(work), *ALONE])
+    said = capsys.readouterr().out
+    assert "not used: who" in said and "no column is known to hold the speaker (client_id, speaker" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"text": ["a", "b"]}, "the text is ['a', 'b']: expected text"),
+        ({"text": True}, "the text is True: expected text"),
+        ({"speaker": {"name": "s"}}, "the speaker is {'name': 's'}: expected text"),
+        ({"offset": 1e306}, "the offset is 1e+306: expected seconds"),
+        ({"audio": "x.wav |"}, "Kaldi's lists would take that for a command"),
+    ],
+)
+def test_values_of_other_kinds_are_rejected(record, manifest, work, more, said):
+    good = {"audio": str(record("a.wav", 300)), "text": "fine", "id": "a"}
+    main([str(manifest(good, {**good, "id": "b", **more})), "--out", str(work), "--max-rejected", "50", *ALONE])
+    (one,) = read_rejections(work / "data/import_rejected.tsv")
+    assert one.utt == "b" and said in one.detail
+
+
+def test_an_utterance_that_utt2spk_lacks_is_rejected(record, work, tmp_path):
+    wavs = {name: record(f"{name}.wav", 300) for name in ("a", "b")}
+    write_kaldi_dir(tmp_path / "k", wavs, dict.fromkeys(wavs, "s"), dict.fromkeys(wavs, "one"))
+    (tmp_path / "k" / "utt2spk").write_text("a s\n")
+    main([str(tmp_path / "k"), "--out", str(work), "--max-rejected", "50", *ALONE])
+    (one,) = read_rejections(work / "data/import_rejected.tsv")
+    assert one.utt == "b" and one.detail.endswith(f"not in {tmp_path / 'k/utt2spk'}")
+
+
+def test_sets_are_known_in_letters_of_any_size(record, manifest, work):
+    rows = [{"audio": str(record(f"{n}.wav", 300)), "text": "fine", "split": n} for n in ("TRAIN", "Dev", "Test")]
+    main([str(manifest(*rows)), "--out", str(work)])
+    assert all(len(tables(work, name)[1]) == 1 for name in ("train", "valid", "test"))
+
+
 def test_lines_that_are_no_object_are_rejected(record, manifest, work):
     good = {"audio_filepath": str(record("good.wav", 300)), "text": "fine"}
     path = manifest(good, ["a list"], {"audio_filepath": "cut off"})
@@ -500,6 +550,7 @@ def test_capitals_and_full_stops_are_remarked_upon(record, manifest, work, capsy
         ('{"audio": "a.wav", "text": "a", "offset": -1}\n', "x.jsonl", "the offset is -1: expected seconds"),
         ("path,text\na.wav\n", "x.csv", "x.csv:2: it has 1 columns, the first line 2"),
         ("", "x.csv", "x.csv is empty"),
+        ("audio,text,text\na.wav,a,b\n", "x.csv", "x.csv:1 names the column 'text' twice"),
         ('audio,"text\na.wav,x\n', "x.csv", "x.csv:2: unexpected end of data: is it a table of CSV"),
         ("text", "x.docx", "no corpus that can be imported"),
     ],
