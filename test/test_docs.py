@@ -1,5 +1,6 @@
 """The documents' site: every page can be found from its menu."""
 
+import importlib.util
 import subprocess
 from pathlib import Path
 
@@ -25,3 +26,11 @@ def test_every_page_is_in_the_menu_and_every_entry_is_a_page():
     menu = pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
     assert len(menu) == len(set(menu))
     assert set(menu) - {"reference/index.md"} == written
+
+
+def test_the_reference_has_all_rooms():
+    spec = importlib.util.spec_from_file_location("docs", ROOT / "tools" / "docs.py")
+    docs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(docs)
+    folders = {path.parent.name for path in (ROOT / "dualmode").glob("*/__init__.py")}
+    assert set(docs.ROOMS) == folders | {""}

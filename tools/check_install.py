@@ -26,8 +26,9 @@ OPTIONAL_IMPORTS = {"ctc_segmentation": "word times: tools/setup.sh --with-align
 PROGRAMS = {
     "sbatch": "training on a Slurm cluster",
     "sclite": "NIST's scoring, to compare with",
-    "cc": "ctc-segmentation, kernels for the device",
-    "ffmpeg": "audio other than WAV and FLAC, converted beforehand",
+    "cc": "ctc-segmentation",
+    "c++": "the device engine: python3 runtime/dualmode_runtime/build.py",
+    "ffmpeg": "m4a, webm and mp4 in transcribe, stream and serve",
     "git": "the commit in RESULTS.md, the corpus of egs/fsdd",
 }
 REPAIR = "run tools/setup.sh"

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TREE = ROOT / "build" / "docs"
 ROOMS = {  # of the floor plan in docs/architecture.md, from the top
     "": "The Python API and what all rooms share",
+    "server": "Many people at once: HTTP and WebSockets",
     "decoding": "Audio in, text out",
     "search": "Greedy and beam search, language models, hotwords",
     "models": "Model folders",
@@ -32,6 +33,7 @@ ROOMS = {  # of the floor plan in docs/architecture.md, from the top
     "results": "Scores, tables, figures",
     "cluster": "Jobs",
     "bench": "Benchmarks",
+    "bin": "Commands, one a file",
 }
 RUNTIME = "dualmode_runtime"  # a package of its own
 SKIPPED = ("test/", ".ci/")

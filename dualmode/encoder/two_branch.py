@@ -156,8 +156,8 @@ class TwoBranchModel(nn.Module):
             return True
         if self.schedule.end == 0 and not self.schedule.after:
             raise UserError(
-                "pruning_conf: the masks are to be found once, before the first batch, from weights that have learnt "
-                "nothing: set begin and end to a later batch, or start from trained weights"
+                "pruning_conf: the masks are to be found once, before the first update, from weights that have learnt "
+                "nothing: set begin and end to a later update, or start from trained weights"
             )
         return False
 
