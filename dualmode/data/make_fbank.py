@@ -173,6 +173,8 @@ def _look_ahead(features: FeatureSet) -> tuple[int, list[Rejection], str]:
         if unseen and not features.checks.keep:
             left_out.append(Rejection(utterance.utt, Reason.UNSEEN_TOKEN, unseen))
     advice = offer(uncovered, features.checks.tokenizer.unseen) if features.checks.tokenizer else ""
+    if uncovered and not advice and features.checks.tokenizer.kind == "word":
+        advice = "these are words that the token list has not: tokens of type bpe or char spell any (--token-type)"
     _stop_if_too_many(left_out, total, features, advice)
     _check_space(features, seconds)
     return total, left_out, advice

@@ -99,7 +99,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError, IndexError, OverflowError) as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())[:300]}") from None
     if not isinstance(value, dict):
-        raise UserError(f"{path} must hold keys and values, not a {type(value).__name__}")
+        held = "nothing" if value is None else f"a {type(value).__name__}"
+        raise UserError(f"{path} must hold keys and values, and holds {held}")
     return value
 
 

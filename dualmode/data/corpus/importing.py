@@ -89,7 +89,9 @@ def _transcript(row: Row, plan: Plan, heard: Heard) -> str:
         raise AudioFault(Reason.UNUSABLE, row.fault)
     text = plan.rule.apply(row.text or "")
     if not text:
-        raise AudioFault(Reason.NO_TEXT, f"the transcript is {row.text!r}")
+        raise AudioFault(
+            Reason.NO_TEXT, "there is no transcript" if row.text is None else f"the transcript is {row.text!r}"
+        )
     if not plan.numbers and has_numbers(text):
         raise AudioFault(Reason.NUMBERS, text)
     if plan.tokenizer is not None and (unseen := plan.tokenizer.unseen(text)):
