@@ -1,6 +1,7 @@
 """Import a corpus as it is into the Kaldi folders that the recipes read."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,8 +80,12 @@ def read_channel(text: str) -> int | None:
     return int(text) - 1
 
 
-def check_shares(args: argparse.Namespace) -> None:
-    """Raise UserError unless the shares leave something to train on."""
+def check_numbers(args: argparse.Namespace) -> None:
+    """Raise UserError unless the shares leave something to train on, and the lengths some utterances."""
+    if args.jobs < 1:
+        raise UserError(f"--jobs is {args.jobs}: it must be at least 1")
+    if not 0 <= args.min_ms < args.max_ms:
+        raise UserError(f"--min-ms {args.min_ms:g} and --max-ms {args.max_ms:g} leave no utterance")
     shares = (args.valid_share, args.test_share)
     if not all(share >= 0 for share in shares) or not sum(shares) <= 50:
         raise UserError(
@@ -88,10 +93,18 @@ def check_shares(args: argparse.Namespace) -> None:
         )
 
 
+def sets_of_before(path: Path) -> set[str]:
+    """Return the sets that an import.json names; none where there is none that can be read."""
+    try:
+        return set(json.loads(path.read_text(encoding="utf-8"))["sets"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     check_max_rejected(args.max_rejected)
-    check_shares(args)
+    check_numbers(args)
     channel = read_channel(args.channel)
     from dualmode.data.corpus.audio_files import Conversion
     from dualmode.data.corpus.catalogue import Catalogue
@@ -128,6 +141,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.check_options:
         return
     data.mkdir(parents=True, exist_ok=True)
+    earlier = sets_of_before(data / "import.json")
     heard, rejected, renamed = Heard(), data / "import_rejected.tsv", data / "import_renamed.tsv"
     with Catalogue(data / ".import.sqlite") as catalogue:
         kinds = {}
@@ -147,9 +161,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"split off from train, by {args.split_by}: {', '.join(made)}{by}")
         write_sets(catalogue, data)
         write_renamed(catalogue, renamed)
+        stale = sorted(name for name in earlier - set(catalogue.parts()) if (data / name).is_dir())
         report = summary(catalogue, heard.total, heard.characters, sources=kinds, text_rule=args.text_rule)
     write_json(data / "import.json", report)
     print("\n".join(lines(report)))
+    if stale:
+        print(f"note: {', '.join(str(data / name) for name in stale)} of an earlier import stays there")
     if report["rejected"]:
         print(f"what is rejected is listed in {rejected}")
     if report["renamed"]["utterances"]:

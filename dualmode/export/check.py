@@ -31,7 +31,7 @@ from dualmode.progress import progress
 from dualmode.results.score import score_texts
 from dualmode.results.text import read_text
 from dualmode_runtime.audio.fault import AudioFault
-from dualmode_runtime.audio.reading import read_audio
+from dualmode_runtime.audio.reading import read_audio, read_header
 
 MAX_INT8_LOSS = 0.5  # percent of the words, absolute
 
@@ -59,6 +59,10 @@ class Audio:
         for path in given:
             if not path.is_file():
                 raise UserError(f"--check {path}: expected audio files, or one data folder with wav.scp")
+            try:
+                read_header(path, SAMPLE_RATE)
+            except AudioFault as fault:
+                raise UserError(f"--check: {fault.detail}") from None
         return cls({f"file{number:06}": str(path.resolve()) for number, path in enumerate(given)}, None)
 
     def samples(self, utt: str) -> np.ndarray:

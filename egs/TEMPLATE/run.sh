@@ -22,7 +22,7 @@ own_options() {
 }
 
 own_checks() {
-  local i path
+  local i path hint=''
   split_words test_sets "$decode_sets"
   split_words sources "$source"
   ((${#test_sets[@]})) || die "--decode-sets names no set: what is to be decoded?"
@@ -30,9 +30,11 @@ own_checks() {
   prepare_inputs=()
   for i in "${!sources[@]}"; do
     path=${sources[i]#*=}
-    [[ $path == /* ]] || sources[i]=${sources[i]%"$path"}$caller_dir/$path
-    path=${sources[i]#*=}
-    [[ -e $path ]] || die "there is no $path (--source; spaces part sources, so a path with a space in it needs a link without)"
+    [[ $path == /* ]] || path=$caller_dir/$path
+    [[ ! -e $path ]] || path=$(realpath -s -- "$path") # one name, however it is spelled
+    sources[i]=${sources[i]%"${sources[i]#*=}"}$path
+    ((${#sources[@]} == 1)) || hint="; spaces part sources: a path with a space in it needs a link without"
+    [[ -e $path ]] || die "there is no $path (--source$hint)"
     # What is imported anew when it changes: the lists, not the audio.
     if [[ -f $path ]]; then prepare_inputs+=("$path"); else
       for path in "$path"/{wav.scp,segments,text,utt2spk,{train,dev,test}.tsv,metadata.{csv,jsonl}} "$path"/*/metadata.{csv,jsonl}; do

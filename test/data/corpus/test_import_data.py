@@ -438,6 +438,15 @@ def test_an_utterance_that_utt2spk_lacks_is_rejected(record, work, tmp_path):
     assert one.utt == "b" and one.detail.endswith(f"not in {tmp_path / 'k/utt2spk'}")
 
 
+def test_sets_of_an_earlier_import_are_told(record, manifest, work, capsys):
+    rows = [{"audio": str(record(f"{n}.wav", 300)), "text": "fine", "split": n} for n in ("train", "valid", "test")]
+    main([str(manifest(*rows)), "--out", str(work)])
+    assert "earlier import" not in capsys.readouterr().out
+    main([str(manifest(rows[0])), "--out", str(work), *ALONE])
+    note = f"note: {work / 'data/test'}, {work / 'data/valid'} of an earlier import stays there"
+    assert note in capsys.readouterr().out and (work / "data/test").is_dir()
+
+
 def test_sets_are_known_in_letters_of_any_size(record, manifest, work):
     rows = [{"audio": str(record(f"{n}.wav", 300)), "text": "fine", "split": n} for n in ("TRAIN", "Dev", "Test")]
     main([str(manifest(*rows)), "--out", str(work)])
@@ -568,6 +577,8 @@ def test_a_damaged_manifest_is_one_sentence(tmp_path, work, content, name, messa
         ([".", "--columns", "audio"], "--columns audio: expected WHAT=COLUMN"),
         ([".", "--channel", "0"], "--channel 0: expected mix, or a channel from 1 on"),
         ([".", "--valid-share", "60"], "--valid-share 60"),
+        ([".", "--jobs", "0"], "--jobs is 0"),
+        ([".", "--min-ms", "5000", "--max-ms", "1000"], "--min-ms 5000 and --max-ms 1000 leave no utterance"),
     ],
 )
 def test_a_bad_option_is_one_sentence(work, words, message):
