@@ -152,6 +152,16 @@ def test_the_streaming_branch_can_be_kept_from_the_quantizer():
     assert not quantizer_gradient("dense", dense=0.0).any()  # and it is there: several GPUs wait for it
 
 
+@KINDS
+def test_a_single_hidden_frame_is_told_from_nothing(kind, monkeypatch):
+    """The first utterance has one hidden frame, which has no distractors, and the second three."""
+    hidden = torch.zeros(2, 29, dtype=torch.bool)
+    hidden[0, 4] = hidden[1, 2] = hidden[1, 3] = hidden[1, 9] = True
+    monkeypatch.setattr("dualmode.pretrain.model.span_mask", lambda *_: hidden.clone())
+    loss, _, weight = tiny(kind=kind).train()(**batch(120, 120))
+    assert weight == 3 and loss.isfinite()
+
+
 def test_one_branch_alone():
     _, stats, _ = tiny(sparse=0.0).train()(**batch(120))
     assert "loss_dense" in stats and "loss_sparse" not in stats
