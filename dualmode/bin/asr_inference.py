@@ -92,8 +92,6 @@ def decode_as_jobs(args, arguments: Sequence[str]) -> None:
 
     shutil.rmtree(args.out / "parts", ignore_errors=True)
     count = run_parts(args, "dualmode.bin.asr_inference", arguments, most=len(open_inputs(args.data)))
-    for of_before in args.out.glob("emission_delay.*"):
-        of_before.unlink()
     meta = join_decodes([args.out / "parts" / str(index) for index in range(1, count + 1)], args.out)
     meta["command"] = command_line("asr_inference", arguments)
     write_json(args.out / "decode.json", meta)
@@ -146,8 +144,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         nbest |= dict(zip(batch, found, strict=True))
 
     audio = frames / 100
-    for of_before in out.glob("emission_delay.*"):
-        of_before.unlink()
     write_nbest(out, nbest, loaded.tokenizer)
     write_json(
         out / "decode.json",

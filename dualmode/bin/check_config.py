@@ -5,6 +5,7 @@ with a sub-network that is not trained. Schedules that do not fit into the lengt
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from dualmode.bin.prune import sparsity_list
 from dualmode.cli import existing_dir, existing_file, make_parser, run
@@ -32,7 +33,13 @@ def get_parser():
         "--encoder-from",
         type=existing_file,
         metavar="YAML",
-        help="completes encoder_conf of --asr, after --prune",
+        help="completes encoder_conf of --asr",
+    )
+    parser.add_argument(
+        "--start",
+        type=existing_file,
+        metavar="YAML",
+        help="config.yaml of what stage 4 starts from, before --prune if given",
     )
     parser.add_argument(
         "--start-unknown",
@@ -78,23 +85,30 @@ def main(argv: Sequence[str] | None = None) -> None:
     rule = read_rule(args.prune) if args.prune else {}
     if args.prune_args:
         with named("--prune-args"):
-            prune_parser().parse_args([".", "--config", __file__, "--out", ".", *args.prune_args.split()])
+            parser = prune_parser()
+            for action in parser._actions:  # what stage 1 makes is not there yet
+                action.type = action.type if action.type in (int, float, sparsity_list) else None
+            parser.parse_args([".", "--config", ".", "--out", ".", *args.prune_args.split()])
     if args.sparsities:
         rule["sparsities"] = args.sparsities
     if start and args.prune:
         start, where = pruned_config(start, rule, str(args.prune)), f"{args.pretrain} with {args.prune}"
-    if args.encoder_from and args.prune:
-        where = f"{args.encoder_from} with {args.prune}"
-        start = pruned_config(encoder_config_of(args.encoder_from), rule, str(args.prune))
+    if args.start:
+        start, where = encoder_config_of(args.start), str(args.start)
+        if args.prune:
+            start, where = pruned_config(start, rule, str(args.prune)), f"{args.start} with {args.prune}"
     if args.init:
         start, where = starting_config(ModelFolder.open(args.init)), str(args.init)
     trained = start
     if args.asr:
         conf = read(AsrTask, args.asr, "--asr-args", args.asr_args)
-        if args.encoder_from and start is None:
+        if args.encoder_from:
             conf = inherited(conf, encoder_config_of(args.encoder_from))
         trained = trained_config(conf, start, str(args.asr), where)
     decodings = {path: read_settings(path) for path in args.decode}
+    for path, settings in decodings.items():
+        if settings.get("lm") and not Path(settings["lm"]).is_file():
+            print(f"warning: {path}: lm is {settings['lm']}, which is not there yet")
     for path, settings in decodings.items() if trained and not args.start_unknown else ():
         context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["lookahead_ms"])
         check_decoding(trained, Subnet(float(settings["sparsity"]), context), str(path))

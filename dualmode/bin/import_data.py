@@ -46,7 +46,10 @@ def get_parser() -> argparse.ArgumentParser:
         help="token list, or model folder, that the data is for: what its tokens cannot spell is left out",
     )
     parser.add_argument(
-        "--columns", default="", metavar="WHAT=NAME,...", help="columns by their names, as in audio=wav,text=words"
+        "--columns",
+        default="",
+        metavar="WHAT=NAME,...",
+        help="columns by their names: audio=wav,text=words; offset= alone says that none holds it",
     )
     parser.add_argument("--audio-dir", type=existing_dir, metavar="DIR", help="what paths in tables are relative to")
     parser.add_argument(

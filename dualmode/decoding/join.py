@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.data.kaldi_dir import read_table, write_table
-from dualmode.decoding.output import remove_nbest
+from dualmode.decoding.output import remove_before
 from dualmode.errors import UserError
 
 SUMS = ("audio_s", "decode_s", "utterances")
@@ -27,7 +27,7 @@ def join_decodes(parts: Sequence[Path], out: Path) -> dict:
         except (ValueError, KeyError, TypeError) as error:
             what = f"{type(error).__name__}: {error}"
             raise UserError(f"{part / 'decode.json'} is damaged ({what}): decode that part again") from error
-    remove_nbest(out)
+    remove_before(out)
     for name in sorted({path.relative_to(part) for part in parts for path in part.rglob("*") if path.is_file()}):
         if name.name == "decode.json":
             continue

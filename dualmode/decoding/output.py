@@ -18,15 +18,17 @@ from dualmode.frames import FRAME_MS
 from dualmode.search.hypothesis import Hypothesis
 
 
-def remove_nbest(folder: Path) -> None:
-    """Remove the ranks of a decoding that was here before: it may have had more of them."""
+def remove_before(folder: Path) -> None:
+    """Remove what a decoding that was here before may have had more of: ranks, and what was measured of it."""
     for rank in folder.glob("*best_recog"):
         shutil.rmtree(rank)
+    for measured in folder.glob("emission_delay.*"):
+        measured.unlink()
 
 
 def write_nbest(folder: Path, nbest: Mapping[str, Sequence[Hypothesis]], tokenizer: Tokenizer) -> None:
     """Write the n-best list of each utterance, in the place of one that is there; all files are sorted in C order."""
-    remove_nbest(folder)
+    remove_before(folder)
     for rank in range(max(map(len, nbest.values()))):
         ranked = {key: hypotheses[rank] for key, hypotheses in nbest.items() if rank < len(hypotheses)}
         tables = {

@@ -34,11 +34,9 @@ def read_settings(path: Path) -> dict[str, Any]:
             raise UserError(f"{path}: {key} is {value!r}: it must be a number" + (" or null" if optional else ""))
     check_run(settings, f"{path}: ")
     try:
-        search = SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
+        SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    if search.lm and not Path(search.lm).is_file():
-        raise UserError(f"{path}: lm is {search.lm}, and there is no such file")
     if not re.fullmatch(r"cpu|cuda(:\d+)?", str(settings["device"])):
         raise UserError(f"{path}: device is {settings['device']!r}: it must be cpu, cuda or cuda:N")
     if settings["precision"] == "bf16" and settings["chunk_ms"] is not None:

@@ -88,8 +88,9 @@ class AsrTask(SupernetTask):
         check_branches(config, from_mapping(BranchWeights, args.branch_conf, "branch_conf"))
         make_augment(args.specaug_conf)
         bins = args.encoder_conf.get("input_size", EncoderConfig.input_size)
-        widest = max(np.ravel(args.specaug_conf.get("freq_mask_width_range", 0)))
-        if args.specaug_conf and isinstance(bins, int) and widest >= bins:
+        conf = args.specaug_conf
+        widest = max(np.ravel(conf.get("freq_mask_width_range") or 0)) if conf.get("apply_freq_mask", True) else 0
+        if conf and isinstance(bins, int) and widest > bins:
             raise UserError(f"specaug_conf: freq_mask_width_range is up to {widest}, and a frame has {bins} bins")
 
     @classmethod

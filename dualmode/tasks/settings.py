@@ -98,7 +98,12 @@ def _check_number(name: str, kind: str, value: Any, shown: str) -> None:
 
 def check_criteria(args: argparse.Namespace) -> None:
     """Raise UserError for a criterion that ranks by no word of ESPnet's, which meets it after the first epoch."""
-    of_epochs = [("best_model_criterion", one) for one in args.best_model_criterion]
+    best = args.best_model_criterion
+    if not isinstance(best, (list, tuple)) or not all(isinstance(one, (list, tuple)) for one in best):
+        raise UserError(
+            f"best_model_criterion is {best}: it must be a list of [train or valid, what is measured, min or max]"
+        )
+    of_epochs = [("best_model_criterion", one) for one in best]
     for name, one in [*of_epochs, ("early_stopping_criterion", args.early_stopping_criterion)]:
         if len(one) != 3 or one[0] not in ("train", "valid") or one[2] not in ("min", "max"):
             raise UserError(f"{name} has {list(one)}: it must be [train or valid, what is measured, min or max]")

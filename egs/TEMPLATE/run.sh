@@ -31,7 +31,7 @@ own_checks() {
   for i in "${!sources[@]}"; do
     path=${sources[i]#*=}
     [[ $path == /* ]] || path=$caller_dir/$path
-    [[ ! -e $path ]] || path=$(realpath -s -- "$path") # one name, however it is spelled
+    [[ ! -e $path || /$path/ != */..*/* ]] || path=$(realpath -s -- "$path") # one name, however it is spelled
     sources[i]=${sources[i]%"${sources[i]#*=}"}$path
     ((${#sources[@]} == 1)) || hint="; spaces part sources: a path with a space in it needs a link without"
     [[ -e $path ]] || die "there is no $path (--source$hint)"

@@ -77,7 +77,7 @@ choose_decoders() {
   [[ -n $sparsities$chunk_ms ]] || return 0
   mkdir -p "$1"
   for config in "${decoders[@]}"; do
-    if grep -qE '[{,] *(chunk_ms|sparsity):' "$config"; then
+    if grep -qE '^[^#]*[{,] *(chunk_ms|sparsity):' "$config"; then
       die "$config must have a line for each key: --sparsities and --chunk-ms fill in others there"
     fi
     if ! grep -qE '^chunk_ms: *[0-9]' "$config"; then
@@ -85,7 +85,8 @@ choose_decoders() {
       continue
     fi
     split_words sparse "${sparsities//,/ }"
-    grep -qE '^sparsity: *(0[.]0*[1-9]|[.]0*[1-9])' "$config" || sparse=() # all weights, as a stream
+    # All weights, as a stream.
+    if ! grep -q '^sparsity:' "$config" || grep -qE '^sparsity: *0([.]0*)?([[:space:]]|$)' "$config"; then sparse=(); fi
     split_words chunks "${chunk_ms//,/ }"
     for sparsity in "${sparse[@]:-}"; do
       for chunk in "${chunks[@]:-}"; do

@@ -156,7 +156,8 @@ check_options() {
   [[ -n $speeds ]] || die "--speeds is '': for the training set as it is, say --speeds 1.0"
   check_list speeds '(0?[.][5-9][0-9]*|1([.][0-9]*)?|2([.]0*)?)' 'factors from 0.5 to 2, such as 0.9,1.0,1.1'
   [[ -z $vocab_size ]] || whole_number vocab-size 1
-  [[ $token_type != bpe || -n $vocab_size || -n $init_asr ]] || die "--token-type bpe needs --vocab-size, such as 500"
+  [[ $token_type != bpe || -n $vocab_size || $stage -gt 1 || (-n $init_asr && $new_tokens == false) ]] ||
+    die "--token-type bpe needs --vocab-size, such as 500"
   [[ -z $vocab_size || -z ${option_given[vocab-size]:-} || $token_type == bpe ]] ||
     die "--vocab-size is for --token-type bpe, and the tokens here are of type $token_type"
   pretrain_config=$(find_file pretrain-config "$pretrain_config")
@@ -238,15 +239,18 @@ recipe() {
 
 # check_device_decode: stops before any work if stage 7 would compare with a decoding that there is not.
 check_device_decode() {
-  local config name known=()
-  ((stop_stage >= 7)) && [[ ! -f $done_dir/${tag}_decode_${device_decode}_${test_sets[0]} ]] || return 0
-  for config in "${decoders[@]}"; do
-    name=$(decode_name "$config" '')
-    name=${name#decode_}
-    known+=("${name%_}")
-  done
-  [[ " ${known[*]} " == *" $device_decode "* ]] ||
-    die "--device-decode is '$device_decode': it must be a decoding of stage 5, which are: ${known[*]}"
+  local config name known=() args
+  ((stop_stage >= 7)) || return 0
+  if [[ ! -f $done_dir/${tag}_decode_${device_decode}_${test_sets[0]} ]]; then
+    for config in "${decoders[@]}"; do
+      name=$(decode_name "$config" '')
+      name=${name#decode_}
+      known+=("${name%_}")
+    done
+    [[ " ${known[*]} " == *" $device_decode "* ]] ||
+      die "--device-decode is '$device_decode': it must be a decoding of stage 5, which are: ${known[*]}"
+  fi
+  device_subnet
 }
 
 # check_configs: stops before any work if the YAML of the stages asked for cannot be used, alone or together.  What was
@@ -271,7 +275,7 @@ check_configs() {
   elif [[ $from_scratch != true ]]; then
     check_other_start
   fi
-  [[ -z $prune_args ]] || command+=("--prune-args=$prune_args")
+  [[ -z $prune_args || -n $init_asr ]] || ((stage > 3)) || command+=("--prune-args=$prune_args")
   words=$(quote "${command[@]}"; for config in "${files[@]}"; do [[ ! -f $config ]] || meaning "$config"; done)
   [[ ! -f $checked || $(<"$checked") != "$words" ]] || return 0
   run_logged check_config "${command[@]}"
@@ -283,21 +287,21 @@ check_configs() {
 
 # is_made_from_here: whether what stage 4 starts from comes of the configurations, not from a folder of an earlier run.
 is_made_from_here() {
-  ((stage <= 2)) || [[ ! -f $pretrained/config.yaml || ($stage -gt 3 && ! -f $pruned/config.yaml) ]]
+  ((stage <= 2)) || [[ $stage -le 3 && ! -f $pretrained/config.yaml || $stage -gt 3 && ! -f $pruned/config.yaml ]]
 }
 
 # check_other_start: adds to $command and $files of check_configs what another experiment hands over, if that is there.
 check_other_start() {
-  local start=$exp/pretrain_$pretrain_tag/config.yaml
-  [[ $prune_tag == "$tag" && $stage -le 3 ]] || start=$exp/prune_$prune_tag/config.yaml
+  local start=$exp/pretrain_$pretrain_tag/config.yaml pruned_here=true
   [[ -z $prune_asr ]] || start=$exp/asr_$prune_asr/config.yaml
+  if ((stage > 3)) || [[ $prune_tag != "$tag" ]]; then start=$exp/prune_$prune_tag/config.yaml pruned_here=false; fi
   if [[ ! -f $start ]]; then
     command+=(--start-unknown)
     return
   fi
-  command+=(--encoder-from "$start")
+  command+=(--start "$start")
   files+=("$start")
-  if ((stage <= 3)) && [[ -n $prune_asr || $prune_tag == "$tag" ]]; then
+  if [[ $pruned_here == true ]]; then
     command+=(--prune "$prune_config" "${prune_words[@]}")
     files+=("$prune_config")
   fi
@@ -537,15 +541,20 @@ stage_7() {
 
 # device_subnet: sets $args, the options of stage 7's sub-network: those given, or else what --device-decode decodes as.
 device_subnet() {
-  local config key value
+  local config key value own=''
   split_words args "$device_args"
   ((${#args[@]} == 0)) || return 0
   for config in "${decoders[@]}"; do
-    [[ $(decode_name "$config" '') == "decode_${device_decode}_" ]] || continue
-    for key in sparsity chunk_ms left_ms lookahead_ms; do
-      value=$(sed -nE "s/^$key: *([0-9.]+).*/\1/p" "$config")
-      [[ -z $value ]] || args+=("--${key//_/-}" "$value")
-    done
+    [[ $(decode_name "$config" '') != "decode_${device_decode}_" ]] || own=$config
+  done
+  [[ -n $own ]] || die "stage 7 has the sub-network of decode_$device_decode.yaml (--device-decode), which is not among \
+--decode-configs: name it there, or say which by --device-args"
+  grep -qE '^chunk_ms: *[0-9]' "$own" ||
+    die "stage 7 streams, and $own (--device-decode) has no line chunk_ms: with a number: say which sub-network by --device-args"
+  for key in sparsity chunk_ms left_ms lookahead_ms; do
+    value=$(sed -nE "s/^$key: *([0-9.]+).*/\1/p" "$own")
+    [[ $key != lookahead_ms ]] || value=${value:-0} # as decoding has it, whatever the model begins with
+    [[ -z $value ]] || args+=("--${key//_/-}" "$value")
   done
 }
 

@@ -62,11 +62,12 @@ step() {
   reason=$(why_again)
   if [[ -z $reason ]]; then
     [[ -f $marker.watched ]] || watch
+    ((${#compared[@]} == 0)) || [[ -f $marker.lists ]] || lists_of "${compared[@]}" >"$marker.lists"
     log "stage $stage_now: $what: done already (${folder:-${outputs[0]}}), skipping"
     return
   fi
   log "stage $stage_now: $what$reason"
-  [[ ! -f $marker ]] || mv "$marker" "$marker.before"
+  if [[ $force == true ]]; then rm -f "$marker" "$marker.before"; elif [[ -f $marker ]]; then mv "$marker" "$marker.before"; fi
   rm -f "$marker.watched" "$marker.sizes"
   watch
   [[ -z $folder ]] || prepare_folder "${launcher[@]}" "$@" "${uncounted[@]}"
@@ -83,14 +84,19 @@ when_finished() {
   local now lists before=$marker.before
   now=$(date +%s.%N)
   if ((${#compared[@]})); then
-    lists=$(find "${compared[@]}" -mindepth 2 -maxdepth 2 '(' -name wav.scp -o -name text -o -name utt2spk ')' -exec sha256sum {} + | sort)
-    if [[ $force != true && -f $before && $(sed '$d' "$before") == "$recipe" && $lists == "$(cat "$marker.lists" 2>/dev/null)" ]]; then
+    lists=$(lists_of "${compared[@]}")
+    if [[ -n $lists && -f $before && $(sed '$d' "$before") == "$recipe" && $lists == "$(cat "$marker.lists" 2>/dev/null)" ]]; then
       log "stage $stage_now: $what: as it was before, and what follows stays done" >&2
       now=$(sed -n '$s/^finished //p' "$before")
     fi
     printf '%s\n' "$lists" >"$marker.lists"
   fi
   echo "$now"
+}
+
+# lists_of DIR: prints digests of the lists of the sets in it.
+lists_of() {
+  find -L "$1" -mindepth 2 -maxdepth 2 '(' -name wav.scp -o -name text -o -name utt2spk ')' -exec sha256sum {} + | sort
 }
 
 # require STEP...: stops if one of the steps before was never finished.

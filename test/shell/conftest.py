@@ -34,6 +34,8 @@ class Corpus:
         (folder / "conf" / "tuning").mkdir(parents=True)
         for name in ("tuning/pretrain", "tuning/prune", "tuning/asr", "decode_dense", "decode_sparse"):
             (folder / "conf" / f"{name}.yaml").write_text(f"name: {name}\n")
+        with open(folder / "conf" / "decode_sparse.yaml", "a") as out:
+            out.write("sparsity: 0.7\nchunk_ms: 640\n")
         (folder / "local").mkdir()
         (folder / "local" / "prepare.py").write_text("# the stub does it\n")
         (folder / "run.sh").write_text(RUN_SH.format(root=ROOT))

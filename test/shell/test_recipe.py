@@ -320,6 +320,36 @@ def test_other_options_that_fail_throw_no_training_away(corpus):
     assert "pretrain" in corpus.new_calls()
 
 
+def test_a_forced_run_that_failed_is_not_taken_for_the_one_before(corpus):
+    corpus.run()
+    corpus.run("--force", "--stop-stage", "0", STUB_FAIL="prepare", status=3)
+    corpus.new_calls()
+    corpus.run()
+    assert "pretrain" in corpus.new_calls()
+
+
+def test_lists_behind_links_are_compared_too(corpus):
+    (corpus.folder / "elsewhere").mkdir()
+    (corpus.folder / "data").symlink_to("elsewhere")
+    corpus.run()
+    lists = (corpus.folder / "exp/.done/prepare.lists").read_text()
+    assert lists.count("/wav.scp\n") == 3 and lists.count("/text\n") == 3
+
+
+def test_stage_7_has_the_sub_network_of_a_decoding(corpus):
+    options = ("--stage", "0", "--stop-stage", "7")
+    sentence = corpus.run(*options, "--device-decode", "dense", status=2)
+    assert "decode_dense.yaml (--device-decode) has no line chunk_ms: with a number" in sentence
+    (corpus.folder / "conf/decode_sparse.yaml").write_text("sparsity: 0.8\nchunk_ms: 320 # ms\nleft_ms: 640\n")
+    corpus.run(*options)
+    calls = (corpus.folder / "calls").read_text().splitlines()
+    [export] = [call for call in calls if "bin.export" in call]
+    assert "--sparsity 0.8 --chunk-ms 320 --left-ms 640 --lookahead-ms 0 --int8" in export
+    assert "it must be a decoding of stage 5" in corpus.run(*options, "--device-decode", "other", status=2)
+    only = ("--decode-configs", "conf/decode_dense.yaml")  # of what was decoded before, and is not asked for now
+    assert "which is not among --decode-configs" in corpus.run(*options, *only, status=2)
+
+
 def test_force_starts_the_stages_asked_for_from_scratch(corpus):
     corpus.run()
     corpus.new_calls()

@@ -85,7 +85,6 @@ def changed(tmp_path):
         (3, "batch_size", "batch", "the key 'batch'"),
         (3, "batch_size: 1", "beam_size: 0", "beam_size is 0"),
         (3, "batch_size: 1", "nbest: 5", "nbest is 5: it must not exceed"),
-        (3, "batch_size: 1", "beam_size: 4\nlm: /nowhere.arpa", "lm is /nowhere.arpa, and there is no such file"),
         (3, "batch_size: 1", "hotwords: [go]", "beam_size is 1, the greedy search"),
         (3, "batch_size: 1", "device: banana", "device is 'banana'"),
         (2, "max_epoch: 12", "max_epoch:", "max_epoch has no value: it must be a whole number"),
@@ -97,6 +96,7 @@ def changed(tmp_path):
         (2, "freq_mask_width_range: [0, 10]", "freq_mask_width_range: [10, 0]", "specaug_conf: a range must rise"),
         (2, "freq_mask_width_range: [0, 10]", "freq_mask_width_range: [0, 200]", "a frame has 80 bins"),
         (2, "[[valid, ter, min]]", "[[valid, ter, mni]]", r"best_model_criterion has \['valid', 'ter', 'mni'\]"),
+        (2, "[[valid, ter, min]]", "[valid, ter, min]", "best_model_criterion is .*: it must be a list of"),
         (2, "keep_nbest_models: 1", "keep_nbest_models: 0", "keep_nbest_models is 0: it must be at least 1"),
         (2, "grad_clip: 5.0", "grad_clip: [5]", r"grad_clip is \[5\]: it must be a number"),
         (0, "  output_size: 144", "  output_size: 144\n  input_size: 4", "input_size"),
@@ -149,11 +149,23 @@ def test_a_start_of_another_experiment(tmp_path):
     with pytest.raises(UserError, match="not trained to run as"):
         main(command)
     main([*command, "--start-unknown"])
-    start = ["--encoder-from", str(folder / "conf/tuning/pretrain_base.yaml"), "--prune"]
-    main([*command, *start, str(folder / "conf/tuning/prune.yaml")])
+    start = ["--start", str(folder / "conf/tuning/pretrain_base.yaml")]
+    main([*command, *start])
+    main([*command, *start, "--prune", str(folder / "conf/tuning/prune.yaml")])
     (tmp_path / "prune.yaml").write_text("sparsities: [0.5]\n")
     with pytest.raises(UserError, match="no sub-network of sparsity 0.7"):
-        main([*command, *start, str(tmp_path / "prune.yaml")])
+        main([*command, *start, "--prune", str(tmp_path / "prune.yaml")])
+    for other in ("output_size=96", "sparsities=[0.5]"):
+        with pytest.raises(UserError, match=f"pretrain_base.yaml has {other.partition('=')[0]}"):
+            main([*command, *start, f"--asr-args=--encoder_conf {other}"])
+
+
+def test_options_of_the_pruning_are_looked_at(changed, capsys):
+    command = changed(0, "seed", "seed")
+    main([*command, "--prune-args=--calibrate not/there/yet --utterances 5"])
+    with pytest.raises(SystemExit):
+        main([*command, "--prune-args=--calibrat x"])
+    assert "there is no option --calibrat; did you mean '--calibrate'" in capsys.readouterr().err
 
 
 def test_sparsities_of_all_stages_come_from_one_option(changed):

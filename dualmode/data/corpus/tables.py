@@ -41,7 +41,7 @@ NEEDED = ("audio", "text")
 
 
 def parse_columns(text: str) -> dict[str, str]:
-    """Return what ``audio=wav,text=words`` says; anything else is a UserError.
+    """Return what ``audio=wav,text=words,offset=`` says, the last one that no column holds it; else a UserError.
 
     >>> parse_columns("text=words")
     {'text': 'words'}
@@ -49,7 +49,7 @@ def parse_columns(text: str) -> dict[str, str]:
     columns = {}
     for part in filter(None, text.split(",")):
         what, mark, name = part.partition("=")
-        if what not in NAMES or not mark or not name:
+        if what not in NAMES or not mark or (not name and what in NEEDED):
             raise UserError(f"--columns {part}: expected WHAT=COLUMN, where WHAT is one of {', '.join(NAMES)}")
         columns[what] = name
     return columns
@@ -67,6 +67,8 @@ def find_columns(there: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[st
     """
     columns = {}
     for what, names in NAMES.items():
+        if wanted.get(what) == "":  # no column holds it, whatever they are called
+            continue
         if what in wanted and wanted[what] not in there:
             raise UserError(f"it has no column {wanted[what]} (--columns); it has {', '.join(there)}")
         found = wanted.get(what) or next((name for name in names if name in there), None)
@@ -139,7 +141,8 @@ def _delimited(path: Path, lines: TextIO, kind: str) -> Iterator[tuple[str, Reco
         if len(header) == 1 and (other := next((mark for mark in ";\t|" if mark in header[0]), None)):
             expected = "tabs" if kind == ".tsv" else "commas"
             raise UserError(f"{path}:1 has {other!r} between its columns: {expected} are expected there")
-        if twice := [name for name, count in Counter(header).items() if count > 1]:
+        known = {name for names in NAMES.values() for name in names}
+        if twice := [name for name, count in Counter(header).items() if count > 1 and name in known]:
             raise UserError(f"{path}:1 names the column {twice[0]!r} twice: give one of them another name")
         for row in reader:
             if len(row) == len(header):

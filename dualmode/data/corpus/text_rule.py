@@ -71,10 +71,13 @@ def _without_punctuation(text: str) -> str:
 def has_numbers(text: str) -> bool:
     """Whether a transcript has digits, or signs that are said.
 
-    >>> has_numbers("5 %"), has_numbers("½ mile"), has_numbers("five percent")
-    (True, True, False)
+    >>> has_numbers("5 %"), has_numbers("½ mile"), has_numbers("five percent"), has_numbers("我们一起去")
+    (True, True, False, False)
     """
-    return bool(_NUMBERS.search(text)) or any(unicodedata.numeric(char, None) is not None for char in text)
+    # Numbers that are no letters: fractions and Roman ones, and not the words that Chinese writes with one letter.
+    return bool(_NUMBERS.search(text)) or any(
+        unicodedata.category(char) in ("No", "Nl") for char in text if char != "〇"
+    )
 
 
 def named_rule(name: str) -> TextRule:

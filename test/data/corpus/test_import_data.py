@@ -406,6 +406,9 @@ def test_ends_are_read_and_what_is_not_used_is_told(record, work, tmp_path, caps
     assert one.detail == f"{path}:4: the end is 1 s, and the beginning 2 s: expected a later end"
     said = capsys.readouterr().out
     assert f"{path}: not used: age (--columns gives them a meaning)" in said and "to hold the speaker" not in said
+    path.write_text(f"audio,text,start,,,\n{wav},a,512.2,,,\n")  # where the clip lay in what it was cut from
+    main([str(path), "--out", str(work), "--columns", "offset=", *ALONE])
+    assert [float(one) for one in tables(work, "train")[3].values()] == [3.0]
     path.write_text(f"audio,text,who\n{wav},a,s\n")
     main([str(path), "--out", str(work), *ALONE])
     said = capsys.readouterr().out
