@@ -46,6 +46,11 @@ def test_help_of_the_real_recipes(recipe):
     assert (by_sh.stdout, by_sh.stderr) == (done.stdout, "")
 
 
+def test_an_option_that_is_given_twice_is_told(corpus):
+    output = corpus.run("--seed", "1", "--dry-run", "--dry-run", "--seed=2")
+    assert "--seed is given twice, and the last one counts" in output and "dry-run is given" not in output
+
+
 def test_jobs_are_as_many_as_cores_whatever_threads_a_job_has(corpus):
     text = corpus.run("--help", OMP_NUM_THREADS=str(len(os.sched_getaffinity(0)) + 1))
     default = f"(default: {len(os.sched_getaffinity(0))})"
