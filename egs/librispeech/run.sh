@@ -102,6 +102,7 @@ own_notes() {
   local part there train
   split_words train "$train_parts"
   for part in $test_parts; do
+    [[ -f $data/${part//-/_}/utt2spk ]] || continue # a dry run, of which the data are not there
     there=$(wc -l <"$data/${part//-/_}/utt2spk")
     if [[ " $valid_parts " == *" $part "* ]]; then
       notes+=("$part also chose the epoch: its figures are a little better than those of speech that chose nothing.")
