@@ -114,12 +114,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.decoding.decoder import Decoder
     from dualmode.decoding.inputs import open_inputs
     from dualmode.decoding.output import write_nbest
-    from dualmode.decoding.settings import SEARCH
+    from dualmode.decoding.settings import search_of
     from dualmode.models.placement import find_device, machine_name
-    from dualmode.search.config import SearchConfig
 
     device = find_device(chosen_device(args, settings["device"]))
-    search = SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
+    search = search_of(settings)
     if settings["threads"]:
         torch.set_num_threads(settings["threads"])
     utterances = open_inputs(args.data, folder.encoder_config.input_size)

@@ -29,12 +29,7 @@ def get_parser():
         metavar="MODEL",
         help="recogniser that stage 4 starts from, instead of stage 3's model",
     )
-    parser.add_argument(
-        "--encoder-from",
-        type=existing_file,
-        metavar="YAML",
-        help="completes encoder_conf of --asr",
-    )
+    parser.add_argument("--encoder-from", type=existing_file, metavar="YAML", help="completes encoder_conf of --asr")
     parser.add_argument(
         "--start",
         type=existing_file,
@@ -91,12 +86,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             parser.parse_args([".", "--config", ".", "--out", ".", *args.prune_args.split()])
     if args.sparsities:
         rule["sparsities"] = args.sparsities
-    if start and args.prune:
-        start, where = pruned_config(start, rule, str(args.prune)), f"{args.pretrain} with {args.prune}"
     if args.start:
         start, where = encoder_config_of(args.start), str(args.start)
-        if args.prune:
-            start, where = pruned_config(start, rule, str(args.prune)), f"{args.start} with {args.prune}"
+    if start and args.prune:
+        start, where = pruned_config(start, rule, str(args.prune)), f"{where} with {args.prune}"
     if args.init:
         start, where = starting_config(ModelFolder.open(args.init)), str(args.init)
     trained = start

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dualmode.data.folder import incomplete
 from dualmode.errors import UserError
 
 
@@ -22,7 +23,7 @@ def get_repository(home: str, folder: Path, name: str, size: str, repair: str) -
     Raises:
         UserError: git is missing or the download failed.
     """
-    partial = folder.with_name(f".{folder.name}.incomplete")
+    partial = incomplete(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(partial, ignore_errors=True)
     print(f"getting {name} from {home} (about {size})", file=sys.stderr)

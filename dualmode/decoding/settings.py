@@ -1,12 +1,12 @@
 """What a decoding YAML may say, checked."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from dualmode.errors import UserError
+from dualmode.models.placement import check_name
 from dualmode.models.weights import read_yaml
 from dualmode.old_names import with_new_keys
 from dualmode.search.config import SearchConfig
@@ -34,14 +34,18 @@ def read_settings(path: Path) -> dict[str, Any]:
             raise UserError(f"{path}: {key} is {value!r}: it must be a number" + (" or null" if optional else ""))
     check_run(settings, f"{path}: ")
     try:
-        SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
+        search_of(settings)
+        check_name(settings["device"])
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", str(settings["device"])):
-        raise UserError(f"{path}: device is {settings['device']!r}: it must be cpu, cuda or cuda:N")
     if settings["precision"] == "bf16" and settings["chunk_ms"] is not None:
         raise UserError(f"{path}: precision bf16 is for the full context (chunk_ms: null); streams are decoded in fp32")
     return settings
+
+
+def search_of(settings: Mapping[str, Any]) -> SearchConfig:
+    """Return how settings search; a UserError for what cannot be."""
+    return SearchConfig(**{key: settings[key] for key in SEARCH if key in settings})
 
 
 def check_run(settings: Mapping[str, Any], where: str = "") -> None:

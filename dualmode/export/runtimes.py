@@ -50,8 +50,8 @@ def read_about(folder: Path) -> dict:
         about = json.loads(path.read_text(encoding="utf-8"))
         if about["format"] != "sherpa-onnx":
             raise ValueError(f"unknown format {about['format']!r}")
-        for key in ABOUT_KEYS:
-            about[key]  # noqa: B018
+        if lacking := [key for key in ABOUT_KEYS if key not in about]:
+            raise KeyError(lacking[0])
         return about
     except FileNotFoundError:
         raise UserError(f"{folder} holds no export.json: make it with dualmode export") from None

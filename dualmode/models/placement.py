@@ -9,6 +9,12 @@ from dualmode.errors import UserError
 CPU = "cpu"
 
 
+def check_name(name: object) -> None:
+    """Raise UserError unless it is the name of a device, whether that is there or not."""
+    if not isinstance(name, str) or not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
+        raise UserError(f"the device is {name!r}: it must be cpu, cuda, or one GPU such as cuda:1")
+
+
 def find_device(name: str) -> torch.device:
     """Return the device that a user names.
 
@@ -18,8 +24,7 @@ def find_device(name: str) -> torch.device:
     Raises:
         UserError: it is another name, or PyTorch does not see that GPU.
     """
-    if not isinstance(name, str) or not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
-        raise UserError(f"the device is {name!r}: it must be cpu, cuda, or one GPU such as cuda:1")
+    check_name(name)
     if name == CPU:
         return torch.device(CPU)
     device, count = torch.device("cuda", int(name.partition(":")[2] or 0)), torch.cuda.device_count()

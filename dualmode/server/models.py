@@ -55,10 +55,6 @@ def open_served(
         UserError: something is missing, damaged or impossible, or the engine was not compiled.
     """
     if model.is_file():
-        if device_model or subnet or checkpoint:
-            raise UserError(
-                f"{model} is a device file: --device-model, --subnet and --checkpoint are for model folders"
-            )
         served = Served(model.stem, model.read_bytes(), DeviceModel.open(model), None)
         print(f"{model} streams alone: without a model folder there is no second pass", file=sys.stderr)
         return served

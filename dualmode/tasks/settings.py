@@ -22,8 +22,8 @@ from dualmode.models.weights import read_yaml
 from dualmode_runtime.cli import nearest
 
 # Least values; what is not here may be any number, but not below 0.
-LEAST = dict.fromkeys(("max_epoch", "accum_grad", "batch_size", "batch_bins", "num_iters_per_epoch", "log_interval"), 1)
-LEAST |= {"keep_nbest_models": 1}
+FROM_1 = ("max_epoch", "accum_grad", "batch_size", "batch_bins", "num_iters_per_epoch", "log_interval")
+LEAST = dict.fromkeys((*FROM_1, "keep_nbest_models"), 1)
 SIGNED = ("patience", "seed", "wandb_model_log_interval", "dist_rank", "local_rank", "ngpu")
 _TYPES = {"int": (int,), "float": (int, float), "str2bool": (bool,), "str": (str,)}
 _WORDS = {"int": "a whole number", "float": "a number", "str2bool": "true or false", "str": "text"}
@@ -80,11 +80,9 @@ def _check_value(action: argparse.Action, value: Any) -> None:
     kind = getattr(action.type, "__name__", "").removesuffix("_or_none")
     if kind not in _TYPES:
         return
-    if isinstance(value, (list, tuple)) and action.nargs is not None:
-        for one in value:
-            _check_number(name, kind, one, shown)
-        return
-    _check_number(name, kind, value, shown)
+    several = isinstance(value, (list, tuple)) and action.nargs is not None
+    for one in value if several else [value]:
+        _check_number(name, kind, one, shown)
 
 
 def _check_number(name: str, kind: str, value: Any, shown: str) -> None:

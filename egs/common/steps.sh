@@ -25,8 +25,8 @@
 #                     with other options that failed, what follows stays done
 #   --quiet           what the command prints goes to its log only
 step() {
-  local name=$1 what=$2 list='' folder='' quiet='' recipe by_bytes reason marker=$done_dir/$1
-  local -a after=() inputs=() watched=() intact=() outputs=() uncounted=() launcher=() compared=()
+  local name=$1 what=$2 list='' folder='' compared='' quiet='' recipe by_bytes reason marker=$done_dir/$1
+  local -a after=() inputs=() watched=() intact=() outputs=() uncounted=() launcher=()
   shift 2
   while [[ $1 != -- ]]; do
     case $list:$1 in
@@ -45,7 +45,7 @@ step() {
       outputs:*) outputs+=("$1") ;;
       folder:*) folder=$1 ;;
       intact:*) intact+=("$1") ;;
-      compared:*) compared+=("$1") ;;
+      compared:*) compared=$1 ;;
       uncounted:*) uncounted+=("$1") ;;
     esac
     shift
@@ -62,7 +62,7 @@ step() {
   reason=$(why_again)
   if [[ -z $reason ]]; then
     [[ -f $marker.watched ]] || watch
-    ((${#compared[@]} == 0)) || [[ -f $marker.lists ]] || lists_of "${compared[@]}" >"$marker.lists"
+    [[ -z $compared || -f $marker.lists ]] || lists_of "$compared" >"$marker.lists"
     log "stage $stage_now: $what: done already (${folder:-${outputs[0]}}), skipping"
     return
   fi
@@ -83,8 +83,8 @@ step() {
 when_finished() {
   local now lists before=$marker.before
   now=$(date +%s.%N)
-  if ((${#compared[@]})); then
-    lists=$(lists_of "${compared[@]}")
+  if [[ -n $compared ]]; then
+    lists=$(lists_of "$compared")
     if [[ -n $lists && -f $before && $(sed '$d' "$before") == "$recipe" && $lists == "$(cat "$marker.lists" 2>/dev/null)" ]]; then
       log "stage $stage_now: $what: as it was before, and what follows stays done" >&2
       now=$(sed -n '$s/^finished //p' "$before")

@@ -216,8 +216,6 @@ class DeviceModel(_Handle):
             UserError: the file is missing, damaged or hostile, or there are no such kernels.
         """
         library = library or load_library()
-        if not isinstance(model, bytes) and os.path.isdir(model):
-            raise UserError(f"{os.fsdecode(model)} is a folder, and no device file")
         if isinstance(model, bytes):
             pointer = _call(library, "dualmode_model_open_memory", model, len(model), _name(kernels))
         else:

@@ -193,6 +193,11 @@ def test_a_missing_file_is_one_sentence(library, tmp_path):
         Device.open(tmp_path / "gone.dmdl", library=library)
 
 
+def test_a_folder_is_one_sentence(library, tmp_path):
+    with pytest.raises(UserError, match=f"{tmp_path}: it is a folder"):
+        Device.open(tmp_path, library=library)
+
+
 def test_a_hundred_thousand_damaged_files_under_sanitizers(model, built, tmp_path):
     """Built with address and undefined-behaviour sanitizers, which end the program at the first read out of bounds."""
     paths = []

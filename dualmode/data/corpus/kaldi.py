@@ -20,33 +20,25 @@ def read_kaldi_rows(folder: Path, part: str | None = None) -> Iterator[Row]:
         UserError: a list is malformed or unsorted, or a path is a command.
     """
     text, utt2spk = (iterate_table(folder / name) if (folder / name).is_file() else () for name in ("text", "utt2spk"))
-    if not (folder / "segments").is_file():
-        for name, (audio, words, speaker) in joined([iterate_wav_scp(folder / "wav.scp"), text, utt2spk]):
-            where = f"{folder}: {name}"
-            if audio is None:
-                yield Row(where, folder, words, speaker or None, name, part, fault=f"not in {folder / 'wav.scp'}")
-            elif speaker is None and utt2spk:
-                yield Row(where, folder, words, None, name, part, fault=f"not in {folder / 'utt2spk'}")
-            else:
-                yield Row(where, _path(audio, folder), words, speaker or None, name, part)
-        return
-    recordings = dict(iterate_wav_scp(folder / "wav.scp"))
-    for name, (segment, words, speaker) in joined([iterate_table(folder / "segments"), text, utt2spk]):
+    wav_scp, segments = folder / "wav.scp", folder / "segments"
+    cut = segments.is_file()
+    recordings = dict(iterate_wav_scp(wav_scp)) if cut else {}
+    first, places = (segments, iterate_table(segments)) if cut else (wav_scp, iterate_wav_scp(wav_scp))
+    with_speakers = (folder / "utt2spk").is_file()
+    for name, (place, words, speaker) in joined([places, text, utt2spk]):
         where = f"{folder}: {name}"
-        if segment is None:
-            yield Row(where, folder, words, speaker or None, name, part, fault=f"not in {folder / 'segments'}")
-            continue
-        if speaker is None and utt2spk:
-            yield Row(where, folder, words, None, name, part, fault=f"not in {folder / 'utt2spk'}")
-            continue
         try:
-            recording, start, seconds = _segment(segment)
-            if recording not in recordings:
-                raise UserError(f"it is of the recording {recording}, which {folder / 'wav.scp'} does not have")
+            if place is None:
+                raise UserError(f"not in {first}")
+            if speaker is None and with_speakers:
+                raise UserError(f"not in {folder / 'utt2spk'}")
+            recording, start, seconds = _segment(place) if cut else (place, 0.0, None)
+            if cut and recording not in recordings:
+                raise UserError(f"it is of the recording {recording}, which {wav_scp} does not have")
         except UserError as error:
             yield Row(where, folder, words, speaker or None, name, part, fault=str(error))
             continue
-        path = _path(recordings[recording], folder)
+        path = _path(recordings.get(recording, recording), folder)
         yield Row(where, path, words, speaker or None, name, part, start, seconds)
 
 

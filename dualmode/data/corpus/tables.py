@@ -170,7 +170,6 @@ def read_table_rows(
     """
     found: dict[str, str] = {}
     keys: list[str] = []
-    first = True
     clips = path.parent / "clips"
     has_clips = clips.is_dir()
     for where, record in records(path):
@@ -182,10 +181,9 @@ def read_table_rows(
             if list(record) != keys:  # lines of JSON need not all have the same
                 if keys and not {columns.get("text"), *NAMES["text"]} & set(record):
                     record = {**record, found["text"]: None}  # it is this utterance alone that has none
-                found, keys = find_columns(record, columns), list(record)
-            if first:
-                first = False
-                _tell_unused(path, keys, found)
+                first, found, keys = not keys, find_columns(record, columns), list(record)
+                if first:
+                    _tell_unused(path, keys, found)
             values = {what: record.get(name) for what, name in found.items()}
             _check_unicode(values.values())
             audio = _audio_path(found["audio"], values["audio"])

@@ -75,9 +75,9 @@ def has_numbers(text: str) -> bool:
     (True, True, False, False)
     """
     # Numbers that are no letters: fractions and Roman ones, and not the words that Chinese writes with one letter.
-    return bool(_NUMBERS.search(text)) or any(
-        unicodedata.category(char) in ("No", "Nl") for char in text if char != "〇"
-    )
+    if text.isascii() or _NUMBERS.search(text):
+        return bool(_NUMBERS.search(text))
+    return any(unicodedata.category(char) in ("No", "Nl") for char in text if char != "〇")
 
 
 def named_rule(name: str) -> TextRule:

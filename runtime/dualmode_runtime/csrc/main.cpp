@@ -1,6 +1,4 @@
 // dualmode-device: recognises WAV files, features, or what comes on standard input, with a device model.
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -50,11 +48,6 @@ void check(int status, const char* error) {
   if (status) throw std::runtime_error(error);
 }
 
-bool is_folder(const char* path) {
-  struct stat about;
-  return !stat(path, &about) && (about.st_mode & S_IFMT) == S_IFDIR;
-}
-
 // Recognises one FILE and prints what was heard.
 class Hearing {
  public:
@@ -62,7 +55,6 @@ class Hearing {
       : device_(device), options_(options), name_(name) {}
 
   void file() {
-    if (is_folder(name_)) throw std::runtime_error("it is a folder");
     const std::vector<uint8_t> bytes = dualmode::read_file(name_);
     begin(nullptr);
     if (dualmode::is_npy(bytes)) {
@@ -221,10 +213,6 @@ int main(int count, char** words) {
     return 2;
   }
   char error[512] = {};
-  if (is_folder(words[next])) {
-    std::fprintf(stderr, "error: %s: it is a folder, and no device file\n", words[next]);
-    return 2;
-  }
   const Device device(dualmode_open(words[next], options.kernels, error, sizeof error));
   if (!device) {
     std::fprintf(stderr, "error: %s\n", error);

@@ -1,5 +1,7 @@
 #include "model.h"
 
+#include <sys/stat.h>
+
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -262,6 +264,8 @@ Model parse_model(const uint8_t* data, size_t size) {
 }
 
 std::vector<uint8_t> read_file(const std::string& path) {
+  struct stat about;
+  if (!stat(path.c_str(), &about) && (about.st_mode & S_IFMT) == S_IFDIR) refuse("it is a folder");
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) refuse("it cannot be opened");
   const std::streamoff size = file.tellg();
