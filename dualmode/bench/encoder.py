@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from dualmode.asr.build import build_asr_model
+from dualmode.bench.products import best_rate, operations
 from dualmode.bench.timing import interleaved, timed
 from dualmode.device.pack import pack_model
 from dualmode.encoder.config import EncoderConfig
@@ -27,7 +28,8 @@ from dualmode_runtime.engine import Device, EngineMissing
 
 COLUMNS = (
     *("part", "size", "device", "what", "precision", "compiled", "utterance_s", "audio_s"),
-    *("espnet_ms", "dense_ms", "sparse_ms", "both_ms", "both_over_espnet", "ms", "ratio", "peak_mb"),
+    *("espnet_ms", "dense_ms", "sparse_ms", "both_ms", "both_over_espnet", "espnet_gflop", "both_gflop", "of_best"),
+    *("ms", "ratio", "peak_mb"),
 )
 
 # WIDTHxBLOCKS: width, blocks, feed-forward units, taps, heads.  The last three are the plans of egs/librispeech.
@@ -146,12 +148,19 @@ def training_rows(size: str, seconds_each: float, device: str, rounds: int) -> I
     """Yield a row for each precision, and on a GPU for plain and compiled blocks.
 
     ``espnet_ms``, ``dense_ms``, ``sparse_ms`` and ``both_ms`` are medians of interleaved runs; ``both_over_espnet`` is
-    the price of a two-branch step in passes of ESPnet's encoder, ``seconds`` that step itself.
+    the price of a two-branch step in passes of ESPnet's encoder, ``seconds`` that step itself.  ``espnet_gflop`` and
+    ``both_gflop`` are the products that these need, those of kept units alone, and ``of_best`` is how near the step
+    comes to doing nothing but these at the machine's best rate.
     """
     count, frames = 4 if device == "cpu" else round(720 / seconds_each), round(100 * seconds_each)
     features = torch.randn(count, frames, 80, device=device)
     lengths = frames - 10 * (torch.arange(count, device=device) % 4)
     machine = "cpu" if device == "cpu" else torch.cuda.get_device_name()
+    counted = {
+        "espnet": partial(one_pass, build_espnet(size).to(device)),
+        "both": partial(two_branches, build(size).to(device)),
+    }
+    needed = {name: operations(partial(step, loss, features, lengths, False)) for name, loss in counted.items()}
     for precision, compiled in itertools.product(("fp32", "bf16"), (False,) if device == "cpu" else (False, True)):
         ours, espnet = build(size, compile_blocks=compiled).to(device), build_espnet(size).to(device)
         branches = {"dense": (DENSE,), "sparse": (SUBNET,), "both": (DENSE, SUBNET)}
@@ -163,6 +172,8 @@ def training_rows(size: str, seconds_each: float, device: str, rounds: int) -> I
         row |= {"audio_s": count * seconds_each, "utterance_s": seconds_each, "seconds": seconds["both"]}
         row |= {f"{name}_ms": 1000 * value for name, value in seconds.items()}
         row["both_over_espnet"] = seconds["both"] / seconds["espnet"]
+        row |= {f"{name}_gflop": value / 1e9 for name, value in needed.items()}
+        row["of_best"] = needed["both"] / seconds["both"] / best_rate(device, precision)
         if device != "cpu":
             torch.cuda.reset_peak_memory_stats()
             runs["both"]()

@@ -38,9 +38,9 @@ class Subsampling(nn.Module):
         super().__init__()
         self.conv = nn.Sequential(
             nn.Conv2d(1, channels, 3, stride=2),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, stride=2),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         self.project = nn.Linear(channels * (((bins - 1) // 2 - 1) // 2), output_size)
 
