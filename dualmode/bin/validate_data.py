@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     stop_if_too_many(report.rejections, report.total, args.max_rejected, listed_in)
     kept = report.total - len(report.rejections)
     print(f"{args.dir}: {kept} utterances, {report.seconds / 3600:.2f} h, {report.speakers} speakers are good")
+    if report.wordless:
+        print(f"{args.dir}: {report.wordless} of them without words in text: what is recognised there counts as errors")
     if report.rejections:
         counts = f"{len(report.rejections)} of {report.total} rejected ({summarise(report.rejections)})"
         print(f"{args.dir}: {counts}, see {listed_in}")

@@ -26,11 +26,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found: ``seconds`` of audio and ``speakers`` of the utterances that are not rejected."""
+    """What was found: ``seconds`` of audio and ``speakers`` of the utterances that are not rejected.
+
+    ``wordless`` of these are listed with an empty transcript; 0 where no text is looked at.
+    """
 
     total: int
     seconds: float
     speakers: int
+    wordless: int
     rejections: tuple[Rejection, ...]
 
 
@@ -41,6 +45,7 @@ class _Part:
     utterances: int
     seconds: float
     speakers: frozenset[str]
+    wordless: int
     rejections: tuple[Rejection, ...]
 
 
@@ -56,7 +61,7 @@ def validate(folder: KaldiDir, limits: Limits, read_samples: bool = False, jobs:
         UserError: the folder itself is at fault, see :meth:`KaldiDir.utterances`.
     """
     check = partial(_check_block, folder=folder, limits=limits, read_samples=read_samples)
-    total, seconds = 0, 0.0
+    total, seconds, wordless = 0, 0.0, 0
     speakers: set[str] = set()
     rejections: list[Rejection] = []
     work = blocks(folder.utterances(), _BLOCK)
@@ -64,20 +69,22 @@ def validate(folder: KaldiDir, limits: Limits, read_samples: bool = False, jobs:
         total += part.utterances
         seconds += part.seconds
         speakers |= part.speakers
+        wordless += part.wordless
         rejections += part.rejections
-    return Report(total, seconds, len(speakers), tuple(rejections))
+    return Report(total, seconds, len(speakers), wordless, tuple(rejections))
 
 
 def _check_block(block: Sequence[Utterance], folder: KaldiDir, limits: Limits, read_samples: bool) -> _Part:
-    seconds, speakers, faults = 0.0, set(), []
+    seconds, speakers, wordless, faults = 0.0, set(), 0, []
     for utterance in block:
         try:
             _check_listing(utterance, folder)
             seconds += _check_audio(utterance, limits, read_samples)
             speakers.add(utterance.speaker)
+            wordless += folder.with_text and not utterance.text
         except AudioFault as fault:
             faults.append(Rejection(utterance.utt, fault.reason, fault.detail))
-    return _Part(len(block), seconds, frozenset(speakers), tuple(faults))
+    return _Part(len(block), seconds, frozenset(speakers), wordless, tuple(faults))
 
 
 def _check_listing(utterance: Utterance, folder: KaldiDir) -> None:

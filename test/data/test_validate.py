@@ -35,12 +35,14 @@ def test_lists_that_lack_an_utterance(good_dir):
     assert rejected(good_dir) == {"a-0": Reason.NO_TEXT, "a-1": Reason.NO_AUDIO, "a-2": Reason.NO_SPEAKER}
 
 
-def test_an_utterance_without_words_stays(good_dir):
+def test_an_utterance_without_words_stays_and_is_told_of(good_dir, capsys):
+    assert rejected(good_dir) == {} and "without words" not in capsys.readouterr().out
     (good_dir / "text").write_text("a-0 hi\na-1\na-2 hi\na-3 hi\n")
     assert rejected(good_dir) == {}
+    assert f"{good_dir}: 1 of them without words in text" in capsys.readouterr().out
     (good_dir / "text").write_text("a-0 hi\na-2 hi\na-3 hi\n")
     assert rejected(good_dir) == {"a-1": Reason.NO_TEXT}
-    assert rejected(good_dir, "--no-text") == {}
+    assert rejected(good_dir, "--no-text") == {} and "without words" not in capsys.readouterr().out
 
 
 def test_bad_audio(good_dir):
