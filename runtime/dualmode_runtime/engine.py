@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import operator
 import os
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_size_t, c_uint8, c_void_p
 from dataclasses import dataclass
@@ -278,7 +279,8 @@ class Device(_Handle):
             UserError: a sample is not finite, or far outside of [-1, 1]; the rate is impossible, or not that of the
                 samples before.
         """
-        _call(self._library, "dualmode_set_rate", self._handle, int(rate))
+        hertz = max(-1, min(operator.index(rate), 2**31 - 1))  # what is passed on has 32 bits
+        _call(self._library, "dualmode_set_rate", self._handle, hertz)
         samples = _contiguous(as_floats(samples), None)
         _call(self._library, "dualmode_accept_samples", self._handle, _floats(samples), len(samples))
 

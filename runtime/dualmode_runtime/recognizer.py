@@ -1,6 +1,7 @@
 """Recognition with a device file: of whole recordings, and of audio that arrives piece by piece."""
 
 import os
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from dualmode_runtime.audio.pauses import Piece
-from dualmode_runtime.audio.resample import to_float
+from dualmode_runtime.audio.resample import check_hertz, say_rate, to_float
 from dualmode_runtime.endpoint import Endpoint, Endpointing
 from dualmode_runtime.engine import Device, DeviceModel
+from dualmode_runtime.errors import UserError
 from dualmode_runtime.frames import SAMPLE_RATE
 from dualmode_runtime.recordings import MAX_UTTERANCE_MS, transcribe_one
 from dualmode_runtime.subnet import Context, Subnet
@@ -23,7 +25,7 @@ ENDPOINTS = {"silence": Endpoint.SILENCE, "nothing said": Endpoint.NOTHING_SAID,
 
 
 class Recognizer:
-    """Recognises with the one sub-network that a device file holds, greedily, on one thread.
+    """Recognises with the one sub-network that a device file holds, greedily, on the thread that asks; any number may.
 
     >>> recognizer = Recognizer.open("model.dmdl")                                  # doctest: +SKIP
     >>> recognizer.transcribe("speech.wav").text                                    # doctest: +SKIP
@@ -41,7 +43,7 @@ class Recognizer:
     """
 
     def __init__(self, model: DeviceModel | Any):
-        self._model, self._device = model, model.stream()
+        self._model = model
         self.subnet = subnet_of(model.info)
 
     @classmethod
@@ -76,13 +78,13 @@ class Recognizer:
 
     def recognise(self, parts: Sequence[Piece]) -> list[Result]:
         """Return the result of each piece of a recording, one after the other, heard 100 ms at a time."""
-        results = []
+        device, results = self._model.stream(), []  # a stream of its own: other threads may ask, too
         for piece in parts:
-            self._device.reset()
+            device.reset()
             for start in range(0, len(piece.samples), PIECE):
-                self._device.accept_samples(piece.samples[start : start + PIECE])
-            self._device.finish()
-            results.append(Result(piece.start_ms, piece.end_ms, heard_by(self._device, self.subnet, piece.start_ms)))
+                device.accept_samples(piece.samples[start : start + PIECE])
+            device.finish()
+            results.append(Result(piece.start_ms, piece.end_ms, heard_by(device, self.subnet, piece.start_ms)))
         return results
 
     def stream(self, endpointing: Endpointing | None = None) -> "Stream":
@@ -95,10 +97,13 @@ class Recognizer:
 
 
 class Stream:
-    """Audio that arrives piece by piece; one thread at a time.  Made by :meth:`Recognizer.stream`."""
+    """Audio that arrives piece by piece; threads take turns.  Made by :meth:`Recognizer.stream`."""
 
     def __init__(self, device: Device, subnet: Subnet, endpointing: Endpointing | None = None):
         self._device, self.subnet = device, subnet
+        self._lock = threading.Lock()  # the engine's memory breaks where two threads are in one stream
+        self._rate: int | None = None  # of this audio
+        self._said_rate = False
         if endpointing is not None:
             device.set_endpointing(endpointing.silence_ms, endpointing.max_lead_ms, endpointing.max_utterance_ms)
 
@@ -107,30 +112,41 @@ class Stream:
 
         Args:
             samples: (samples,), any number of them: floats in [-1, 1] or 16-bit integers.
-            rate: Hz; what is not 16 kHz is resampled by the engine.
+            rate: Hz; what is not 16 kHz is resampled by the engine, which is said once on standard error.
 
         Raises:
             UserError: the samples or the rate are impossible, or the rate changes within the audio.
         """
         arrived, ended = time.perf_counter(), []
-        self._device.accept_samples(to_float(samples), rate)
-        while said := self._device.endpoint:
-            endpoint = ENDPOINTS[said]
-            if endpoint is not Endpoint.NOTHING_SAID:
-                ended.append(self._result(arrived, endpoint))
-            self._device.next_utterance()
+        samples = to_float(samples)
+        check_hertz(rate)
+        with self._lock:
+            if self._rate not in (None, rate):
+                raise UserError(f"the sample rate changes from {self._rate} to {rate} Hz: call result() before")
+            self._device.accept_samples(samples, rate)
+            self._rate = rate
+            if not self._said_rate:
+                self._said_rate = say_rate(rate)
+            while said := self._device.endpoint:
+                endpoint = ENDPOINTS[said]
+                if endpoint is not Endpoint.NOTHING_SAID:
+                    ended.append(self._result(arrived, endpoint))
+                self._device.next_utterance()
         return ended
 
     def partial(self) -> Transcript:
         """Return what is understood so far of the utterance that has not ended."""
-        return Transcript(heard_words(self._device), self.subnet)
+        with self._lock:
+            return Transcript(heard_words(self._device), self.subnet)
 
     def result(self) -> Result:
         """End the audio; return its last utterance, also one without words.  What is heard next is new audio."""
         arrived = time.perf_counter()
-        self._device.finish()
-        result = self._result(arrived, None)
-        self._device.reset()
+        with self._lock:
+            self._device.finish()
+            result = self._result(arrived, None)
+            self._device.reset()
+            self._rate = None
         return result
 
     def _result(self, arrived: float, endpoint: Endpoint | None) -> Result:

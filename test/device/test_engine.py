@@ -192,6 +192,8 @@ def test_misuse_is_one_sentence(model, library, features):
         device.encode(features(6))
     with pytest.raises(UserError, match="value 85 is not finite"):
         device.accept_features(np.where(np.arange(160).reshape(2, 80) == 85, np.nan, 0.0))
+    with pytest.raises(UserError, match="audio of 2147483647 Hz cannot be resampled"):  # not 16000 Hz, modulo 2**32
+        device.accept_samples(np.zeros(10), 2**32 + 16000)
     device.accept_features(features(3))
     with pytest.raises(UserError, match="either samples or features, not both"):
         device.accept_samples(np.zeros(10))

@@ -1,6 +1,7 @@
 """The Python API of device files: files, samples and streams hear the same."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import soundfile
 
 from dualmode_runtime import Recognizer
 from dualmode_runtime.audio.pauses import pieces
+from dualmode_runtime.audio.resample import NARROW
 from dualmode_runtime.endpoint import Endpoint, Endpointing
 from dualmode_runtime.engine import Device
 from dualmode_runtime.errors import UserError
@@ -62,6 +64,67 @@ def test_streams_share_the_weights_and_nothing_else(recognizer, demo, texts):
     assert heard == texts
 
 
+def test_threads_never_meet_in_one_stream_of_the_engine(recognizer, demo, texts, monkeypatch):
+    """Two in one would break its memory; each call of transcribe has its own, and those who share one take turns."""
+    samples, rate = soundfile.read(demo / "news.wav", dtype="float32")
+    accept, words, busy, met, heard = Device.accept_samples, Device.words.fget, set(), [], []
+
+    def watched_accept(device, *args):
+        if device in busy:
+            met.append(device)
+            return  # rather than to break it
+        busy.add(device)
+        time.sleep(0.02)
+        accept(device, *args)
+        busy.remove(device)
+
+    def watched_words(device):
+        if device in busy:
+            met.append(device)
+            return []
+        return words(device)
+
+    monkeypatch.setattr(Device, "accept_samples", watched_accept)
+    monkeypatch.setattr(Device, "words", property(watched_words))
+    shared = recognizer.stream()
+    work = [
+        lambda: heard.append(recognizer.transcribe(samples, rate).text),
+        lambda: heard.append(recognizer.transcribe(samples, rate).text),
+        lambda: shared.accept_waveform(samples, rate),
+        lambda: [(shared.partial(), time.sleep(0.002)) for _ in range(30)],
+        lambda: (time.sleep(0.005), shared.result()),
+    ]
+    threads = [threading.Thread(target=one) for one in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not met and heard == [texts["news"]] * 2
+
+
+def test_a_rate_that_is_not_16_khz_is_said_once(recognizer, capsys):
+    stream, silence = recognizer.stream(), np.zeros(800, np.int16)
+    stream.accept_waveform(silence, 16000)
+    stream.result()
+    assert capsys.readouterr().err == ""
+    for _ in range(2):  # two recordings
+        for _ in range(3):
+            stream.accept_waveform(silence, 8000)
+        stream.result()
+    assert capsys.readouterr().err == f"audio of 8000 Hz is resampled to 16000 Hz; it {NARROW}\n"
+
+
+@pytest.mark.parametrize("rate", [2**32 + 16000, 16000.5, "16000", float("nan"), None, True, 3999])
+def test_an_impossible_rate_is_one_sentence(recognizer, rate):
+    with pytest.raises(UserError, match="^the sample rate is .*: it must be a whole number of Hz from 4000 to 384000"):
+        recognizer.stream().accept_waveform(np.zeros(100, np.float32), rate)
+
+
+def test_integers_of_either_byte_order_are_the_same(recognizer, demo, texts):
+    samples, rate = soundfile.read(demo / "news.wav", dtype="int16")
+    assert recognizer.transcribe(samples.astype(">i2"), rate).text == texts["news"]
+
+
 def test_utterances_end_by_themselves(recognizer, demo, texts):
     stream, found, parts = recognizer.stream(Endpointing(silence_ms=600)), [], []
     for name in texts:
@@ -101,5 +164,5 @@ def test_mistakes_are_one_sentence(recognizer, tmp_path, compiled):
         Recognizer.open(tmp_path / "gone.dmdl")
     stream = recognizer.stream()
     stream.accept_waveform(np.zeros(100, np.int16), 16000)
-    with pytest.raises(UserError, match="rate"):
+    with pytest.raises(UserError, match=r"changes from 16000 to 8000 Hz: call result\(\) before"):
         stream.accept_waveform(np.zeros(100, np.int16), 8000)

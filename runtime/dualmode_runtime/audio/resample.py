@@ -21,7 +21,7 @@ def to_float(samples: np.ndarray) -> np.ndarray:
     samples = np.asarray(samples)
     if samples.ndim != 1:
         raise UserError(f"expected one channel of shape (samples,), got {samples.shape}")
-    if samples.dtype == np.int16:
+    if samples.dtype.kind == "i" and samples.dtype.itemsize == 2:  # of either byte order
         return samples.astype(np.float32) / 32768
     if samples.dtype.kind != "f":
         raise UserError(f"expected float samples in -1 to 1 or 16-bit integers, got {samples.dtype}")
@@ -31,6 +31,21 @@ def to_float(samples: np.ndarray) -> np.ndarray:
     if len(samples) and np.abs(samples).max() > MAX_PEAK:
         raise UserError(f"the audio has samples up to {np.abs(samples).max():g}, expected the range -1 to 1")
     return samples
+
+
+def check_hertz(rate: int) -> None:
+    """Raise UserError for what is no whole number of Hz, or none that a recording of speech has."""
+    if not isinstance(rate, (int, np.integer)) or isinstance(rate, bool) or not RATES[0] <= rate <= RATES[1]:
+        allowed = f"from {RATES[0]} to {RATES[1]}, such as {SAMPLE_RATE}"
+        raise UserError(f"the sample rate is {rate!r}: it must be a whole number of Hz {allowed}")
+
+
+def say_rate(rate: int) -> bool:
+    """Say on standard error that audio of ``rate`` Hz is resampled; return whether it is."""
+    if rate != SAMPLE_RATE:
+        worse = f"; it {NARROW}" if rate < SAMPLE_RATE else ""
+        print(f"audio of {rate} Hz is resampled to {SAMPLE_RATE} Hz{worse}", file=sys.stderr)
+    return rate != SAMPLE_RATE
 
 
 class Resampler:
@@ -44,15 +59,12 @@ class Resampler:
     """
 
     def __init__(self, rate: int, announce: bool = True):
-        if not isinstance(rate, (int, np.integer)) or isinstance(rate, bool) or not RATES[0] <= rate <= RATES[1]:
-            allowed = f"from {RATES[0]} to {RATES[1]}, such as {SAMPLE_RATE}"
-            raise UserError(f"the sample rate is {rate!r}: it must be a whole number of Hz {allowed}")
+        check_hertz(rate)
         self.rate = rate
         self._stream = None
+        if announce:
+            say_rate(rate)
         if rate != SAMPLE_RATE:
-            if announce:
-                worse = f"; it {NARROW}" if rate < SAMPLE_RATE else ""
-                print(f"audio of {rate} Hz is resampled to {SAMPLE_RATE} Hz{worse}", file=sys.stderr)
             self._stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
 
     def accept(self, samples: np.ndarray, final: bool = False) -> np.ndarray:
