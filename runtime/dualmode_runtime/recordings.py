@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from dualmode_runtime.audio.fault import AudioFault
-from dualmode_runtime.audio.media import BY_FFMPEG, BY_SNDFILE, one_channel, open_media
-from dualmode_runtime.audio.pauses import Piece, pieces
+from dualmode_runtime.audio.media import BY_FFMPEG, BY_SNDFILE, check_channel, one_channel, open_media
+from dualmode_runtime.audio.pauses import SHORTEST_MS, Piece, pieces
 from dualmode_runtime.audio.resample import Resampler, to_float
 from dualmode_runtime.errors import UserError
 from dualmode_runtime.lines import check_blanks, read_lines
@@ -90,9 +90,10 @@ def recording_pieces(path: Path, channel: int | None, max_ms: float) -> Generato
         max_ms: longest piece.
 
     Raises:
-        AudioFault: the file is missing or damaged.
+        AudioFault: the file is missing or damaged, or has no such channel.
     """
     with open_media(path) as media:
+        check_channel(path, media.channels, channel)
         yield from pieces(resampled(map(one_channel(channel), media.blocks), media.rate), max_ms)
 
 
@@ -190,8 +191,10 @@ def transcribe_one(
         nbest: entries of the n-best list.
 
     Raises:
-        UserError: the file cannot be used, or samples or rate are impossible.
+        UserError: the file cannot be used, or samples, rate, channel or ``max_ms`` are impossible.
     """
+    if not max_ms >= SHORTEST_MS:
+        raise UserError(f"max_utterance_ms is {max_ms}: it must be at least {SHORTEST_MS}")
     if isinstance(audio, (str, os.PathLike)):
         recording = Recording(os.fspath(audio), Path(audio))
         [(_, found)] = transcribe_all([recording], recognise, channel, max_ms, nbest=nbest)
@@ -200,5 +203,7 @@ def transcribe_one(
         return found
     if rate is None:
         raise UserError("transcribe needs the sample rate of samples: transcribe(samples, 16000)")
+    if channel not in (None, 1):
+        raise UserError(f"samples have one channel, and no channel {channel}: give (samples,) of the one to hear")
     parts = pieces(resampled([to_float(audio)], rate), max_ms)
     return joined([recognise([piece])[0] for piece in parts], nbest)

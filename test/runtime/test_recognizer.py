@@ -153,11 +153,29 @@ def test_long_recordings_are_cut_in_their_pauses(recognizer, demo, texts):
     assert [one.score for one in (*alone[0].best.nbest, *result.best.nbest)] == [None, None]  # an engine tells none
     expected = [piece.start_ms + word.start_ms for piece, one in zip(cut, alone, strict=True) for word in one.words]
     assert [word.start_ms for word in result.words] == expected and result.end_ms == 1000 * len(samples) / rate
+    whole = list(pieces([samples], float("inf")))
+    assert len(whole) == 1 and len(whole[0].samples) == len(samples)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"channel": 0}, "has 1 channels, and no channel 0"),
+        ({"channel": 2}, "has 1 channels, and no channel 2"),
+        ({"max_utterance_ms": 999}, "max_utterance_ms is 999: it must be at least 1000"),
+        ({"max_utterance_ms": float("nan")}, "max_utterance_ms is nan: it must be at least 1000"),
+    ],
+)
+def test_impossible_options_are_one_sentence(recognizer, demo, options, says):
+    with pytest.raises(UserError, match=says):
+        recognizer.transcribe(demo / "news.wav", **options)
 
 
 def test_mistakes_are_one_sentence(recognizer, tmp_path, compiled):
     with pytest.raises(UserError, match="needs the sample rate"):
         recognizer.transcribe(np.zeros(100, np.float32))
+    with pytest.raises(UserError, match="samples have one channel, and no channel 2"):
+        recognizer.transcribe(np.zeros(100, np.float32), 16000, channel=2)
     with pytest.raises(UserError, match="there is no file"):
         recognizer.transcribe(tmp_path / "gone.wav")
     with pytest.raises(UserError, match="gone.dmdl"):

@@ -71,10 +71,14 @@ def check_media(path: Path, channel: int | None = None) -> tuple[int, int]:
         AudioFault: it cannot be opened, or has no such channel.
     """
     with open_media(path) as media:
-        if channel is not None and channel > media.channels:
-            detail = f"{path} has {media.channels} channels, and no channel {channel}"
-            raise AudioFault(Reason.NOT_MONO, detail)
+        check_channel(path, media.channels, channel)
         return media.rate, media.channels
+
+
+def check_channel(path: Path, channels: int, channel: int | None) -> None:
+    """Raise AudioFault where a recording of so many channels has no such channel, counted from 1; None is any."""
+    if channel is not None and not 1 <= channel <= channels:
+        raise AudioFault(Reason.NOT_MONO, f"{path} has {channels} channels, and no channel {channel}")
 
 
 def one_channel(channel: int | None) -> Callable[[np.ndarray], np.ndarray]:

@@ -12,6 +12,8 @@ AT_LEAST = 300  # hops before a pause ends a piece
 PAUSE = 40  # hops that are quiet
 PAUSE_BELOW, LOUD = 1e-3, 0.95  # quiet is 30 dB below what is louder than 95 % of all hops
 QUIETEST = 20  # hops, where there is no pause
+SHORTEST_MS = 1000  # that may be the longest piece: a cut is looked for in half of it
+ENDLESS_MS = 1e12  # what is longer, infinity too, is never cut
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ def pieces(blocks: Iterable[np.ndarray], max_ms: float) -> Iterator[Piece]:
 
     Args:
         blocks: (samples,) float32 at 16 kHz, of any number.
-        max_ms: longest piece, at least 1000 ms.
+        max_ms: longest piece, at least SHORTEST_MS; infinity cuts nothing.
     """
-    longest, start, cutting = round(max_ms * SAMPLE_RATE / 1000), 0, False
+    longest, start, cutting = round(min(max_ms, ENDLESS_MS) * SAMPLE_RATE / 1000), 0, False
     waiting = np.zeros(0, np.float32)
 
     def piece(samples: np.ndarray, last: bool) -> Piece:
