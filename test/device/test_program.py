@@ -120,6 +120,15 @@ def test_words_have_times(files, program, library):
     assert program("--words", files / "model.dmdl", path).stdout.splitlines() == expected and expected
 
 
+@pytest.mark.parametrize("options", [[], ["--words"]])
+def test_text_that_cannot_be_written_is_no_success(built, files, options):
+    command = [built / PROGRAM, *options, files / "model.dmdl", DEMO / "news.wav", DEMO / "temperature.wav"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    said = "error: standard output cannot be written: No space left on device\n"
+    assert (result.returncode, result.stderr) == (2, said)
+
+
 @pytest.mark.parametrize(
     ("words", "fault"),
     [

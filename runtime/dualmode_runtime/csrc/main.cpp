@@ -48,6 +48,16 @@ void check(int status, const char* error) {
   if (status) throw std::runtime_error(error);
 }
 
+// What was heard cannot be told: there is nothing left to do.
+struct Unwritten : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+void flush() {
+  if (std::fflush(stdout) || std::ferror(stdout))
+    throw Unwritten(std::string("standard output cannot be written: ") + std::strerror(errno));
+}
+
 // Recognises one FILE and prints what was heard.
 class Hearing {
  public:
@@ -141,7 +151,7 @@ class Hearing {
       print_words();
     else if (*text || even_empty)
       std::printf("%s %s\n", name_, text);
-    std::fflush(stdout);
+    flush();
   }
 
   void print_words() {
@@ -149,7 +159,7 @@ class Hearing {
     for (const size_t count = dualmode_words(device_, &words); printed_ < count && words[printed_].stable_ms >= 0;
          ++printed_)
       std::printf("%s %.0f %.0f %s\n", name_, words[printed_].start_ms, words[printed_].end_ms, words[printed_].text);
-    std::fflush(stdout);
+    flush();
   }
 
   dualmode_device* device_;
@@ -226,6 +236,9 @@ int main(int count, char** words) {
         hearing.standard_input();
       else
         hearing.file();
+    } catch (const Unwritten& problem) {
+      std::fprintf(stderr, "error: %s\n", problem.what());
+      return 2;
     } catch (const std::exception& problem) {
       std::fprintf(stderr, "error: %s: %s\n", words[next], problem.what());
       status = 2;
