@@ -224,11 +224,18 @@ def read(data: bytes, source: str) -> tuple[DeviceConfig, dict[str, Any]]:
     return config, tensors
 
 
+def _all_finite(values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise ValueError("a value is not finite")
+    return values
+
+
 def _decode(part: bytes, kind: int, rows: int, columns: int, block_rows: int, kept: int) -> np.ndarray | list[str]:
     if kind == TEXT:
         return part.decode().split("\n")[:-1]
     if kind in (FLOAT, HALF):
-        return np.frombuffer(part, "<f4" if kind == FLOAT else "<f2").reshape(rows, columns).astype(np.float32)
+        stored = np.frombuffer(part, "<f4" if kind == FLOAT else "<f2").reshape(rows, columns).astype(np.float32)
+        return _all_finite(stored)
     if rows * columns > LARGEST:
         raise ValueError("it is too large")
     if kind not in (MATRIX_FLOAT, MATRIX_INT8) or block_rows not in (4, 8, 16):
@@ -246,5 +253,7 @@ def _decode(part: bytes, kind: int, rows: int, columns: int, block_rows: int, ke
         start += padded + -padded % ALIGN
     whole = np.zeros((blocks, block_rows, COLUMNS), np.float32)
     values = np.frombuffer(part, np.int8 if kind == MATRIX_INT8 else "<f4", -1, start) if kept else np.zeros(0)
-    whole[keep] = values.reshape(kept, block_rows, COLUMNS)
+    if kept != keep.sum():
+        raise ValueError("its mask keeps another number of blocks")
+    whole[keep] = _all_finite(values).reshape(kept, block_rows, COLUMNS)
     return from_blocks(whole, rows, columns) * scales[:, None]

@@ -3,6 +3,7 @@
 import struct
 import subprocess
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualmode.asr.build import build_asr_model, build_encoder
-from dualmode.device.container import ENTRY, FIXED, from_blocks, quantise, read, scale_of, to_blocks
+from dualmode.device.container import (
+    ENTRY,
+    FIXED,
+    DeviceConfig,
+    file_bytes,
+    from_blocks,
+    matrix,
+    quantise,
+    read,
+    scale_of,
+    to_blocks,
+)
 from dualmode.device.pack import block_rows, pack_model
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
@@ -186,6 +198,26 @@ def test_python_refuses_damaged_files_too(model, data):
     with pytest.raises(UserError) as refusal:
         read(bytes(file), "it")
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", [QKV, "head.bias"])
+def test_python_refuses_what_is_not_finite(model, name):
+    recogniser, subnet = model()
+    file = bytearray(pack_model(recogniser, "char", subnet, "fp32"))
+    at = entry(file, name)
+    offset, size = struct.unpack_from("<2Q", file, at + 64)
+    struct.pack_into("<f", file, offset + size - 4, np.nan)
+    struct.pack_into("<I", file, at + 60, zlib.crc32(file[offset : offset + size]))
+    with pytest.raises(UserError, match=f"^it: the section {name} is impossible: a value is not finite$"):
+        read(repaired(file), "it")
+
+
+def test_python_refuses_a_mask_of_more_blocks_than_are_stored():
+    """One block for a mask of two would be taken for both."""
+    one = matrix("one", np.array([[1, 2, 3, 4, 0, 0, 0, 0]] * 4, np.float32), 4, False)
+    two = replace(one, data=b"\xc0" + one.data[1:])
+    with pytest.raises(UserError, match="^it: the section one is impossible: its mask keeps another number of blocks$"):
+        read(file_bytes(DeviceConfig(*[0] * 14, 0.0), [two]), "it")
 
 
 def test_a_missing_file_is_one_sentence(library, tmp_path):
