@@ -186,8 +186,9 @@ def test_models_of_all_kinds_run(call, model, library, context):
 
 def test_mistakes_are_one_sentence(call):
     model = (DEMO / "sparse.dmdl").read_bytes()
-    with pytest.raises(RuntimeError, match=r"^value 1 is not finite$"):
-        call("refuse", model=packed(model))
+    for sample in (None, 16384, -16384):  # not a number, and integers of 16 bits that nobody divided
+        with pytest.raises(RuntimeError, match=r"^samples are not finite, or far outside of \[-1, 1\]: divide"):
+            call("refuse", model=packed(model), sample=sample)
     with pytest.raises(RuntimeError, match=r"^the section tokens is damaged \(checksum\)$"):
         call("refuse", model=packed(model[:-1] + b"x"))
     with pytest.raises(RuntimeError, match="^this browser cannot run the engine"):

@@ -47,9 +47,9 @@ const CALLS = {
     return { utterances, kernels: name };
   },
 
-  async refuse({ model, wasm }) {
+  async refuse({ model, wasm, sample }) {
     const stream = (await Model.load(bytes(model), { wasm: wasm ? bytes(wasm) : module })).stream();
-    stream.accept(new Float32Array([0, NaN]));
+    stream.accept(new Float32Array([0, sample ?? NaN]));
   },
 
   async misuse({ model }) {

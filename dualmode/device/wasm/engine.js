@@ -4,6 +4,7 @@
 import { Engine, read } from "./wasm.js";
 
 const WORD_SIZE = 32; // struct dualmode_word: a pointer, four bytes of padding, three doubles
+const MAX_PEAK = 4; // of samples: dualmode_runtime/frames.py says why
 const ENDPOINTS = [null, "silence", "nothing said", "too long"]; // as numbered in device.h
 
 export class Model {
@@ -52,6 +53,8 @@ export class Recognizer {
 
   accept(samples, rate = 16000) {
     if (!(samples instanceof Float32Array)) throw new TypeError("expected samples as a Float32Array in [-1, 1]");
+    if (!samples.every((x) => Math.abs(x) <= MAX_PEAK))
+      throw new RangeError("samples are not finite, or far outside of [-1, 1]: divide integers by their range");
     const stream = this.#open;
     this.#engine.call("dualmode_set_rate", stream, rate);
     this.#engine.lend(samples, (at) => this.#engine.call("dualmode_accept_samples", stream, at, samples.length));
