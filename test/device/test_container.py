@@ -189,6 +189,48 @@ def test_a_damaged_file_is_refused_with_a_reason(model, library, message):
     assert "\n" not in str(refusal.value)
 
 
+NOT_UTF8 = (
+    b"\x80",
+    b"\xc1\xa1",
+    b"\xe0\x9f\xbf",
+    b"\xed\xa0\x80",
+    b"\xf0\x8f\xbf\xbf",
+    b"\xf4\x90\x80\x80",
+    b"a\xe2\x82",
+    b"\xff",
+)
+
+
+@given(
+    token=st.one_of(
+        st.sampled_from(NOT_UTF8),
+        st.binary(min_size=1, max_size=8).filter(lambda token: b"\n" not in token and b"\0" not in token),
+        st.text(st.characters(exclude_characters="\n\0", exclude_categories=["Cs"]), min_size=1, max_size=4).map(
+            str.encode
+        ),
+    )
+)
+@settings(deadline=None, max_examples=300)
+def test_tokens_are_utf8_or_refused(model, library, token):
+    recogniser, subnet = model()
+    file = bytearray(pack_model(recogniser, "char", subnet, "int8"))
+    at = entry(file, "tokens")
+    offset, size = struct.unpack_from("<2Q", file, at + 64)
+    lines = bytes(file[offset : offset + size]).split(b"\n")
+    text = b"\n".join([*lines[:2], token, *lines[3:]])
+    file[offset:] = text  # the last section
+    struct.pack_into("<Q", file, at + 72, len(text))
+    struct.pack_into("<I", file, at + 60, zlib.crc32(text))
+    struct.pack_into("<Q", file, 16, len(file))
+    try:
+        token.decode()
+    except UnicodeDecodeError:
+        with pytest.raises(UserError, match="its token 2 is not UTF-8"):
+            Device.open(repaired(file), library=library)
+    else:
+        Device.open(repaired(file), library=library)
+
+
 @settings(deadline=None, max_examples=200)
 @given(data=st.data())
 def test_python_refuses_damaged_files_too(model, data):

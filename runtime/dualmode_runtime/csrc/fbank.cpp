@@ -62,7 +62,7 @@ bool Fbank::next(float* features) {
   for (size_t i = 0; i < kLength; ++i) {
     int64_t at = first + int64_t(i);
     while (at < 0 || at >= heard) at = at < 0 ? -at - 1 : 2 * heard - 1 - at;
-    frame[i] = samples_[size_t(at) - dropped_];
+    frame[i] = samples_[size_t(uint64_t(at) - dropped_)];
     total += double(frame[i]);
   }
   const float mean = float(total / double(kLength));
@@ -87,7 +87,7 @@ bool Fbank::next(float* features) {
   ++frame_;
 
   // Keep what later frames see; a mirrored end reaches one frame back.
-  const size_t needed = frame_ * kShift < 2 * kLength ? 0 : frame_ * kShift - 2 * kLength;
+  const uint64_t needed = frame_ * kShift < 2 * kLength ? 0 : frame_ * kShift - 2 * kLength;
   if (needed > dropped_ + 16000) {
     samples_.erase(samples_.begin(), samples_.begin() + std::ptrdiff_t(needed - dropped_));
     dropped_ = needed;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 namespace dualmode {
@@ -36,7 +37,7 @@ class Fbank {
   std::vector<Filter> filters_;
 
   std::vector<float> samples_;  // from sample `dropped_` on
-  size_t dropped_ = 0, heard_ = 0, frame_ = 0;
+  uint64_t dropped_ = 0, heard_ = 0, frame_ = 0;  // 32 bits of samples are 74.5 h
   bool finished_ = false;
   std::vector<double> real_, imaginary_;  // (kFft)
 };

@@ -82,7 +82,7 @@ class Recogniser {
   Fbank fbank_;
   Input input_ = Input::none;
   bool finished_ = false;
-  size_t heard_ = 0;             // samples at 16 kHz, or feature frames
+  uint64_t heard_ = 0;           // samples at 16 kHz, or feature frames
   std::vector<float> resampled_;
   // (shift + chunk, bins): the features by which the last chunk was ahead of the next one, then the next chunk's, of which
   // `filled_` frames are there.
