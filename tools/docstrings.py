@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import griffe
 
 ROLE = re.compile(r":(?:mod|class|func|meth|data|attr):`~?([^`]+)`")
+LAID_OUT = re.compile(r"(?m)^  |[^\s.?!:]  ")  # two blanks end a sentence, too
 
 
 def to_markdown(text: str) -> str:
@@ -68,9 +69,28 @@ def _fence(language: str, block: list[str], indent: int | None = None) -> Iterat
     yield f"{margin}```"
 
 
+def description(text: str) -> str:
+    """Return the description of a command with fences around its lines that are laid out with spaces.
+
+    >>> print(description("Counts words.  Fast.\\n\\n  dualmode score\\n\\nWrites  FILE"))
+    Counts words.  Fast.
+    <BLANKLINE>
+    ```text
+    dualmode score
+    ```
+    <BLANKLINE>
+    ```text
+    Writes  FILE
+    ```
+    """
+    parts = text.split("\n\n")
+    return "\n\n".join("\n".join(_fence("text", p.split("\n"), 0)) if LAID_OUT.search(p) else p for p in parts)
+
+
 class Docstrings(griffe.Extension):
     """Turns the docstring of everything that griffe reads."""
 
     def on_object(self, *, obj: griffe.Object, **_) -> None:
         if obj.docstring:
-            obj.docstring.value = to_markdown(obj.docstring.value)
+            of_command = obj.is_module and obj.path.startswith("dualmode.bin.")
+            obj.docstring.value = (description if of_command else to_markdown)(obj.docstring.value)

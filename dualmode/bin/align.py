@@ -1,4 +1,11 @@
-"""Word times of a set, by CTC alignment of its transcripts with the dense sub-network."""
+"""Word times of a set, by CTC alignment of its transcripts with the dense sub-network, in steps of 40 ms.
+
+Reads   DATA/text and feats.scp (or wav.scp of 16 kHz mono files), the model
+Writes  OUT/ctm              utterance, channel, begin and duration in seconds, word
+        OUT/unaligned.tsv    utterances that have no alignment, each with its reason
+
+Needs the package ctc-segmentation: tools/setup.sh --with-align.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -8,19 +15,9 @@ from dualmode.cli import existing_dir, make_parser, run
 from dualmode.models.options import add_model
 from dualmode.progress import progress
 
-DESCRIPTION = """
-Word times of a set, by CTC alignment of its transcripts with the dense sub-network, in steps of 40 ms.
-
-Reads   DATA/text and feats.scp (or wav.scp of 16 kHz mono files), the model
-Writes  OUT/ctm              utterance, channel, begin and duration in seconds, word
-        OUT/unaligned.tsv    utterances that have no alignment, each with its reason
-
-Needs the package ctc-segmentation: tools/setup.sh --with-align.
-"""
-
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = make_parser(DESCRIPTION, "align")
+    parser = make_parser(__doc__, "align")
     add_model(parser)
     parser.add_argument(
         "--data", type=existing_dir, required=True, metavar="DATA", help="transcripts, and features or audio files"

@@ -42,9 +42,7 @@ def get_parser():
     add_subnet(parser)
     parser.add_argument("--batch-size", type=int, metavar="N", help="utterances, or streams, side by side (default: 1)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; 0 is all cores (default: 0)")
-    parser.add_argument(
-        "--precision", metavar="TYPE", help="fp32, or bf16 of the full context's matrices (default: fp32)"
-    )
+    parser.add_argument("--precision", choices=("fp32", "bf16"), help="of the full context's matrices (default: fp32)")
     add_search(parser)
     add_device(parser)
     parser.add_argument(

@@ -1,4 +1,16 @@
-"""Print the growing transcript of audio while it is heard."""
+"""Print the growing transcript of a file, of raw PCM on standard input, or of a microphone, chunk by chunk.
+
+  dualmode stream exp/asr_base speech.wav
+  arecord -q -t raw -f S16_LE -r 16000 | dualmode stream model.dmdl - --rate 16000 --format jsonl
+
+MODEL is a model folder, or a device file (.dmdl), which is run without PyTorch, greedily. FILE is one recording of any
+format that dualmode transcribe reads; folders and lists are for dualmode transcribe. Utterances end with silence;
+interrupt the program to end a microphone.
+
+Text: on a terminal the transcript grows in its line; elsewhere every change is a line, "1.34 s ... zero one", and a
+finished utterance is "0.00-2.56 s: zero one two". JSON lines: every change is an object of type "partial" with the text
+so far, which may still change, and a finished utterance one of type "final" with its words; times are in ms.
+"""
 
 import argparse
 import sys
@@ -20,25 +32,11 @@ from dualmode.search.config import SearchConfig
 from dualmode.search.options import add_search, given_search
 from dualmode_runtime.transcribe import add_channel, read_channel
 
-DESCRIPTION = """
-Print the growing transcript of a file, of raw PCM on standard input, or of a microphone, chunk by chunk.
-
-  dualmode stream exp/asr_base speech.wav
-  arecord -q -t raw -f S16_LE -r 16000 | dualmode stream model.dmdl - --rate 16000 --format jsonl
-
-MODEL is a model folder, or a device file (.dmdl), which is run without PyTorch, greedily. FILE is one recording of any
-format that dualmode transcribe reads; folders and lists are for dualmode transcribe. Utterances end with silence;
-interrupt the program to end a microphone.
-
-Text: on a terminal the transcript grows in its line; elsewhere every change is a line, "1.34 s ... zero one", and a
-finished utterance is "0.00-2.56 s: zero one two". JSON lines: every change is an object of type "partial" with the text
-so far, which may still change, and a finished utterance one of type "final" with its words; times are in ms.
-"""
 SHORTEST_MS = 500  # of --max-utterance-ms: a word has to fit in
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = make_parser(DESCRIPTION, "asr_stream")
+    parser = make_parser(__doc__, "asr_stream")
     add_model(parser, MODEL_OR_DEVICE_FILE, existing_model)
     parser.add_argument(
         "audio", nargs="?", metavar="FILE", help="audio file, or - for 16-bit mono PCM without a header"

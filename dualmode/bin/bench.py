@@ -1,4 +1,8 @@
-"""Benchmarks that the project's claims about speed and size rest on."""
+"""Benchmarks that the project's claims about speed and size rest on.
+
+What is compared runs in turns, round after round, and medians count; ratios hold where milliseconds do not. Run them on
+a machine that does nothing else.
+"""
 
 import argparse
 import importlib
@@ -26,17 +30,11 @@ BENCHES = {
     "confidence": "how well confidence tells right words from wrong ones",
     "decode": "greedy decoding of whole utterances against ESPnet's asr_inference",
 }
-DESCRIPTION = """
-Benchmarks that the project's claims about speed and size rest on.
-
-What is compared runs in turns, round after round, and medians count; ratios hold where milliseconds do not. Run them on
-a machine that does nothing else.
-"""
 
 
 def get_parser(name: str | None = None) -> argparse.ArgumentParser:
     """Return the parser; only the benchmark ``name`` is imported, for its options."""
-    parser = make_parser(DESCRIPTION, "bench")
+    parser = make_parser(__doc__, "bench")
     benches = parser.add_subparsers(
         dest="bench", required=True, metavar="BENCH", help="what to measure; see BENCH --help"
     )

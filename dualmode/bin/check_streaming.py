@@ -1,4 +1,10 @@
-"""Is streaming the same function as training?  Runs a model both ways and compares, layer by layer."""
+"""Is streaming the same function as training?
+
+Runs a model chunk by chunk, its audio fed in random pieces of 10 ms to 1 s, and all frames at once, as in training.
+Prints how far the two are apart after every layer, and the algorithmic latency. Equal means: no output differs by more
+than 1e-4, and every frame has the same best token. The exit status is 0 only if all sub-networks are equal, and the
+verdict is the last line.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -8,19 +14,11 @@ from dualmode.cli import existing_file, make_parser, run
 from dualmode.errors import UserError
 from dualmode.models.options import add_weights, chosen_name
 
-DESCRIPTION = """
-Is streaming the same function as training?
-
-Runs a model chunk by chunk, its audio fed in random pieces of 10 ms to 1 s, and all frames at once, as in training.
-Prints how far the two are apart after every layer, and the algorithmic latency. Equal means: no output differs by more
-than 1e-4, and every frame has the same best token. The exit status is 0 only if all sub-networks are equal, and the
-verdict is the last line.
-"""
 SECONDS = (0.05, 0.3, 2.0, 7.31)
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = make_parser(DESCRIPTION, "check_streaming")
+    parser = make_parser(__doc__, "check_streaming")
     parser.add_argument("model", nargs="?", type=Path, metavar="MODEL", help="model folder of a training")
     parser.add_argument("--checkpoint", metavar="FILE", help="weights in the model folder (default: the best ones)")
     parser.add_argument(

@@ -1,4 +1,13 @@
-"""Word error rates of several experiments side by side, each the mean over its seeds, with the spread."""
+"""Word error rates of several experiments side by side, each the mean over its seeds, with the spread.
+
+  dualmode compare pre-trained=exp/asr_p0,exp/asr_p1,exp/asr_p2 random=exp/asr_r0,exp/asr_r1,exp/asr_r2
+
+With --bootstrap also 95 % intervals of the error rates, of their differences from one row (--against), and of the
+comparisons that were planned (--planned): is a row at least as good as another?
+
+  dualmode compare both=exp/asr_b1,exp/asr_b2 alone=exp/asr_a1,exp/asr_a2 \\
+    --bootstrap 10000 --data-dir dump --subsets-dir data --against alone --planned planned.yaml
+"""
 
 import argparse
 from collections import Counter
@@ -11,18 +20,6 @@ from dualmode.results.compare import compare, tables
 from dualmode.results.compare_plot import plot_comparison
 from dualmode.results.output import write_json_file, write_lines
 
-DESCRIPTION = """
-Word error rates of several experiments side by side, each the mean over its seeds, with the spread.
-
-  dualmode compare pre-trained=exp/asr_p0,exp/asr_p1,exp/asr_p2 random=exp/asr_r0,exp/asr_r1,exp/asr_r2
-
-With --bootstrap also 95 % intervals of the error rates, of their differences from one row (--against), and of the
-comparisons that were planned (--planned): is a row at least as good as another?
-
-  dualmode compare both=exp/asr_b1,exp/asr_b2 alone=exp/asr_a1,exp/asr_a2 \\
-    --bootstrap 10000 --data-dir dump --subsets-dir data --against alone --planned planned.yaml
-"""
-
 
 def experiment(text: str) -> tuple[str, list[Path]]:
     """Argparse type: NAME=EXP[,EXP...]."""
@@ -33,7 +30,7 @@ def experiment(text: str) -> tuple[str, list[Path]]:
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = make_parser(DESCRIPTION, "compare")
+    parser = make_parser(__doc__, "compare")
     parser.add_argument(
         "experiments",
         nargs="+",

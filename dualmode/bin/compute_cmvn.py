@@ -1,4 +1,7 @@
-"""Compute the global mean and standard deviation of features."""
+"""Compute the global mean and standard deviation of features, bin by bin, over all frames of the list.
+
+Writes JSON: {"frames": N, "mean": [...], "std": [...]}.  Use the training set: the model takes these numbers along.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -6,15 +9,9 @@ from pathlib import Path
 
 from dualmode.cli import existing_file, make_parser, run
 
-DESCRIPTION = """
-Compute the global mean and standard deviation of features, bin by bin, over all frames of the list.
-
-Writes JSON: {"frames": N, "mean": [...], "std": [...]}.  Use the training set: the model takes these numbers along.
-"""
-
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = make_parser(DESCRIPTION, "compute_cmvn")
+    parser = make_parser(__doc__, "compute_cmvn")
     parser.add_argument("--feats", type=existing_file, required=True, metavar="SCP", help="feats.scp of the train set")
     parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="file to write")
     return parser

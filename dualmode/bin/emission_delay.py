@@ -1,4 +1,10 @@
-"""How long after they were said a streaming sub-network puts words out."""
+"""How long after they were said a streaming sub-network puts words out (emission delay), in ms of audio.
+
+Reads   DECODE/decode.json, text and 1best_recog/{token,token_ms} of a greedy decoding, chunk by chunk
+        word times of dualmode align, and the utterances' lengths
+Writes  DECODE/emission_delay.json    count, mean, 50th and 90th percentile
+        DECODE/emission_delay.png     histogram of the words' delays
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -7,18 +13,9 @@ from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.errors import UserError
 from dualmode.models.options import add_model
 
-DESCRIPTION = """
-How long after they were said a streaming sub-network puts words out (emission delay), in ms of audio.
-
-Reads   DECODE/decode.json, text and 1best_recog/{token,token_ms} of a greedy decoding, chunk by chunk
-        word times of dualmode align, and the utterances' lengths
-Writes  DECODE/emission_delay.json    count, mean, 50th and 90th percentile
-        DECODE/emission_delay.png     histogram of the words' delays
-"""
-
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = make_parser(DESCRIPTION, "emission_delay")
+    parser = make_parser(__doc__, "emission_delay")
     add_model(parser, "model folder, for its token list", checkpoint=False)
     parser.add_argument(
         "--decode", type=existing_dir, required=True, metavar="DECODE", help="folder of a decoding, chunk by chunk"

@@ -1,16 +1,4 @@
-"""Import a corpus as it is into the Kaldi folders that the recipes read."""
-
-import argparse
-import json
-from collections.abc import Sequence
-from pathlib import Path
-
-from dualmode.cli import add_max_rejected, check_max_rejected, existing_dir, make_parser, run
-from dualmode.data.corpus.text_rule import RULES
-from dualmode.errors import UserError
-
-DESCRIPTION = f"""
-Import a corpus as it is into the Kaldi folders that the recipes read.
+"""Import a corpus as it is into the Kaldi folders that the recipes read.
 
 SOURCE is a manifest of JSON lines (NeMo's keys), a CSV or TSV file, a folder of Common Voice, a Hugging Face
 audiofolder, a Kaldi folder (with segments or without), or cuts of lhotse. Several are taken together. SET=SOURCE says
@@ -20,19 +8,28 @@ the corpus does not have are split off from train, by speaker.
 Audio of any rate and number of channels is brought to 16 kHz mono; what is so already is used where it lies. Recordings
 are cut where the corpus says so. Commands in data are never run.
 
-Text rules: {"; ".join(f"{name}: {rule.about}" for name, rule in RULES.items())}.
-
 Writes OUT/data/<set> (wav.scp, text, utt2spk, spk2utt, utt2dur), OUT/data/import.json (counts, hours, characters),
 OUT/data/import_rejected.tsv (what is left out, and why), OUT/data/import_renamed.tsv (utterances whose id another
 recording has, too) and OUT/downloads/audio (files that had to be made).
 """
 
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import add_max_rejected, check_max_rejected, existing_dir, make_parser, run
+from dualmode.data.corpus.text_rule import RULES
+from dualmode.errors import UserError
+from dualmode_runtime.transcribe import add_channel, read_channel
+
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = make_parser(DESCRIPTION, "import_data")
+    parser = make_parser(__doc__, "import_data")
     parser.add_argument("sources", nargs="+", metavar="[SET=]SOURCE", help="what to import")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="work folder, such as egs/mine")
-    parser.add_argument("--text-rule", choices=list(RULES), default="keep", help="what is done with transcripts")
+    rules = "; ".join(f"{name} ({rule.about})" for name, rule in RULES.items())
+    parser.add_argument("--text-rule", choices=list(RULES), default="keep", help=f"of transcripts: {rules}")
     parser.add_argument(
         "--numbers",
         choices=("keep", "reject"),
@@ -52,9 +49,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="columns by their names: audio=wav,text=words; offset= alone says that none holds it",
     )
     parser.add_argument("--audio-dir", type=existing_dir, metavar="DIR", help="what paths in tables are relative to")
-    parser.add_argument(
-        "--channel", default="mix", metavar="N", help="of recordings with several: 1, 2, ..., or mix for their mean"
-    )
+    add_channel(parser)
     parser.add_argument("--valid-share", type=float, default=5.0, metavar="PERCENT", help="of train, in percent")
     parser.add_argument("--test-share", type=float, default=5.0, metavar="PERCENT", help="of train, in percent")
     parser.add_argument(
@@ -68,19 +63,6 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that prepare audio")
     parser.add_argument("--check-options", action="store_true", help="say whether these options can be, and do no more")
     return parser
-
-
-def read_channel(text: str) -> int | None:
-    """Return the channel from 0, None for mix; anything else is a UserError.
-
-    >>> read_channel("mix"), read_channel("2")
-    (None, 1)
-    """
-    if text == "mix":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"--channel {text}: expected mix, or a channel from 1 on")
-    return int(text) - 1
 
 
 def check_numbers(args: argparse.Namespace) -> None:
@@ -140,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = args.out / "data"
     how = Conversion(args.out / "downloads" / "audio", args.copy, args.min_ms, args.max_ms)
     tokenizer = Tokenizer.load(tokens) if tokens else None
-    plan = Plan(named_rule(args.text_rule), args.numbers == "keep", tokenizer, how, channel)
+    plan = Plan(named_rule(args.text_rule), args.numbers == "keep", tokenizer, how, channel and channel - 1)
     if args.check_options:
         return
     data.mkdir(parents=True, exist_ok=True)

@@ -1,17 +1,4 @@
-"""Make the features of a data set."""
-
-import argparse
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-
-from dualmode.cli import add_max_rejected, check_max_rejected, existing_dir, make_parser, run
-from dualmode.cluster.parts import Part, add_options, run_parts
-from dualmode.errors import UserError
-from dualmode.frames import FRAME_MS
-
-DESCRIPTION = """
-Make the features of a data set: log-mel filter banks, 80 bins, 25 ms every 10 ms, as the device's runtime has them.
+"""Make the features of a data set: log-mel filter banks, 80 bins, 25 ms every 10 ms, as the device's runtime has them.
 
 Reads 16 kHz mono audio from a Kaldi folder, leaves out the utterances of DATA/rejected.tsv (of dualmode validate-data),
 and writes feats.scp, text, utt2spk, spk2utt, utt2num_frames, speech_shape, rejected.tsv, warned.tsv and archives of 200
@@ -25,9 +12,19 @@ transcript, are found.  --unseen reject (training sets) leaves them out and list
 (test sets) keeps them and lists them in warned.tsv, since leaving them out would flatter the word error rate.
 """
 
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import add_max_rejected, check_max_rejected, existing_dir, make_parser, run
+from dualmode.cluster.parts import Part, add_options, run_parts
+from dualmode.errors import UserError
+from dualmode.frames import FRAME_MS
+
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = make_parser(DESCRIPTION, "make_fbank")
+    parser = make_parser(__doc__, "make_fbank")
     parser.add_argument("--data", type=existing_dir, required=True, metavar="DATA", help="Kaldi folder to read")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="feature folder to write")
     parser.add_argument(

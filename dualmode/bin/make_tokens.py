@@ -1,4 +1,7 @@
-"""Make the token list of a recogniser from the training transcripts."""
+"""Make the token list of a recogniser from the training transcripts.
+
+Writes OUT/tokens.txt (one token a line, <blank> and <unk> first), OUT/tokens.json and, for --type bpe, OUT/bpe.model.
+"""
 
 import argparse
 from collections import Counter
@@ -7,15 +10,9 @@ from pathlib import Path
 
 from dualmode.cli import existing_file, make_parser, run
 
-DESCRIPTION = """
-Make the token list of a recogniser from the training transcripts.
-
-Writes OUT/tokens.txt (one token a line, <blank> and <unk> first), OUT/tokens.json and, for --type bpe, OUT/bpe.model.
-"""
-
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = make_parser(DESCRIPTION, "make_tokens")
+    parser = make_parser(__doc__, "make_tokens")
     parser.add_argument(
         "--text", type=existing_file, required=True, metavar="TEXT", help="Kaldi text file: id and transcript a line"
     )

@@ -1,4 +1,13 @@
-"""Score every decoded set of a model and write the table of results."""
+"""Score every decoded set of a model and write the table of results (stages 6 and 7).
+
+Writes  EXP/RESULTS.md     the table, how it was measured, and commands, configuration, commit, seed, versions, machine
+        EXP/results.json   the rows: error rates in percent, times in ms, sizes in bytes
+        EXP/subsets.json   error rates of parts of a set, where SUBSETS/SET/utt2subsets names some
+        EXP/wer.png        the error rates as bars, with 95 % intervals over the speakers where DATA/SET/utt2spk is
+        EXP/decode_*/score.json and score.txt (every utterance aligned)
+
+and prints the table.
+"""
 
 import argparse
 import sys
@@ -17,21 +26,9 @@ from dualmode.results.provenance import provenance
 from dualmode.results.subsets import subset_rows
 from dualmode.results.table import LEGEND, terminal_table
 
-DESCRIPTION = """
-Score every decoded set of a model and write the table of results (stages 6 and 7).
-
-Writes  EXP/RESULTS.md     the table, how it was measured, and commands, configuration, commit, seed, versions, machine
-        EXP/results.json   the rows: error rates in percent, times in ms, sizes in bytes
-        EXP/subsets.json   error rates of parts of a set, where SUBSETS/SET/utt2subsets names some
-        EXP/wer.png        the error rates as bars, with 95 % intervals over the speakers where DATA/SET/utt2spk is
-        EXP/decode_*/score.json and score.txt (every utterance aligned)
-
-and prints the table.
-"""
-
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = make_parser(DESCRIPTION, "report")
+    parser = make_parser(__doc__, "report")
     parser.add_argument("--exp", type=existing_dir, required=True, metavar="EXP", help="folder of the model")
     parser.add_argument(
         "--data-dir", type=existing_dir, required=True, metavar="DATA", help="folder with a folder for each set"

@@ -1,4 +1,8 @@
-"""Word (and character) error rate of a Kaldi text file against its reference."""
+"""Word error rate of hypotheses against references, both Kaldi text files (an utterance id, then words; UTF-8).
+
+Errors are the plain edit distance: a substitution, a deletion and an insertion count 1 each. Words are compared as
+they are (case, punctuation). Both files must hold the same utterances; missing or extra ones are named.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -11,16 +15,9 @@ from dualmode.results.score import score_files, summary
 from dualmode.results.text import read_text
 from dualmode.results.trn import trn_lines
 
-DESCRIPTION = """
-Word error rate of hypotheses against references, both Kaldi text files (an utterance id, then words; UTF-8).
-
-Errors are the plain edit distance: a substitution, a deletion and an insertion count 1 each. Words are compared as
-they are (case, punctuation). Both files must hold the same utterances; missing or extra ones are named.
-"""
-
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = make_parser(DESCRIPTION, "score")
+    parser = make_parser(__doc__, "score")
     parser.add_argument("--ref", type=existing_file, required=True, metavar="TEXT", help="references")
     parser.add_argument("--hyp", type=existing_file, required=True, metavar="TEXT", help="hypotheses")
     parser.add_argument(

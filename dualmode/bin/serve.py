@@ -1,4 +1,13 @@
-"""Serve a model: streams, uploads, a page."""
+"""Serve a model: streams by WebSocket, transcriptions as OpenAI's clients ask for them, and a page to try both.
+
+  dualmode serve exp/asr_base
+  dualmode serve sparse.dmdl --port 9000
+  DUALMODE_TOKEN=... dualmode serve exp/asr_base --host 0.0.0.0 --certfile cert.pem --keyfile key.pem
+
+MODEL is a model folder: its sparse sub-network streams in the device engine, its dense one hears each utterance again,
+in PyTorch. A device file (.dmdl) streams alone. The address is printed when the server is ready; the first Ctrl+C, or
+SIGTERM, lets open streams end with their text. docs/how-to/serve.md explains the messages.
+"""
 
 import argparse
 import os
@@ -12,24 +21,13 @@ from dualmode.errors import UserError
 from dualmode.lines import read_lines
 from dualmode.models.options import add_device, add_model, chosen_device, existing_model, refuse_for_device_file
 
-DESCRIPTION = """
-Serve a model: streams by WebSocket, transcriptions as OpenAI's clients ask for them, and a page to try both.
-
-  dualmode serve exp/asr_base
-  dualmode serve sparse.dmdl --port 9000
-  DUALMODE_TOKEN=... dualmode serve exp/asr_base --host 0.0.0.0 --certfile cert.pem --keyfile key.pem
-
-MODEL is a model folder: its sparse sub-network streams in the device engine, its dense one hears each utterance again,
-in PyTorch. A device file (.dmdl) streams alone. The address is printed when the server is ready; the first Ctrl+C, or
-SIGTERM, lets open streams end with their text. docs/how-to/serve.md explains the messages.
-"""
 MODEL = "model folder, of dualmode train or pack; or a device file, of dualmode pack-device"
 
 
 def get_parser() -> argparse.ArgumentParser:
     from dualmode.server.limits import add_limits
 
-    parser = make_parser(DESCRIPTION, "serve")
+    parser = make_parser(__doc__, "serve")
     add_model(parser, MODEL, existing_model)
     parser.add_argument("--subnet", metavar="NAME", help="the one that streams, such as sparse_0.8 (default: sparse)")
     parser.add_argument(

@@ -1,4 +1,12 @@
-"""Write the text of audio files: plain, as JSON lines, subtitles or CTM."""
+"""Write the text of audio files, whole ones, with any sub-network.
+
+  dualmode transcribe exp/asr_base speech.wav
+  dualmode transcribe exp/asr_base --subnet dense --format srt --out-dir subtitles talks/
+  dualmode transcribe model.dmdl --format jsonl recordings.txt >transcripts.jsonl
+
+MODEL is a model folder, or a device file (.dmdl), which is run without PyTorch, greedily. The confidence of a word is
+from 0 to 1.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -18,20 +26,9 @@ from dualmode.search.config import SearchConfig
 from dualmode.search.options import add_search, given_search
 from dualmode_runtime.transcribe import ABOUT_AUDIO, add_audio, transcribe
 
-DESCRIPTION = """
-Write the text of audio files, whole ones, with any sub-network.
-
-  dualmode transcribe exp/asr_base speech.wav
-  dualmode transcribe exp/asr_base --subnet dense --format srt --out-dir subtitles talks/
-  dualmode transcribe model.dmdl --format jsonl recordings.txt >transcripts.jsonl
-
-MODEL is a model folder, or a device file (.dmdl), which is run without PyTorch, greedily. The confidence of a word is
-from 0 to 1.
-"""
-
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = make_parser(DESCRIPTION + ABOUT_AUDIO, "transcribe")
+    parser = make_parser(__doc__ + ABOUT_AUDIO, "transcribe")
     add_model(parser, MODEL_OR_DEVICE_FILE, existing_model)
     add_audio(parser)
     add_subnet(parser)

@@ -1,13 +1,4 @@
-"""Check a Kaldi data folder before any time is spent on it."""
-
-import argparse
-from collections.abc import Sequence
-from pathlib import Path
-
-from dualmode.cli import add_max_rejected, check_max_rejected, make_parser, run
-
-DESCRIPTION = """
-Check a Kaldi data folder before any time is spent on it.
+"""Check a Kaldi data folder before any time is spent on it.
 
 Faults of the folder (duplicate or unsorted ids, text that is not UTF-8, files that contradict each other, commands in
 wav.scp) stop at once.  Faults of single utterances (missing, empty or undecodable audio, another sample rate, stereo,
@@ -16,9 +7,15 @@ DIR/rejected.tsv with the reason and counted; the later commands leave these utt
 fails when more than --max-rejected percent are rejected.
 """
 
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualmode.cli import add_max_rejected, check_max_rejected, make_parser, run
+
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = make_parser(DESCRIPTION, "validate_data")
+    parser = make_parser(__doc__, "validate_data")
     parser.add_argument("dir", metavar="DIR", type=Path, help="folder with wav.scp, text, utt2spk (spk2utt, utt2dur)")
     parser.add_argument("--no-text", action="store_true", help="unlabelled speech: the folder needs no text file")
     parser.add_argument("--read-audio", action="store_true", help="decode all audio instead of reading only headers")

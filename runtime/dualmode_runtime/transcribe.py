@@ -56,10 +56,7 @@ def add_audio(parser: argparse.ArgumentParser) -> None:
 def add_channel(parser: argparse.ArgumentParser) -> None:
     """Add --channel, which :func:`read_channel` reads."""
     parser.add_argument(
-        "--channel",
-        default="mix",
-        metavar="CHANNEL",
-        help="of several: mix, their mean, or the number of one, from 1 on",
+        "--channel", default="mix", metavar="N", help="of audio with several: 1, 2, ..., or mix, their mean"
     )
 
 
@@ -103,7 +100,7 @@ def transcribe(
     from dualmode_runtime.recordings import find_recordings, transcribe_all
 
     recordings = find_recordings(args.audio)
-    named = len(recordings) > 1 or args.format not in ("text",)
+    named = len(recordings) > 1 or args.format != "text"
     if args.format in ONE_RECORDING and len(recordings) > 1 and not args.out_dir:
         raise UserError(f"{len(recordings)} recordings need a file of subtitles each: give --out-dir DIR")
     if args.format == "ctm" and not args.out_dir:
@@ -127,7 +124,7 @@ def transcribe(
 
 
 def read_channel(word: str) -> int | None:
-    """Return the channel that is meant, counted from 1; None is the mean of all."""
+    """Return the channel that is meant, counted from 1, None for the mean of all; another word is a UserError."""
     if word == "mix":
         return None
     if word.isdecimal() and int(word) > 0:

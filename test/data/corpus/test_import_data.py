@@ -578,7 +578,7 @@ def test_a_damaged_manifest_is_one_sentence(tmp_path, work, content, name, messa
     [
         (["none.csv"], "there is no file or folder none.csv"),
         ([".", "--columns", "audio"], "--columns audio: expected WHAT=COLUMN"),
-        ([".", "--channel", "0"], "--channel 0: expected mix, or a channel from 1 on"),
+        ([".", "--channel", "0"], "--channel is '0': it must be mix, or a number from 1 on"),
         ([".", "--valid-share", "60"], "--valid-share 60"),
         ([".", "--jobs", "0"], "--jobs is 0"),
         ([".", "--min-ms", "5000", "--max-ms", "1000"], "--min-ms 5000 and --max-ms 1000 leave no utterance"),
