@@ -73,3 +73,11 @@ def test_help_needs_neither_torch_nor_espnet():
     check = f"import sys; {imports}; print([m for m in ('torch', 'espnet2', 'matplotlib') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_help_of_benchmarks_says_nothing_of_espnet():
+    """What it prints when it is imported would be the first line of the help."""
+    options = "from dualmode.bin.bench import BENCHES, get_parser; parsers = [get_parser(name) for name in BENCHES]"
+    check = f"import sys; {options}; print([m for m in ('espnet', 'espnet2') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -29,7 +29,8 @@ from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
 from dualmode.models.one_subnet import save_one_subnet
-from dualmode.models.weights import load_cmvn, read_yaml
+from dualmode.models.weights import load_cmvn
+from dualmode.models.yaml_file import read_yaml
 from dualmode.results.text import read_text
 from dualmode.search.arpa import read_arpa
 from dualmode.search.options import read_phrases

@@ -5,8 +5,6 @@ They show what a choice of the encoder is worth: rotary positions against relati
 """
 
 import torch.nn.functional as F
-from espnet.nets.pytorch_backend.transformer.attention import RelPositionMultiHeadedAttention
-from espnet.nets.pytorch_backend.transformer.embedding import RelPositionalEncoding
 from torch import Tensor, nn
 
 from dualmode.encoder.attention import Attention
@@ -39,6 +37,9 @@ class RelativeAttention(Attention):
     """
 
     def __init__(self, attention: Attention, rate: float):
+        from espnet.nets.pytorch_backend.transformer.attention import RelPositionMultiHeadedAttention
+        from espnet.nets.pytorch_backend.transformer.embedding import RelPositionalEncoding
+
         size, heads = attention.qkv.in_features, attention.heads
         super().__init__(size, heads, attention.head_size, attention.qkv.masks.shape[0])
         self.out = attention.out

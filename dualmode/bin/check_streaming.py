@@ -94,7 +94,7 @@ def load(args: argparse.Namespace):
     from dualmode.asr.build import build_encoder
     from dualmode.encoder.conformer import give_weights
     from dualmode.models.folder import ModelFolder
-    from dualmode.models.weights import read_yaml
+    from dualmode.models.yaml_file import read_yaml
     from dualmode.supernet.pruning import estimate_masks
 
     if args.config:

@@ -119,7 +119,7 @@ def with_spreads(experiments: Mapping[str, Sequence[Path]], args: argparse.Names
 def with_intervals(experiments: Mapping[str, Sequence[Path]], args: argparse.Namespace) -> tuple[list[str], list[dict]]:
     """Return lines and JSON records of 95 % intervals; draw them if asked for."""
     from dualmode.config import from_mapping
-    from dualmode.models.weights import read_yaml
+    from dualmode.models.yaml_file import read_yaml
     from dualmode.results import interval_tables as shown
     from dualmode.results.interval_plot import plot_intervals
     from dualmode.results.intervals import Comparer

@@ -57,7 +57,7 @@ def get_parser():
 
 def read_rule(path: Path) -> dict:
     """Return what the YAML file says; an unknown key is a UserError."""
-    from dualmode.models.weights import read_yaml
+    from dualmode.models.yaml_file import read_yaml
 
     wanted = read_yaml(path)
     unknown = sorted(set(wanted) - set(KEYS))

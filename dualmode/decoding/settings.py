@@ -7,7 +7,7 @@ from typing import Any
 
 from dualmode.errors import UserError
 from dualmode.models.placement import check_name
-from dualmode.models.weights import read_yaml
+from dualmode.models.yaml_file import read_yaml
 from dualmode.old_names import with_new_keys
 from dualmode.search.config import SearchConfig
 

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from dualmode.config import from_mapping  # noqa: F401  # was here before, and is imported from here
 from dualmode.encoder.draws import TrainingDraws
 from dualmode.encoder.prunable import PruningPart
 from dualmode.encoder.sizes import Sizes

@@ -25,7 +25,8 @@ from dualmode.errors import UserError
 from dualmode.models.choice import check_trained, choose_subnet
 from dualmode.models.loaded import LoadedModel
 from dualmode.models.one_subnet import WEIGHTS, is_one_subnet, load_one_subnet, read_about
-from dualmode.models.weights import encoder_weights, find_checkpoint, load_into, load_weights, read_yaml
+from dualmode.models.weights import encoder_weights, find_checkpoint, load_into, load_weights
+from dualmode.models.yaml_file import read_yaml
 from dualmode.supernet.pruning import check_masks
 from dualmode.supernet.storage import kept_parameters, materialise, stored_bytes
 from dualmode.supernet.subnet import Subnet
@@ -186,8 +187,3 @@ class ModelFolder:
             checkpoint=self.checkpoint,
             config=self.config,
         )
-
-
-def load_model(folder: Path, subnet: Subnet, checkpoint: str | None = None, force: bool = False):
-    """Open a model folder and load one sub-network of it: :meth:`ModelFolder.load` in one call."""
-    return ModelFolder.open(folder, checkpoint).load(subnet, force)

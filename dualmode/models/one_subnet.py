@@ -21,7 +21,7 @@ from dualmode.errors import UserError
 from dualmode.models.card import subnet_card
 from dualmode.models.weights import load_into
 from dualmode.supernet.masked_linear import prunable
-from dualmode.supernet.storage import kept_parameters, own_norms, pack_subnet, stored_block, unpack_subnet
+from dualmode.supernet.storage import kept_parameters, own_norms, pack_subnet, unpack_subnet
 from dualmode.supernet.view import ALL
 from dualmode_runtime.files import write_json
 
@@ -63,7 +63,7 @@ def save_one_subnet(
         raise UserError(f"{out} is there already: choose another folder, or remove it")
     rule, total = model.encoder.config.pruning, kept_parameters(model, ALL)
     model.encoder, view = without_pruned_units(model.encoder, model.encoder.config.view(sparsity))
-    packed = pack_subnet(model, view, sparsity, stored_block(rule))
+    packed = pack_subnet(model, view, sparsity, rule.granularity.stored_block)
     about: dict[str, Any] = {"format": FORMAT, "sparsity": sparsity, "granularity": str(rule.granularity)}
     about |= {"parameters_total": total, "parameters_kept": kept_parameters(model, view)}
     about["config"] = {key: config[key] for key in BUILT_FROM if key in config}

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.errors import UserError
-from dualmode.models.yaml_file import read_yaml  # noqa: F401  # was here before, and is imported from here
 
 PACKED = "model.safetensors"
 # What torch and safetensors raise for files that are cut off, damaged or hostile.

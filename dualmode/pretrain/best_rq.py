@@ -57,8 +57,8 @@ class Codes:
 class BestRqTargets(nn.Module):
     """Codes of a random quantizer, named by a softmax for each codebook.
 
-    The frames are normalised by the training set's mean and variance, without which few codes are used.  Hidden frames
-    are replaced after the subsampling, as with the contrastive targets; the paper replaces feature frames by noise.
+    The frames are normalised by the training set's mean and variance, without which few codes are used.  What is hidden
+    is as with the contrastive targets (:mod:`dualmode.pretrain.masking`); the paper replaces feature frames by noise.
 
     Args:
         encoded_size: of the encoder's output.

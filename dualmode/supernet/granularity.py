@@ -29,9 +29,8 @@ from dualmode.supernet.masked_linear import MaskedLinear, prunable
 from dualmode.supernet.ranking import keep_best
 from dualmode.supernet.units import Units, unit_groups
 
-Importance = Mapping[
-    str, Tensor
-]  # of every weight (out, in) of every prunable layer, by the layer's name; none below 0
+# Of every weight (out, in) of every prunable layer, by the layer's name; none below 0.
+Importance = Mapping[str, Tensor]
 
 
 class Ranking(ABC):

@@ -56,11 +56,6 @@ def stored_tensors(model: nn.Module, view: View, block: Sequence[int]) -> dict[s
     return {name: tensor.contiguous() for name, tensor in tensors.items() if not name.endswith("_extra_state")}
 
 
-def stored_block(rule: PruningRule) -> tuple[int, int]:
-    """Return the blocks (rows, columns) that a sub-network of this rule is stored in."""
-    return rule.granularity.stored_block
-
-
 def pack_subnet(model: nn.Module, view: View, sparsity: float, block: Sequence[int]) -> bytes:
     """Return the file of the sub-network; its length is the "bytes stored" of the results."""
     metadata = {"format": "dualmode-subnet-1", "sparsity": json.dumps(sparsity), "block": json.dumps(list(block))}
@@ -70,7 +65,7 @@ def pack_subnet(model: nn.Module, view: View, sparsity: float, block: Sequence[i
 def stored_bytes(model: nn.Module, view: View, rule: PruningRule) -> int:
     """Return the length of the file that :func:`pack_subnet` makes of ``model`` as ``view``."""
     sparsity = rule.sparsities[view.level - 1] if view.level else 0.0
-    return len(pack_subnet(model, view, sparsity, stored_block(rule)))
+    return len(pack_subnet(model, view, sparsity, rule.granularity.stored_block))
 
 
 def unpack_subnet(path, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:

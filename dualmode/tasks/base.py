@@ -21,7 +21,8 @@ from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.encoder.two_branch import BranchWeights, TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
-from dualmode.models.weights import load_cmvn, read_yaml
+from dualmode.models.weights import load_cmvn
+from dualmode.models.yaml_file import read_yaml
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.tasks import features
 from dualmode.tasks.batch_size import plan_update
@@ -54,7 +55,10 @@ class SupernetTask(AbsTask):
         for name, what in (
             ("model_conf", "settings of the model"),
             ("pruning_conf", "schedule of the masks: begin, end, interval, after in updates, start as a share"),
-            ("branch_conf", "weights of the losses of the branches: dense, sparse; schedule both or alternate"),
+            (
+                "branch_conf",
+                "weights of the branches' losses: dense, sparse; schedule both or alternate; backward joint or apart",
+            ),
         ):
             group.add_argument(f"--{name}", action=NestedDictAction, default={}, help=what)
         group.add_argument("--cmvn", type=str_or_none, default=None, help="JSON of dualmode compute-cmvn")

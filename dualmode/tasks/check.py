@@ -9,7 +9,7 @@ from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
 from dualmode.errors import UserError
 from dualmode.models.choice import check_trained
-from dualmode.models.weights import read_yaml
+from dualmode.models.yaml_file import read_yaml
 from dualmode.supernet.subnet import Subnet
 from dualmode.tasks.base import SupernetTask, numbers_in_settings
 from dualmode.tasks.hand_over import check_same_encoder, inherited

@@ -20,7 +20,6 @@ from dualmode.tasks.history import HISTORY, read_history
 from dualmode.tasks.patches.short_command import short_command
 from dualmode.tasks.pool import Source, pool
 from dualmode.tasks.preemption import pass_on
-from dualmode.tasks.settings import check_names  # noqa: F401  # was here before, and is imported from here
 
 
 def data_arguments(phase: str, folder: Path, names: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
 from espnet2.utils.nested_dict_action import NestedDictAction
 
 from dualmode.errors import UserError
-from dualmode.models.weights import read_yaml
+from dualmode.models.yaml_file import read_yaml
 from dualmode_runtime.cli import nearest
 
 # Least values; what is not here may be any number, but not below 0.

@@ -78,7 +78,7 @@ common_options() {
   option pretrain-args WORDS "" "more options for ESPnet's trainer in stage 2, such as \"--max_epoch 20 --accum_grad 4\""
   option prune-args WORDS "" "more options for dualmode prune in stage 3, such as \"--calibrate DIR\""
   option asr-args WORDS "" "more options for ESPnet's trainer in stage 4"
-  option device-args WORDS "" "sub-network of stage 7, such as \"--sparsity 0.7 --chunk-ms 640\" (default: that of --device-decode)"
+  option device-args WORDS "" "sub-network of stage 7, such as \"--subnet sparse_0.7 --chunk-ms 640\" (default: that of --device-decode)"
   option device-decode NAME sparse "decoding of stage 5 that stage 7 compares transcripts with: that of decode_NAME.yaml"
   option seed N 0 "seed of both trainings"
   flag from-scratch "stage 4 starts with random weights instead of those of stages 2 and 3, to see what these are worth"

@@ -12,7 +12,7 @@ from dualmode.asr.build import build_asr_model
 from dualmode.asr.model import AsrModel
 from dualmode.data.fbank import fbank
 from dualmode.frames import SAMPLE_RATE
-from dualmode.models.folder import load_model
+from dualmode.models.folder import ModelFolder
 from dualmode.models.loaded import LoadedModel
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
@@ -85,7 +85,7 @@ def folders(tmp_path_factory, save_model) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def recognisers(folders) -> dict[str, LoadedModel]:
-    return {kind: load_model(folder, SUBNET) for kind, folder in folders.items()}
+    return {kind: ModelFolder.open(folder).load(SUBNET) for kind, folder in folders.items()}
 
 
 @pytest.fixture(scope="session")

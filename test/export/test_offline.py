@@ -14,7 +14,7 @@ from dualmode.bin.export import main
 from dualmode.data.fbank import fbank
 from dualmode.export.check import Audio, ours, run_sherpa
 from dualmode.frames import SAMPLE_RATE
-from dualmode.models.folder import load_model
+from dualmode.models.folder import ModelFolder
 from dualmode.supernet.subnet import DENSE
 
 KINDS = ("ctc", pytest.param("rnnt", marks=pytest.mark.slow))
@@ -22,7 +22,7 @@ KINDS = ("ctc", pytest.param("rnnt", marks=pytest.mark.slow))
 
 @pytest.fixture(scope="module")
 def dense(folders):
-    return {kind: load_model(folder, DENSE) for kind, folder in folders.items()}
+    return {kind: ModelFolder.open(folder).load(DENSE) for kind, folder in folders.items()}
 
 
 @pytest.fixture(scope="module")

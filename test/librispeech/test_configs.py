@@ -12,7 +12,7 @@ from dualmode.decoding.settings import read_settings
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.two_branch import BranchWeights
-from dualmode.models.weights import read_yaml
+from dualmode.models.yaml_file import read_yaml
 from dualmode.pretrain.config import read_config
 from dualmode.pretrain.model import PretrainModel
 from dualmode.supernet.pruning import PruningSchedule
@@ -22,8 +22,8 @@ from dualmode.supernet.view import ALL
 from dualmode.tasks.asr import AsrTask
 from dualmode.tasks.base import encoder_config_of
 from dualmode.tasks.hand_over import TRAINING_ONLY, inherited
-from dualmode.tasks.launch import check_names
 from dualmode.tasks.pretrain import PretrainTask
+from dualmode.tasks.settings import check_names
 
 CONF = Path(__file__).parents[2] / "egs" / "librispeech" / "conf"
 SIZES = ("small", "base", "large")

@@ -11,7 +11,7 @@ import torch
 from dualmode.asr.build import build_asr_model
 from dualmode.bin.subnet import main
 from dualmode.errors import UserError
-from dualmode.models.folder import ModelFolder, load_model
+from dualmode.models.folder import ModelFolder
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 
@@ -41,7 +41,7 @@ def test_alone_is_as_in_the_supernet(trained, tmp_path, subnet, capsys):
     assert (
         ModelFolder.open(tmp_path / "alone").choose() == subnet and ModelFolder.open(trained).choose().sparsity == 0.5
     )
-    inside, alone = load_model(trained, subnet), load_model(tmp_path / "alone", subnet)
+    inside, alone = ModelFolder.open(trained).load(subnet), ModelFolder.open(tmp_path / "alone").load(subnet)
     assert (inside.parameters_total, inside.parameters_kept) == (alone.parameters_total, alone.parameters_kept)
     assert inside.stored_bytes == alone.stored_bytes == (tmp_path / "alone/subnet.safetensors").stat().st_size
     assert subnet.sparsity == 0 or alone.parameters_kept < 0.6 * alone.parameters_total
@@ -74,13 +74,13 @@ def test_refusals(trained, tmp_path):
     with pytest.raises(UserError, match="no sub-network of sparsity 0.6"):
         main([str(trained), "--sparsity", "0.6", "--out", str(tmp_path / "other")])
     with pytest.raises(UserError, match="of sparsity 0.7 alone, not that of 0"):
-        load_model(out, Subnet())
+        ModelFolder.open(out).load(Subnet())
     with pytest.raises(UserError, match="not trained to run as"):
-        load_model(out, Subnet(0.7, Context(5, 8)))
+        ModelFolder.open(out).load(Subnet(0.7, Context(5, 8)))
     about = json.loads((out / "subnet.json").read_text())
     (out / "subnet.json").write_text(json.dumps(about | {"format": "other"}))
     with pytest.raises(UserError, match="has the format 'other'"):
-        load_model(out, SPARSE)
+        ModelFolder.open(out).load(SPARSE)
     (out / "subnet.json").write_text("{}")
     with pytest.raises(UserError, match="not a file of dualmode subnet"):
-        load_model(out, SPARSE)
+        ModelFolder.open(out).load(SPARSE)

@@ -16,7 +16,7 @@ from dualmode.data.make_tokens import make_token_list
 from dualmode.data.tokens import Tokenizer
 from dualmode.errors import UserError
 from dualmode.models.card import NOT_RUN, model_card
-from dualmode.models.folder import ModelFolder, load_model
+from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import load_cmvn
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
@@ -52,7 +52,7 @@ def packed(trained, tmp_path):
 
 @pytest.mark.parametrize("subnet", [Subnet(), SPARSE])
 def test_outputs_and_masks_are_equal(trained, packed, subnet):
-    ours, theirs = load_model(trained, subnet), load_model(packed, subnet)
+    ours, theirs = ModelFolder.open(trained).load(subnet), ModelFolder.open(packed).load(subnet)
     features, lengths = torch.randn(2, 150, 80), torch.tensor([150, 90])
     with torch.inference_mode():
         one, _ = ours.model.encoder(features, lengths, Subnet(0.0, subnet.context))
@@ -82,7 +82,7 @@ def test_the_card_counts_what_each_subnet_runs(tmp_path, save_model, granularity
     lines = list(model_card("x", model, 0, "latest.pth", None))
     for subnet in model.encoder.config.trained_subnets():
         weights, _, context = str(subnet).partition(", ")
-        kept = load_model(folder, subnet).parameters_kept
+        kept = ModelFolder.open(folder).load(subnet).parameters_kept
         assert f"| {weights} | {context} | {kept / 1e6:.2f} M |" in lines
 
 

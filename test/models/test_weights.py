@@ -6,7 +6,8 @@ from torch import nn
 
 from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.errors import UserError
-from dualmode.models.weights import find_checkpoint, load_into, load_weights, read_yaml
+from dualmode.models.weights import find_checkpoint, load_into, load_weights
+from dualmode.models.yaml_file import read_yaml
 
 
 class Hostile:

@@ -12,7 +12,7 @@ import yaml
 from dualmode.asr.build import build_asr_model
 from dualmode.bin.prune import main, nearest_rows
 from dualmode.errors import UserError
-from dualmode.models.folder import load_model
+from dualmode.models.folder import ModelFolder
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 from dualmode.supernet.view import ALL
@@ -51,7 +51,7 @@ def test_a_finished_model_gets_other_masks_and_decodes(trained, capsys):
         assert sum(counts["kept"]["0.75"]) == sum(counts["groups"]) / 4 == sum(counts["kept"]["0.5"]) / 2
     assert sum(histogram["kinds"]["ffn1"]["groups"]) == 2 * 16 * 32  # of n of m, each weight is a group
     assert (out / "importance.png").is_file() and (out / "report_75.png").is_file()
-    loaded = load_model(out, Subnet(0.75, Context(4, 8)))
+    loaded = ModelFolder.open(out).load(Subnet(0.75, Context(4, 8)))
     assert loaded.parameters_kept == report["subnets"][1]["kept_parameters"] + 16 * 3 + 3  # and the CTC head
     assert "sparsity 75 %:" in capsys.readouterr().out
 

@@ -13,7 +13,6 @@ from dualmode.errors import UserError
 from dualmode.supernet.granularity import GRANULARITIES, Blocks, Granularity, NOfM, Unstructured, WholeUnits
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.supernet.pruning import PruningRule, check_masks, make_granularity
-from dualmode.supernet.storage import stored_block
 
 # A block that the granularity of this name takes, and the granularity that it then is.
 MADE = {
@@ -65,7 +64,6 @@ def test_what_follows_from_it(name):
         granularity.runs_on_device_engine,
         granularity.stored_block,
     )
-    assert stored_block(PruningRule((0.5,), granularity)) == granularity.stored_block
 
 
 def test_single_weights_and_blocks_of_one_weight_have_one_name():

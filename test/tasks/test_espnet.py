@@ -16,9 +16,10 @@ from dualmode.tasks.asr import AsrTask, TokenIds
 from dualmode.tasks.base import check_plan_goes_on
 from dualmode.tasks.encoder import NAME, EspnetEncoder, register
 from dualmode.tasks.history import read_history
-from dualmode.tasks.launch import check_names, data_arguments
+from dualmode.tasks.launch import data_arguments
 from dualmode.tasks.patches.whole_checkpoints import whole_checkpoints
 from dualmode.tasks.pretrain import PretrainTask, PretrainTrainer
+from dualmode.tasks.settings import check_names
 from dualmode.tasks.trainer import SupernetTrainer
 
 CONF = {
