@@ -2,7 +2,6 @@
 
 import argparse
 import multiprocessing
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ import torch
 from espnet2.tasks.abs_task import AbsTask
 from espnet2.train.class_choices import ClassChoices
 from espnet2.train.collate_fn import CommonCollateFn
-from espnet2.train.distributed_utils import get_world_size
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import float_or_none, int_or_none, str2bool, str_or_none
 
@@ -25,11 +23,11 @@ from dualmode.models.weights import load_cmvn
 from dualmode.models.yaml_file import read_yaml
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.tasks import features
-from dualmode.tasks.batch_size import plan_update
+from dualmode.tasks.batch_size import check_batch, complete_batch
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.hand_over import inherited, take_over
 from dualmode.tasks.plan import length, mask_warnings
-from dualmode.tasks.settings import refuse
+from dualmode.tasks.settings import numbers_in_settings, refuse, refuse_unheeded, with_numbers
 from dualmode.tasks.start import starting_config
 from dualmode.tasks.trainer import SupernetTrainer
 from dualmode.tasks.windowed import make_factory
@@ -197,8 +195,7 @@ class SupernetTask(AbsTask):
         if args.ngpu and args.optim in FUSED:
             args.optim_conf = {"fused": True, **args.optim_conf}
         if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:
-            steps = args.max_epoch * (args.num_iters_per_epoch // args.accum_grad)
-            args.scheduler_conf = {**args.scheduler_conf, "total_steps": steps}
+            args.scheduler_conf = {**args.scheduler_conf, "total_steps": length(args)}
         check_plan_goes_on(args)
         if not args.distributed or args.dist_rank in (0, None):
             for warning in cls.warnings(args):
@@ -238,98 +235,10 @@ def check_plan_goes_on(args: argparse.Namespace) -> None:
         )
 
 
-def with_numbers(value):
-    """Return ``value``, of lists, dicts and what YAML reads, with numbers where YAML 1.1 sees text for want of a dot.
-
-    >>> with_numbers({"lr": "1e-3", "betas": [0.9, "98e-2"], "name": "e3"})
-    {'lr': 0.001, 'betas': [0.9, 0.98], 'name': 'e3'}
-    """
-    if isinstance(value, dict):
-        return {key: with_numbers(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [with_numbers(item) for item in value]
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):
-        return float(value)
-    return value
-
-
 def encoder_config_of(path: Path) -> EncoderConfig:
     """Return what the encoder_conf of a training's YAML says, checked."""
     conf = with_numbers(read_yaml(path).get("encoder_conf") or {})
     return from_mapping(EncoderConfig, conf, f"{path}: encoder_conf")
-
-
-def numbers_in_settings(args: argparse.Namespace) -> None:
-    """Make :func:`with_numbers` of every ``*_conf``."""
-    for name, value in vars(args).items():
-        if name.endswith("_conf"):
-            setattr(args, name, with_numbers(value))
-
-
-def refuse_unheeded(args: argparse.Namespace) -> None:
-    """Raise UserError for an option of ESPnet that :class:`SupernetTrainer` does not heed."""
-    for name in ("grad_noise", "no_forward_run", "create_graph_in_tensorboard", "sharded_ddp"):
-        if getattr(args, name):
-            raise UserError(f"{name} is an option of ESPnet's own training loop, which this training does not use")
-
-
-def check_batch(args: argparse.Namespace) -> None:
-    """Raise UserError for what :func:`complete_batch` could not complete, whatever the machine."""
-    if args.reference_batch_h is not None:
-        if args.batch_type != "length":
-            raise UserError(f"reference_batch_h needs batch_type length, not {args.batch_type}: it counts batch_bins")
-        plan_update(1, args.batch_bins, args.reference_batch_h)
-    if args.updates_per_epoch is not None:
-        if args.num_iters_per_epoch is not None:
-            raise UserError("updates_per_epoch and num_iters_per_epoch both say how long an epoch is: give one of them")
-        if args.updates_per_epoch < 1:
-            raise UserError(f"updates_per_epoch is {args.updates_per_epoch}: it must be at least 1")
-    if args.checkpoint_every is not None and args.checkpoint_every < 1:
-        raise UserError(f"checkpoint_every is {args.checkpoint_every}: it must be at least 1 batch")
-    if args.checkpoint_minutes is not None and not args.checkpoint_minutes > 0:
-        raise UserError(f"checkpoint_minutes is {args.checkpoint_minutes:g}: it must be above 0")
-    if args.window_h is not None and not args.window_h > 0:
-        raise UserError(f"window_h is {args.window_h:g}: it must be above 0")
-    if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:
-        if not (args.num_iters_per_epoch or args.updates_per_epoch):
-            raise UserError(
-                "onecyclelr needs updates_per_epoch or num_iters_per_epoch in the YAML: the cycle's length follows "
-                "from it"
-            )
-
-
-def complete_batch(args: argparse.Namespace) -> None:
-    """Complete what counts batches by what counts updates; config.yaml holds the outcome::
-
-        reference_batch_h    ->  accum_grad, and batch_bins of all GPUs together, as ESPnet counts them
-        updates_per_epoch    ->  num_iters_per_epoch = updates_per_epoch * accum_grad
-        checkpoint_every     ->  whole updates
-
-    Raises:
-        UserError: an impossible value, or an epoch of less than one update.
-    """
-    check_batch(args)
-    if args.reference_batch_h is not None:
-        gpus = get_world_size(args.dist_world_size, args.dist_launcher) if args.distributed else max(args.ngpu, 1)
-        plan = plan_update(gpus, args.batch_bins, args.reference_batch_h)
-        args.batch_bins, args.accum_grad = plan.batch_bins, plan.accum_grad
-        if not args.distributed or args.dist_rank == 0:
-            where = f"{gpus} GPUs" if args.ngpu else "1 CPU"
-            parts = f"{where} x {plan.bins / 100:g} s of audio x accum_grad {plan.accum_grad}"
-            print(f"an update: {parts} = {plan.hours:.3g} h (reference_batch_h {plan.reference_h:g})", flush=True)
-            if plan.warning is not None:
-                print(f"warning: {plan.warning}", flush=True)
-        args.reference_batch_h = None
-    if args.updates_per_epoch is not None:
-        args.num_iters_per_epoch = args.updates_per_epoch * args.accum_grad
-        args.updates_per_epoch = None
-    if args.num_iters_per_epoch and args.num_iters_per_epoch < args.accum_grad:
-        raise UserError(
-            f"an epoch has {args.num_iters_per_epoch} batches and an update {args.accum_grad} (accum_grad): "
-            "raise num_iters_per_epoch"
-        )
-    if args.checkpoint_every is not None:
-        args.checkpoint_every = -(-args.checkpoint_every // args.accum_grad) * args.accum_grad
 
 
 def collect_feats(speech: torch.Tensor, speech_lengths: torch.Tensor, **_) -> dict[str, torch.Tensor]:

@@ -1,6 +1,9 @@
-"""How many batches make an update, whatever the number of GPUs."""
+"""How many batches make an update, and an epoch, whatever the number of GPUs."""
 
+import argparse
 from dataclasses import dataclass
+
+from espnet2.train.distributed_utils import get_world_size
 
 from dualmode.errors import UserError
 
@@ -72,3 +75,62 @@ def plan_update(gpus: int, bins: int, reference_h: float) -> UpdatePlan:
         raise UserError(f"reference_batch_h is {reference_h:g} and batch_bins {bins}: both must be above 0")
     accum_grad = max(1, round(reference_h * FRAMES_PER_HOUR / (bins * gpus)))
     return UpdatePlan(gpus, bins, accum_grad, reference_h)
+
+
+def check_batch(args: argparse.Namespace) -> None:
+    """Raise UserError for what :func:`complete_batch` could not complete, whatever the machine."""
+    if args.reference_batch_h is not None:
+        if args.batch_type != "length":
+            raise UserError(f"reference_batch_h needs batch_type length, not {args.batch_type}: it counts batch_bins")
+        plan_update(1, args.batch_bins, args.reference_batch_h)
+    if args.updates_per_epoch is not None:
+        if args.num_iters_per_epoch is not None:
+            raise UserError("updates_per_epoch and num_iters_per_epoch both say how long an epoch is: give one of them")
+        if args.updates_per_epoch < 1:
+            raise UserError(f"updates_per_epoch is {args.updates_per_epoch}: it must be at least 1")
+    if args.checkpoint_every is not None and args.checkpoint_every < 1:
+        raise UserError(f"checkpoint_every is {args.checkpoint_every}: it must be at least 1 batch")
+    if args.checkpoint_minutes is not None and not args.checkpoint_minutes > 0:
+        raise UserError(f"checkpoint_minutes is {args.checkpoint_minutes:g}: it must be above 0")
+    if args.window_h is not None and not args.window_h > 0:
+        raise UserError(f"window_h is {args.window_h:g}: it must be above 0")
+    if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:
+        if not (args.num_iters_per_epoch or args.updates_per_epoch):
+            raise UserError(
+                "onecyclelr needs updates_per_epoch or num_iters_per_epoch in the YAML: the cycle's length follows "
+                "from it"
+            )
+
+
+def complete_batch(args: argparse.Namespace) -> None:
+    """Complete what counts batches by what counts updates; config.yaml holds the outcome::
+
+        reference_batch_h    ->  accum_grad, and batch_bins of all GPUs together, as ESPnet counts them
+        updates_per_epoch    ->  num_iters_per_epoch = updates_per_epoch * accum_grad
+        checkpoint_every     ->  whole updates
+
+    Raises:
+        UserError: an impossible value, or an epoch of less than one update.
+    """
+    check_batch(args)
+    if args.reference_batch_h is not None:
+        gpus = get_world_size(args.dist_world_size, args.dist_launcher) if args.distributed else max(args.ngpu, 1)
+        plan = plan_update(gpus, args.batch_bins, args.reference_batch_h)
+        args.batch_bins, args.accum_grad = plan.batch_bins, plan.accum_grad
+        if not args.distributed or args.dist_rank == 0:
+            where = f"{gpus} GPUs" if args.ngpu else "1 CPU"
+            parts = f"{where} x {plan.bins / 100:g} s of audio x accum_grad {plan.accum_grad}"
+            print(f"an update: {parts} = {plan.hours:.3g} h (reference_batch_h {plan.reference_h:g})", flush=True)
+            if plan.warning is not None:
+                print(f"warning: {plan.warning}", flush=True)
+        args.reference_batch_h = None
+    if args.updates_per_epoch is not None:
+        args.num_iters_per_epoch = args.updates_per_epoch * args.accum_grad
+        args.updates_per_epoch = None
+    if args.num_iters_per_epoch and args.num_iters_per_epoch < args.accum_grad:
+        raise UserError(
+            f"an epoch has {args.num_iters_per_epoch} batches and an update {args.accum_grad} (accum_grad): "
+            "raise num_iters_per_epoch"
+        )
+    if args.checkpoint_every is not None:
+        args.checkpoint_every = -(-args.checkpoint_every // args.accum_grad) * args.accum_grad

@@ -11,9 +11,9 @@ from dualmode.errors import UserError
 from dualmode.models.choice import check_trained
 from dualmode.models.yaml_file import read_yaml
 from dualmode.supernet.subnet import Subnet
-from dualmode.tasks.base import SupernetTask, numbers_in_settings
+from dualmode.tasks.base import SupernetTask
 from dualmode.tasks.hand_over import check_same_encoder, inherited
-from dualmode.tasks.settings import check_criteria, check_names, check_optimiser, check_values
+from dualmode.tasks.settings import check_criteria, check_names, check_optimiser, check_values, numbers_in_settings
 
 
 @contextlib.contextmanager

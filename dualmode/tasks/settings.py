@@ -8,6 +8,7 @@ scheduler are made once, for one number.
 import argparse
 import inspect
 import math
+import re
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,35 @@ _WORDS = {"int": "a whole number", "float": "a number", "str2bool": "true or fal
 def refuse(message: str) -> NoReturn:
     """Say what a parser says about a command line without its usage text."""
     raise UserError(message)
+
+
+def with_numbers(value):
+    """Return ``value``, of lists, dicts and what YAML reads, with numbers where YAML 1.1 sees text for want of a dot.
+
+    >>> with_numbers({"lr": "1e-3", "betas": [0.9, "98e-2"], "name": "e3"})
+    {'lr': 0.001, 'betas': [0.9, 0.98], 'name': 'e3'}
+    """
+    if isinstance(value, dict):
+        return {key: with_numbers(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [with_numbers(item) for item in value]
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):
+        return float(value)
+    return value
+
+
+def numbers_in_settings(args: argparse.Namespace) -> None:
+    """Make :func:`with_numbers` of every ``*_conf``."""
+    for name, value in vars(args).items():
+        if name.endswith("_conf"):
+            setattr(args, name, with_numbers(value))
+
+
+def refuse_unheeded(args: argparse.Namespace) -> None:
+    """Raise UserError for an option of ESPnet that :class:`dualmode.tasks.trainer.SupernetTrainer` does not heed."""
+    for name in ("grad_noise", "no_forward_run", "create_graph_in_tensorboard", "sharded_ddp"):
+        if getattr(args, name):
+            raise UserError(f"{name} is an option of ESPnet's own training loop, which this training does not use")
 
 
 def check_names(task: type[AbsTask], path: Path, options: Sequence[str]) -> None:

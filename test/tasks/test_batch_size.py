@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualmode.errors import UserError
-from dualmode.tasks.base import complete_batch
-from dualmode.tasks.batch_size import MUCH, plan_update
+from dualmode.tasks.batch_size import MUCH, complete_batch, plan_update
 
 
 @given(hours=st.floats(0.01, 5), bins=st.integers(100, 50000), gpus=st.integers(1, 128))
