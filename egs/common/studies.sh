@@ -1,5 +1,18 @@
-# shellcheck shell=bash disable=SC2034,SC2154  # the studies use what is set here, and set $exp and $seeds
+# shellcheck shell=bash disable=SC2034  # the studies use what is set here
 # What the studies of pruning share: the model that they train, and where its runs are.
+
+# shellcheck source=egs/common/lib.sh
+source "${BASH_SOURCE[0]%/*}/lib.sh"
+
+seeds=() rows=()
+
+# begin_study ROWS: sets $seeds, $rows, $work and $exp, as the variables SEEDS, ROWS and WORK_DIR say.
+begin_study() {
+  split_words seeds "${SEEDS:-0 1 2}"
+  split_words rows "${ROWS:-$1}"
+  work=$(realpath -m "${WORK_DIR:-.}")
+  exp=$work/exp
+}
 
 # Options for ESPnet's trainer, in pre-training and in fine-tuning.  Smaller than the recipes' model, 0.9 million
 # parameters instead of 3.1: with little to spare, what a mask takes away is missed, so that methods differ by more than

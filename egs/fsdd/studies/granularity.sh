@@ -13,17 +13,11 @@
 # Another corpus: CORPUS=mini, and UNPRUNED, options of the training without pruning; see egs/mini/studies/granularity.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../${CORPUS:-fsdd}"
-# shellcheck source=egs/common/lib.sh
-source ../common/lib.sh
 # shellcheck source=egs/common/studies.sh
 source ../common/studies.sh
 
-seeds=() rows=()
-split_words seeds "${SEEDS:-0 1 2}"
-split_words rows "${ROWS:-unstructured 4x4 8x4 16x4 units n_of_m
-  8x4-untrained units-untrained 8x4-one-shot units-one-shot 8x4-gradual units-gradual 8x4-calibrated}"
-work=$(realpath -m "${WORK_DIR:-.}")
-exp=$work/exp
+begin_study "unstructured 4x4 8x4 16x4 units n_of_m
+  8x4-untrained units-untrained 8x4-one-shot units-one-shot 8x4-gradual units-gradual 8x4-calibrated"
 mkdir -p "$work/conf"
 printf '%s\n' "sparsities: [$nothing]" "granularity: units" >"$work/conf/prune_unpruned.yaml"
 sed "s/^batch_size:.*/batch_size: 16/" ../../conf/decode_dense.yaml >"$work/conf/decode_dense.yaml"

@@ -12,16 +12,10 @@
 # Leaves WORK_DIR/exp/asr_ROW_SEED, twins.md, the tables, and twins.png.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=egs/common/lib.sh
-source ../common/lib.sh
 # shellcheck source=egs/common/studies.sh
 source ../common/studies.sh
 
-seeds=() rows=()
-split_words seeds "${SEEDS:-0 1 2}"
-split_words rows "${ROWS:-supernet dense-alone sparse-alone pruned-after pruned-late}"
-work=$(realpath -m "${WORK_DIR:-.}")
-exp=$work/exp
+begin_study "supernet dense-alone sparse-alone pruned-after pruned-late"
 batches=1920 # the 8 epochs of asr.yaml
 case ${MODEL:-small} in
   small) start=unpruned pretraining=$unpruned ;; # the pre-training of granularity.sh in the same WORK_DIR

@@ -10,18 +10,13 @@
 # Leaves WORK_DIR/exp/asr_ROW_SEED, pretraining.md, the tables, and pretraining.png.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=egs/common/lib.sh
-source ../common/lib.sh
 # shellcheck source=egs/common/studies.sh
 source ../common/studies.sh
 
-seeds=() rows=()
-split_words seeds "${SEEDS:-0 1 2}"
-split_words rows "${ROWS:-pretrained random}"
-exp=$(realpath -m "${WORK_DIR:-.}")/exp
+begin_study "pretrained random"
 batches="--max_epoch 20"
 
-./run.sh --work-dir "${exp%/exp}" --stop-stage 1 "$@"
+./run.sh --work-dir "$work" --stop-stage 1 "$@"
 for seed in "${seeds[@]}"; do
   for row in "${rows[@]}"; do
     start=(--pretrain-args "$batches")
@@ -32,7 +27,7 @@ for seed in "${seeds[@]}"; do
       best_rq) start+=(--pretrain-config ../../conf/tuning/pretrain_best_rq.yaml) ;;
       *) die "ROWS has $row: it must be pretrained, random, hidden_only or best_rq" ;;
     esac
-    ./run.sh --work-dir "${exp%/exp}" --seed "$seed" --tag "${row}_$seed" --label-share 10 "${start[@]}" \
+    ./run.sh --work-dir "$work" --seed "$seed" --tag "${row}_$seed" --label-share 10 "${start[@]}" \
       --asr-args "--max_epoch 5 --pruning_conf end=600 --model_conf distill_after=400" "$@"
   done
 done
