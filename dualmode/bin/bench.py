@@ -46,7 +46,9 @@ def get_parser(name: str | None = None) -> argparse.ArgumentParser:
             metavar="FILE",
             help="write the rows; the table and where it comes from go to FILE with .md",
         )
-        options.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads; 0 leaves it to torch")
+        options.add_argument(
+            "--threads", type=int, default=0, metavar="N", help="CPU threads of PyTorch; 0 is all cores"
+        )
         if bench == name:
             module(bench).add_options(options)
     return parser

@@ -1,7 +1,7 @@
 """Write one streaming sub-network as a file for the device engine, and report its size.
 
-Run it with dualmode-device (compiled by python -m dualmode_runtime.build), which needs no Python, or from Python with
-dualmode.device.fallback.open_device.
+Run it with dualmode transcribe, stream or serve, with dualmode-device (compiled by python -m dualmode_runtime.build),
+which needs no Python, or from Python with dualmode_runtime.Recognizer.
 """
 
 from collections.abc import Sequence

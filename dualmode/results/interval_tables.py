@@ -111,6 +111,7 @@ def subnet(column: Column, columns: Sequence[Column]) -> str:
 
 
 def difference_cells(one: Difference) -> tuple[str, str, str, str]:
+    """Return the cells of a difference: its value, its interval, the smallest one that could be seen, the seeds."""
     smallest = "-" if one.smallest is None else f"{one.smallest:.2f}"
     return f"{one.value:+.2f}", bounds(one.interval, "+"), smallest, seeds(one.seeds)
 

@@ -93,6 +93,7 @@ def accept_together(
 
 
 def predict(predictor: Predictor, asked: Sequence[Predict]) -> list[tuple[Tensor, PredictorState]]:
+    """Return the outputs (n, p) and states of the n hypotheses of each search, from one step of the predictor."""
     state = joined_state([one.state for one in asked])
     tokens = [token for one in asked for token in one.tokens]
     device = getattr(state, fields(state)[0].name).device
@@ -103,6 +104,7 @@ def predict(predictor: Predictor, asked: Sequence[Predict]) -> list[tuple[Tensor
 
 
 def join(joiner: Joiner, asked: Sequence[Join]) -> list[Joined]:
+    """Return the distributions that each search asks for, from one call of the joiner."""
     scores = joiner(torch.cat([one.frames for one in asked]), torch.cat([one.outputs for one in asked]))
     scores = scores.double().log_softmax(dim=-1)
     values, tokens = scores.topk(min(scores.shape[1], max(one.count for one in asked)), dim=-1)

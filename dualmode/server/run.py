@@ -48,9 +48,8 @@ class Server(uvicorn.Server):
         state = self._state()
         print(f"stopping: {len(state.streams)} streams end with their text", file=sys.stderr, flush=True)
         state.stop()
-        deadline = (
-            self._loop.time() + 2 * self._limits.stop_s
-        )  # of a second pass, and of what comes before and after it
+        # Once the time of a second pass, and as much for what comes before and after it.
+        deadline = self._loop.time() + 2 * self._limits.stop_s
         while not state.at_rest and self._loop.time() < deadline:
             await asyncio.sleep(TICK)
         self.should_exit = True

@@ -122,6 +122,7 @@ def _sum(first: float | None, second: float | None) -> float | None:
 
 
 def joined_transcripts(parts: Sequence[Transcript], nbest: int) -> Transcript:
+    """Return the pieces of a recording as one; its n-best list has the best sums of theirs, at most ``nbest``."""
     combined = [Alternative((), 0.0)]
     for part in parts:
         pairs = [Alternative(a.words + b.words, _sum(a.score, b.score)) for a in combined for b in part.nbest]
