@@ -19,9 +19,9 @@ BINS = 80
 SILENCE = float(np.log(np.finfo(np.float32).eps))
 
 
-def _options(sample_rate: int) -> kaldi_native_fbank.FbankOptions:
+def _options() -> kaldi_native_fbank.FbankOptions:
     options = kaldi_native_fbank.FbankOptions()
-    options.frame_opts.samp_freq = sample_rate
+    options.frame_opts.samp_freq = SAMPLE_RATE
     options.frame_opts.frame_length_ms = 25.0
     options.frame_opts.frame_shift_ms = float(FEATURE_MS)
     options.frame_opts.dither = 0.0
@@ -43,20 +43,19 @@ class OnlineFbank:
         features = extractor.take()          # the frames that became ready since the last call
     """
 
-    def __init__(self, sample_rate: int = SAMPLE_RATE):
-        self._sample_rate = sample_rate
-        self._extractor = kaldi_native_fbank.OnlineFbank(_options(sample_rate))
+    def __init__(self):
+        self._extractor = kaldi_native_fbank.OnlineFbank(_options())
         self._taken = 0
         self._finished = False
 
     def accept_waveform(self, samples: np.ndarray) -> None:
-        """Add (samples,) float32 in [-1, 1]; any number of them, also none."""
+        """Add (samples,) float32 in [-1, 1] at 16 kHz; any number of them, also none."""
         if self._finished:
             raise ValueError("accept_waveform after input_finished")
         if samples.ndim != 1:
             raise ValueError(f"expected one channel of shape (samples,), got {samples.shape}")
         if len(samples):
-            self._extractor.accept_waveform(self._sample_rate, np.ascontiguousarray(samples, dtype=np.float32))
+            self._extractor.accept_waveform(SAMPLE_RATE, np.ascontiguousarray(samples, dtype=np.float32))
 
     def input_finished(self) -> None:
         """Say that no more samples follow; the remaining frames become ready."""
@@ -80,13 +79,9 @@ class OnlineFbank:
         return features
 
 
-def fbank(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
-    """Return the log-mel features, ((samples + 80) // 160, 80) float32 at 16 kHz.
-
-    Args:
-        samples: (samples,) in [-1, 1].
-    """
-    extractor = OnlineFbank(sample_rate)
+def fbank(samples: np.ndarray) -> np.ndarray:
+    """Return the log-mel features, ((samples + 80) // 160, 80) float32, of samples (samples,) in [-1, 1] at 16 kHz."""
+    extractor = OnlineFbank()
     extractor.accept_waveform(samples)
     extractor.input_finished()
     return extractor.take()
