@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from dualmode.encoder.layout import Cache
-from dualmode.errors import UserError
 
 FIELDS = ("keys", "values", "convolution", "seen")
 
@@ -58,20 +55,3 @@ class StreamState:
         """Return this state with one stream as if it had heard nothing; the others go on."""
         fresh = StreamState(*(torch.zeros_like(getattr(self, name)[:1]) for name in FIELDS))
         return self.put(torch.tensor([stream], device=self.seen.device), fresh)
-
-    def to_bytes(self) -> bytes:
-        """Return the state as a safetensors file, to go on elsewhere or later."""
-        return save({name: getattr(self, name).contiguous() for name in FIELDS})
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "StreamState":
-        """Read what :meth:`to_bytes` wrote.
-
-        Raises:
-            UserError: it is something else, or damaged.
-        """
-        try:
-            tensors = load(data)
-            return cls(*(tensors[name] for name in FIELDS))
-        except (SafetensorError, KeyError) as error:
-            raise UserError(f"this is not the state of a stream: {error}") from error

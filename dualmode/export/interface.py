@@ -106,11 +106,9 @@ class ZipformerCtc(Interface):
         }
 
     def batch_axes(self) -> list[int]:
-        """Return which axis of each state is the batch."""
         return [1, 1, 1, 1, 0, 0] * self.config.num_blocks + [0, 0]
 
     def zeros(self, batch: int) -> list[Tensor]:
-        """Return the states of ``batch`` streams that have heard nothing, as sherpa-onnx makes them."""
         config, left = self.config, self.context.left
         keys, channels = config.attention_heads * config.head_size, config.convolution_channels
         value = torch.zeros(left, batch, keys // 2)
@@ -120,7 +118,6 @@ class ZipformerCtc(Interface):
         return block * config.num_blocks + [torch.zeros(batch, 128, 3, 19), torch.zeros(batch, dtype=torch.long)]
 
     def unpack(self, states: Sequence[Tensor]) -> StreamState:
-        """Return our state, which ``states`` hold."""
         heads = (self.config.attention_heads, self.config.head_size)
         blocks = range(0, len(states) - 2, 6)
         keys = [states[i].transpose(0, 1).unflatten(-1, heads) for i in blocks]
@@ -130,7 +127,6 @@ class ZipformerCtc(Interface):
         return StreamState(stacked[0], stacked[1], stacked[2], states[-1])
 
     def pack(self, state: StreamState, before: Sequence[Tensor]) -> list[Tensor]:
-        """Return ``state`` laid out as ``before`` was; what we do not use is taken from there."""
         after = []
         for block in range(self.config.num_blocks):
             cache, old = state.cache(block), before[6 * block : 6 * block + 6]
@@ -160,11 +156,9 @@ class EBranchformer(Interface):
         }
 
     def batch_axes(self) -> list[int]:
-        """Return which axis of each state is the batch."""
         return [0] * (4 * self.config.num_blocks + 1)
 
     def zeros(self, batch: int) -> list[Tensor]:
-        """Return the states of ``batch`` streams that have heard nothing, as sherpa-onnx makes them."""
         config = self.config
         keys = torch.zeros(batch, config.attention_heads, self.context.left, config.head_size)
         convolution = torch.zeros(batch, config.convolution_channels, self.reach)
@@ -172,12 +166,10 @@ class EBranchformer(Interface):
         return block * config.num_blocks + [torch.zeros(batch, dtype=torch.long)]
 
     def unpack(self, states: Sequence[Tensor]) -> StreamState:
-        """Return our state, which ``states`` hold."""
         parts = [torch.stack([x.transpose(1, 2) for x in states[first:-1:4]], dim=1) for first in range(3)]
         return StreamState(parts[0], parts[1], parts[2], states[-1])
 
     def pack(self, state: StreamState, before: Sequence[Tensor]) -> list[Tensor]:
-        """Return ``state`` laid out as ``before`` was; what we do not use is taken from there."""
         after = []
         for block in range(self.config.num_blocks):
             cache = state.cache(block)

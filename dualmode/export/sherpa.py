@@ -86,16 +86,13 @@ def encoder_graph(loaded: LoadedModel) -> Graph:
     """
     model, ctc = loaded.model, loaded.model.kind == "ctc"
     check_recogniser(model)
-    name, output, about = (
-        "model" if ctc else "encoder",
-        "log_probs" if ctc else "encoder_out",
-        f"dualmode: {loaded.subnet}",
-    )
+    name, output = ("model", "log_probs") if ctc else ("encoder", "encoder_out")
+    about = {"comment": f"dualmode: {loaded.subnet}"}
     if loaded.context.chunk is None:
         utterances = [torch.zeros(2, 160, BINS), torch.tensor([160, 80])]
         names = (["x", "x_lens"], [output, f"{output}_lens"])
         graph, axes = OfflineGraph(model, loaded.run_as), [(0, 1), (0,)]
-        return Graph(name, graph, utterances, axes, names, {"comment": about})
+        return Graph(name, graph, utterances, axes, names, about)
     interface = interface_of(loaded)
     states, features = interface.names(), torch.zeros(2, interface.window, BINS)
     return Graph(
@@ -104,7 +101,7 @@ def encoder_graph(loaded: LoadedModel) -> Graph:
         [features, *interface.zeros(2)],
         [(0,), *((axis,) for axis in interface.batch_axes())],
         (["x", *states], [output, *(f"new_{state}" for state in states)]),
-        interface.metadata() | {"comment": about},
+        interface.metadata() | about,
     )
 
 

@@ -78,10 +78,6 @@ class AsrTask(SupernetTask):
         return ("speech", "text")
 
     @classmethod
-    def optional_data_names(cls, train: bool = True, inference: bool = False):
-        return ()
-
-    @classmethod
     def check_settings(cls, args: argparse.Namespace) -> None:
         super().check_settings(args)
         config = from_mapping(AsrConfig, args.model_conf, "model_conf")

@@ -127,6 +127,10 @@ class SupernetTask(AbsTask):
         return super().build_iter_factory(args, distributed_option, mode, kwargs)
 
     @classmethod
+    def optional_data_names(cls, train: bool = True, inference: bool = False):
+        return ()
+
+    @classmethod
     def build_collate_fn(cls, args: argparse.Namespace, train: bool):
         return CommonCollateFn(float_pad_value=0.0, int_pad_value=-1)
 

@@ -74,10 +74,6 @@ class PretrainTask(SupernetTask):
         return ("speech",)
 
     @classmethod
-    def optional_data_names(cls, train: bool = True, inference: bool = False):
-        return ()
-
-    @classmethod
     def check_settings(cls, args: argparse.Namespace) -> None:
         super().check_settings(args)
         config, branches = read_config(args.model_conf), from_mapping(BranchWeights, args.branch_conf, "branch_conf")
