@@ -12,15 +12,14 @@ from pathlib import Path
 
 from dualmode.cli import existing_file, make_parser, run
 from dualmode.errors import UserError
-from dualmode.models.options import add_weights, chosen_name
+from dualmode.models.options import ENCODER, add_model, add_weights, chosen_name
 
 SECONDS = (0.05, 0.3, 2.0, 7.31)
 
 
 def get_parser() -> argparse.ArgumentParser:
     parser = make_parser(__doc__, "check_streaming")
-    parser.add_argument("model", nargs="?", type=Path, metavar="MODEL", help="model folder of a training")
-    parser.add_argument("--checkpoint", metavar="FILE", help="weights in the model folder (default: the best ones)")
+    add_model(parser, ENCODER, nargs="?")
     parser.add_argument(
         "--config", type=existing_file, metavar="YAML", help="instead of a model: settings of one, with random weights"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.errors import UserError
-from dualmode.models.options import add_model
+from dualmode.models.options import ENCODER, add_model
 from dualmode_runtime.files import atomic_path, atomic_write, write_json
 
 KEYS = ("sparsities", "granularity", "block", "scope", "layer_share")
@@ -32,7 +32,7 @@ def get_parser():
         " importance.png.",
         "prune",
     )
-    add_model(parser, "model folder, of dualmode pretrain or train")
+    add_model(parser, ENCODER)
     parser.add_argument(
         "--config",
         type=existing_file,

@@ -19,16 +19,21 @@ from pathlib import Path
 from dualmode.cli import existing_file, make_parser, run
 from dualmode.errors import UserError
 from dualmode.lines import read_lines
-from dualmode.models.options import add_device, add_model, chosen_device, existing_model, refuse_for_device_file
-
-MODEL = "model folder, of dualmode train or pack; or a device file, of dualmode pack-device"
+from dualmode.models.options import (
+    MODEL_OR_DEVICE_FILE,
+    add_device,
+    add_model,
+    chosen_device,
+    existing_model,
+    refuse_for_device_file,
+)
 
 
 def get_parser() -> argparse.ArgumentParser:
     from dualmode.server.limits import add_limits
 
     parser = make_parser(__doc__, "serve")
-    add_model(parser, MODEL, existing_model)
+    add_model(parser, MODEL_OR_DEVICE_FILE, existing_model)
     parser.add_argument("--subnet", metavar="NAME", help="the one that streams, such as sparse_0.8 (default: sparse)")
     parser.add_argument(
         "--device-model", type=existing_file, metavar="DMDL", help="stream with this file, instead of packing one"

@@ -20,6 +20,7 @@ WEIGHTS = (
 ON_HUB = "or hf:USER/MODEL[@REVISION] on the Hugging Face Hub"
 TRAINED = f"model folder, of dualmode train, pack or subnet; {ON_HUB}"
 SUPERNET = f"model folder with all its sub-networks, of dualmode train or pack; {ON_HUB}"
+ENCODER = f"model folder with all its sub-networks, of dualmode pretrain, train or pack; {ON_HUB}"
 
 MODEL_OR_DEVICE_FILE = f"{TRAINED}; or a device file, of dualmode pack-device"
 FOLDERS_ALONE = (
@@ -33,12 +34,14 @@ def model_folder(text: str) -> Path:
     return fetch(text) if is_on_hub(text) else existing_dir(text)
 
 
-def add_model(parser, help: str = TRAINED, type=model_folder, checkpoint: bool = True) -> None:
+def add_model(
+    parser, help: str = TRAINED, type=model_folder, checkpoint: bool = True, nargs: str | None = None
+) -> None:
     """Add MODEL, the first word, and --checkpoint, a file in it; ``parser`` is one of :func:`dualmode.cli.make_parser`.
 
-    ``--model MODEL`` is taken for the word, wherever it stands.
+    ``--model MODEL`` is taken for the word, wherever it stands; ``nargs`` "?" is for commands that do without.
     """
-    parser.add_argument("model", type=type, metavar="MODEL", help=help)
+    parser.add_argument("model", nargs=nargs, type=type, metavar="MODEL", help=help)
     parser.first_word_option = "--model"
     if checkpoint:
         parser.add_argument("--checkpoint", metavar="FILE", help="weights in the model folder (default: the best ones)")

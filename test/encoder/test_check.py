@@ -62,12 +62,13 @@ def test_audio_files(config, tmp_path, capsys, rng):
         ([], "either a model folder or --config"),
         (["--config", "CONFIG", "--chunk-ms", "640"], "was not trained for: chunk 640 ms"),
         (["--config", "CONFIG", "--sparsity", "0.5"], "no sub-network of sparsity 0.5"),
-        (["nowhere"], "nowhere is no model folder"),
+        (["EMPTY"], "is no model folder"),
     ],
 )
-def test_mistakes_are_one_sentence(config, options, words):
+def test_mistakes_are_one_sentence(config, options, words, tmp_path):
+    named = {"CONFIG": config, "EMPTY": str(tmp_path)}
     with pytest.raises(UserError, match=words):
-        main([config if option == "CONFIG" else option for option in options])
+        main([named.get(option, option) for option in options])
 
 
 def test_force_checks_a_context_that_was_not_trained(config, capsys):

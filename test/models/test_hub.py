@@ -93,20 +93,21 @@ def packed(tmp_path, save_model):
     return tmp_path / "packed"
 
 
-def test_a_model_is_fetched_and_opened_and_packed_again_and_nothing_else_is_fetched(packed, endpoint, tmp_path):
+def test_a_model_is_fetched_opened_packed_again_and_checked_and_nothing_else_is_fetched(packed, endpoint, tmp_path):
     for path in filter(Path.is_file, packed.rglob("*")):
         Endpoint.files[str(path.relative_to(packed))] = path.read_bytes()
     Endpoint.files["model.pkl"] = b"code that would run"
     code = f"""
 from dualmode.recognizer import Recognizer
-from dualmode.bin.pack import main
+from dualmode.bin import check_streaming, pack
 recognizer = Recognizer.from_pretrained("hf:user/model", revision="v1")
 print(recognizer.subnet)
-main(["hf:user/model@v1", "--out", {str(tmp_path / "again")!r}])
+pack.main(["hf:user/model@v1", "--out", {str(tmp_path / "again")!r}])
+check_streaming.main(["--model", "hf:user/model@v1", "--subnet", "sparse"])
 """
     done = call(endpoint, code)
     assert done.returncode == 0, done.stderr
-    assert "sparse 70 %" in done.stdout
+    assert "sparse 70 %" in done.stdout and "EQUAL: 1 sub-networks" in done.stdout
     assert (tmp_path / "again/model.safetensors").read_bytes() == (packed / "model.safetensors").read_bytes()
     assert any("/revision/v1" in path for path in Endpoint.asked)
     assert not any("model.pkl" in path for path in Endpoint.asked)
