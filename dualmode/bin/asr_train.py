@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dualmode.cli import existing_dir, existing_file, run
 from dualmode.data.tokens import copy_token_list
 from dualmode.errors import UserError
+from dualmode.models.options import ON_HUB, model_folder
 from dualmode.tasks.options import training_parser
 
 if TYPE_CHECKING:
@@ -24,10 +25,10 @@ def get_parser():
     )
     parser.add_argument(
         "--init",
-        type=existing_dir,
+        type=model_folder,
         metavar="MODEL",
-        help="to start from: a model folder, packed or not, or a sub-network; of a recogniser with the same tokens all "
-        "is taken, else the encoder with its masks (default: random weights)",
+        help=f"to start from: a model folder, packed or not, or a sub-network; {ON_HUB}; of a recogniser with the same "
+        "tokens all is taken, else the encoder with its masks (default: random weights)",
     )
     parser.add_argument(
         "--encoder-from",

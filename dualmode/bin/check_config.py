@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.bin.prune import sparsity_list
-from dualmode.cli import existing_dir, existing_file, make_parser, run
+from dualmode.cli import existing_file, make_parser, run
+from dualmode.models.options import model_folder
 
 
 def get_parser():
@@ -25,7 +26,7 @@ def get_parser():
     )
     parser.add_argument(
         "--init",
-        type=existing_dir,
+        type=model_folder,
         metavar="MODEL",
         help="recogniser that stage 4 starts from, instead of stage 3's model",
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dualmode.bin import asr_train, check_config
 from dualmode.errors import UserError
 from dualmode.models import hub
 
@@ -111,6 +112,15 @@ check_streaming.main(["--model", "hf:user/model@v1", "--subnet", "sparse"])
     assert (tmp_path / "again/model.safetensors").read_bytes() == (packed / "model.safetensors").read_bytes()
     assert any("/revision/v1" in path for path in Endpoint.asked)
     assert not any("model.pkl" in path for path in Endpoint.asked)
+
+
+@pytest.mark.parametrize("command", [asr_train, check_config])
+def test_a_training_starts_from_a_model_of_the_hub(command, monkeypatch, tmp_path):
+    monkeypatch.setattr("dualmode.models.options.fetch", {"hf:user/model": tmp_path}.get)
+    parser = command.get_parser()
+    for action in parser._actions:
+        action.required = False
+    assert parser.parse_args(["--init", "hf:user/model"]).init == tmp_path
 
 
 def test_what_is_not_there_is_one_sentence(endpoint):
