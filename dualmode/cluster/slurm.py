@@ -5,7 +5,6 @@ Only after a while without news is squeue asked, once, whether the tasks that ar
 was lost with its node, or was cancelled.
 """
 
-import contextlib
 import os
 import re
 import shlex
@@ -30,7 +29,9 @@ ASK_S = (15.0, 120.0)  # between two questions to the controller: at first, and 
 GRACE_S = 10.0  # for a status to appear on this machine after its task has left the queue
 ANSWER_S = 60.0  # after which a command of Slurm that hangs counts as one that did not answer
 CANCEL_S = 600.0  # for a job to leave the queue once it is cancelled
+WAIT_S = 600  # for the other processes of a job on several machines, once the first of them has ended
 LOST = 137
+USUAL = ("None", "JobArrayTaskLimit")  # reasons of squeue: the task runs, or --max-jobs-run others do
 NUMBER = "slurm_job"  # file in a job's folder while its wrapper waits
 
 
@@ -49,8 +50,8 @@ def run(request: Request) -> Mapping[int, int]:
     print(f"# Slurm job {job}: {len(request.tasks)} tasks, logs in {request.log}", file=sys.stderr)
 
     def stop(number: int, _) -> None:
-        cancel(job)
-        (folder / NUMBER).unlink(missing_ok=True)  # gone if all tasks have ended
+        if cancel(job):  # else the next run does
+            (folder / NUMBER).unlink(missing_ok=True)  # gone if all tasks have ended
         sys.exit(128 + number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -67,7 +68,7 @@ def cancel_orphans(request: Request) -> None:
         print(f"# cancelling Slurm job {job}, left over from a run that was killed", file=sys.stderr)
         cancel(job)
         began = time.monotonic()
-        while still_queued(job) is not False:  # no answer is no yes
+        while queued(job) != []:  # no answer is no yes
             if time.monotonic() - began > CANCEL_S:
                 raise UserError(
                     f"Slurm job {job}, left over from a run that was killed, may still write to {request.log}: "
@@ -77,9 +78,12 @@ def cancel_orphans(request: Request) -> None:
         number.unlink()
 
 
-def cancel(job: str) -> None:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        subprocess.run(["scancel", job], capture_output=True, timeout=ANSWER_S)
+def cancel(job: str) -> bool:
+    """Return whether Slurm took the request."""
+    try:
+        return subprocess.run(["scancel", job], capture_output=True, timeout=ANSWER_S).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def submit(request: Request, flags: Sequence[str], folder: Path, most: str | None) -> str:
@@ -91,6 +95,8 @@ def submit(request: Request, flags: Sequence[str], folder: Path, most: str | Non
     script.write_text(
         "#!/usr/bin/env bash\n"
         f"export PYTHONPATH={shlex.quote(paths)}\n"
+        # Of several machines, those that wait for one that failed would do so for as long as the job may run.
+        f"export SLURM_WAIT=${{SLURM_WAIT:-{WAIT_S}}}\n"
         f"cd {shlex.quote(os.getcwd())} || exit\n"
         f"exec {shlex.quote(sys.executable)} -m dualmode.cluster.task {shlex.quote(str(folder.resolve()))} {number}\n",
         encoding="utf-8",
@@ -125,9 +131,9 @@ def job_number(said: str) -> str:
 
 
 def wait(request: Request, folder: Path, job: str) -> dict[int, int]:
-    """Return how each task ended."""
+    """Return how each task ended; say what tasks wait for, each reason once."""
     statuses: dict[int, int] = {}
-    news, pause = time.monotonic(), ASK_S[0]
+    news, pause, said = time.monotonic(), ASK_S[0], set(USUAL)
     while missing := [task for task in request.tasks if task not in statuses]:
         (folder / "alive").touch()
         found = {task: status for task in missing if (status := read_status(folder, task)) is not None}
@@ -135,26 +141,29 @@ def wait(request: Request, folder: Path, job: str) -> dict[int, int]:
         if found:
             news, pause = time.monotonic(), ASK_S[0]
         elif time.monotonic() - news > pause:
-            queued = still_queued(job)
-            if queued is not None and not queued:
+            reasons = queued(job)
+            if reasons == []:
                 time.sleep(GRACE_S)
                 late = {task: read_status(folder, task) for task in missing}
                 return statuses | {task: LOST if status is None else status for task, status in late.items()}
+            for reason in sorted(set(reasons or []) - said):
+                print(f"# Slurm job {job} waits ({reason})", file=sys.stderr)
+                said.add(reason)
             news, pause = time.monotonic(), min(2 * pause, ASK_S[1])
         time.sleep(LOOK_S)
     return statuses
 
 
-def still_queued(job: str) -> bool | None:
-    """Return whether any task of the job waits or runs; None if the controller does not answer."""
-    command = ["squeue", "--noheader", "--jobs", job, "--format=%i"]
+def queued(job: str) -> list[str] | None:
+    """Return squeue's reason for each line of the job that waits or runs; None if the controller does not answer."""
+    command = ["squeue", "--noheader", "--jobs", job, "--format=%i %r"]
     try:
         done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=ANSWER_S)
     except subprocess.TimeoutExpired:
         return None
     if done.returncode == 0:  # a site may have it say other things, too
-        return re.search(rf"^\s*{job}(_|\b)", done.stdout, re.MULTILINE) is not None
-    return False if "Invalid job id" in done.stderr else None
+        return re.findall(rf"^\s*{job}(?:_\S+)?[ \t]+(\S.*?)\s*$", done.stdout, re.MULTILINE)
+    return [] if "Invalid job id" in done.stderr else None
 
 
 if __name__ == "__main__":

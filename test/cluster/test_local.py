@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -69,10 +70,25 @@ def test_stopping_the_wrapper_stops_its_tasks(tmp_path):
         os.kill(int(pid.read_text()), 0)
 
 
-def test_a_task_without_its_wrapper_ends(tmp_path, monkeypatch):
+@pytest.fixture
+def lonely(tmp_path, monkeypatch):
+    """Return a job's folder whose wrapper is gone for good after a moment."""
     monkeypatch.setattr(task, "PATIENCE_S", 0.3)
     monkeypatch.setattr(task, "POLL_S", 0.1)
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # the handlers are for a process of its own
     task.write_request(tmp_path / "job", Request(str(tmp_path / "x.log"), ("sleep", "100")))
-    assert task.run_task(tmp_path / "job", 1) == task.read_status(tmp_path / "job", 1) == task.GONE
-    assert "is gone, so it is stopped" in (tmp_path / "x.log").read_text()
+    return tmp_path / "job"
+
+
+def test_a_task_without_its_wrapper_ends(lonely):
+    timer = threading.Timer(0.15, os.utime, [lonely / "alive", (1, 1)])
+    timer.start()
+    assert task.run_task(lonely, 1) == task.read_status(lonely, 1) == task.GONE
+    assert "is gone, so it is stopped" in (lonely.parent / "x.log").read_text()
+
+
+def test_a_task_that_starts_after_its_wrapper_is_gone_writes_nothing(lonely):
+    """Such as one that waited in the queue: its log and its outputs are another's by now."""
+    (lonely.parent / "x.log").write_text("of another run\n")
+    assert task.run_task(lonely, 1) == task.GONE
+    assert (lonely.parent / "x.log").read_text() == "of another run\n"

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -77,6 +79,47 @@ def test_a_command_that_saved_its_state_is_queued_again(cluster, tmp_path):
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert [line for line in log.read_text().splitlines() if not line.startswith("#")] == ["first", "going on"]
+
+
+SAVES = "trap 'exit 75' TERM; echo first; while :; do sleep 0.1; done"  # as a training does
+
+
+def running(cluster, log) -> str:
+    """Return the job's number once its command has said that it runs."""
+    cluster.wait_until(lambda: log.exists() and "\nfirst" in log.read_text())
+    [[job, _]] = cluster.jobs()
+    return job
+
+
+@pytest.mark.parametrize("by", ["the wrapper", "scancel"])
+def test_a_cancelled_job_that_saved_its_state_is_not_queued_again(cluster, tmp_path, by):
+    process = cluster.start(tmp_path / "x.log", "bash", "-c", SAVES)
+    job = running(cluster, tmp_path / "x.log")
+    if by == "scancel":
+        cluster.ask("scancel", job)
+    else:
+        process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    cluster.wait_until(lambda: cluster.jobs() == [])
+    log = (tmp_path / "x.log").read_text()
+    assert "SIGTERM" in log and "the job was cancelled" in log and "Queued again" not in log
+    assert process.returncode == (1 if by == "scancel" else 143), err
+
+
+@pytest.mark.parametrize("command", [SAVES, "echo first; exec sleep 600"], ids=["saves", "dies"])
+def test_a_job_that_slurm_queues_again_has_not_failed(cluster, tmp_path, command):
+    """As it does when a node fails, or is needed for what comes first."""
+    words = f"[[ ! -e again ]] || exit 0; touch again; {command}"
+    process = cluster.start(tmp_path / "x.log", "bash", "-c", words, cwd=tmp_path)
+    job = running(cluster, tmp_path / "x.log")
+    cluster.ask("scontrol", "requeue", job)
+    cluster.wait_until(lambda: [state for _, state in cluster.jobs()] == ["PD"])
+    time.sleep(3)
+    cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    log = (tmp_path / "x.log").read_text()
+    assert log.count("Queued again") == 1 and log.count("Finished") == 1
 
 
 def test_the_recipes_commands_run_as_jobs(cluster, tmp_path):

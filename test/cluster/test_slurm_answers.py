@@ -1,5 +1,9 @@
 """What Slurm's commands answer at sites that are not as quiet as ours: programs of that name that say other things."""
 
+import subprocess
+import sys
+import time
+
 import pytest
 
 from dualmode.cluster import slurm
@@ -21,27 +25,53 @@ def says(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "script, queued",
+    "script, reasons",
     [
-        ("echo 4711", True),
-        ("echo ' 4711_3'", True),
-        ("echo '4711_[5-9%2]'", True),
-        ("echo 'Welcome, 4711 jobs are waiting'", False),
-        ("echo 47110", False),
-        ("true", False),
-        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", False),
+        ("echo 4711 None", ["None"]),
+        ("echo ' 4711_3 Priority'", ["Priority"]),
+        ("echo '4711_[5-9%2] JobArrayTaskLimit'; echo '4711_4 Nodes required for job are DOWN, DRAINED'",
+         ["JobArrayTaskLimit", "Nodes required for job are DOWN, DRAINED"]),
+        ("echo 'Welcome, 4711 jobs are waiting'", []),
+        ("echo 47110 None", []),
+        ("true", []),
+        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", []),
         ("echo 'Unable to contact slurm controller' >&2; exit 1", None),
     ],
-)
-def test_squeue(says, script, queued):
+)  # fmt: skip
+def test_squeue(says, script, reasons):
     says("squeue", script)
-    assert slurm.still_queued("4711") is queued
+    assert slurm.queued("4711") == reasons
 
 
 def test_a_squeue_that_hangs_has_not_answered(says, monkeypatch):
     monkeypatch.setattr(slurm, "ANSWER_S", 0.2)
     says("squeue", "exec sleep 60")
-    assert slurm.still_queued("4711") is None
+    assert slurm.queued("4711") is None
+
+
+def test_why_a_job_waits_is_said_once(says, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(slurm, "ASK_S", (0.05, 0.05))
+    monkeypatch.setattr(slurm, "LOOK_S", 0.01)
+    monkeypatch.setattr(slurm, "GRACE_S", 0.0)
+    says("squeue", f"echo >> {tmp_path}/asked; [ $(wc -l < {tmp_path}/asked) -gt 3 ] || echo 4711_1 PartitionTimeLimit")
+    request = Request("a.log", ("true",))
+    assert slurm.wait(request, tmp_path, "4711") == {1: slurm.LOST}
+    assert capsys.readouterr().err == "# Slurm job 4711 waits (PartitionTimeLimit)\n"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_job_that_could_not_be_cancelled_is_left_to_the_next_run(says, tmp_path, fails):
+    says("sbatch", "echo 4711")
+    says("scancel", f"exit {int(fails)}")
+    says("squeue", "echo 4711 None")
+    script = "import sys; from dualmode.cluster import slurm, wrapper; wrapper.main(slurm.run, sys.argv[1:])"
+    words = [sys.executable, "-c", script, str(tmp_path / "x.log"), "true"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline().startswith("# Slurm job 4711")
+        time.sleep(0.5)
+        process.terminate()
+    assert process.returncode == 143
+    assert len(list(tmp_path.glob(f"jobs/*/{slurm.NUMBER}"))) == fails
 
 
 def test_a_job_of_before_that_may_still_write_is_not_run_beside(says, monkeypatch, tmp_path):
