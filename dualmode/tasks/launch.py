@@ -81,6 +81,7 @@ def train(
         check_lists(folder, names, bins)
     if (out / "checkpoint.pth").is_file():
         print(f"going on from the last finished epoch in {out / 'checkpoint.pth'}", flush=True)
+    options = met_anew(options, int(os.environ.get("SLURM_RESTART_COUNT", "0")))
     command = [
         *("--config", str(config), "--output_dir", str(out), "--resume", "true"),
         *data_arguments("train", train_folder, names),
@@ -102,6 +103,18 @@ def train(
             from dualmode.results.history_plot import plot_history
 
             plot_history(read_history(out), out / "curves.png", out.name, chosen_epoch(out))
+
+
+def met_anew(options: Sequence[str], restarts: int) -> list[str]:
+    """Return ``options`` with another file to meet at for each restart of the job.
+
+    The processes of several machines find each other by a file, which is whole again only if all of them ended well:
+    after a failed node it would send them to processes that are gone.
+
+    >>> met_anew(["--dist_init_method", "file:///exp/.dist_init_1"], 2)
+    ['--dist_init_method', 'file:///exp/.dist_init_1.restart2']
+    """
+    return [f"{word}.restart{restarts}" if restarts and word.startswith("file://") else word for word in options]
 
 
 def draw_masks(out: Path) -> None:

@@ -62,6 +62,16 @@ def test_a_task_that_is_lost_is_noticed(cluster, tmp_path):
     assert process.returncode == 1 and "task 1 ended with status 137" in err
 
 
+def test_no_machine_waits_for_long_for_one_that_failed(cluster, tmp_path):
+    script = (
+        "import sys; from dualmode.cluster import slurm, wrapper; slurm.WAIT_S = 2; "
+        "wrapper.main(slurm.run, sys.argv[1:])"
+    )
+    words = ("--num-nodes", 2, tmp_path / "x.log", "srun", "bash", "-c", "[ $SLURM_PROCID = 0 ] || exit 3; sleep 600")
+    done = cluster.run(*words, program=(sys.executable, "-c", script))
+    assert done.returncode == 1 and "Exited with exit code 3" in (tmp_path / "x.log").read_text()
+
+
 def test_a_command_that_saved_its_state_is_queued_again(cluster, tmp_path):
     command = (
         "if [[ -e saved ]]; then echo going on; exit 0; fi; "
@@ -194,5 +204,6 @@ def test_training_on_two_machines_is_queued_again_and_goes_on(cluster, tmp_path)
     assert log.count(f"going on after update {saved}/400 of epoch 1") == 2
     config = yaml.safe_load((out / "config.yaml").read_text())
     assert config["distributed"] and config["dist_launcher"] == "slurm"
+    assert config["dist_init_method"].endswith(".restart1")  # what processes of before left would lead nowhere
     assert log.count("epoch 1/1 valid") == 1  # the first of two processes says so
     assert (out / "1epoch.pth").is_file()
