@@ -328,19 +328,23 @@ check_gpus() {
     die "--ngpu $ngpu, but PyTorch sees fewer GPUs on this machine (what does nvidia-smi say?)"
 }
 
-# array_of CMD: sets $array, the options that let a command share its work among jobs; nothing without CMD.
+# array_of CMD LOGS: sets $array, the options that let a command share its work among jobs with their logs in the folder
+# LOGS; nothing without CMD.  Jobs of two experiments with the same logs would be taken for each other.
 array_of() {
   array=()
-  [[ -z $1 ]] || array=(--cmd "$1" --nj "$nj" --log "$log_dir")
+  [[ -z $1 ]] || array=(--cmd "$1" --nj "$nj" --log "$2")
 }
 
 # launcher_of FOLDER: sets $launcher and $machine, words before and after a training's command, by where it runs.
 launcher_of() {
+  local cores=''
   launcher=() machine=(--ngpu "$ngpu")
   ((ngpu <= 1)) || machine+=(--multiprocessing_distributed true) # a process for each GPU
   [[ -n $train_cmd ]] || return 0
   machine=()
-  launcher=(python -m espnet2.bin.launch --cmd "$train_cmd" --log "$1/job.log" --ngpu "$ngpu" --num_nodes "$num_nodes"
+  # The launcher says nothing of cores where there is one machine: a process and its readers for each GPU.
+  ((ngpu == 0)) || [[ $train_cmd == *--num[-_]threads* ]] || cores=" --num-threads $((2 * ngpu))"
+  launcher=(python -m espnet2.bin.launch --cmd "$train_cmd$cores" --log "$1/job.log" --ngpu "$ngpu" --num_nodes "$num_nodes"
     --init_file_prefix "$1/.dist_init_" --multiprocessing_distributed "$( ((ngpu > 1)) && echo true || echo false)" --)
 }
 
@@ -371,7 +375,7 @@ stage_0() {
 stage_1() {
   local set options array size=() stored=()
   [[ $feature_bytes == 4 ]] || stored=(--value-bytes "$feature_bytes")
-  array_of "$feature_cmd"
+  array_of "$feature_cmd" "$log_dir"
   [[ $token_type != bpe || -z $vocab_size ]] || size=(--vocab-size "$vocab_size")
   if [[ -n $init_asr && $new_tokens == false ]]; then
     log "stage 1: the token list is that of $init_asr"
@@ -461,7 +465,7 @@ decode_name() {
 
 stage_5() {
   local set config name array lm where=()
-  array_of "$decode_cmd"
+  array_of "$decode_cmd" "$recogniser/log"
   [[ -z $decode_device ]] || where=(--device "$decode_device")
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do

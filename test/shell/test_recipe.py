@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -698,10 +699,47 @@ def test_two_runs_at_once(corpus):
     first = corpus.start(STUB_HANG="pretrain")
     corpus.hanging("pretrain_base")
     output = corpus.run(status=2)
-    assert output.startswith("error: another run is at work in ") and f"(process {first.pid})" in output
+    assert (
+        output.startswith("error: another run is at work in ")
+        and f"(process {first.pid} on {socket.gethostname()})" in output
+    )
     first.terminate()
     first.communicate(timeout=corpus.PATIENCE_S)
     corpus.run()
+
+
+def test_a_file_system_without_locks_is_no_other_run(corpus):
+    flock = corpus.folder / "env" / "bin" / "flock"
+    flock.write_text("#!/bin/sh\necho 'flock: 9: Function not implemented' >&2\nexit 71\n")
+    flock.chmod(0o755)
+    output = corpus.run(status=2)
+    assert "has no locks" in output and "status 71" in output and "another run" not in output
+
+
+def test_decodings_of_two_experiments_have_logs_of_their_own(corpus):
+    """Jobs with the same logs are taken for those of a run that was killed, and cancelled."""
+    (corpus.folder / "cmd.sh").write_text("decode_cmd=slurm.pl\n")
+    logs = []
+    for tag in ("base", "two"):
+        corpus.run("--stop-stage", "5", "--tag", tag)
+        calls = corpus.calls_file.read_text()
+        logs.append(set(re.findall(r"asr_inference .*--log (\S+)", calls)))
+        corpus.calls_file.unlink()
+    assert logs == [{"exp/asr_base/log"}, {"exp/asr_two/log"}]
+
+
+@pytest.mark.parametrize(
+    ("own", "options", "words"),
+    [
+        ("", ("--ngpu", "4"), "slurm.pl --mem 1G --num-threads 8 --log"),
+        ("", (), "slurm.pl --mem 1G --log"),
+        (" --num_threads 30", ("--ngpu", "4"), "slurm.pl --mem 1G --num_threads 30 --log"),
+    ],
+)
+def test_a_training_job_has_cores_for_its_gpus(corpus, own, options, words):
+    (corpus.folder / "cmd.sh").write_text(f"train_cmd='slurm.pl --mem 1G{own}'\n")
+    corpus.run("--stop-stage", "2", *options, status=2)  # the stub's launcher trains nothing
+    assert f"-m espnet2.bin.launch --cmd {words}" in corpus.calls_file.read_text()
 
 
 def test_experiments_run_side_by_side_once_the_data_are_there(corpus):
@@ -710,7 +748,10 @@ def test_experiments_run_side_by_side_once_the_data_are_there(corpus):
     corpus.hanging("pretrain_one")
     corpus.run("--stage", "2", "--stop-stage", "4", "--tag", "two")
     output = corpus.run("--stage", "2", "--tag", "one", status=2)
-    assert "at work in this experiment, exp/.lock_one" in output and f"(process {first.pid})" in output
+    assert (
+        "at work in this experiment, exp/.lock_one" in output
+        and f"(process {first.pid} on {socket.gethostname()})" in output
+    )
     assert "another run is at work in " in corpus.run("--stop-stage", "0", "--tag", "three", status=2)
     first.terminate()
     first.communicate(timeout=corpus.PATIENCE_S)
