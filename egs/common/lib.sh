@@ -53,15 +53,25 @@ make_folder() {
 lock() {
   command -v flock >/dev/null || die "flock was not found: apt install util-linux"
   { exec 9>>"$1"; } 2>/dev/null || die "cannot write to $1: change its permissions, or use another --work-dir"
-  flock -n ${2:+"--$2"} 9 || die "another run is at work in ${1%/*} (process $(cat "$1")): wait for it, stop it, or use another --work-dir"
-  echo $$ >"$1"
+  locked "$1" ${2:+"--$2"} 9 || die "another run is at work in ${1%/*} (process $(cat "$1")): wait for it, stop it, or use another --work-dir"
+  echo "$$ on $HOSTNAME" >"$1"
 }
 
 # lock_experiment FILE: the same with descriptor 6, for one of the experiments that share a work folder.
 lock_experiment() {
   { exec 6>>"$1"; } 2>/dev/null || die "cannot write to $1: change its permissions, or use another --work-dir"
-  flock -n 6 || die "another run is at work in this experiment, $1 (process $(cat "$1")): wait for it, or use another --tag"
-  echo $$ >"$1"
+  locked "$1" 6 || die "another run is at work in this experiment, $1 (process $(cat "$1")): wait for it, or use another --tag"
+  echo "$$ on $HOSTNAME" >"$1"
+}
+
+# locked FILE WORD...: whether flock gave this process the lock; stops where the file system has none to give.
+locked() {
+  local file=$1 status=0
+  shift
+  flock -n "$@" || status=$?
+  ((status <= 1)) || die "the file system of $file has no locks, without which two runs could write to one folder (flock ended \
+with status $status): have it mounted with them (Lustre: -o flock), or use another --work-dir"
+  return "$status"
 }
 
 # check_disk DIR GB: stops if DIR's disk has less than GB free.
