@@ -22,6 +22,7 @@ from pathlib import Path
 from dualmode.errors import UserError
 from dualmode.lines import BLANK as BLANKS
 from dualmode.lines import check_blanks, printable, read_lines, words
+from dualmode_runtime.files import atomic_path
 
 FILES = ("tokens.txt", "tokens.json", "bpe.model")  # all that a token list may consist of
 BLANK, UNK, SPACE = "<blank>", "<unk>", "<space>"
@@ -166,4 +167,5 @@ def copy_token_list(source: str | os.PathLike, target: str | os.PathLike) -> Non
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise UserError(f"{path} is no file of its own: copy the token list without links")
         if path.is_file():
-            (target / name).write_bytes(path.read_bytes())
+            with atomic_path(target / name) as whole:  # on several machines at once, where others read it already
+                whole.write_bytes(path.read_bytes())

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import platform
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(errno.EINVAL, "it is a device or a pipe, whose place a file would take", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f".{_short(path.name)}.tmp{os.getpid()}")
+    # Two machines that write the same file may do so in processes of the same number, in containers above all.
+    tmp = path.with_name(f".{_short(path.name)}.tmp{os.getpid()}.{zlib.crc32(platform.node().encode()):08x}")
     try:
         yield tmp
         with open(tmp, "rb") as written:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dualmode.bin import make_tokens
 from dualmode.data.make_tokens import make_token_list
-from dualmode.data.tokens import Tokenizer
+from dualmode.data.tokens import Tokenizer, copy_token_list
 from dualmode.errors import UserError
 
 TEXTS = ["turn on the light", "turn off the lamp", "what's the time", "set the light to ten", "turn the fan off"]
@@ -158,3 +158,14 @@ def test_what_makes_the_list_larger_than_it_need_be_is_said(tmp_path, capsys, te
     make_tokens.main(["--text", str(tmp_path / "text"), "--out", str(tmp_path / "tokens")])
     said = capsys.readouterr().out
     assert note in said and ("note:" in said) == bool(note)
+
+
+def test_who_reads_a_token_list_that_is_copied_anew_reads_it_whole(tmp_path):
+    """As on the second machine of a training, while the first one copies."""
+    for name, letter in (("old", "a"), ("new", "b")):
+        make_token_list([letter], tmp_path / name, "char")
+    copy_token_list(tmp_path / "old", tmp_path / "exp")
+    with open(tmp_path / "exp" / "tokens.txt") as reader:
+        copy_token_list(tmp_path / "new", tmp_path / "exp")
+        assert reader.read() == (tmp_path / "old" / "tokens.txt").read_text()
+    assert (tmp_path / "exp" / "tokens.txt").read_text() == (tmp_path / "new" / "tokens.txt").read_text()
