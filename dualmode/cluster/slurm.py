@@ -20,7 +20,7 @@ import dualmode_runtime
 from dualmode.cluster.command import Request
 from dualmode.cluster.slurm_conf import SlurmConf
 from dualmode.cluster.task import read_status
-from dualmode.cluster.wrapper import earlier_folders, job_folder, main
+from dualmode.cluster.wrapper import SHOWN, earlier_folders, job_folder, log_tail, main
 from dualmode.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +58,16 @@ def run(request: Request) -> Mapping[int, int]:
         signal.signal(number, stop)
     statuses = wait(request, folder, job)
     (folder / NUMBER).unlink()
+    say_lost(request, folder)
     return statuses
+
+
+def say_lost(request: Request, folder: Path) -> None:
+    """Say of tasks that left no status what Slurm wrote of them, such as that they took too much memory."""
+    for task in [task for task in request.tasks if read_status(folder, task) is None][:SHOWN]:
+        why = "its machine failed, it was killed, such as for its memory, or the disk is full"
+        print(f"# task {task} was lost: {why}; Slurm's own words:", file=sys.stderr)
+        print(*(f"    {line}" for line in log_tail(folder / f"slurm.{task}.out")), sep="\n", file=sys.stderr)
 
 
 def cancel_orphans(request: Request) -> None:
@@ -102,7 +111,8 @@ def submit(request: Request, flags: Sequence[str], folder: Path, most: str | Non
         encoding="utf-8",
     )
     # Slurm replaces what follows a per cent sign in a path; two of them are one.
-    name, output = f"--job-name={Path(request.log).stem}", f"--output={str(folder).replace('%', '%%')}/slurm.%a.out"
+    own = "%a" if request.variable else request.tasks[0]
+    name, output = f"--job-name={Path(request.log).stem}", f"--output={str(folder).replace('%', '%%')}/slurm.{own}.out"
     command = ["sbatch", "--parsable", name, output, *flags]
     if request.variable:
         command.append(f"--array={request.tasks[0]}-{request.tasks[-1]}" + (f"%{most}" if most else ""))

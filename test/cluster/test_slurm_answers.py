@@ -59,6 +59,16 @@ def test_why_a_job_waits_is_said_once(says, monkeypatch, tmp_path, capsys):
     assert capsys.readouterr().err == "# Slurm job 4711 waits (PartitionTimeLimit)\n"
 
 
+def test_what_slurm_says_of_a_lost_task_is_shown(tmp_path, capsys):
+    (tmp_path / "slurm.2.out").write_text("slurmstepd: error: Detected 1 oom-kill event(s)\n")
+    (tmp_path / "status.1").write_text("0\n")
+    slurm.say_lost(Request("JOB.log", ("true",), "JOB", (1, 2)), tmp_path)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("# task 2 was lost: ") and said[1:] == [
+        "    slurmstepd: error: Detected 1 oom-kill event(s)"
+    ]
+
+
 @pytest.mark.parametrize("fails", [True, False])
 def test_a_job_that_could_not_be_cancelled_is_left_to_the_next_run(says, tmp_path, fails):
     says("sbatch", "echo 4711")
@@ -95,4 +105,4 @@ def test_per_cent_signs_in_a_folder_s_name_are_meant_as_they_are(says, tmp_path)
     folder.mkdir()
     assert slurm.submit(Request("a.log", ("true",)), [], folder, None) == "12"
     words = (tmp_path / "words").read_text().splitlines()
-    assert f"--output={tmp_path}/100%%j [a b]/slurm.%a.out" in words and str(folder / "job.sh") in words
+    assert f"--output={tmp_path}/100%%j [a b]/slurm.1.out" in words and str(folder / "job.sh") in words
