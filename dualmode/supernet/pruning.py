@@ -110,7 +110,7 @@ class PruningSchedule:
         """
         if step >= self.end:
             return 1.0
-        done = max(step - self.begin, 0) / (self.end - self.begin)
+        done = max(step - self.begin, 0) / max(self.end - self.begin, 1)  # one shot has no ramp
         return 1.0 - (1.0 - self.start) * (1.0 - done) ** 3
 
     def due(self, step: int) -> bool:

@@ -112,9 +112,10 @@ def test_zeros_are_no_dead_end(fresh_start, batch):
     [
         (PruningSchedule(2, 5, 1), [0, 0, 0, 0, 0, 1, 1]),  # batch 6 is the first after step 5
         (PruningSchedule(2, 5, 1, start=1.0), [1, 1, 1, 1, 1, 1, 1]),  # at the full sparsity all along
+        (PruningSchedule(4, 4, 1), [0, 0, 0, 0, 1, 1, 1]),  # one shot at step 4, batch 5
         (PruningSchedule(), [None] * 7),  # the masks stay as they are
     ],
-    ids=["ramp", "full", "none"],
+    ids=["ramp", "full", "one shot", "none"],
 )
 def test_validation_says_whether_masks_are_at_their_full_sparsity(schedule, settled):
     model, found = Model(build(), schedule), []

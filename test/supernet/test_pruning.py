@@ -115,6 +115,9 @@ def test_cubic_ramp():
     assert not any(PruningSchedule().due(step) for step in range(10))
     constant = PruningSchedule(begin=0, end=10, interval=5, start=1.0)
     assert [constant.fraction(step) for step in (0, 5, 10)] == [1.0, 1.0, 1.0]
+    once = PruningSchedule(begin=10, end=10, interval=5)
+    assert [once.fraction(step) for step in (0, 9, 10, 11)] == [0.0, 0.0, 1.0, 1.0]
+    assert [step for step in range(60) if once.due(step)] == [10]
 
 
 def test_impossible_schedule():
