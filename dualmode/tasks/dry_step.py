@@ -1,11 +1,13 @@
 """Does the largest batch fit into the memory of the GPU?  Tried before the first update, not found out after hours.
 
-A dry step runs forward and backward on real batches, with room set aside for what the optimizer will keep, and leaves
-nothing behind: weights, masks, statistics, counts and random numbers are what they were.
+A dry step runs forward and backward on real batches, of all that an update may draw as what needs most, with room set
+aside for what the optimizer will keep, and leaves nothing behind: weights, masks, statistics, counts and random numbers
+are what they were.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +16,7 @@ import torch
 from espnet2.torch_utils.device_funcs import to_device
 from torch.utils.data import DataLoader
 
+from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.two_branch import TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.tasks.optimise import mixed_precision
@@ -63,6 +66,24 @@ def largest(batches: Iterable[Sequence[Key]], frames: Frames) -> list[tuple[list
     return [max(sized, key=lambda one: one[1].padded), max(sized, key=lambda one: (one[1].longest, one[1].padded))]
 
 
+def heaviest(config: EncoderConfig) -> EncoderConfig:
+    """Return the configuration that draws only what needs most memory: all blocks, the fewest pruned weights, and the
+    context that sees most frames for each of its own.
+
+    >>> drawn = heaviest(EncoderConfig(chunk_ms=[640, 320, None], left_ms=[1280, 2560], layer_drop_rate=0.1))
+    >>> drawn.chunk_ms, drawn.left_ms, drawn.layer_drop_rate
+    ((320,), (2560,), 0.0)
+    """
+    return replace(
+        config,
+        layer_drop_rate=0.0,
+        sparsities=config.sparsities[:1],
+        chunk_ms=(min(chunk for chunk in config.chunk_ms if chunk is not None),),
+        left_ms=(max(config.left_ms),),
+        lookahead_ms=(max(config.lookahead_ms),),
+    )
+
+
 def dry_step(
     model: TwoBranchModel,
     optimizer: torch.optim.Optimizer,
@@ -71,6 +92,7 @@ def dry_step(
     device: torch.device,
     batch_bins: int,
     scaler: torch.amp.GradScaler | None = None,
+    accumulated: int = 1,
 ) -> str:
     """Run forward and backward on the largest batches of ``batches``; return their sizes and the GPU's peak of memory.
 
@@ -84,6 +106,7 @@ def dry_step(
         device: of the model.
         batch_bins: for the message.
         scaler: of mixed precision; None without.
+        accumulated: batches of an update; of several, the later ones find the gradients of the first.
 
     Raises:
         UserError: they do not fit into the memory; says which key to turn.
@@ -94,13 +117,17 @@ def dry_step(
     random = random_states()
     buffers = {name: buffer.detach().to("cpu", copy=True) for name, buffer in model.named_buffers()}
     kept = {name: getattr(model, name) for name in COUNTS if hasattr(model, name)}
+    config = model.encoder.config
     on_gpu = device.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(device)
     try:
-        model.step, model.begins_update = LATE, False  # no masks are found
-        room = [torch.empty_like(weight) for weight in model.parameters() for _ in range(states_to_come(optimizer))]
-        for names, tried_now in tried:
+        model.begins_update = False  # no masks are found
+        model.encoder.config = heaviest(config)
+        copies = states_to_come(optimizer) + (accumulated > 1)
+        room = [torch.empty_like(weight) for weight in model.parameters() for _ in range(copies)]
+        turns = range(LATE, LATE + 1 + (model.branches.schedule == "alternate"))
+        for (names, tried_now), model.step in product(tried, turns):
             size = tried_now
             loader = DataLoader(batches.dataset, batch_sampler=[names], collate_fn=batches.collate_fn)
             ((utterances, batch),) = loader
@@ -114,6 +141,7 @@ def dry_step(
         raise UserError(too_large(size, batch_bins, device)) from None
     finally:
         optimizer.zero_grad()
+        model.encoder.config = config
         for name, buffer in model.named_buffers():
             buffer.copy_(buffers[name])
         for name, value in kept.items():

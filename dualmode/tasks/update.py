@@ -158,8 +158,9 @@ class RunState:
             else:
                 frames = frames_of(Path(options.train_shape_file[0]))
             said = dry_step(
-                running.model, running.optimizers[0], batches, frames, device, options.batch_bins, running.scaler
-            )
+                running.model, running.optimizers[0], batches, frames, device, options.batch_bins, running.scaler,
+                options.accum_grad,
+            )  # fmt: skip
             logging.info(said)
             if self.keeps_files:
                 print(said, flush=True)

@@ -12,7 +12,9 @@ from torch.utils.data import DataLoader
 sys.path.insert(0, str(Path(__file__).parent))
 from parallel_training import build  # noqa: E402
 
+from dualmode.encoder.two_branch import BranchWeights  # noqa: E402
 from dualmode.errors import UserError  # noqa: E402
+from dualmode.supernet.subnet import DENSE, Context, Subnet  # noqa: E402
 from dualmode.tasks.dry_step import dry_step, states_to_come  # noqa: E402
 
 FRAMES = {"a": 60, "b": 40, "c": 40, "d": 50}
@@ -88,3 +90,34 @@ def test_room_is_left_for_what_the_optimizer_will_keep():
     weight.grad = torch.ones(2)
     adam.step()
     assert states_to_come(adam) == 0
+
+
+@pytest.mark.parametrize(("schedule", "branches"), [("both", ["dense", "sparse"]), ("alternate", ["sparse", "dense"])])
+def test_both_branches_are_tried_with_all_blocks_as_what_needs_most(schedule, branches, loader, monkeypatch):
+    contexts = {"chunk_ms": [320, 160, None], "left_ms": [160, 640, 320], "lookahead_ms": [0, 80]}
+    model = build("ctc", layer_drop_rate=0.9, **contexts).train()
+    model.branches = BranchWeights(schedule=schedule)
+    encode, block, seen, blocks = model.encoder.encode, model.encoder.run_block, [], []
+
+    def noting(x, lengths, subnet):
+        seen.append(subnet)
+        return encode(x, lengths, subnet)
+
+    monkeypatch.setattr(model.encoder, "encode", noting)
+    monkeypatch.setattr(model.encoder, "run_block", lambda *how: blocks.append(how) or block(*how))
+    config = model.encoder.config
+    dry_step(model, torch.optim.AdamW(model.parameters()), loader, FRAMES, CPU, 720)
+    subnets = {"dense": DENSE, "sparse": Subnet(0.4, Context.from_ms(160, 640, 80))}
+    assert seen == 2 * [subnets[name] for name in branches]
+    assert len(blocks) == len(seen) * config.num_blocks
+    assert model.encoder.config is config
+
+
+@pytest.mark.parametrize(("accumulated", "copies"), [(1, 2), (2, 3)])
+def test_room_is_left_for_the_gradients_of_earlier_batches(accumulated, copies, loader, monkeypatch):
+    model = build("ctc").train()
+    like, made = torch.empty_like, []
+    monkeypatch.setattr(torch, "empty_like", lambda x: made.append(x) or like(x))
+    optimizer = torch.optim.AdamW(model.parameters())
+    dry_step(model, optimizer, loader, FRAMES, CPU, 720, accumulated=accumulated)
+    assert {sum(one is weight for one in made) for weight in model.parameters()} == {copies}
