@@ -23,7 +23,7 @@ from dualmode.errors import UserError
 from dualmode.lines import words
 from dualmode.models.folder import ModelFolder
 from dualmode.tasks.base import SupernetTask, collect_feats
-from dualmode.tasks.plan import length, loss_warnings
+from dualmode.tasks.plan import branch_warnings, length, loss_warnings
 from dualmode.tasks.start import inherited_model_conf
 
 
@@ -93,7 +93,8 @@ class AsrTask(SupernetTask):
     def warnings(cls, args: argparse.Namespace) -> list[str]:
         updates = length(args)
         config = from_mapping(AsrConfig, args.model_conf, "model_conf")
-        return super().warnings(args) + (loss_warnings(updates, config) if updates else [])
+        found = super().warnings(args) + (loss_warnings(updates, config) if updates else [])
+        return found + branch_warnings(config, from_mapping(BranchWeights, args.branch_conf, "branch_conf"))
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> EspnetAsrModel:

@@ -1,8 +1,9 @@
-"""Do the schedules of a training fit into its length?  What never comes to pass is said before the training."""
+"""Do a training's schedules fit into its length, and its losses to its branches?  What never comes is said before."""
 
 import argparse
 
 from dualmode.asr.config import AsrConfig
+from dualmode.encoder.two_branch import BranchWeights
 from dualmode.supernet.pruning import PruningSchedule
 
 
@@ -41,3 +42,17 @@ def loss_warnings(updates: int, config: AsrConfig) -> list[str]:
         when = f"at update {config.transducer.warmup} (model_conf: transducer: warmup)"
         found.append(f"the RNN-T loss has its full weight {when}, and the training has {updates} updates")
     return found
+
+
+def branch_warnings(config: AsrConfig, branches: BranchWeights) -> list[str]:
+    """Return a sentence if one branch is to teach the other, and there is no other.
+
+    >>> branch_warnings(AsrConfig(distill_weight=0.1), BranchWeights(dense=0))
+    ['distillation (distill_weight) needs both branches, and branch_conf has dense: 0: there is none']
+    """
+    missing = [name for name in ("dense", "sparse") if not getattr(branches, name)]
+    if missing and any(config.distill_weights.values()):
+        return [
+            f"distillation (distill_weight) needs both branches, and branch_conf has {missing[0]}: 0: there is none"
+        ]
+    return []

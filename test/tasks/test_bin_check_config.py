@@ -188,6 +188,16 @@ def test_a_schedule_that_does_not_fit_is_warned_of(changed, capsys):
     assert "distillation begins after update 800" in distill and "has 720 updates: it never begins" in distill
 
 
+@pytest.mark.parametrize(("missing", "weight", "warned"), [("dense", 0.1, 1), ("sparse", 0.1, 1), ("dense", 0.0, 0)])
+def test_distillation_without_a_branch_is_warned_of(changed, capsys, missing, weight, warned):
+    command = [
+        *changed(2, "seed", "seed"),
+        f"--asr-args=--branch_conf {missing}=0 --model_conf distill_weight={weight}",
+    ]
+    main(command)
+    assert capsys.readouterr().out.count(f"branch_conf has {missing}: 0: there is none") == warned
+
+
 @pytest.mark.parametrize(
     ("epoch", "warned"),
     [
