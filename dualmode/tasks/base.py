@@ -22,7 +22,7 @@ from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import load_cmvn
 from dualmode.models.yaml_file import read_yaml
 from dualmode.supernet.pruning import PruningSchedule
-from dualmode.tasks import features
+from dualmode.tasks import features, step_checkpoint
 from dualmode.tasks.batch_size import check_batch, complete_batch
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.hand_over import inherited, take_over
@@ -222,10 +222,12 @@ def replace_cmvn(norm: GlobalNorm, path: Path, init: str | None) -> None:
 def check_plan_goes_on(args: argparse.Namespace) -> None:
     """Raise UserError if a training that goes on has another plan of learning rates than it began with.
 
-    ESPnet takes the old plan from checkpoint.pth and would step past its end, or stop short of it.
+    The old plan comes back with the checkpoint, of an epoch or inside the first one, and the training would step past
+    its end, or stop short of it.
     """
-    begun = Path(args.output_dir) / "config.yaml"
-    if not (args.resume and (Path(args.output_dir) / "checkpoint.pth").exists() and begun.is_file()):
+    folder = Path(args.output_dir)
+    begun, checkpoints = folder / "config.yaml", (folder / "checkpoint.pth", folder / step_checkpoint.NAME)
+    if not (args.resume and begun.is_file() and any(checkpoint.exists() for checkpoint in checkpoints)):
         return
     old = read_yaml(begun)
     before, now = ((conf or {}).get("total_steps") for conf in (old.get("scheduler_conf"), args.scheduler_conf))

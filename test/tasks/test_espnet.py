@@ -161,6 +161,7 @@ def begun(tmp_path, **settings):
     return args
 
 
+@pytest.mark.parametrize("checkpoint", ["checkpoint.pth", "checkpoint_step.pth"])
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
@@ -168,9 +169,9 @@ def begun(tmp_path, **settings):
         ({"max_epoch": 9}, "now have 900 .max_epoch 8 -> 9."),
     ],
 )
-def test_a_training_that_goes_on_keeps_its_plan(tmp_path, settings, says):
+def test_a_training_that_goes_on_keeps_its_plan(tmp_path, settings, says, checkpoint):
     check_plan_goes_on(begun(tmp_path, **settings))  # nothing was trained yet
-    (tmp_path / "checkpoint.pth").touch()
+    (tmp_path / checkpoint).touch()
     check_plan_goes_on(begun(tmp_path))
     with pytest.raises(UserError, match=says):
         check_plan_goes_on(begun(tmp_path, **settings))
