@@ -19,7 +19,7 @@ from dualmode.tasks.finish_epoch import chosen_epoch
 from dualmode.tasks.history import HISTORY, read_history
 from dualmode.tasks.patches.short_command import short_command
 from dualmode.tasks.pool import Source, pool
-from dualmode.tasks.preemption import pass_on
+from dualmode.tasks.preemption import STOPPED, pass_on
 
 
 def data_arguments(phase: str, folder: Path, names: Sequence[str]) -> list[str]:
@@ -94,7 +94,7 @@ def train(
             task.main(cmd=command)
         draw_masks(out)
     except ProcessExitedException as error:
-        if error.exit_code == REQUEUE:
+        if error.exit_code in STOPPED:
             raise SystemExit(REQUEUE) from None
         reason = f"a training process ended with status {error.exit_code}"
         raise UserError(f"{reason}: see what it said above, and {out / 'train.log'}") from None

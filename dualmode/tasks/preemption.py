@@ -2,7 +2,8 @@
 
 A cluster takes a machine back with SIGTERM, or announces with SIGUSR1 that the time is nearly up; a user's recipe stops
 its commands with SIGTERM.  The training then finishes the update that it is in, writes a checkpoint of that batch, and
-ends with status 75, on which :mod:`dualmode.cluster.task` queues it again.
+ends with status 75, on which :mod:`dualmode.cluster.task` queues it again.  Before its first update there is nothing to
+save, and it ends so at once.
 """
 
 import os
@@ -10,7 +11,11 @@ import signal
 from multiprocessing import active_children
 from types import FrameType
 
+from dualmode.cluster.task import REQUEUE
+
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+# Of a training process that was told to stop: it has saved its state, or the signal met it before it trained.
+STOPPED = (REQUEUE, *(-number for number in SIGNALS))
 
 
 class Preemption:
@@ -26,11 +31,17 @@ class Preemption:
 
 
 def pass_on() -> None:
-    """Make this process hand the signals to the training processes that it starts."""
+    """Make this process hand the signals to the training processes that it starts; without any, it ends.
+
+    One that trains by itself replaces this by its :class:`Preemption`.
+    """
 
     def hand_on(number: int, frame: FrameType | None) -> None:
-        for child in active_children():
+        children = active_children()
+        for child in children:
             os.kill(child.pid, number)
+        if not children:
+            raise SystemExit(REQUEUE)
 
     for number in SIGNALS:
         signal.signal(number, hand_on)
