@@ -120,6 +120,8 @@ def _check_number(name: str, kind: str, value: Any, shown: str) -> None:
     fits = isinstance(value, _TYPES[kind]) and (kind == "str2bool" or not isinstance(value, bool))
     if not fits:
         raise UserError(f"{shown}: it must be {_WORDS[kind]}")
+    if name == "grad_clip" and not 0 < value < math.inf:  # 0 is no clipping elsewhere, and here no gradient
+        raise UserError(f"{shown}: it must be above 0 and finite; 1.0e+9 clips nothing")
     if kind in ("int", "float") and name not in SIGNED and not LEAST.get(name, 0) <= value < math.inf:
         raise UserError(f"{shown}: it must be at least {LEAST.get(name, 0)}")
 
