@@ -4,7 +4,7 @@ ESPnet's loop calls :class:`dualmode.tasks.trainer.SupernetTrainer`, which hands
 
     going on after a kill   at_resume     writes what the kill cut off behind checkpoint.pth
     each epoch              before_epoch  zeroes gradients; in a run's first epoch takes up checkpoint_step.pth, and
-                                          tries the largest batches
+                                          tries the largest batches; in others looks whether epochs can be ranked
       each update           votes         what this process wants: to stop, to write a checkpoint
                             (Updater)     accum_grad batches: forward, backward; divide, clip, optimizer, scheduler
                             after_update  report, progress; the watch, which may end the run; checkpoint_step.pth, where
@@ -96,6 +96,7 @@ class RunState:
         self.batches = self.updates = 0  # of the epoch that runs
         self.saved_at = clock()  # the last checkpoint
         self.skipped = 0  # updates
+        self.measured: set[tuple[str, str]] = set()  # (phase, key) that were reported so far
 
     def at_resume(self, weights: Mapping[str, Tensor], reporter: Reporter) -> None:
         """Complete the last epoch of checkpoint.pth, which has just been loaded."""
@@ -115,9 +116,10 @@ class RunState:
             device: on which the processes exchange numbers.
 
         Raises:
-            UserError: an epoch is less than an update, the processes do not hold the same model, or a batch does not
-                fit into the GPU's memory.
+            UserError: an epoch is less than an update, nothing that ranks epochs was measured in the one before, the
+                processes do not hold the same model, or a batch does not fit into the GPU's memory.
         """
+        self.check_criteria()
         self.running, self.batches = running, len(batches)
         self.updates = self.batches // self.options.accum_grad
         if not self.updates:
@@ -232,8 +234,25 @@ class RunState:
 
     def after_phase(self, phase: str, reporter: SubReporter) -> None:
         """Note the means of an epoch's "train" or "valid"."""
+        self.measured |= {(phase, key) for key in reporter.stats}
         if self.keeps_files:
             history.record(self.folder, phase, reporter, self.options.max_epoch)
+
+    def check_criteria(self) -> None:
+        """Raise UserError if no epoch could be called the best: ESPnet passes over what is not measured.
+
+        Only the first process, once the epoch before is in checkpoint.pth: nothing is lost.
+        """
+        measured = any((phase, key) in self.measured for phase, key, _ in self.criteria)
+        if self.keeps_files and self.measured and self.criteria and not measured:
+            wanted = ", ".join(f"{phase} {key}" for phase, key, _ in self.criteria)
+            known = ", ".join(
+                sorted(key for phase, key in self.measured if phase == "valid" and not key.endswith("_time"))
+            )
+            raise UserError(
+                f"best_model_criterion ranks epochs by {wanted}, which this training does not measure: name one of its "
+                f"values (valid {known}) and go on from the last epoch"
+            )
 
     def at_end(self) -> None:
         """Remove the checkpoint inside an epoch, for all epochs are finished."""

@@ -24,7 +24,7 @@ def options(folder, **others):
         "checkpoint_every": None, "checkpoint_minutes": None, "dry_step": None, "accum_grad": 2, "max_epoch": 3,
         "resume": True,
     }  # fmt: skip
-    return SimpleNamespace(output_dir=folder, best_model_criterion=[], **{**defaults, **others})
+    return SimpleNamespace(output_dir=folder, **{"best_model_criterion": [], **defaults, **others})
 
 
 def begin(folder, watch=None, epoch=1, distributed=None, clock=lambda: 0.0, **others):
@@ -133,6 +133,31 @@ def test_updates_are_counted_and_skipped_ones_are_logged_apart(tmp_path, capsys,
     assert mean_stats(reporter) == {"loss": 2.0, "audio_h": 0.5, "grad_norm": 1.0, "optim0_lr0": 0.1}
     sentence = "update 2 of epoch 1 is skipped, the 1. of this run: no utterance"
     assert sentence in capsys.readouterr().out and sentence in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("criteria", "fits"),
+    [
+        ([("valid", "loss", "min")], True),
+        ([("valid", "acc", "max"), ("train", "loss", "min")], True),  # as ESPnet's own default has more than there is
+        ([("valid", "los", "min")], False),
+        ([("train", "ter", "min")], False),
+        ([], True),
+    ],
+)
+def test_epochs_are_ranked_by_what_is_measured(tmp_path, criteria, fits):
+    state, *_ = begin(tmp_path, best_model_criterion=criteria)  # nothing is known in the first epoch
+    for phase, keys in (("train", ["loss"]), ("valid", ["loss", "ter"])):
+        reporter = SubReporter(phase, 1, 0)
+        reporter.register(dict.fromkeys(keys, 2.0))
+        reporter.next()
+        state.after_phase(phase, reporter)
+    if fits:
+        state.check_criteria()
+    else:
+        batches = torch.utils.data.DataLoader(range(6), batch_size=1)
+        with pytest.raises(UserError, match="ranks epochs by .* not measure: name one of its values .valid loss, ter."):
+            state.before_epoch(state.running, batches, torch.device("cpu"))
 
 
 def test_only_the_first_process_writes_the_history(tmp_path, capsys, monkeypatch):
