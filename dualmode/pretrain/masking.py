@@ -67,14 +67,19 @@ def features_under(hidden: Tensor, count: int) -> Tensor:
     return F.pad(under, (0, count - under.shape[1]))
 
 
-def at_edges(hidden: Tensor) -> Tensor:
-    """Return which of the hidden frames (batch, frames) have a visible frame beside them.
+def at_edges(hidden: Tensor, valid: Tensor) -> Tensor:
+    """Return which of the hidden frames (batch, frames) have a visible frame of the utterance beside them.
 
-    >>> at_edges(torch.tensor([[False, True, True, True, False, True]])).int()
-    tensor([[0, 1, 0, 1, 0, 1]], dtype=torch.int32)
+    >>> hidden = torch.tensor([[True, True, False, True, True, True, False]])
+    >>> at_edges(hidden, torch.tensor([[True, True, True, True, True, True, False]])).int()
+    tensor([[0, 1, 0, 1, 0, 0, 0]], dtype=torch.int32)
+
+    Args:
+        hidden: (batch, frames).
+        valid: (batch, frames), which frames are real.
     """
-    before, after = F.pad(hidden, (1, 0))[:, :-1], F.pad(hidden, (0, 1))[:, 1:]
-    return hidden & ~(before & after)
+    visible = F.pad(valid & ~hidden, (1, 1))
+    return hidden & (visible[:, :-2] | visible[:, 2:])
 
 
 @contextlib.contextmanager

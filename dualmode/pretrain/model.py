@@ -99,9 +99,9 @@ class PretrainModel(TwoBranchModel):
         hidden = span_mask(lengths, frames, config.mask_start, config.mask_span, config.mask_gap)
         # One hidden frame alone has no distractors; such an utterance only occurs with spans of a single frame.
         hidden &= (hidden.sum(dim=1) > 1)[:, None]
-        told = hidden
+        told, real = hidden, valid_frames(lengths, frames)
         if config.visible_weight:
-            told = valid_frames(lengths, frames) & hidden.any(dim=1, keepdim=True)
+            told = real & hidden.any(dim=1, keepdim=True)
         weight = hidden.sum()
         at = told.nonzero(as_tuple=True)  # waits for the device, once; indexing by ``told`` would wait every time
         if not len(at[0]):
@@ -115,13 +115,12 @@ class PretrainModel(TwoBranchModel):
             drawn = self.targets.draw(self.stack(speech, x.shape[1])[at], at[0], self.step)
         loss = drawn.loss
         if config.feature_penalty:
-            powers, real = at_least_float32(x).square().mean(dim=-1), valid_frames(lengths, x.shape[1])
-            loss = loss + config.feature_penalty * mean_over(powers, real)
+            loss = loss + config.feature_penalty * mean_over(at_least_float32(x).square().mean(dim=-1), real)
         x = torch.where(hidden[..., None], self.hidden_frame.to(x.dtype), x)
 
         stats = {**pruned, "masked_share": weight / lengths.sum(), **drawn.stats}
         of_part = {"": hidden[at], "visible_": ~hidden[at]}
-        edges = at_edges(hidden)[at]
+        edges = at_edges(hidden, real)[at]
 
         def judge(branch: Branch, encoded: Tensor, drawn: Any) -> Judgement:
             with torch.autocast(x.device.type, enabled=False):
