@@ -75,17 +75,20 @@ class SupernetTrainer(Trainer):
         options,
         distributed_option,
     ) -> bool:
-        """Train an epoch, in the place of ESPnet's loop; return whether no update was made.
+        """Train an epoch, in the place of ESPnet's loop; return False: True ends a training as if it were finished.
 
         ESPnet's loop divides each batch by its own weight, reads every value from the device for itself, and makes the
         processes wait for each other before every batch.
+
+        Raises:
+            UserError: no update of a whole epoch was made.
         """
         device = torch.device("cuda" if options.ngpu else "cpu")
         updater = Updater(
             model, optimizers[0], schedulers[0], scaler, options.accum_grad, options.grad_clip, options.grad_clip_type,
             device,
         )  # fmt: skip
-        run, made = cls.state, False
+        run, made, skipped = cls.state, False, None
         own_noise(run.rank)
         model.train()
         running = Running(updater.bare, optimizers, schedulers, scaler, reporter)
@@ -101,8 +104,13 @@ class SupernetTrainer(Trainer):
             run.after_update(number, totals, skipped, {**rates, **times})
             if number % interval == 0 and reporter.count:
                 log(reporter, interval, summary_writer, options.use_wandb)
+        if not made and not done:
+            raise UserError(
+                f"no update of epoch {reporter.get_epoch()} was made, the last one since {skipped}: the training has "
+                "diverged, or its data is of no use to it; a lower learning rate may help"
+            )
         run.after_phase("train", reporter)
-        return not made
+        return False
 
     @classmethod
     def validate_one_epoch(cls, *, reporter, **kwargs) -> None:

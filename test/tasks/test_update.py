@@ -199,3 +199,38 @@ def test_nothing_of_a_run_stays_behind(tmp_path, monkeypatch, error):
         # After a failure the next run goes on from there.
         assert (tmp_path / NAME).exists() == (error is not None)
     assert isinstance(states[0], RunState) and states[0] is not states[1]
+
+
+@pytest.mark.parametrize(("done", "made", "ends"), [(0, (), True), (0, (2,), False), (1, (), False)])
+def test_a_whole_epoch_without_an_update_ends_the_training(tmp_path, monkeypatch, done, made, ends):
+    """Of three updates; where one was made before a kill, the rest may be skipped, as without the kill."""
+    numbers = iter(range(done + 1, 4))
+
+    class Skips(SimpleNamespace):
+        def update(self, batches, votes):
+            skipped = None if next(numbers) in made else "the norm of its gradient is nan"
+            return Totals(1.0, {"loss": 2.0}, 0.5, (0, 0), 1.0), skipped
+
+    model = torch.nn.Linear(1, 1)
+    monkeypatch.setattr(trainer, "Updater", lambda *_: Skips(bare=model))
+    state, *_ = begin(tmp_path)
+    monkeypatch.setattr(state, "before_epoch", lambda *_: (done, iter(())))
+    monkeypatch.setattr(SupernetTrainer, "state", state)
+    options = SimpleNamespace(
+        ngpu=0, accum_grad=2, grad_clip=5.0, grad_clip_type=2.0, log_interval=None, use_wandb=False
+    )
+
+    def epoch() -> bool:
+        optimizers = state.running.optimizers
+        return SupernetTrainer.train_one_epoch(
+            model=model, optimizers=optimizers, schedulers=[None], scaler=None, iterator=None, summary_writer=None,
+            reporter=state.running.reporter, options=options, distributed_option=DistributedOption(),
+        )  # fmt: skip
+
+    if ends:
+        with pytest.raises(
+            UserError, match="no update of epoch 1 was made, the last one since the norm of its gradient"
+        ):
+            epoch()
+    else:
+        assert epoch() is False
