@@ -136,13 +136,22 @@ class SupernetTask(AbsTask):
 
     @classmethod
     def build_encoder(cls, args: argparse.Namespace) -> EspnetEncoder:
-        """Build the encoder with new weights; sizes and masks that are not given are those of what it starts from."""
+        """Build the encoder with new weights; sizes and masks that are not given are those of what it starts from.
+
+        Raises:
+            UserError: a key or value is impossible, or weights are to be ranked by inputs that nobody has measured.
+        """
         conf = args.encoder_conf
         if args.init_encoder:
             conf = inherited(conf, starting_config(ModelFolder.open(Path(args.init_encoder))))
         elif args.encoder_from:
             conf = inherited(conf, encoder_config_of(Path(args.encoder_from)))
         config = from_mapping(EncoderConfig, conf, "encoder_conf")
+        if config.importance == "activations" and not args.init_encoder:
+            raise UserError(
+                "encoder_conf: importance is activations, which dualmode prune --calibrate measures in a trained "
+                "model: leave it out, or start from such a model (--init)"
+            )
         args.encoder_conf = config.to_dict()
         return EspnetEncoder(**config.to_dict())
 

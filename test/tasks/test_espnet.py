@@ -69,6 +69,14 @@ def test_an_unknown_option_is_named_with_the_nearest_one(tmp_path):
         check_names(PretrainTask, tmp_path / "x.yaml", ["--max_epohc", "2"])
 
 
+def test_inputs_that_nobody_measured_rank_no_weights():
+    tiny = {"output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4}
+    args = PretrainTask.get_parser().parse_args(["--output_dir", "x"])
+    args.encoder_conf = {**tiny, "importance": "activations"}
+    with pytest.raises(UserError, match="importance is activations, which dualmode prune --calibrate measures"):
+        PretrainTask.build_encoder(args)
+
+
 def test_missing_features_are_named(tmp_path):
     with pytest.raises(UserError, match="feats.scp: run stage 1"):
         data_arguments("train", tmp_path, ["speech"])
