@@ -8,6 +8,7 @@ processes and while gradients are accumulated, so the gradient of the update is:
           sum over batches and processes of weight
 
 which does not depend on how the utterances were dealt out.  It is divided once, at the end, when the total is known.
+What a pre-training has besides, means over visible or all frames, is weighted by its hidden frames like the rest.
 An update whose total is 0 is skipped, as is one whose gradient is not finite.
 """
 
