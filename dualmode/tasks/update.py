@@ -22,6 +22,7 @@ goes on from the last one, checkpoint_step.pth where it is of the epoch after ch
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -233,10 +234,25 @@ class RunState:
         raise SystemExit(REQUEUE)
 
     def after_phase(self, phase: str, reporter: SubReporter) -> None:
-        """Note the means of an epoch's "train" or "valid"."""
+        """Note the means of an epoch's "train" or "valid".
+
+        Raises:
+            UserError: a loss of a validation is not finite, by which epochs cannot be ranked.
+        """
         self.measured |= {(phase, key) for key in reporter.stats}
         if self.keeps_files:
             history.record(self.folder, phase, reporter, self.options.max_epoch)
+        losses = reporter.stats.get("loss", ())
+        if phase == "valid" and losses:
+            # The mean leaves out what is no number, and is none itself where no batch counts.
+            wrong = [
+                one for one in (*(float(one.value) for one in losses), aggregate(losses)) if not math.isfinite(one)
+            ]
+            if wrong:
+                raise UserError(
+                    f"a loss of the validation after epoch {reporter.get_epoch()} is {wrong[0]}: the training has "
+                    "diverged, and a lower learning rate may help, or no utterance of the set is long enough for a loss"
+                )
 
     def check_criteria(self) -> None:
         """Raise UserError if no epoch could be called the best: ESPnet passes over what is not measured.

@@ -136,6 +136,30 @@ def test_updates_are_counted_and_skipped_ones_are_logged_apart(tmp_path, capsys,
 
 
 @pytest.mark.parametrize(
+    ("losses", "weight", "says"),
+    [
+        ([2.0, 3.0], 3.0, None),
+        ([2.0, float("nan")], 3.0, "nan"),
+        ([float("inf"), 2.0], 3.0, "inf"),
+        ([0.0], 0.0, "nan"),
+    ],
+)
+def test_a_validation_with_a_loss_that_is_no_number_ends_the_training(tmp_path, losses, weight, says):
+    """ESPnet leaves such a batch out of the mean, and of epochs of 3, nan and 1 it calls the first one the best."""
+    state, *_ = begin(tmp_path)
+    for phase in ("train", "valid"):
+        reporter = SubReporter(phase, 4, 0)
+        for loss in losses:
+            reporter.register({"loss": loss}, weight)
+            reporter.next()
+        if says is None or phase == "train":
+            state.after_phase(phase, reporter)
+        else:
+            with pytest.raises(UserError, match=f"a loss of the validation after epoch 4 is {says}: .* diverged"):
+                state.after_phase(phase, reporter)
+
+
+@pytest.mark.parametrize(
     ("criteria", "fits"),
     [
         ([("valid", "loss", "min")], True),
