@@ -31,7 +31,7 @@ ANSWER_S = 60.0  # after which a command of Slurm that hangs counts as one that 
 CANCEL_S = 600.0  # for a job to leave the queue once it is cancelled
 WAIT_S = 600  # for the other processes of a job on several machines, once the first of them has ended
 LOST = 137
-USUAL = ("None", "JobArrayTaskLimit")  # reasons of squeue: the task runs, or --max-jobs-run others do
+USUAL = ("", "None", "JobArrayTaskLimit")  # reasons of squeue: the task runs, or --max-jobs-run others do
 NUMBER = "slurm_job"  # file in a job's folder while its wrapper waits
 
 
@@ -165,14 +165,14 @@ def wait(request: Request, folder: Path, job: str) -> dict[int, int]:
 
 
 def queued(job: str) -> list[str] | None:
-    """Return squeue's reason for each line of the job that waits or runs; None if the controller does not answer."""
+    """Return squeue's reason, or nothing, for each line of the job that waits or runs; None where nobody answers."""
     command = ["squeue", "--noheader", "--jobs", job, "--format=%i %r"]
     try:
         done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=ANSWER_S)
     except subprocess.TimeoutExpired:
         return None
     if done.returncode == 0:  # a site may have it say other things, too
-        return re.findall(rf"^\s*{job}(?:_\S+)?[ \t]+(\S.*?)\s*$", done.stdout, re.MULTILINE)
+        return re.findall(rf"^\s*{job}(?:_\S+)?(?:[ \t]+(\S.*?))?\s*$", done.stdout, re.MULTILINE)
     return [] if "Invalid job id" in done.stderr else None
 
 
