@@ -29,6 +29,7 @@ def says(tmp_path, monkeypatch):
     [
         ("echo 4711 None", ["None"]),
         ("echo ' 4711_3 Priority'", ["Priority"]),
+        ("echo 4711_1; echo 47110_2 Priority; echo 4711_3 Resources", ["", "Resources"]),  # of a site's own squeue
         ("echo '4711_[5-9%2] JobArrayTaskLimit'; echo '4711_4 Nodes required for job are DOWN, DRAINED'",
          ["JobArrayTaskLimit", "Nodes required for job are DOWN, DRAINED"]),
         ("echo 'Welcome, 4711 jobs are waiting'", []),
