@@ -67,7 +67,7 @@ def run_task(folder: Path, task: int) -> int:
     request = read_request(folder)
     log = Path(request.log_of(task))
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "ab" if _restarts() else "wb", buffering=0) as out:
+    with open(log, "ab" if restarts() else "wb", buffering=0) as out:
 
         def say(text: str) -> None:
             out.write(f"# {text}\n".encode())
@@ -162,14 +162,15 @@ def _fate() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     fields = dict(re.findall(r"\b(JobState|Reason|Restarts)=(\S+)", done.stdout))
-    if int(fields.get("Restarts", 0)) > _restarts():
+    if int(fields.get("Restarts", 0)) > restarts():
         return "queued again"
     # A job that ends is COMPLETING whatever ends it, but where it is the time that is up there is a reason.
     ending = fields.get("JobState") in ("COMPLETING", "CANCELLED") and fields.get("Reason") != "TimeLimit"
     return "cancelled" if ending else None
 
 
-def _restarts() -> int:
+def restarts() -> int:
+    """Return how often Slurm has started this job before."""
     return int(os.environ.get("SLURM_RESTART_COUNT", "0"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch.multiprocessing.spawn import ProcessExitedException
 
-from dualmode.cluster.task import REQUEUE
+from dualmode.cluster.task import REQUEUE, restarts
 from dualmode.encoder.config import EncoderConfig
 from dualmode.errors import UserError
 from dualmode.tasks.base import SupernetTask
@@ -81,7 +81,7 @@ def train(
         check_lists(folder, names, bins)
     if (out / "checkpoint.pth").is_file():
         print(f"going on from the last finished epoch in {out / 'checkpoint.pth'}", flush=True)
-    options = met_anew(options, int(os.environ.get("SLURM_RESTART_COUNT", "0")))
+    options = met_anew(options, restarts())
     command = [
         *("--config", str(config), "--output_dir", str(out), "--resume", "true"),
         *data_arguments("train", train_folder, names),

@@ -92,13 +92,14 @@ def transcribe(
     Raises:
         UserError: an option is wrong, or nothing is to be recognised.
     """
-    channel = read_channel(args.channel)
-    if not args.max_utterance_ms >= 1000:
-        raise UserError(f"--max-utterance-ms is {args.max_utterance_ms:g}: it must be at least 1000")
     from dualmode_runtime.audio.fault import AudioFault
+    from dualmode_runtime.audio.pauses import SHORTEST_MS
     from dualmode_runtime.formats import ONE_RECORDING, WRITERS
     from dualmode_runtime.recordings import find_recordings, transcribe_all
 
+    channel = read_channel(args.channel)
+    if not args.max_utterance_ms >= SHORTEST_MS:
+        raise UserError(f"--max-utterance-ms is {args.max_utterance_ms:g}: it must be at least {SHORTEST_MS}")
     recordings = find_recordings(args.audio)
     named = len(recordings) > 1 or args.format != "text"
     if args.format in ONE_RECORDING and len(recordings) > 1 and not args.out_dir:
