@@ -15,22 +15,27 @@ from dualmode.pretrain.alarm import AlarmConfig, alarms  # noqa: E402
 from dualmode.tasks.trainer import own_noise  # noqa: E402
 
 PATIENCE_S = 900  # on a busy machine
-context = torch.multiprocessing.get_context("spawn")
 
 
-def run(target, world, tmp_path, *more):
-    out = tmp_path / "out"
-    out.mkdir()
-    started = [
-        context.Process(target=target, args=(rank, world, tmp_path / "meet", out, *more)) for rank in range(world)
-    ]
-    for one in started:
-        one.start()
-    for one in started:
-        one.join(PATIENCE_S)
-        one.kill()
-    assert [one.exitcode for one in started] == [0] * world
-    return out
+@pytest.fixture
+def run(server, tmp_path):
+    """Run a function as each of ``world`` processes; returns the folder that they write to."""
+
+    def run(target, world, *more):
+        out = tmp_path / "out"
+        out.mkdir()
+        started = [
+            server.Process(target=target, args=(rank, world, tmp_path / "meet", out, *more)) for rank in range(world)
+        ]
+        for one in started:
+            one.start()
+        for one in started:
+            one.join(PATIENCE_S)
+            one.kill()
+        assert [one.exitcode for one in started] == [0] * world
+        return out
+
+    return run
 
 
 @pytest.fixture
@@ -55,14 +60,14 @@ def given_draws(monkeypatch):
     ],
     ids=str,
 )
-def test_processes_compute_what_one_computes(kind, world, accumulated, tmp_path, given_draws):
+def test_processes_compute_what_one_computes(kind, world, accumulated, run, given_draws):
     """20 updates in float64, masks moving: the gradients of every update as one batch, and the same masks.
 
     The utterances do not divide by the processes, so shares differ in weight; the pre-training's in hidden frames, too,
     and every fifth update has a process that hides none.
     """
     data = batches(20, 2 * world * accumulated - 1)
-    out = run(process, world, tmp_path, kind, data, accumulated, {}, True)
+    out = run(process, world, kind, data, accumulated, {}, True)
     alone = train(build(kind), data, 0, 1)
     assert len(alone["gradients"]) == 20 and len({tuple(mask.tolist()) for mask in alone["masks"]}) > 3
     for rank in range(world):
@@ -101,10 +106,10 @@ def test_a_batch_whose_loss_is_no_number_counts_nothing_and_the_rest_of_its_upda
     assert nothing["skipped"][0] is not None and nothing["skipped"][1] is None and nothing["step"] == 1
 
 
-def test_what_is_reported_is_of_all_processes(tmp_path):
+def test_what_is_reported_is_of_all_processes(run):
     """Dead codes, what the alarm looks at, error rates on a share of the validation set, a loss that is no number."""
     data = batches(3, 8)
-    out = run(report, 2, tmp_path, data)
+    out = run(report, 2, data)
     first, second = (torch.load(out / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert first["codes"]["dead0"] == second["codes"]["dead0"] == 0.5  # each process alone would say 0.75
     assert first["tally"] == second["tally"] == {"perplexity0": 7.0}
@@ -133,11 +138,11 @@ def test_dropout_and_spans_are_each_process_s_own():
     assert noise[1] == noise[3] and len({tuple(one) for one in noise}) == 3
 
 
-def test_an_update_without_weight_anywhere_is_skipped(tmp_path):
+def test_an_update_without_weight_anywhere_is_skipped(run):
     """By two processes, in the middle of a training: no gradient, no step, no count, and nothing is 0 / 0."""
     data = batches(3, 4)
     data[1]["speech_lengths"][:] = HIDDEN_SHORT
-    out = run(process, 2, tmp_path, "pretrain", data, 1, {}, False)
+    out = run(process, 2, "pretrain", data, 1, {}, False)
     for rank in range(2):
         found = torch.load(out / f"{rank}.pt", weights_only=True)
         assert [why is None for why in found["skipped"]] == [True, False, True]
@@ -146,16 +151,16 @@ def test_an_update_without_weight_anywhere_is_skipped(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_block_that_no_process_runs_takes_part(tmp_path):
+def test_a_block_that_no_process_runs_takes_part(run):
     """200 updates with a block that is dropped so often that all branches of all processes skip it."""
-    out = run(process, 2, tmp_path, "ctc", batches(200, 4), 1, {"layer_drop_rate": 0.5, "num_blocks": 1}, False)
+    out = run(process, 2, "ctc", batches(200, 4), 1, {"layer_drop_rate": 0.5, "num_blocks": 1}, False)
     first, second = (torch.load(out / f"{rank}.pt", weights_only=True)["weights"] for rank in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("what", ["weights", "masks", "step"])
-def test_processes_that_differ_stop_and_say_in_what(what, tmp_path):
-    out = run(disagree, 2, tmp_path, what)
+def test_processes_that_differ_stop_and_say_in_what(what, run):
+    out = run(disagree, 2, what)
     for rank in range(2):
         assert f"process 1 of the training and process 0 have different {what}: " in (out / f"{rank}.txt").read_text()
 

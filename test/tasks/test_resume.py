@@ -1,10 +1,8 @@
 """A training that is killed goes on to the same weights, bit by bit, as one that is not."""
 
 import json
-import multiprocessing
 import signal
 import socket
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,8 +16,6 @@ from dualmode.cluster.task import REQUEUE
 
 EPOCHS, BATCHES = 2, 6
 PATIENCE_S = 240
-# What takes seconds to import; torch imports _dynamo when the first optimizer is built.
-PRELOADED = ["dualmode.tasks.asr", "dualmode.tasks.pretrain", "torch._dynamo", "matplotlib.backends.backend_agg"]
 ENCODER = {
     "output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4,
     "kernel_size": 3, "dropout_rate": 0.1, "chunk_ms": [160, 320], "left_ms": [320],
@@ -40,16 +36,6 @@ ASR = {
     **COMMON,
     "specaug_conf": {"apply_time_warp": False, "apply_freq_mask": True, "apply_time_mask": False},
 }
-
-
-@pytest.fixture(scope="module")
-def server():
-    """Processes that start with ESPnet imported already, from one that has run nothing else."""
-    sys.path.insert(0, str(Path(__file__).parent))  # for killed_training, which the processes import
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    yield context
-    sys.path.remove(str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="module")
