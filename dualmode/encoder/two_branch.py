@@ -219,11 +219,13 @@ class TwoBranchModel(nn.Module):
         return cut_off(judgement), share
 
     def settled(self) -> dict[str, Tensor]:
-        """Return what validation says about the masks: ``masks_settled``, 0 on their ramp and 1 behind it.
+        """Return what validation says about the masks: ``masks_settled``, 0 before and on their ramp and 1 behind it.
 
         Nothing in training, and where the masks follow no schedule.
         """
         if self.training or not self.schedule.interval:
             return {}
         settled = self.step > 0 and self.schedule.fraction(self.step - 1) >= 1.0  # as the last update had it
+        # A schedule that starts at the full sparsity has pruned nothing until its first estimate.
+        settled = settled and any(not layer.masks.all() for _, layer in prunable(self.encoder))
         return {"masks_settled": self.encoder.normalize.mean.new_tensor(float(settled))}

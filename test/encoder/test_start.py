@@ -11,7 +11,7 @@ from dualmode.encoder.two_branch import BranchWeights, TwoBranchModel
 from dualmode.encoder.variation import varying_share, varying_shares
 from dualmode.errors import UserError
 from dualmode.supernet.masked_linear import prunable
-from dualmode.supernet.pruning import PruningSchedule
+from dualmode.supernet.pruning import PruningSchedule, estimate_masks
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 
 CHUNKS = Subnet(0.7, Context(16, 32))
@@ -111,7 +111,7 @@ def test_zeros_are_no_dead_end(fresh_start, batch):
     ("schedule", "settled"),
     [
         (PruningSchedule(2, 5, 1), [0, 0, 0, 0, 0, 1, 1]),  # batch 6 is the first after step 5
-        (PruningSchedule(2, 5, 1, start=1.0), [1, 1, 1, 1, 1, 1, 1]),  # at the full sparsity all along
+        (PruningSchedule(2, 5, 1, start=1.0), [0, 0, 1, 1, 1, 1, 1]),  # at the full sparsity from step 2, batch 3
         (PruningSchedule(4, 4, 1), [0, 0, 0, 0, 1, 1, 1]),  # one shot at step 4, batch 5
         (PruningSchedule(), [None] * 7),  # the masks stay as they are
     ],
@@ -125,3 +125,10 @@ def test_validation_says_whether_masks_are_at_their_full_sparsity(schedule, sett
         found.append(model.eval().settled().get("masks_settled"))
     assert found == settled
     assert model.train().settled() == {}
+
+
+def test_masks_of_before_a_training_are_settled_before_its_first_estimate():
+    model = Model(build(), PruningSchedule(2, 5, 1, start=1.0)).train()
+    estimate_masks(model.encoder, model.encoder.config.pruning)
+    model.begin_batch()
+    assert model.eval().settled() == {"masks_settled": 1}
