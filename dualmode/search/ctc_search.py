@@ -1,6 +1,7 @@
 """CTC searches over log posteriors: best path, and prefix beam search (Hannun et al. 2014)."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from dualmode.asr.ctc import BLANK
 from dualmode.search.hypothesis import NEVER, log_add
 from dualmode.search.scorer import Sum
-from dualmode.search.search import BeamSearch, GreedySearch, best_first
+from dualmode.search.search import BeamSearch, GreedySearch, after, best_first
 
 
 class CtcGreedy(GreedySearch):
@@ -30,28 +31,65 @@ class CtcGreedy(GreedySearch):
             self.frame += 1
 
 
+class Alignment(NamedTuple):
+    """One alignment of a prefix: its log probability, and the frames in which it enters the open tokens."""
+
+    log_prob: float
+    frames: tuple[int, ...]
+
+    def stay(self, log_prob: float) -> "Alignment":
+        """Return it with one more frame, which enters no token."""
+        return Alignment(self.log_prob + log_prob, self.frames)
+
+    def enter(self, log_prob: float, frame: int) -> "Alignment":
+        """Return it with ``frame``, which enters a token."""
+        return Alignment(self.log_prob + log_prob, (*self.frames, frame))
+
+
 @dataclass(frozen=True)
 class Prefix:
     """A prefix after the settled tokens.
 
+    A prefix is in a large beam long before its last token is said; when that was, its best alignment knows.
+
     Attributes:
-        tokens, frames, state: see :class:`dualmode.search.search.Entry`.
+        tokens, frames, first_frame, state: see :class:`dualmode.search.search.Entry`.
         last: the last token, settled ones among them; the blank before the first.
         blank, label: log probability of its alignments that end in the blank and in ``last``.
+        best_blank, best_label: the best one of each.
         added: by the scorer.
     """
 
     tokens: tuple[int, ...]
-    frames: tuple[int, ...]
     last: int
     blank: float
     label: float
+    best_blank: Alignment
+    best_label: Alignment
     added: float
     state: tuple
 
     @property
     def score(self) -> float:
         return log_add(self.blank, self.label) + self.added
+
+    @property
+    def best(self) -> Alignment:
+        return self.best_blank if self.best_blank.log_prob > self.best_label.log_prob else self.best_label
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        return self.best.frames
+
+    @property
+    def first_frame(self) -> int | None:
+        return min(self.best_blank.frames[0], self.best_label.frames[0]) if self.tokens else None
+
+    def without(self, count: int, frame: int) -> "Prefix":
+        blank, label = (
+            Alignment(one.log_prob, after(one.frames, count, frame)) for one in (self.best_blank, self.best_label)
+        )
+        return replace(self, tokens=self.tokens[count:], best_blank=blank, best_label=label)
 
 
 class CtcBeamSearch(BeamSearch):
@@ -64,7 +102,8 @@ class CtcBeamSearch(BeamSearch):
 
     def __init__(self, beam_size: int, scorer: Sum | None = None):
         scorer = scorer or Sum()
-        super().__init__(beam_size, scorer, Prefix((), (), BLANK, 0.0, NEVER, 0.0, scorer.start()))
+        start, never = Alignment(0.0, ()), Alignment(NEVER, ())
+        super().__init__(beam_size, scorer, Prefix((), BLANK, 0.0, NEVER, start, never, 0.0, scorer.start()))
 
     def accept(self, inputs: Tensor) -> None:
         inputs = inputs.double()
@@ -78,24 +117,34 @@ class CtcBeamSearch(BeamSearch):
     def _step(self, row: Tensor, candidates: list[tuple[int, float]]) -> None:
         last = torch.tensor([BLANK, *(prefix.last for prefix in self._beam)], device=row.device)
         blank, *repeats = row[last].tolist()
-        after: dict[tuple[int, ...], Prefix] = {}
+        found: dict[tuple[int, ...], Prefix] = {}
         for prefix, repeat in zip(self._beam, repeats, strict=True):
-            label = prefix.label + repeat if prefix.last != BLANK else NEVER
-            after[prefix.tokens] = replace(prefix, blank=log_add(prefix.blank, prefix.label) + blank, label=label)
+            repeat = repeat if prefix.last != BLANK else NEVER
+            found[prefix.tokens] = replace(
+                prefix,
+                blank=log_add(prefix.blank, prefix.label) + blank,
+                label=prefix.label + repeat,
+                best_blank=prefix.best.stay(blank),
+                best_label=prefix.best_label.stay(repeat),
+            )
         # What is below all of a full beam cannot enter it, unless it adds to a prefix that is in it.
-        lowest = min(prefix.score for prefix in after.values()) if len(after) >= self.beam_size else NEVER
+        lowest = min(prefix.score for prefix in found.values()) if len(found) >= self.beam_size else NEVER
         for prefix in self._beam:
-            total = log_add(prefix.blank, prefix.label)
+            total, best = log_add(prefix.blank, prefix.label), prefix.best
             for token, value in candidates:
-                label = (prefix.blank if token == prefix.last else total) + value
+                before, along = (prefix.blank, prefix.best_blank) if token == prefix.last else (total, best)
+                label = before + value
                 if label == NEVER:
                     continue
                 tokens = (*prefix.tokens, token)
-                if tokens in after:
-                    after[tokens] = replace(after[tokens], label=log_add(after[tokens].label, label))
+                if known := found.get(tokens):
+                    best_label = max(known.best_label, along.enter(value, self.frame), key=lambda one: one.log_prob)
+                    found[tokens] = replace(known, label=log_add(known.label, label), best_label=best_label)
                     continue
                 added, state = self.scorer.step(prefix.state, token)
                 if label + prefix.added + added >= lowest:
-                    frames = (*prefix.frames, self.frame)
-                    after[tokens] = Prefix(tokens, frames, token, NEVER, label, prefix.added + added, state)
-        self._beam = list(best_first(after.values()))[: self.beam_size]
+                    entered = along.enter(value, self.frame)
+                    never = Alignment(NEVER, entered.frames)
+                    added += prefix.added
+                    found[tokens] = Prefix(tokens, token, NEVER, label, never, entered, added, state)
+        self._beam = list(best_first(found.values()))[: self.beam_size]

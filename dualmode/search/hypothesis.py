@@ -13,7 +13,7 @@ class Hypothesis:
 
     Attributes:
         tokens: without blanks.
-        frames: encoder frame of 40 ms in which each token first appeared.
+        frames: encoder frame of 40 ms in which the best alignment of these tokens enters each of them.
         score: natural logarithm, with what language model and hotwords add.
     """
 

@@ -20,7 +20,7 @@ from dualmode.asr.transducer.joiner import Joiner
 from dualmode.asr.transducer.predictor import Predictor
 from dualmode.search.hypothesis import log_add
 from dualmode.search.scorer import Sum
-from dualmode.search.search import BeamSearch, GreedySearch, best_first
+from dualmode.search.search import BeamSearch, GreedySearch, after, best_first
 from dualmode.search.together import Asking, Join, Joined, Predict, RnntSearch, joined_state
 
 MAX_PER_FRAME = 3  # as in dualmode.asr.transducer.greedy
@@ -68,8 +68,9 @@ class Path:
     """A hypothesis after the settled tokens.
 
     Attributes:
-        tokens, frames, state: see :class:`dualmode.search.search.Entry`.
+        tokens, frames, first_frame, state: see :class:`dualmode.search.search.Entry`.
         log_prob: sum over its alignments.
+        best: log probability of its best alignment, which has ``frames``.
         added: by the scorer.
         row: where the predictor's outputs and states hold it.
     """
@@ -77,6 +78,7 @@ class Path:
     tokens: tuple[int, ...]
     frames: tuple[int, ...]
     log_prob: float
+    best: float
     added: float
     state: tuple
     row: int
@@ -84,6 +86,13 @@ class Path:
     @property
     def score(self) -> float:
         return self.log_prob + self.added
+
+    @property
+    def first_frame(self) -> int | None:
+        return self.frames[0] if self.frames else None
+
+    def without(self, count: int, frame: int) -> "Path":
+        return replace(self, tokens=self.tokens[count:], frames=after(self.frames, count, frame))
 
 
 class RnntBeamSearch(RnntSearch, BeamSearch):
@@ -105,7 +114,7 @@ class RnntBeamSearch(RnntSearch, BeamSearch):
         max_per_frame: int = MAX_PER_FRAME,
     ):
         scorer = scorer or Sum()
-        super().__init__(beam_size, scorer, Path((), (), 0.0, 0.0, scorer.start(), 0))
+        super().__init__(beam_size, scorer, Path((), (), 0.0, 0.0, 0.0, scorer.start(), 0))
         self.predictor, self.joiner, self.max_per_frame = predictor, joiner, max_per_frame
         with torch.inference_mode():
             self._output, self._state = predictor.start(1)
@@ -126,7 +135,7 @@ class RnntBeamSearch(RnntSearch, BeamSearch):
             if step == 0:
                 joined.tell(self.evidence, 0, 1)  # of the best hypothesis
             for path, blank in zip(active, joined.blank, strict=True):
-                end(done, replace(path, log_prob=path.log_prob + blank))
+                end(done, replace(path, log_prob=path.log_prob + blank, best=path.best + blank))
             longer = self._extend(active, joined) if step < self.max_per_frame else []
             kept = best_first([*done.values(), *longer])[: self.beam_size]
             finished = {id(path) for path in done.values()}
@@ -154,11 +163,13 @@ class RnntBeamSearch(RnntSearch, BeamSearch):
                 if token != BLANK:
                     added, state = self.scorer.step(path.state, token)
                     tokens_now, frames = (*path.tokens, token), (*path.frames, self.frame)
-                    longer.append(Path(tokens_now, frames, path.log_prob + value, path.added + added, state, path.row))
+                    log_prob, best = path.log_prob + value, path.best + value
+                    longer.append(Path(tokens_now, frames, log_prob, best, path.added + added, state, path.row))
         return longer
 
 
 def end(done: dict[tuple[int, ...], Path], path: Path) -> None:
-    """Add a path that ends the frame to the one with the same tokens; the earlier frames stay."""
-    old = done.get(path.tokens)
-    done[path.tokens] = path if old is None else replace(old, log_prob=log_add(old.log_prob, path.log_prob))
+    """Add a path that ends the frame to the one with the same tokens; the frames are those of the better one."""
+    if old := done.get(path.tokens):
+        path = replace(max(old, path, key=lambda one: one.best), log_prob=log_add(old.log_prob, path.log_prob))
+    done[path.tokens] = path

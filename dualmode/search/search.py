@@ -8,7 +8,6 @@ Settling happens after each frame, so the pieces in which an utterance comes cha
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
@@ -85,6 +84,8 @@ class Entry(Protocol):
 
     Attributes:
         tokens, frames: see :class:`Hypothesis`; the open ones.
+        first_frame: the earliest in which any alignment that is still followed enters the first open token; None
+            without one.
         score: as of the open and the settled ones together.
         state: of the scorer.
     """
@@ -96,13 +97,28 @@ class Entry(Protocol):
     def frames(self) -> tuple[int, ...]: ...
 
     @property
+    def first_frame(self) -> int | None: ...
+
+    @property
     def state(self) -> Hashable: ...
 
     @property
     def score(self) -> float: ...
 
+    def without(self, count: int, frame: int) -> "Entry":
+        """Return it without its first ``count`` tokens, the last of which is settled as one of ``frame``."""
+
 
 E = TypeVar("E", bound=Entry)
+
+
+def after(frames: Sequence[int], count: int, frame: int) -> tuple[int, ...]:
+    """Return ``frames`` without the first ``count``, none before ``frame``, which another alignment has said.
+
+    >>> after((3, 5, 6, 9), 2, 7)
+    (7, 9)
+    """
+    return tuple(max(one, frame) for one in frames[count:])
 
 
 class BeamSearch(Search):
@@ -121,7 +137,8 @@ class BeamSearch(Search):
 
     @property
     def open_frame(self) -> int:
-        return min((entry.frames[0] for entry in self._beam if entry.frames), default=self.frame)
+        firsts = (entry.first_frame for entry in self._beam)
+        return min((frame for frame in firsts if frame is not None), default=self.frame)
 
     def best(self, count: int | None = 1, final: bool = False) -> list[Hypothesis]:
         scored = [(e.score + (self.scorer.finish(e.state) if final else 0.0), e.tokens, e.frames) for e in self._beam]
@@ -133,9 +150,10 @@ class BeamSearch(Search):
         """Move the tokens that the whole beam begins with to the settled ones."""
         while True:
             if count := common_prefix([entry.tokens for entry in self._beam]):
+                frames = self._beam[0].frames[:count]
                 self.settled += self._beam[0].tokens[:count]
-                self.settled_frames += self._beam[0].frames[:count]
-                self._beam = [replace(e, tokens=e.tokens[count:], frames=e.frames[count:]) for e in self._beam]
+                self.settled_frames += frames
+                self._beam = [entry.without(count, frames[-1]) for entry in self._beam]
             if max(len(entry.tokens) for entry in self._beam) <= MAX_OPEN:
                 return
             first = self._beam[0].tokens[:1]

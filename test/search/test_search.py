@@ -48,6 +48,36 @@ def test_ctc_scores_are_sums_over_alignments(seed, size):
     assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_ctc_frames_are_those_of_the_best_alignment(seed):
+    x = posteriors(6, 3, seed)
+    best = {}
+    for path in itertools.product(range(3), repeat=6):
+        score = sum(float(x[t, token]) for t, token in enumerate(path))
+        entered = [t for t, token in enumerate(path) if token and (t == 0 or path[t - 1] != token)]
+        tokens = tuple(path[t] for t in entered)
+        best[tokens] = max(best.get(tokens, (-math.inf,)), (score, tuple(entered)))
+    found = in_pieces(CtcBeamSearch(1000), x, 4).best(1000)
+    assert {h.tokens: h.frames for h in found} == {tokens: frames for tokens, (_, frames) in best.items()}
+
+
+@pytest.mark.parametrize("beam_size", [2, 8, 64])
+def test_a_token_is_where_it_was_said_however_large_the_beam(beam_size):
+    silence, said = [0.97, 0.01, 0.01, 0.01], [0.05, 0.05, 0.85, 0.05]
+    x = torch.tensor([silence] * 30 + [said] * 2 + [silence] * 8).log()
+    search = in_pieces(CtcBeamSearch(beam_size), x, 5)
+    assert search.best()[0].tokens == (2,) and search.best()[0].frames == (30,)
+
+
+def test_evidence_is_kept_for_every_alignment_that_is_followed():
+    x = torch.tensor([[0.6, 0.4], [0.55, 0.45], [0.1, 0.9]]).log()
+    search = in_pieces(CtcBeamSearch(3), x[:2], 1)
+    best = search.best()[0]
+    assert best.tokens == (1,) and best.frames == (1,) and search.open_frame == 0
+    search.accept(x[2:])  # what ends in the blank, and so can repeat the token, said it before
+    assert {h.tokens: h.frames for h in search.best(3)}[1, 1] == (0, 2)
+
+
 def test_ctc_greedy_is_the_best_path():
     x = posteriors(30, 5)
     best = in_pieces(CtcGreedy(), x, 7).best()[0]
@@ -84,6 +114,33 @@ def test_rnnt_scores_are_sums_over_alignments(kind, seed):
     for length in range(4):  # no more than three tokens in all: no alignment is cut off
         for tokens in itertools.product((1, 2), repeat=length):
             assert found[tokens] == pytest.approx(lattice_score(predictor, joiner, x, tokens), abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@torch.no_grad()
+def test_rnnt_frames_are_those_of_the_best_alignment(seed):
+    predictor, joiner = transducer(StatelessPredictor, seed=seed)
+    x = torch.randn(4, 4)
+    found = {h.tokens: h.frames for h in in_pieces(RnntBeamSearch(predictor, joiner, 100_000), x, 2).best(100_000)}
+    for tokens in itertools.product((1, 2), repeat=2):
+        scores = []
+        for frames in itertools.combinations_with_replacement(range(4), 2):
+            score = 0.0
+            for t in range(4):
+                for u, frame in enumerate(frames):
+                    if frame == t:
+                        score += node(predictor, joiner, x[t], tokens[:u], tokens[u])
+                score += node(predictor, joiner, x[t], tokens[: sum(frame <= t for frame in frames)], 0)
+            scores.append((score, frames))
+        assert found[tokens] == max(scores)[1]
+
+
+def node(predictor, joiner, frame, before, token):
+    """Return the log probability of ``token`` in a frame after the tokens ``before``."""
+    output, state = predictor.start(1)
+    for one in before:
+        output, state = predictor.step(torch.tensor([one]), state)
+    return float(joiner(frame[None], output).double().log_softmax(dim=-1)[0, token])
 
 
 @pytest.mark.parametrize("kind", [StatelessPredictor, LstmPredictor])
