@@ -13,6 +13,8 @@ from dualmode.lines import words
 
 LN10 = math.log(10.0)
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
+UPPER_UNKNOWN = "<UNK>"  # the same, as models of LibriSpeech write it
+SPECIAL = (START, END, UNKNOWN)
 UNSEEN = -100.0  # log10 probability of a word where the model has no <unk>
 _HEADING = re.compile(r"\\([1-9][0-9]?)-grams:", re.ASCII)
 _LARGEST_BACKOFF = 100.0
@@ -77,7 +79,7 @@ def read_arpa(path: Path) -> NgramModel:
                 fields = words(line)
                 if len(fields) not in (order + 1, order + 2):
                     raise UserError(f"{where}: expected a {order}-gram, found {line[:100]!r}")
-                ngram = tuple(fields[1 : order + 1])
+                ngram = tuple(UNKNOWN if word == UPPER_UNKNOWN else word for word in fields[1 : order + 1])
                 if ngram in probabilities:
                     raise UserError(f"{where}: the {order}-gram {' '.join(ngram)[:100]!r} comes twice")
                 probabilities[ngram] = _log10(fields[0], where, 0.0)

@@ -11,7 +11,7 @@ from torch import Tensor
 from dualmode.asr.model import AsrModel
 from dualmode.data.tokens import Tokenizer
 from dualmode.errors import UserError
-from dualmode.search.arpa import read_arpa
+from dualmode.search.arpa import SPECIAL, NgramModel, read_arpa
 from dualmode.search.config import SearchConfig
 from dualmode.search.ctc_search import CtcBeamSearch, CtcGreedy
 from dualmode.search.fusion import WordFusion
@@ -84,10 +84,23 @@ def make_scorer(tokenizer: Tokenizer, config: SearchConfig) -> Sum:
     """Return what language model and hotwords add; see :func:`make_searcher`."""
     scorers: list[Scorer] = []
     if config.lm:
-        scorers.append(WordFusion(read_arpa(Path(config.lm)), tokenizer.tokens, tokenizer.kind, config.lm_weight))
+        words = read_arpa(Path(config.lm))
+        check_words(words, tokenizer, config.lm)
+        scorers.append(WordFusion(words, tokenizer.tokens, tokenizer.kind, config.lm_weight))
     for phrase in config.hotwords:
         if missing := tokenizer.unseen(phrase):
             raise UserError(f"the hotword {phrase!r} has what the token list does not cover: {missing[0]!r}")
     if config.hotwords:
         scorers.append(Hotwords([tokenizer.encode(phrase) for phrase in config.hotwords], config.hotword_boost))
     return Sum(scorers)
+
+
+def check_words(model: NgramModel, tokenizer: Tokenizer, path: str) -> None:
+    """Raise UserError where no word of a language model can ever be put out: its beam would prefer to say nothing."""
+    listed = [ngram[0] for ngram in model.probabilities if len(ngram) == 1 and ngram[0] not in SPECIAL]
+    if all(tokenizer.unseen(word) for word in listed):
+        example = f", such as {listed[0]!r}" if listed else ""
+        raise UserError(
+            f"{path} has no word that the model's token list can write{example}: make it of words written as in the "
+            "training's transcripts (case, script)"
+        )

@@ -48,6 +48,11 @@ def test_backoff_by_hand(model, history, word, log10):
     assert model.score(history, word)[0] == pytest.approx(log10 * math.log(10))
 
 
+def test_an_unknown_word_in_upper_case_is_the_unknown_word(tmp_path):
+    (tmp_path / "lm.arpa").write_text(ARPA.replace("<unk>", "<UNK>"))
+    assert read_arpa(tmp_path / "lm.arpa").score(("b",), "zz")[0] == pytest.approx(-1.0 * math.log(10))
+
+
 def test_words_are_scored_at_their_boundaries(model):
     fusion = WordFusion(model, TOKENS, "char", 2.0)
     state, added = fusion.start(), []

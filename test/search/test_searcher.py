@@ -2,10 +2,11 @@
 
 import pytest
 
+from dualmode.data.tokens import Tokenizer
 from dualmode.errors import UserError
 from dualmode.search.ctc_search import CtcBeamSearch, CtcGreedy
 from dualmode.search.rnnt_search import RnntBeamSearch, RnntGreedy
-from dualmode.search.searcher import SearchConfig, make_searcher
+from dualmode.search.searcher import SearchConfig, make_scorer, make_searcher
 
 
 def test_a_beam_of_one_is_the_greedy_search(model, tokenizer):
@@ -42,3 +43,16 @@ def test_impossible_settings_are_one_sentence(settings, words):
 def test_what_does_not_fit_the_model_is_one_sentence(model, tokenizer, settings, words):
     with pytest.raises(UserError, match=words):
         make_searcher(model, tokenizer, SearchConfig(beam_size=2, **settings))
+
+
+@pytest.mark.parametrize(("kind", "fits"), [("char", "bad"), ("char", "bad ABZ"), ("char", "BAD"), ("word", "ABZ")])
+def test_a_language_model_of_which_no_word_can_be_written_is_refused(tmp_path, kind, fits):
+    tokenizer = Tokenizer(kind, ["<blank>", "<unk>", *(["<space>", *"abcd"] if kind == "char" else ["bad"])])
+    listed = "\n".join(f"-0.5 {word}" for word in ("<s>", "</s>", "<unk>", *fits.split()))
+    (tmp_path / "lm.arpa").write_text(f"\\data\\\nngram 1=5\n\n\\1-grams:\n{listed}\n\n\\end\\\n")
+    config = SearchConfig(beam_size=2, lm=str(tmp_path / "lm.arpa"))
+    if "bad" in fits:
+        make_scorer(tokenizer, config)
+    else:
+        with pytest.raises(UserError, match=f"no word that the model's token list can write, such as '{fits}'"):
+            make_scorer(tokenizer, config)
