@@ -20,6 +20,7 @@ from dualmode.search.hypothesis import Hypothesis
 
 def remove_before(folder: Path) -> None:
     """Remove what a decoding that was here before may have had more of: ranks, and what was measured of it."""
+    (folder / "decode.json").unlink(missing_ok=True)  # it is written last, and says what the rest is of
     for rank in folder.glob("*best_recog"):
         shutil.rmtree(rank)
     for measured in folder.glob("emission_delay.*"):

@@ -123,3 +123,15 @@ def test_faulty_audio_is_one_sentence_that_names_the_utterance(model_dir, data, 
         decode(model_dir, tmp_path / "data", tmp_path / "out")
     with pytest.raises(UserError, match="neither feats.scp .* nor wav.scp"):
         decode(model_dir, tmp_path, tmp_path / "out")
+
+
+def test_a_decoding_killed_while_it_writes_does_not_look_finished(model_dir, data, tmp_path, monkeypatch):
+    out = decode(model_dir, data, tmp_path / "a")
+
+    def killed(path, table):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dualmode.decoding.output.write_table", killed)
+    with pytest.raises(KeyboardInterrupt):
+        decode(model_dir, data, out, "sparsity: 0\n")
+    assert not (out / "decode.json").exists()
