@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from dualmode.results.bootstrap import ENOUGH, FEWEST
 from dualmode.results.compare import Column, subnet_name
 from dualmode.results.intervals import Difference, Estimate, Interval
 from dualmode.results.planned import Verdict
@@ -65,6 +66,12 @@ def legend(
         yield (
             "\nWhere there is one seed, an interval is about other speakers only; how much other seeds would differ is "
             "not in it."
+        )
+    if any(1 < one.speakers < ENOUGH for row in rows.values() for one in row.values()):
+        yield (
+            f"\nOf fewer than {ENOUGH} speakers, intervals are too narrow and p too small: with ten speakers they hold "
+            "the truth in 92 cases of 100, with five in 88, with three in 76, with two in half of them. Planned "
+            f"comparisons are judged from {FEWEST} speakers on."
         )
     if planned:
         yield f"\nHolm's correction counts all {planned} planned comparisons, run or not."

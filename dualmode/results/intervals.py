@@ -39,6 +39,7 @@ class Difference:
         interval, p, smallest: 95 %; the p of what was asked; the true difference that would be found in four cases of
             five.  None where the set has one speaker.
         seeds: that both have.
+        speakers: of the set.
     """
 
     value: float
@@ -46,6 +47,7 @@ class Difference:
     p: float | None
     smallest: float | None
     seeds: tuple[int, ...]
+    speakers: int
 
 
 class Comparer:
@@ -101,10 +103,10 @@ class Comparer:
         errors = mine.errors - other.errors
         value = rate(errors, mine.words)
         if len(mine.words) == 1:
-            return Difference(value, None, None, None, mine.seeds)
+            return Difference(value, None, None, None, mine.seeds, 1)
         values = self.resamples(mine).rates(errors, mine.words)
         p = p_differs(values) if bound is None else p_below(values, bound)
-        return Difference(value, interval(values), p, smallest_visible(values), mine.seeds)
+        return Difference(value, interval(values), p, smallest_visible(values), mine.seeds, len(mine.words))
 
     def estimates(self, rows: Mapping[str, Mapping[Column, SpeakerErrors]]) -> dict[str, dict[Column, Estimate]]:
         """Return the WER of every row in every column that it has."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dualmode.config import check_at_least, from_mapping
 from dualmode.errors import UserError
-from dualmode.results.bootstrap import LEVEL, holm
+from dualmode.results.bootstrap import FEWEST, LEVEL, holm
 from dualmode.results.compare import Column
 from dualmode.results.intervals import Comparer, Difference
 from dualmode.results.speakers import SpeakerErrors
@@ -88,7 +88,7 @@ class Plan:
                 bound = self.margin if planned.ask == "non-inferior" else None
                 mine, other = (row[column] for row, column in zip(pair, columns, strict=True))
                 difference = comparer.difference(mine, other, bound)
-                p = difference.p if difference else None
+                p = difference.p if difference and difference.speakers >= FEWEST else None
             found.append((difference, p))
         corrected = holm([1.0 if p is None else p for _, p in found])
         return [
@@ -99,7 +99,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A planned comparison with what came out: None where the rows are not there yet, or have one speaker only."""
+    """A planned comparison with what came out: None where the rows are not there yet, or have too few speakers."""
 
     planned: Planned
     margin: float
@@ -112,7 +112,7 @@ class Verdict:
         if self.difference is None:
             return "not run"
         if self.difference.interval is None or self.p_holm is None:
-            return "one speaker: cannot be judged"
+            return "too few speakers to be judged"
         low, high = self.difference.interval
         if self.planned.ask == "non-inferior":
             if low > self.margin:

@@ -128,6 +128,16 @@ def test_the_same_random_seed_draws_the_same():
     assert (draw_counts(np.random.default_rng(0), 4, 10).sum(axis=1) == 3).all()
 
 
+@pytest.mark.parametrize(("speakers", "held"), [(2, 0.50), (3, 0.76), (5, 0.88), (10, 0.92), (20, 0.94)])
+def test_few_speakers_cover_the_truth_as_rarely_as_the_legend_says(speakers, held):
+    random, words, hits, trials = np.random.default_rng(0), np.full(speakers, 100), 0, 1000
+    drawn = Resamples.draw(speakers, 1, 1000, random_seed=1)
+    for _ in range(trials):
+        low, high = interval(drawn.rates(random.normal(0, 100, (1, speakers)), words))
+        hits += low <= 0 <= high
+    assert hits / trials == pytest.approx(held, abs=0.04)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed_spread", [0.3, 1.0])
 def test_three_seeds_cover_the_truth_about_as_often_as_they_say(seed_spread):

@@ -116,8 +116,10 @@ def test_errors_of_utterances_add_up_to_those_of_the_set(pairs):
         assert [sum(column) for column in zip(*found.values(), strict=True)] == [score.errors, score.reference]
 
 
-def errors(*runs, words=(50, 100, 100)) -> SpeakerErrors:
-    return SpeakerErrors(np.array(words), np.array(runs), tuple(range(1, len(runs) + 1)), ("x", "y", "z")[: len(words)])
+def errors(*runs, words=(50, 100, 100), times=4) -> SpeakerErrors:
+    """Return errors of speakers of whom each stands there so many times."""
+    names = tuple(f"speaker{number:02d}" for number in range(times * len(words)))
+    return SpeakerErrors(np.tile(words, times), np.tile(runs, times), tuple(range(1, len(runs) + 1)), names)
 
 
 def plan(*asked, margin=1.0) -> Plan:
@@ -143,8 +145,17 @@ def test_verdicts_of_planned_comparisons():
         "not run",
     ]  # fmt: skip
     assert verdicts[2].difference.value == pytest.approx(10.0) and verdicts[-1].p_holm is None
-    # Three speakers and one seed: p is 2/5001 at least, and eleven comparisons are counted, the missing one too.
+    # Twelve speakers and one seed: p is 2/5001 at least, and eleven comparisons are counted, the missing one too.
     assert verdicts[0].p_holm == pytest.approx(11 * 2 / 5001)
+
+
+@pytest.mark.parametrize("ask", ["non-inferior", "different"])
+def test_few_speakers_are_not_judged_however_alike_they_are(ask):
+    rows = {name: {COLUMN: errors(wrong, times=3)} for name, wrong in (("a", (10, 20, 20)), ("b", (15, 30, 30)))}
+    comparisons = [("a", "b", "test", "dense", ask)]
+    (judged,) = plan(*comparisons).verdicts(rows, Comparer(1000))
+    assert judged.text == "too few speakers to be judged" and judged.p_holm is None
+    assert judged.difference.speakers == 9 and judged.difference.interval == pytest.approx((-10.0, -10.0))
 
 
 def test_what_holds_alone_may_not_hold_among_many():
@@ -182,12 +193,14 @@ def test_the_command_judges_a_plan(data, tmp_path, capsys):
     options = ["--bootstrap", "1000", "--data-dir", str(data), "--planned", str(tmp_path / "p.yaml")]
     main([f"both={both}", f"alone={alone}", *options, "--json", str(tmp_path / "x.json")])
     lines = capsys.readouterr().out.splitlines()
-    (line,) = [line for line in lines if "non-inferior" in line]
+    (line,) = [line for line in lines if "below +1.00?" in line]
     assert line == (
-        "| both | alone | test | sparse | +0.00 | +0.00 to +0.00 | 0.00 | 1 | below +1.00? | 0.002 | non-inferior |"
+        "| both | alone | test | sparse | +0.00 | +0.00 to +0.00 | 0.00 | 1 | below +1.00? | - "
+        "| too few speakers to be judged |"
     )
     assert "Sparse sub-networks: chunk 640 ms, look-ahead 0 ms, left 1280 ms." in lines
-    assert json.loads((tmp_path / "x.json").read_text())[-1]["verdict"] == "non-inferior"
+    assert json.loads((tmp_path / "x.json").read_text())[-1]["verdict"] == "too few speakers to be judged"
+    assert any("judged from 10 speakers on" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +222,7 @@ def test_the_figure_has_a_line_for_each_row_and_the_margin():
     verdicts = plan(("b", "a", "test", "dense", "non-inferior"), margin=2.0).verdicts(rows, comparer)
     left, right = interval_figure(comparer.estimates(rows), verdicts).axes
     assert [text.get_text() for text in left.get_yticklabels()] == ["a", "b"]
-    assert left.get_title() == "test: 250 words, 3 speakers"
+    assert left.get_title() == "test: 1000 words, 12 speakers"
     assert [container[0].get_xdata()[0] for container in left.containers] == pytest.approx([20.0, 30.0])
     assert right.containers[0][0].get_xdata()[0] == pytest.approx(10.0)
     assert 2.0 in [line.get_xdata()[0] for line in right.lines]
