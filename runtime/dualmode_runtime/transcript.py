@@ -9,6 +9,8 @@ from dualmode_runtime.endpoint import Endpoint
 from dualmode_runtime.subnet import Subnet
 from dualmode_runtime.words import Word
 
+Reading = tuple[Any, tuple[Word, ...]]  # of the pieces so far: that of those before, or None, and the last one's words
+
 
 @dataclass(frozen=True)
 class Alternative:
@@ -123,9 +125,19 @@ def _sum(first: float | None, second: float | None) -> float | None:
 
 def joined_transcripts(parts: Sequence[Transcript], nbest: int) -> Transcript:
     """Return the pieces of a recording as one; its n-best list has the best sums of theirs, at most ``nbest``."""
-    combined = [Alternative((), 0.0)]
+    # Of each reading only its last piece and what it follows: hours have a thousand pieces, and each has n readings.
+    readings: list[tuple[float | None, Reading | None]] = [(0.0, None)]
     for part in parts:
-        pairs = [Alternative(a.words + b.words, _sum(a.score, b.score)) for a in combined for b in part.nbest]
-        combined = heapq.nlargest(nbest, pairs, key=lambda one: one.score or 0.0)
+        pairs = ((_sum(score, one.score), (before, one.words)) for score, before in readings for one in part.nbest)
+        readings = heapq.nlargest(nbest, pairs, key=lambda pair: pair[0] or 0.0)
     words = tuple(word for part in parts for word in part.words)
-    return replace(parts[-1], words=words, nbest=tuple(combined))
+    return replace(parts[-1], words=words, nbest=tuple(Alternative(all_words(r), score) for score, r in readings))
+
+
+def all_words(reading: Reading | None) -> tuple[Word, ...]:
+    """Return the words of all pieces of a reading, in order."""
+    pieces: list[tuple[Word, ...]] = []
+    while reading:
+        reading, words = reading
+        pieces.append(words)
+    return tuple(word for words in reversed(pieces) for word in words)
