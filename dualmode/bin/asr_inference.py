@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "threads": torch.get_num_threads(),
             "batch_size": settings["batch_size"],
             "precision": settings["precision"],
-            "beam_size": search.beam_size,
+            **asdict(search),
             "checkpoint": str(loaded.checkpoint),
             "seed": loaded.config.get("seed"),
             "command": command_line("asr_inference", arguments),

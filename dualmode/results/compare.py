@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dualmode.errors import UserError
-from dualmode.results.table import context, weights
+from dualmode.results.table import heard, weights
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def read_wers(path: Path) -> dict[Column, float]:
         for row in rows:
             if "runtime" in row:  # of stage 7
                 continue
-            column = row["set"], row["sparsity"], context(row["chunk_ms"], row["lookahead_ms"], row["left_ms"])
+            column = row["set"], row["sparsity"], heard(row)
             if column in found:
                 raise UserError(
                     f"{path} has {column[0]} decoded twice by one sub-network (sparsity {column[1]:g}, {column[2]}): "

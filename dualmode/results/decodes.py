@@ -1,6 +1,7 @@
 """Decoded sets: ``exp/asr_X/decode_*/{text,decode.json}`` scored into the rows of the results."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,14 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "seed": (int, type(None)),
     "command": (str,),
 }
+# What it holds of the search; those that were written before lack some of it.
+SEARCH: dict[str, tuple[type, ...]] = {
+    "beam_size": (int,),
+    "lm": (str, type(None)),
+    "lm_weight": NUMBER,
+    "hotwords": (list,),
+    "hotword_boost": NUMBER,
+}
 IN_ROW = ("set", "subnet", "sparsity", "chunk_ms", "lookahead_ms", "left_ms")
 MEASURED = ("params_total", "params_kept", "bytes", "rtf")
 
@@ -51,7 +60,12 @@ class Decode:
         score = self.score.as_json()
         counts = {key: score[key] for key in ("wer", "cer", "sub", "del", "ins", "words", "utterances")}
         measured = {key: self.meta[key] for key in MEASURED} | {"emission_delay": self.delays}
-        return {key: self.meta[key] for key in IN_ROW} | counts | measured
+        return self.about() | counts | measured
+
+    def about(self) -> Row:
+        """Return what was run: IN_ROW, and how it was searched where that was not greedily."""
+        how = searched(self.meta)
+        return {key: self.meta[key] for key in IN_ROW} | ({"search": how} if how else {})
 
 
 def read_decodes(exp: Path, data_dir: Path) -> list[Decode]:
@@ -100,7 +114,7 @@ def read_meta(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not valid JSON ({error}); decode it again (stage 5)") from error
     if not isinstance(meta, dict):
         raise UserError(f"{path} must hold a JSON object; decode it again (stage 5)")
-    for key, types in FIELDS.items():
+    for key, types in (FIELDS | {key: types for key, types in SEARCH.items() if key in meta}).items():
         if key not in meta:
             raise UserError(f"{path} has no {key!r}; decode it again (stage 5)")
         if not isinstance(meta[key], types) or isinstance(meta[key], bool):
@@ -108,6 +122,24 @@ def read_meta(path: Path) -> dict[str, Any]:
     if not 0 <= meta["sparsity"] < 1:
         raise UserError(f"{path}: sparsity is a share from 0 to below 1, not {meta['sparsity']}")
     return meta
+
+
+def searched(meta: Mapping[str, Any]) -> str:
+    """Say how a decode.json searched; nothing of the greedy search.
+
+    >>> searched({"beam_size": 8, "lm": "lm/3.arpa", "lm_weight": 0.3, "hotwords": ["go"], "hotword_boost": 2})
+    'beam 8, LM 3.arpa * 0.3, hotwords (1) * 2'
+    >>> searched({"beam_size": 1}), searched({})
+    ('', '')
+    """
+    if meta.get("beam_size", 1) == 1:
+        return ""
+    said = [f"beam {meta['beam_size']}"]
+    if meta.get("lm"):
+        said.append(f"LM {Path(meta['lm']).name} * {meta.get('lm_weight')}")
+    if meta.get("hotwords"):
+        said.append(f"hotwords ({len(meta['hotwords'])}) * {meta.get('hotword_boost')}")
+    return ", ".join(said)
 
 
 def row_order(row: Row) -> tuple:

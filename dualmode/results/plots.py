@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualmode.errors import UserError
 from dualmode.results.decodes import Row, row_order
-from dualmode.results.table import context, weights
+from dualmode.results.table import heard, weights
 from dualmode_runtime.files import atomic_path
 
 if TYPE_CHECKING:
@@ -193,8 +193,8 @@ def _line(row: Row) -> tuple[float, float]:
 
 
 def _context_label(row: Row) -> str:
-    words = context(row["chunk_ms"], row["lookahead_ms"], row["left_ms"])
-    return "full context" if words == "full" else words
+    words = heard(row)
+    return words.replace("full", "full context", 1) if words.startswith("full") else words
 
 
 def _subnet_colours(rows: Iterable[Row]) -> dict[str, str]:

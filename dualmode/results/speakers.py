@@ -8,10 +8,10 @@ import numpy as np
 
 from dualmode.errors import UserError
 from dualmode.results.compare import Column
-from dualmode.results.decodes import read_meta
+from dualmode.results.decodes import read_meta, searched
 from dualmode.results.score import utterance_errors
 from dualmode.results.subsets import NAME, read_subsets
-from dualmode.results.table import context
+from dualmode.results.table import heard
 from dualmode.results.text import Transcripts, read_text
 
 
@@ -125,7 +125,7 @@ def speaker_errors(folders: Sequence[Path], sets: Sets) -> dict[Column, SpeakerE
                     f"{folder} has the seed {seed}{other}: runs of a row must differ in their seeds, which are "
                     "drawn again with the speakers"
                 )
-            where = context(meta["chunk_ms"], meta["lookahead_ms"], meta["left_ms"])
+            where = heard({**meta, "search": searched(meta)})
             for part, counts in sets[meta["set"]].counts(read_text(decode / "text")).items():
                 name = f"{meta['set']}/{part}" if part else meta["set"]
                 runs = columns.setdefault((name, meta["sparsity"], where), {})

@@ -12,7 +12,7 @@ from pathlib import Path
 from dualmode.errors import UserError
 from dualmode.results.decodes import Decode, Row
 from dualmode.results.score import Counts, Score, count
-from dualmode.results.table import context, weights
+from dualmode.results.table import heard, weights
 from dualmode.results.text import read_text
 
 NAME = "utt2subsets"
@@ -49,7 +49,7 @@ def subset_rows(decodes: Sequence[Decode], folder: Path) -> list[Row]:
             counts = subset_counts(decode.score, utterances)
             if not counts.reference:
                 raise UserError(f"{path}: the subset {name} has no words in the set {decode.meta['set']}")
-            about = {key: decode.meta[key] for key in ("set", "sparsity", "chunk_ms", "lookahead_ms", "left_ms")}
+            about = {key: value for key, value in decode.about().items() if key != "subnet"}
             found = len(utterances & decode.score.alignments.keys())
             figures = {"wer": counts.percent, "sub": counts.sub, "del": counts.dele, "ins": counts.ins}
             rows.append(about | {"subset": name, "utterances": found, "words": counts.reference} | figures)
@@ -64,8 +64,7 @@ def markdown_section(rows: Sequence[Mapping]) -> Iterator[str]:
     yield "| set | part | weights | context | WER % | S/D/I | words | utterances |"
     yield "| :-- | :-- | :-- | :-- | --: | --: | --: | --: |"
     for row in sorted(rows, key=lambda row: (row["set"], row["subset"], row["sparsity"])):
-        where = context(row["chunk_ms"], row["lookahead_ms"], row["left_ms"])
         yield (
-            f"| {row['set']} | {row['subset']} | {weights(row['sparsity'])} | {where} | {row['wer']:.2f} "
+            f"| {row['set']} | {row['subset']} | {weights(row['sparsity'])} | {heard(row)} | {row['wer']:.2f} "
             f"| {row['sub']}/{row['del']}/{row['ins']} | {row['words']} | {row['utterances']} |"
         )

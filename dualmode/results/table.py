@@ -1,6 +1,7 @@
 """The table of results, for a Markdown page and for a terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from dualmode.results.decodes import Row
 from dualmode.results.details import display_width
@@ -18,7 +19,7 @@ def table_row(row: Row) -> tuple[str, ...]:
     return (
         row["set"],
         weights(row["sparsity"]),
-        context(row["chunk_ms"], row["lookahead_ms"], row["left_ms"]),
+        heard(row),
         f"{row['wer']:.2f}",
         f"{row['sub']}/{row['del']}/{row['ins']}",
         str(row["words"]),
@@ -48,6 +49,12 @@ def context(chunk_ms: float | None, lookahead_ms: float | None, left_ms: float |
         return "full"
     left = "left unlimited" if left_ms is None else f"left {left_ms:g} ms"
     return f"chunk {chunk_ms:g} ms, look-ahead {lookahead_ms or 0:g} ms, {left}"
+
+
+def heard(row: Mapping[str, Any]) -> str:
+    """Return the :func:`context` of a row, and its search where that is not the greedy one."""
+    seen = context(row["chunk_ms"], row["lookahead_ms"], row["left_ms"])
+    return f"{seen}, {row['search']}" if row.get("search") else seen
 
 
 def parameters(kept: int, total: int) -> str:

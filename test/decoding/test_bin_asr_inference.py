@@ -58,6 +58,7 @@ def test_options_stand_for_a_yaml_and_the_model_says_the_rest(model_dir, data, t
     main([str(model_dir), *options])
     assert (yaml / "1best_recog/score").read_text() == (tmp_path / "b/1best_recog/score").read_text()
     meta, other = (json.loads((tmp_path / name / "decode.json").read_text()) for name in "ab")
+    assert (meta["beam_size"], meta["lm"], meta["hotwords"], meta["hotword_boost"]) == (8, None, ["abc", "d"], 1.5)
     same = ("sparsity", "chunk_ms", "left_ms", "lookahead_ms", "beam_size", "batch_size", "precision")
     assert {key: meta[key] for key in same} == {key: other[key] for key in same} and other["subnet"] == "sparse"
     with pytest.raises(UserError, match="either in .*decode_x.yaml or by options, not by both"):

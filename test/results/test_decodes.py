@@ -6,7 +6,9 @@ import shutil
 import pytest
 
 from dualmode.errors import UserError
+from dualmode.results.compare import read_wers
 from dualmode.results.decodes import FIELDS, read_decodes, rejected_utterances
+from dualmode.results.table import markdown_table
 
 
 def edit(path, **changes):
@@ -108,3 +110,27 @@ def test_rejected_utterances_are_counted_once_each(tmp_path):
     (tmp_path / "rejected.tsv").write_text("utt\treason\tdetail\nu1\tstereo\t2\nu1\trate\t8000\nu2\tempty\t\n")
     assert rejected_utterances(tmp_path / "rejected.tsv") == 2
     assert rejected_utterances(tmp_path / "none.tsv") == 0
+
+
+def test_a_search_that_is_not_greedy_is_named(decoded):
+    exp, data = decoded
+    beam = exp / "decode_beam_test"
+    shutil.copytree(exp / "decode_dense_test", beam)
+    edit(beam / "decode.json", subnet="beam", beam_size=8, lm="lm/3.arpa", lm_weight=0.3, hotwords=[])
+    rows = [decode.row() for decode in read_decodes(exp, data) if decode.meta["sparsity"] == 0]
+    assert {row["subnet"]: row.get("search") for row in rows if row["set"] == "test"} == {
+        "beam": "beam 8, LM 3.arpa * 0.3",
+        "dense": None,
+    }
+    shown = [line.split(" | ")[2] for line in markdown_table(rows) if line.startswith("| test")]
+    assert sorted(shown) == ["full", "full, beam 8, LM 3.arpa * 0.3"]
+    (exp / "results.json").write_text(json.dumps(rows))
+    wers = read_wers(exp / "results.json")  # of two searches, and not one decoded twice
+    assert ("test", 0.0, "full") in wers and ("test", 0.0, "full, beam 8, LM 3.arpa * 0.3") in wers
+
+
+@pytest.mark.parametrize(("key", "value"), [("beam_size", "8"), ("hotwords", 3), ("lm", 3), ("lm_weight", None)])
+def test_a_damaged_search_is_one_sentence(decoded, key, value):
+    edit(decoded[0] / "decode_dense_test" / "decode.json", **{key: value})
+    with pytest.raises(UserError, match=f"'{key}' cannot be {value!r}"):
+        read_decodes(*decoded)

@@ -93,6 +93,15 @@ def test_runs_are_paired_by_their_seeds(data, tmp_path, capsys):
         main([f"a={a[1]},{b[1]}", *options[:-2]])
 
 
+def test_a_beam_is_not_compared_with_the_greedy_search(data, tmp_path, capsys):
+    greedy = run_of(tmp_path / "greedy", 1, {"u1": 1})
+    beam = run_of(tmp_path / "beam", 1, {}, subnet=FULL | {"beam_size": 8})
+    main([f"greedy={greedy}", f"beam={beam}", "--bootstrap", "1000", "--data-dir", str(data), "--against", "greedy"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "| dense, full, beam 8 |" in next(line for line in lines if line.startswith("| beam | test, "))
+    assert not any(line.startswith("| beam | test |") for line in lines)
+
+
 def test_words_of_utterances_are_those_of_the_score(data, tmp_path):
     with pytest.raises(UserError, match="u3.* of the reference is not in the hypotheses"):
         folder = run_of(tmp_path / "a", 1, {})
