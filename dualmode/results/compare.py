@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dualmode.errors import UserError
+from dualmode.results.decodes import read_meta
 from dualmode.results.table import heard, weights
 
 
@@ -78,6 +79,12 @@ def read_wers(path: Path) -> dict[Column, float]:
         raise UserError(f"{path} is not a results.json of dualmode report: {error}") from error
 
 
+def read_seed(folder: Path) -> int | None:
+    """Return the seed of a run, from what it decoded; None where nothing, or not one thing, is said."""
+    seeds = {read_meta(path)["seed"] for path in folder.glob("decode_*/decode.json")}
+    return seeds.pop() if len(seeds) == 1 else None
+
+
 def _check_row(row: dict) -> None:
     """Raise ValueError that names the key of a row that is missing or has a value of another type."""
     if not isinstance(row, dict):
@@ -105,7 +112,7 @@ def compare(
 
     Raises:
         UserError: some runs of an experiment have a column that its others lack, or it has not as many runs as the
-            one that it is compared with.
+            one that it is compared with, or they are of other seeds.
     """
     for name, folders in experiments.items():
         if against and len(folders) != len(experiments[against]):
@@ -113,6 +120,13 @@ def compare(
                 f"{name} has {len(folders)} runs and {against} {len(experiments[against])}: only runs of the same "
                 "seeds, in the same order, can be compared one by one"
             )
+        for folder, other in zip(folders, experiments[against] if against else (), strict=False):
+            seeds = read_seed(folder), read_seed(other)
+            if None not in seeds and seeds[0] != seeds[1]:
+                raise UserError(
+                    f"{folder} has the seed {seeds[0]} and {other}, which it is compared with, {seeds[1]}: name the "
+                    f"runs of {name} and {against} in the same order of seeds"
+                )
     read = {
         name: [(folder, read_wers(folder / "results.json")) for folder in folders]
         for name, folders in experiments.items()

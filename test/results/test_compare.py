@@ -79,6 +79,18 @@ def test_runs_of_one_seed_are_compared_with_each_other(tmp_path, capsys):
         main([f"base={base[0]}", "--against", "x"])
 
 
+def test_runs_of_other_seeds_are_not_compared_one_by_one(tmp_path, decoded):
+    meta = json.loads((decoded[0] / "decode_dense_test" / "decode.json").read_text())
+    runs = {name: experiment(tmp_path / name, 4.0, 8.0) for name in ("a1", "a2", "b1", "b2")}
+    for name in runs:
+        (tmp_path / name / "decode_x").mkdir()
+        (tmp_path / name / "decode_x" / "decode.json").write_text(json.dumps(meta | {"seed": int(name[1])}))
+    main([f"a={runs['a1']},{runs['a2']}", f"b={runs['b1']},{runs['b2']}", "--against", "a"])
+    with pytest.raises(UserError, match="b2 has the seed 2 and .*a1, which it is compared with, 1: name the runs of b"):
+        main([f"a={runs['a1']},{runs['a2']}", f"b={runs['b2']},{runs['b1']}", "--against", "a"])
+    main([f"a={runs['a1']},{runs['a2']}", f"b={runs['b2']},{runs['b1']}"])
+
+
 def test_two_decodings_by_one_sub_network_are_refused(tmp_path):
     folder = tmp_path / "a"
     experiment(folder, 4.0, 8.0)
