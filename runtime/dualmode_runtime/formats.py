@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from html import escape
 from itertools import zip_longest
 from typing import Any
 
@@ -47,8 +48,9 @@ def srt(name: str | None, result: Result) -> str:
 
 
 def vtt(name: str | None, result: Result) -> str:
+    """Return WebVTT, in which ``<unk>`` would be a tag, which players leave out."""
     lines = [
-        f"\n{clock(start, '.')} --> {clock(end, '.')}\n{said}\n"
+        f"\n{clock(start, '.')} --> {clock(end, '.')}\n{escape(said, quote=False)}\n"
         for start, end, said in cues(result.words, result.end_ms)
     ]
     return "".join(["WEBVTT\n", *lines])
