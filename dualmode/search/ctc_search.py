@@ -138,7 +138,8 @@ class CtcBeamSearch(BeamSearch):
                     continue
                 tokens = (*prefix.tokens, token)
                 if known := found.get(tokens):
-                    best_label = max(known.best_label, along.enter(value, self.frame), key=lambda one: one.log_prob)
+                    better = along.log_prob + value > known.best_label.log_prob
+                    best_label = along.enter(value, self.frame) if better else known.best_label
                     found[tokens] = replace(known, label=log_add(known.label, label), best_label=best_label)
                     continue
                 added, state = self.scorer.step(prefix.state, token)

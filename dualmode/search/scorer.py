@@ -27,6 +27,8 @@ class Sum:
         return tuple(scorer.start() for scorer in self.scorers)
 
     def step(self, state: tuple, token: int) -> tuple[float, tuple]:
+        if not self.scorers:  # as in most searches, which ask for every candidate of every frame
+            return 0.0, state
         steps = [scorer.step(part, token) for scorer, part in zip(self.scorers, state, strict=True)]
         return sum(added for added, _ in steps), tuple(part for _, part in steps)
 
