@@ -87,6 +87,7 @@ def serve(
         http=http,
         ws=websocket,
         ws_max_size=1000 * limits.max_message_kb,
+        ws_ping_timeout=None,  # a client's answer is behind its audio; who has gone is known by limits.idle_s
         ws_per_message_deflate=False,  # speech does not become smaller, and each client would take memory for it
         lifespan="on",
         log_level="warning",

@@ -102,6 +102,28 @@ def test_a_stream_that_is_sent_faster_than_it_is_heard(serve, device_model, spee
     assert len(expected) >= 10
 
 
+def test_a_client_whose_pongs_are_behind_its_audio_is_not_cut_off(serve, tmp_path, speech):
+    """uvicorn pings, and where it waits for the answer, it closes streams that it reads slowly itself."""
+    quick = "import functools, uvicorn; config = uvicorn.Config; "
+    quick += "config.__init__ = functools.partialmethod(config.__init__, ws_ping_interval=0.1, ws_ping_timeout=0.1)\n"
+    (tmp_path / "sitecustomize.py").write_text(quick)
+
+    async def slow(server) -> list[dict]:
+        async with server.connect() as socket:
+            await socket.send('{"sample_rate": 16000}')
+            await socket.recv()
+            socket.transport.pause_reading()  # no ping comes in, so that none is answered
+            await asyncio.sleep(1)
+            socket.transport.resume_reading()
+            await socket.send(pcm(speech[0]))
+            await socket.send('{"type": "finish"}')
+            return await everything(socket)
+
+    with serve(PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}") as server:
+        messages = asyncio.run(asyncio.wait_for(slow(server), 60))
+    assert len(finals(messages)) == 1 and messages[-1]["reason"] == "finished"
+
+
 def test_a_client_that_reads_nothing_is_cut_off(strict):
     """Its requests are answered with more than the kernel keeps."""
     with sockets.socket() as raw:
