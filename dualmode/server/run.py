@@ -52,6 +52,7 @@ class Server(uvicorn.Server):
         deadline = self._loop.time() + 2 * self._limits.stop_s
         while not state.at_rest and self._loop.time() < deadline:
             await asyncio.sleep(TICK)
+        state.late = True  # what is still at work has timeout_graceful_shutdown to say so
         self.should_exit = True
 
 

@@ -25,6 +25,7 @@ class State:
         streams: that are open.
         requests: transcriptions at work.
         stopping: whether it takes nothing new.
+        late: whether it ends now: transcriptions at work are refused.
     """
 
     served: Served
@@ -37,6 +38,7 @@ class State:
     streams: set[Stream] = field(default_factory=set)
     requests: int = 0
     stopping: bool = False
+    late: bool = False
 
     def stop(self) -> None:
         """Take nothing new; open streams end with their text."""

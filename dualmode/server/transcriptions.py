@@ -175,6 +175,8 @@ async def _results(path: Path, asked: Asked, state: State) -> AsyncGenerator[Res
     pieces = recording_pieces(path, None, MAX_UTTERANCE_MS)
     try:
         while (piece := await run_in_threadpool(next, pieces, None)) is not None:
+            if state.late:
+                raise Refused(503, "the server is being stopped: send the recording again", code="stopping")
             if piece.end_ms > 1000 * state.limits.max_recording_s:
                 raise Refused(413, f"{name} is longer than {state.limits.max_recording_s} s", "file", "too_long")
             if asked.model == DENSE:

@@ -113,6 +113,22 @@ def test_what_goes_wrong_after_the_first_piece_is_an_event(client, pieces, wrong
 
 
 @pytest.mark.parametrize("stream", ["false", "true"])
+def test_an_upload_that_is_too_long_for_a_server_that_stops_is_refused(client, pieces, monkeypatch, stream):
+    heard = pieces(None)
+    state = client.app.state.server
+
+    async def recognise(*_):
+        state.late = True  # while the first piece is heard
+        return SimpleNamespace(text="a")
+
+    monkeypatch.setattr(transcriptions, "recognise_sparse", recognise)
+    answer = upload(client, stream, stays=True).decode()
+    error = json.loads(answer.strip().splitlines()[-1].removeprefix("data: "))["error"]
+    assert (error["code"], error["type"]) == ("stopping", "overloaded_error") and heard == [0, 1, "closed"]
+    assert 'dualmode_requests_total{status="503"} 1' in client.get("/metrics").text.splitlines()
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
 def test_an_upload_whose_client_has_gone_leaves_its_place(client, pieces, stream):
     heard = pieces(None)
     upload(client, stream, stays=False)
