@@ -8,6 +8,7 @@
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,7 @@ from dualmode_runtime.audio.pauses import Piece
 
 SLICE_MS = 1000  # audio that a stream may have heard before others have their turn
 OUTBOX = 64  # messages that may wait for the client before its audio has to
+LOG = logging.getLogger("uvicorn.error")  # where faults of uploads are, too
 
 
 class Stream:
@@ -91,6 +93,8 @@ class Stream:
         if self._full or self.over.done():
             return False
         self.fed_at = self._loop.time()
+        if not data:
+            return True  # no bytes: no limit would ever stop them from being kept
         self._inbox.append(data)
         self._waiting += len(data)
         if self._waiting >= self._wanted and not self._busy:
@@ -179,8 +183,9 @@ class Stream:
         if error is not None:
             self._broken = not isinstance(error, UserError)  # which refuses this audio, and knows what was before it
             self._leave()
-            said = str(error) if isinstance(error, UserError) else "the server failed to hear this audio"
-            self.end("error", said)
+            if self._broken:
+                LOG.error("a stream's audio could not be heard", exc_info=error)
+            self.end("error", "the server failed to hear this audio: its log says why" if self._broken else str(error))
             return
         found, missing_ms, seconds = result
         self._wanted = min(int(missing_ms * self._hello.bytes_per_ms), self._slice)
@@ -221,7 +226,8 @@ class Stream:
             self._metrics.count("second_pass_total", outcome="cancelled")
             self.say("second_pass", utterance=utterance, text=None, skipped="there was no time for it")
             raise
-        except Exception:
+        except Exception as error:
+            LOG.error("an utterance had no second pass", exc_info=error)
             self._metrics.count("second_pass_total", outcome="failed")
             self.say("second_pass", utterance=utterance, text=None, skipped="the dense sub-network failed")
             return

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -137,6 +138,74 @@ def test_audio_waits_while_a_client_reads_nothing(device_model, speech):
         assert stream.take(b"")
         sender.cancel()
         pool.close()
+
+    asyncio.run(run())
+
+
+def test_messages_without_bytes_are_not_kept(device_model):
+    async def run():
+        pool, stream = await open_stream(device_model, None, Limits())
+        assert all(stream.take(b"") for _ in range(100))
+        pool.close()
+        return stream._inbox
+
+    assert asyncio.run(run()) == []
+
+
+def test_faults_are_in_the_log(device_model, speech, caplog):
+    """The client is told that there was one, and no more."""
+
+    async def run():
+        sent = []
+
+        async def send(text):
+            sent.append(text)
+
+        def recognise(pieces):
+            raise RuntimeError("of the dense sub-network")
+
+        def hear(data):
+            raise RuntimeError("of the engine")
+
+        second = SecondPass(recognise, 8, asyncio.get_running_loop())
+        pool, stream = await open_stream(device_model, send, Limits(), second)
+        sender = asyncio.ensure_future(stream.run_sender())
+        await stream.feed(pcm(np.concatenate([speech[1], np.zeros(24000, np.float32)])))
+        while not any('"second_pass"' in text for text in sent):
+            await asyncio.sleep(0.01)
+        stream._hearing.hear = hear
+        await stream.feed(bytes(32000))
+        await asyncio.wait_for(stream.over, 20)
+        await asyncio.wait_for(stream.finish(1), 20)
+        sender.cancel()
+        second.close()
+        pool.close()
+        return sent
+
+    sent = asyncio.run(asyncio.wait_for(run(), 60))
+    assert "the server failed to hear this audio: its log says why" in sent[-2] and '"error"' in sent[-1]
+    assert "RuntimeError: of the dense sub-network" in caplog.text and "RuntimeError: of the engine" in caplog.text
+    assert not any("RuntimeError" in text or "of the" in text for text in sent)
+
+
+def test_what_is_at_work_when_time_is_up_is_told(device_model):
+    """A transcription that never ends: behind twice stop_s it is refused, and the server ends."""
+    uvicorn = pytest.importorskip("uvicorn", reason="dualmode[server] is not installed")
+    from dualmode.server.run import Server
+    from dualmode.server.state import start
+
+    async def run():
+        served = SimpleNamespace(dense=None)
+        state = start(served, Limits(stop_s=1), make_guard("127.0.0.1", None, [], []), 1)
+        server = Server(uvicorn.Config(None), lambda: state, state.limits, print)
+        server._loop = asyncio.get_running_loop()
+        state.requests = 1
+        end = asyncio.ensure_future(server._let_clients_end())
+        await asyncio.sleep(1)
+        assert state.stopping and not state.late and not server.should_exit
+        await asyncio.wait_for(end, 10)
+        assert state.late and server.should_exit
+        state.close()
 
     asyncio.run(run())
 
