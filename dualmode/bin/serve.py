@@ -72,12 +72,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from dualmode.server.guard import is_loopback, make_guard
     from dualmode.server.limits import chosen_limits
+    from dualmode.server.models import DENSE, SPARSE
 
     limits = chosen_limits(args)
     for name, lowest, highest in (("port", 0, 65535), ("threads", 1, 1024), ("torch_threads", 1, 1024)):
         if not lowest <= getattr(args, name) <= highest:
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} is {getattr(args, name)}: it must be from {lowest} to {highest}")
+    for alias in args.alias:
+        if alias in (DENSE, SPARSE):
+            raise UserError(f"--alias {alias} is the name of a model: choose another one")
     if args.model.is_file():
         refuse_for_device_file(args, "device_model", "torch_threads")
     if (args.certfile is None) != (args.keyfile is None):

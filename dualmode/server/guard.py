@@ -7,6 +7,7 @@ an Origin, which browsers add, must be that of our own page.
 
 import hmac
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -86,7 +87,7 @@ def make_guard(host: str, token: str | None, names: Iterable[str], origins: Iter
     """Return the guard of a server on ``host``.
 
     Raises:
-        UserError: others could reach it without a token, or the token is too short.
+        UserError: others could reach it without a token, the token is too short, or no browser sends such a name or origin.
     """
     if token is None and not is_loopback(host):
         raise UserError(
@@ -95,4 +96,11 @@ def make_guard(host: str, token: str | None, names: Iterable[str], origins: Iter
         )
     if token is not None and (len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable()):
         raise UserError(f"the token must be {SHORTEST_TOKEN} or more plain characters: openssl rand -hex 16 makes one")
+    names, origins = list(names), list(origins)
+    for name in names:
+        if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
+            raise UserError(f"--allow-host {name}: it must be a name alone, such as speech.example.org")
+    for origin in origins:
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@A-Z*\s]+", origin):
+            raise UserError(f"--allow-origin {origin}: it must be as browsers send it, such as https://example.org")
     return Guard(frozenset(name.lower() for name in names), frozenset(origins), token)

@@ -10,6 +10,8 @@ from dualmode.supernet.subnet import Subnet
 from dualmode_runtime.engine import DeviceModel
 from dualmode_runtime.recognizer import subnet_of
 
+DENSE, SPARSE = "dense", "sparse"  # as clients name them
+
 
 @dataclass(frozen=True)
 class Served:

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from dualmode.frames import SAMPLE_RATE
 from dualmode.server.answers import FORMATS, GRANULARITIES, answer, event
 from dualmode.server.errors import Refused, failure
+from dualmode.server.models import DENSE, SPARSE
 from dualmode.server.offline import recognise_sparse
 from dualmode.server.state import State
 from dualmode.server.upload import on_disk, read_form
@@ -21,7 +22,6 @@ from dualmode_runtime.audio.fault import AudioFault
 from dualmode_runtime.recordings import MAX_UTTERANCE_MS, recording_pieces
 from dualmode_runtime.transcript import Result, joined
 
-DENSE, SPARSE = "dense", "sparse"
 GONE = 499  # as nginx counts clients that have gone before their answer; nobody hears it
 FREE = ("language", "prompt", "temperature")  # hints that these models cannot use
 

@@ -300,6 +300,20 @@ def test_beyond_this_machine_a_token_is_needed():
     assert make_guard("127.0.0.1", None, [], []).knows(None)
 
 
+@pytest.mark.parametrize("name", ["", "a:8800", "*", "*.example", "https://a", "a/", "[::1]", "a b"])
+def test_names_that_no_request_has_are_refused(name):
+    with pytest.raises(UserError, match="a name alone"):
+        make_guard("127.0.0.1", None, [name], [])
+
+
+@pytest.mark.parametrize("origin", ["", "*", "a.example", "https://A.example", "https://a/", "https://a/b", "https://u@a"])
+def test_origins_that_no_browser_sends_are_refused(origin):
+    with pytest.raises(UserError, match="as browsers send it"):
+        make_guard("127.0.0.1", None, [], [origin])
+    for right in ("http://localhost:3000", "chrome-extension://abcdef", "http://[::1]:80"):
+        assert right in make_guard("127.0.0.1", None, [], [right]).origins
+
+
 def test_hosts_and_origins():
     guard = make_guard("127.0.0.1", None, ["Speech.Example"], ["https://app.example"])
     ours = ["127.0.0.1:8800", "[::1]:8800", "192.168.1.7", "localhost", "LOCALHOST:1", "speech.example:443"]
