@@ -87,7 +87,7 @@ def make_guard(host: str, token: str | None, names: Iterable[str], origins: Iter
     """Return the guard of a server on ``host``.
 
     Raises:
-        UserError: others could reach it without a token, the token is too short, or no browser sends such a name or origin.
+        UserError: others could reach it without a token, that is too short, or no request has such a name or origin.
     """
     if token is None and not is_loopback(host):
         raise UserError(

@@ -46,6 +46,15 @@ try {
 
   await page.getByLabel("Model file").setInputFiles({ name: "bad.dmdl", mimeType: "", buffer: Buffer.from("no model") });
   await status("Error: it is too short for a header");
+  // What was there before it stays, and says when it is ready again.
+  await page.getByLabel("Audio file").setInputFiles(wav);
+  await status("Ready.");
+  seen.again = (await heard()).at(-1);
+
+  // As in a page without HTTPS.
+  await page.evaluate(() => Object.defineProperty(navigator, "mediaDevices", { value: undefined }));
+  await page.getByRole("button", { name: "Start microphone" }).click();
+  await status("Error: the microphone cannot be used: browsers give it to pages by HTTPS or from localhost only");
   console.log(JSON.stringify(seen));
 } finally {
   await browser.close();

@@ -49,4 +49,5 @@ def test_the_page_is_used(seen):
     # The fake microphone begins anywhere, and plays the recording again and again.
     assert seen["focus"] == "microphone" and seen["pressed"] == "true"
     assert len(seen["growing"].split()) > 3
+    assert seen["again"] == text  # by the model before the damaged one
     assert {"temperature", "bedroom"} & set(" ".join(seen["microphone"]).split())

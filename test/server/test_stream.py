@@ -306,7 +306,9 @@ def test_names_that_no_request_has_are_refused(name):
         make_guard("127.0.0.1", None, [name], [])
 
 
-@pytest.mark.parametrize("origin", ["", "*", "a.example", "https://A.example", "https://a/", "https://a/b", "https://u@a"])
+@pytest.mark.parametrize(
+    "origin", ["", "*", "a.example", "https://A.example", "https://a/", "https://a/b", "https://u@a"]
+)
 def test_origins_that_no_browser_sends_are_refused(origin):
     with pytest.raises(UserError, match="as browsers send it"):
         make_guard("127.0.0.1", None, [], [origin])

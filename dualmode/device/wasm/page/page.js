@@ -13,6 +13,7 @@ const delays = [];
 let microphone = null;
 let rows = []; // words of the utterance with their delays
 let ended = false; // the rows are of an utterance that is over: they stay until the next one has words
+let ready = false; // a model was loaded
 let failed = false; // an error is shown, until there is something to hear again
 
 function say(message) {
@@ -96,13 +97,17 @@ follow(local).addEventListener("loaded", ({ detail: { bytes } }) => {
   const mb = (count) => (count / 1e6).toFixed(2);
   part("loaded").textContent = `${mb(bytes.engine + bytes.model)} MB (engine ${mb(bytes.engine)}, model ${mb(bytes.model)})`;
   say("Ready.");
+  ready = true;
   usable(true);
+});
+local.addEventListener("error", () => {
+  if (ready && !microphone) usable(true); // a model that was refused leaves the one before
 });
 
 /** Chooses where the next sound goes; live: it comes as it is made. */
 function choose(live) {
   failed = false;
-  const [remote, again] = [part("remote").checked, part("again").checked && server.second_pass];
+  const [remote, again] = [part("remote").checked, part("again").checked && server?.second_pass];
   session = remote ? follow(new ServerSession(part("token").value, again, live)) : local;
   const sent = again ? "Each utterance is sent to the server when it has ended." : "No sound leaves it.";
   part("where").textContent = remote ? "Now it listens on the server: all sound is sent there." : sent;
@@ -112,7 +117,7 @@ part("file").addEventListener("change", async ({ target }) => {
   const [file] = target.files;
   if (!file) return;
   usable(false);
-  if (server) choose(false);
+  choose(false);
   say(`Hearing ${file.name} …`);
   try {
     const audio = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await file.arrayBuffer());
@@ -137,6 +142,7 @@ part("model").addEventListener("change", async ({ target }) => {
 
 async function listen() {
   const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  if (!navigator.mediaDevices) throw new Error("browsers give it to pages by HTTPS or from localhost only");
   const stream = await navigator.mediaDevices.getUserMedia({ audio });
   const context = new AudioContext();
   const stop = async () => {
@@ -147,7 +153,7 @@ async function listen() {
     await context.audioWorklet.addModule(new URL("capture.js", import.meta.url));
     const mono = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
     const capture = new AudioWorkletNode(context, "capture", mono);
-    if (server) choose(true);
+    choose(true);
     const hears = session;
     capture.port.onmessage = ({ data }) => hears.accept(data, context.sampleRate);
     context.createMediaStreamSource(stream).connect(capture);

@@ -50,8 +50,9 @@ function utterance(spentMs) {
 
 const ASKED = {
   async load({ model, keep }) {
+    const next = await load(model); // where that fails, the one before stays
     recognizer?.close();
-    recognizer = await load(model);
+    recognizer = next;
     recognizer.setEndpointing();
     keepAudio = keep;
     begin();
