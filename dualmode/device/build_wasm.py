@@ -26,7 +26,7 @@ WASM_MODULE, WASM_STAMP = "dualmode.wasm", "dualmode.wasm.sources"
 WASM_FLAGS = ("-msimd128", "-fwasm-exceptions")
 WASM_EXPORTS = (
     *("malloc", "free", "dualmode_model_open_memory", "dualmode_model_free", "dualmode_stream", "dualmode_free"),
-    *("dualmode_get_kernels", "dualmode_reset", "dualmode_set_rate", "dualmode_accept_samples"),
+    *("dualmode_get_info", "dualmode_get_kernels", "dualmode_reset", "dualmode_set_rate", "dualmode_accept_samples"),
     *("dualmode_accept_features", "dualmode_finish", "dualmode_set_endpointing", "dualmode_endpoint"),
     *("dualmode_next_utterance", "dualmode_text", "dualmode_words", "dualmode_start_ms", "dualmode_end_ms"),
     *("dualmode_matrix_new", "dualmode_matrix_multiply", "dualmode_matrix_free"),  # for tests

@@ -1,5 +1,7 @@
 """The engine against the encoder that it is a copy of."""
 
+import ctypes
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 from dualmode.supernet.view import View
-from dualmode_runtime.engine import Device, as_floats
+from dualmode_runtime.engine import Device, _call, as_floats
 
 
 def outputs_of_torch(recogniser, x, context):
@@ -194,6 +196,10 @@ def test_misuse_is_one_sentence(model, library, features):
         device.accept_features(np.where(np.arange(160).reshape(2, 80) == 85, np.nan, 0.0))
     with pytest.raises(UserError, match="audio of 2147483647 Hz cannot be resampled"):  # not 16000 Hz, modulo 2**32
         device.accept_samples(np.zeros(10), 2**32 + 16000)
+    for wrong in (4.01, -32768.0, np.inf, np.nan):  # as C hands them over, past as_floats
+        one = (ctypes.c_float * 1)(wrong)
+        with pytest.raises(UserError, match=r"^samples are not finite, or far outside of \[-1, 1\]"):
+            _call(library, "dualmode_accept_samples", device._handle, one, 1)
     device.accept_features(features(3))
     with pytest.raises(UserError, match="either samples or features, not both"):
         device.accept_samples(np.zeros(10))

@@ -189,6 +189,10 @@ def test_mistakes_are_one_sentence(call):
     for sample in (None, 16384, -16384):  # not a number, and integers of 16 bits that nobody divided
         with pytest.raises(RuntimeError, match=r"^samples are not finite, or far outside of \[-1, 1\]: divide"):
             call("refuse", model=packed(model), sample=sample)
+    for bins in (40, 160, 0):
+        with pytest.raises(RuntimeError, match=f"^this model takes 80 features a frame, not {bins}$"):
+            call("features", model=packed(model), frames=8, bins=bins)
+    assert call("features", model=packed(model), frames=8, bins=80)
     with pytest.raises(RuntimeError, match=r"^the section tokens is damaged \(checksum\)$"):
         call("refuse", model=packed(model[:-1] + b"x"))
     with pytest.raises(RuntimeError, match="^this browser cannot run the engine"):

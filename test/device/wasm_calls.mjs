@@ -52,6 +52,12 @@ const CALLS = {
     stream.accept(new Float32Array([0, sample ?? NaN]));
   },
 
+  async features({ model, frames, bins }) {
+    const stream = (await Model.load(bytes(model), { wasm: module })).stream();
+    stream.acceptFeatures(new Float32Array(frames * bins), bins);
+    return true;
+  },
+
   async misuse({ model }) {
     const stream = (await Model.load(bytes(model), { wasm: module })).stream();
     stream.close();

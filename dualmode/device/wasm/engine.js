@@ -4,7 +4,7 @@
 import { Engine, read } from "./wasm.js";
 
 const WORD_SIZE = 32; // struct dualmode_word: a pointer, four bytes of padding, three doubles
-const MAX_PEAK = 4; // of samples: dualmode_runtime/frames.py says why
+const INFO = { size: 48, bins: 4 }; // struct dualmode_info: bytes, and where in it the bins are
 const ENDPOINTS = [null, "silence", "nothing said", "too long"]; // as numbered in device.h
 
 export class Model {
@@ -53,8 +53,6 @@ export class Recognizer {
 
   accept(samples, rate = 16000) {
     if (!(samples instanceof Float32Array)) throw new TypeError("expected samples as a Float32Array in [-1, 1]");
-    if (!samples.every((x) => Math.abs(x) <= MAX_PEAK))
-      throw new RangeError("samples are not finite, or far outside of [-1, 1]: divide integers by their range");
     const stream = this.#open;
     this.#engine.call("dualmode_set_rate", stream, rate);
     this.#engine.lend(samples, (at) => this.#engine.call("dualmode_accept_samples", stream, at, samples.length));
@@ -62,11 +60,20 @@ export class Recognizer {
 
   acceptFeatures(features, bins = 80) {
     if (!(features instanceof Float32Array)) throw new TypeError("expected features as a Float32Array");
-    if (features.length % bins) throw new TypeError(`expected whole frames of ${bins} features`);
     const stream = this.#open;
+    const own = this.#bins(stream);
+    if (bins !== own) throw new TypeError(`this model takes ${own} features a frame, not ${bins}`);
+    if (features.length % bins) throw new TypeError(`expected whole frames of ${bins} features`);
     this.#engine.lend(features, (at) =>
       this.#engine.call("dualmode_accept_features", stream, at, features.length / bins),
     );
+  }
+
+  #bins(stream) {
+    return this.#engine.lend(new Uint8Array(INFO.size), (at) => {
+      this.#engine.c.dualmode_get_info(at, stream);
+      return this.#engine.view().getInt32(at + INFO.bins, true);
+    });
   }
 
   finish() {

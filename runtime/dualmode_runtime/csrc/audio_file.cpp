@@ -5,11 +5,12 @@
 #include <stdexcept>
 #include <string>
 
+#include "recogniser.h"
+
 namespace dualmode {
 namespace {
 
 constexpr uint32_t kUnknownLength = 0x7EFF0000;  // of programs that write into a pipe; containers.py has the same
-constexpr float kLoudest = 4.0f;                 // MAX_PEAK of frames.py
 
 [[noreturn]] void refuse(const std::string& what) { throw std::runtime_error(what); }
 

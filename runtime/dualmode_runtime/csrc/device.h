@@ -70,7 +70,9 @@ DUALMODE_API void dualmode_reset(dualmode_device *device);
 /* Rate of the samples in Hz; what is not 16000 is resampled.  Before the first samples, or after dualmode_reset. */
 DUALMODE_API int dualmode_set_rate(dualmode_device *device, int32_t rate, char *error, size_t error_size);
 
-/* Takes more of the utterance: samples in [-1, 1], at 16 kHz or the rate that was set, or fbank features (frames of 10 ms x bins); not both. */
+/* Takes more of the utterance: samples in [-1, 1], at 16 kHz or the rate that was set, or
+ * fbank features (frames of 10 ms x bins); not both.  Samples far outside of [-1, 1] are refused, as are integers that
+ * nobody divided by their range. */
 DUALMODE_API int dualmode_accept_samples(dualmode_device *device, const float *samples, size_t count, char *error,
                                          size_t error_size);
 DUALMODE_API int dualmode_accept_features(dualmode_device *device, const float *features, size_t frames, char *error,

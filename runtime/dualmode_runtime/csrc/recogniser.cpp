@@ -71,8 +71,11 @@ void Recogniser::open_for(Input input, const float* values, size_t count) {
     throw std::runtime_error("an utterance has ended: begin the next one before more is heard");
   if (input_ != Input::none && input_ != input)
     throw std::runtime_error("an utterance is either samples or features, not both");
-  for (size_t i = 0; i < count; ++i)
+  for (size_t i = 0; i < count; ++i) {
+    if (input == Input::samples && !(std::fabs(values[i]) <= kLoudest))
+      throw std::runtime_error("samples are not finite, or far outside of [-1, 1]: divide integers by their range");
     if (!std::isfinite(values[i])) throw std::runtime_error("value " + std::to_string(i) + " is not finite");
+  }
   input_ = input;
 }
 

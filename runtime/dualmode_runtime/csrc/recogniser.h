@@ -17,6 +17,8 @@
 
 namespace dualmode {
 
+constexpr float kLoudest = 4.0f;  // MAX_PEAK of dualmode_runtime/frames.py, which says why
+
 // Times in ms of the audio; see Word of dualmode/search/words.py.
 struct Word {
   std::string text;
@@ -41,8 +43,8 @@ class Recogniser {
   void set_rate(size_t rate);
   void set_endpointing(std::optional<Endpointing> rules);
 
-  // Both throw std::runtime_error for values that are not finite, after finish(), where the other was used before, and
-  // while an utterance that ended waits for next_utterance().
+  // Both throw std::runtime_error for values that are not finite, or samples beyond kLoudest, after finish(), where the
+  // other was used before, and while an utterance that ended waits for next_utterance().
   void accept_samples(const float* samples, size_t count);
   void accept_features(const float* features, size_t frames);
   void finish();
