@@ -157,7 +157,11 @@ async function listen() {
     const hears = session;
     capture.port.onmessage = ({ data }) => hears.accept(data, context.sampleRate);
     context.createMediaStreamSource(stream).connect(capture);
-    return { hears, stop };
+    const silence = async () => {
+      await stop();
+      capture.port.onmessage = null; // a piece that comes now would begin new audio, at the microphone's rate
+    };
+    return { hears, stop: silence };
   } catch (error) {
     await stop();
     throw error;
