@@ -20,7 +20,10 @@ from dualmode.cli import existing_dir
 from dualmode.errors import UserError
 from dualmode.progress import Progress
 
-COLUMNS = ("label", "size", "learning_rate", "seeds", "updates", "cer", "spread", "cer_stream", "cer_train", "seconds")
+COLUMNS = (
+    *("label", "start", "size", "learning_rate", "seeds", "updates"),
+    *("cer", "spread", "cer_stream", "cer_train", "seconds"),
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ def plot_curves(rows: Sequence[dict], path: Path) -> None:
             label, rate = curve[0]["label"], curve[0]["learning_rate"]
             colour = COLOURS.get(label) or next(others)
             updates = [point["updates"] for point in curve]
-            name = f"{label}, rate {rate:g}"
+            name = f"{label}, rate {rate:g}" + (f", start {start}" if (start := curve[0]["start"]) != "zero" else "")
             ax.plot(updates, [point["cer"] for point in curve], color=colour, marker="o", markersize=3, label=name)
             for seed in seeds_of(rows, curve[0]):
                 points = [(row["updates"], row["cer"]) for row in seed]

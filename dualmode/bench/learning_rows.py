@@ -17,23 +17,25 @@ def identity(row: dict) -> tuple[str, str]:
 def read_rows(path: Path) -> list[dict]:
     """Return the measurements of a file of JSON lines; none if it is not there.
 
+    Of a training that was written twice, in part before a kill, the later lines count.
+
     Raises:
         UserError: a line is no measurement.
     """
     if not path.is_file():
         return []
-    rows = []
+    rows: dict[tuple, dict] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            rows.append(json.loads(line))
-            identity(rows[-1])
+            row = json.loads(line)
+            rows[*identity(row), row["updates"]] = row
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path}:{number}: this is no measurement of a training: remove the line") from None
-    return rows
+    return list(rows.values())
 
 
 def summaries(rows: Sequence[dict]) -> list[dict]:
-    """Return one row for each label, size, rate and number of updates: means over seeds, at the trainings' end."""
+    """Return one row for each label, plan but for its seed, and number of updates: means at the trainings' end."""
     return [summary for summary, _ in joined(rows) if summary["updates"] == summary["of"]]
 
 
@@ -42,12 +44,12 @@ def joined(rows: Sequence[dict]) -> Iterator[tuple[dict, list[dict]]]:
 
     def key(row: dict) -> tuple:
         plan = row["plan"]
-        return row["label"], plan["size"], plan["learning_rate"], plan["updates"], row["updates"]
+        return row["label"], plan["size"], plan["learning_rate"], plan["updates"], but_for(row, "seed"), row["updates"]
 
-    for (label, size, rate, updates, at), same in itertools.groupby(sorted(rows, key=key), key):
+    for (label, size, rate, updates, _, at), same in itertools.groupby(sorted(rows, key=key), key):
         members = list(same)
         summary = {"label": label, "size": size, "learning_rate": rate, "of": updates, "updates": at}
-        summary["seeds"] = len(members)
+        summary |= {"start": members[0]["plan"].get("start"), "plan": members[0]["plan"], "seeds": len(members)}
         for name in ("cer", "cer_stream", "cer_train", "cer_train_stream", "loss", "seconds"):
             if all(name in row for row in members):
                 summary[name] = statistics.fmean(row[name] for row in members)
@@ -56,11 +58,17 @@ def joined(rows: Sequence[dict]) -> Iterator[tuple[dict, list[dict]]]:
         yield summary, members
 
 
+def but_for(row: dict, *names: str) -> str:
+    """Return the plan of a row, or of a summary, without some of its keys."""
+    plan = {"flat_start": 0} | row["plan"]
+    return json.dumps({key: value for key, value in plan.items() if key not in names}, sort_keys=True)
+
+
 def best_rates(rows: Sequence[dict]) -> list[list[dict]]:
-    """Return the curve, means at each measurement, of every label and size at the learning rate that ends best."""
+    """Return the curve, means at each measurement, of every label and plan at the learning rate that ends best."""
     curves: dict[tuple, dict[float, list[dict]]] = {}
     for summary, _ in joined(rows):
-        of = (summary["label"], summary["size"], summary["of"])
+        of = (summary["label"], but_for(summary, "seed", "learning_rate"))
         curves.setdefault(of, {}).setdefault(summary["learning_rate"], []).append(summary)
     return [min(rates.values(), key=lambda curve: curve[-1]["cer"]) for rates in curves.values()]
 
@@ -69,8 +77,6 @@ def seeds_of(rows: Sequence[dict], summary: dict) -> list[list[dict]]:
     """Return the rows that a summary joins, and those before them, for each seed in the order of updates."""
     seeds: dict[int, list[dict]] = {}
     for row in sorted(rows, key=lambda row: row["updates"]):
-        plan = row["plan"]
-        of = row["label"], plan["size"], plan["learning_rate"], plan["updates"]
-        if of == (summary["label"], summary["size"], summary["learning_rate"], summary["of"]):
+        if row["label"] == summary["label"] and but_for(row, "seed") == but_for(summary, "seed"):
             seeds.setdefault(row["seed"], []).append(row)
     return list(seeds.values())

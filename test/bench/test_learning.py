@@ -43,7 +43,7 @@ def test_trainings_are_measured_drawn_and_not_repeated(dump, tmp_path, capsys):
     rows = tmp_path / "rows.jsonl"
     command = options(dump, rows, "--variants", "stream", "supernet", "--picture", str(tmp_path / "curves.png"))
     main(command)
-    assert "| supernet | 16x2 " in capsys.readouterr().out
+    assert "| supernet | zero  | 16x2 " in capsys.readouterr().out
     found = [json.loads(line) for line in rows.read_text().splitlines()]
     keys = {(row["variant"], row["seed"], row["updates"]) for row in found}
     assert keys == {(v, s, u) for v in ("stream", "supernet") for s in (1, 2) for u in (2, 3)}
@@ -151,3 +151,19 @@ def test_means_over_seeds_and_the_best_rate_by_hand():
     [curve] = best_rates(rows)
     assert [(point["updates"], point["cer"]) for point in curve] == [(10, 85.0), (20, 50.0)]
     assert [[point["cer"] for point in seed] for seed in seeds_of(rows, curve[0])] == [[90.0, 60.0], [80.0, 40.0]]
+
+
+def test_trainings_of_other_starts_are_no_seeds_of_each_other():
+    rows = [row(1, 1e-3, 20, 50.0), row(1, 1e-3, 20, 70.0)]
+    for one, start in zip(rows, ("zero", "random"), strict=True):
+        one["plan"]["start"] = start
+    ends = summaries(rows)
+    assert [(end["start"], end["seeds"], end["cer"]) for end in ends] == [("random", 1, 70.0), ("zero", 1, 50.0)]
+    assert [len(seeds_of(rows, curve[0])) for curve in best_rates(rows)] == [1, 1]
+
+
+def test_a_training_that_was_written_twice_counts_once(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    written = [row(1, 1e-3, 10, 90.0), row(1, 1e-3, 10, 80.0), row(1, 1e-3, 20, 60.0)]  # killed after its first line
+    path.write_text("".join(json.dumps(one) + "\n" for one in written))
+    assert [(one["updates"], one["cer"]) for one in read_rows(path)] == [(10, 80.0), (20, 60.0)]
