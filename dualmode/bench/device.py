@@ -42,6 +42,7 @@ ENCODER = {
 VOCABULARY = 100
 PRUNED: dict[str, dict] = {"16x4": {"block": [16, 4]}, "8x4": {"block": [8, 4]}, "4x4": {"block": [4, 4]}}
 PRUNED["units"] = {"granularity": "units"}  # a smaller dense model
+THREADS = 1  # of every engine, whatever --threads says
 COLUMNS = ("engine", "sparsity", "block", "chunk_ms", "ms", "linear_ms", "bytes")
 
 
@@ -194,7 +195,7 @@ def measure(args: argparse.Namespace, encoder: dict = ENCODER) -> list[dict]:
     """
     contexts = [Context.from_ms(chunk, args.left_ms) for chunk in args.chunk_ms]
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     try:
         with tempfile.TemporaryDirectory() as folder:
             return _race(list(_entrants(args, encoder, contexts, Path(folder))), args.rounds)

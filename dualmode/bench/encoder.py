@@ -28,7 +28,8 @@ from dualmode_runtime.engine import Device, EngineMissing
 
 COLUMNS = (
     *("part", "size", "device", "what", "precision", "compiled", "utterance_s", "audio_s"),
-    *("espnet_ms", "dense_ms", "sparse_ms", "both_ms", "both_over_espnet", "espnet_gflop", "both_gflop", "of_best"),
+    *("espnet_m", "ours_m", "espnet_ms", "dense_ms", "sparse_ms", "both_ms", "both_over_espnet"),
+    *("espnet_gflop", "both_gflop", "of_best"),
     *("ms", "ratio", "peak_mb"),
 )
 
@@ -102,7 +103,10 @@ def build(size: str, compile_blocks: bool = False) -> DualModeEncoder:
 
 
 def build_espnet(size: str) -> torch.nn.Module:
-    """Return ESPnet's Conformer of the same depth, width, feed-forward size and kernel, as its recipes use it."""
+    """Return ESPnet's Conformer of the same depth, width, feed-forward size and kernel, as its recipes use it.
+
+    Its subsampling has as many channels as the encoder is wide; ours in :func:`build` has the 64 of the small recipes.
+    """
     return espnet_conformer(*SIZES[size])
 
 
@@ -148,7 +152,8 @@ def training_rows(size: str, seconds_each: float, device: str, rounds: int) -> I
     """Yield a row for each precision, and on a GPU for plain and compiled blocks.
 
     ``espnet_ms``, ``dense_ms``, ``sparse_ms`` and ``both_ms`` are medians of interleaved runs; ``both_over_espnet`` is
-    the price of a two-branch step in passes of ESPnet's encoder, ``seconds`` that step itself.  ``espnet_gflop`` and
+    the price of a two-branch step in passes of ESPnet's encoder, ``seconds`` that step itself.  ``espnet_m`` and
+    ``ours_m`` are millions of parameters, which differ by the channels of the subsampling.  ``espnet_gflop`` and
     ``both_gflop`` are the products that these need, those of kept units alone, and ``of_best`` is how near the step
     comes to doing nothing but these at the machine's best rate.
     """
@@ -166,6 +171,7 @@ def training_rows(size: str, seconds_each: float, device: str, rounds: int) -> I
         seconds = interleaved(runs, rounds)
         row = {"part": "training", "size": size, "device": machine, "precision": precision, "compiled": compiled}
         row |= {"audio_s": count * seconds_each, "utterance_s": seconds_each, "seconds": seconds["both"]}
+        row |= {"espnet_m": millions(espnet), "ours_m": millions(ours)}
         row |= {f"{name}_ms": 1000 * value for name, value in seconds.items()}
         row["both_over_espnet"] = seconds["both"] / seconds["espnet"]
         row |= {f"{name}_gflop": value / 1e9 for name, value in needed.items()}
@@ -175,6 +181,11 @@ def training_rows(size: str, seconds_each: float, device: str, rounds: int) -> I
             runs["both"]()
             row["peak_mb"] = torch.cuda.max_memory_allocated() / 1e6
         yield row
+
+
+def millions(model: torch.nn.Module) -> float:
+    """Return how many parameters a model has, in millions."""
+    return sum(parameter.numel() for parameter in model.parameters()) / 1e6
 
 
 def products(size: str, features: torch.Tensor, lengths: torch.Tensor) -> dict[str, float]:
@@ -228,7 +239,7 @@ def streaming(args: argparse.Namespace) -> list[dict]:
                 print(f"no row for the device engine: {error}", file=sys.stderr)
         seconds = interleaved(runs, args.rounds)
         for name, value in seconds.items():
-            what = f"{name}, chunk {CHUNK_MS} ms, {streams} at a time"
+            what = f"{name}, chunk {CHUNK_MS} ms, {streams} at a time, 1 thread"
             row = {"part": "streaming", "size": size, "device": "cpu", "what": what, "precision": "fp32"}
             ratio = value / seconds["all chunks at once"]
             rows.append(row | {"audio_s": 15.0 * streams, "ms": 1000 * value, "ratio": ratio})

@@ -28,7 +28,7 @@ def read_rows(path: Path) -> list[dict]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             row = json.loads(line)
-            rows[*identity(row), row["updates"]] = row
+            rows[identity(row), row["updates"]] = row
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path}:{number}: this is no measurement of a training: remove the line") from None
     return list(rows.values())

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from dualmode.bench.encoder import two_branches
+from dualmode.bench.encoder import millions, two_branches
 from dualmode.bench.timing import interleaved
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder, give_weights
@@ -53,11 +53,10 @@ def measure(args: argparse.Namespace) -> list[dict]:
     features, lengths = torch.randn(4, frames, 80), torch.full((4,), frames)
     runs["training step"] = lambda: two_branches(shared, features, lengths).backward()
     seconds = interleaved(runs, args.rounds)
-    millions = sum(parameter.numel() for parameter in shared.parameters()) / 1e6
     return [
         {
             "what": name,
-            "parameters_m": millions,
+            "parameters_m": millions(shared),
             "ms": 1000 * value,
             "share_of_step": None if name == "training step" else value / INTERVAL / seconds["training step"],
         }

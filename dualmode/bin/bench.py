@@ -73,11 +73,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         torch.set_num_threads(args.threads)
     rows = module(args.bench).measure(args)
     columns = module(args.bench).COLUMNS
-    lines = [*table(rows, columns), "", f"{torch.get_num_threads()} CPU threads."]
+    threads = getattr(module(args.bench), "THREADS", torch.get_num_threads())
+    lines = [*table(rows, columns), "", f"{threads} CPU threads."]
     print("\n".join(lines))
     if args.json:
         command = command_line("bench", arguments)
-        origin = origin_lines(provenance(command, seed=0, config_files=[]))
+        seed = None if hasattr(args, "seeds") else 0  # several are in the command, or the default
+        origin = origin_lines(provenance(command, seed, config_files=[]))
         write_json_file(args.json, rows)
         title = f"# Benchmark `{args.bench}`: {BENCHES[args.bench]}"
         write_lines(args.json.with_suffix(".md"), [title, "", *lines, "", "## Where it comes from", "", *origin])

@@ -42,6 +42,7 @@ def test_streaming_and_growth_are_measured(tmp_path, capsys):
     assert all(row["ms"] > 0 for row in rows)
     page = (tmp_path / "bench.md").read_text()
     assert "CPU threads" in page and "\ndualmode bench encoder --parts streaming growth" in page
+    assert all(row["what"].endswith(", 1 thread") for row in rows[:2])  # the page's number is of the other parts
     assert "chunk by chunk, chunk 640 ms" in capsys.readouterr().out
 
 
@@ -64,6 +65,7 @@ def test_the_price_of_both_branches_in_passes_of_espnet(tmp_path):
     for row in rows:
         assert row["both_over_espnet"] == pytest.approx(row["both_ms"] / row["espnet_ms"])
         assert row["seconds"] == pytest.approx(row["both_ms"] / 1000) and row["sparse_ms"] > 0
+        assert (row["espnet_m"], row["ours_m"]) == pytest.approx((3.609216, 3.123632))  # 144 channels and 64
 
 
 def test_whole_updates_and_what_their_backward_passes_hold(tmp_path):

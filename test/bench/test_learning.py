@@ -42,7 +42,8 @@ def options(dump, rows, *more):
 def test_trainings_are_measured_drawn_and_not_repeated(dump, tmp_path, capsys):
     rows = tmp_path / "rows.jsonl"
     command = options(dump, rows, "--variants", "stream", "supernet", "--picture", str(tmp_path / "curves.png"))
-    main(command)
+    main([*command, "--json", str(tmp_path / "curves.json")])
+    assert "- Seed: differs" in (tmp_path / "curves.md").read_text()
     assert "| supernet | zero  | 16x2 " in capsys.readouterr().out
     found = [json.loads(line) for line in rows.read_text().splitlines()]
     keys = {(row["variant"], row["seed"], row["updates"]) for row in found}

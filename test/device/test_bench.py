@@ -3,8 +3,10 @@
 import argparse
 
 import pytest
+import torch
 
 from dualmode.bench.device import COLUMNS, _model, add_options, measure
+from dualmode.bin.bench import main
 from dualmode.supernet.masked_linear import prunable
 from dualmode_runtime import engine
 from dualmode_runtime.build import LIBRARY
@@ -37,6 +39,14 @@ def test_every_engine_has_a_row(fresh_start, built, monkeypatch):
     weights = sum(layer.weight.numel() for _, layer in prunable(_model(0.0, {}, small).encoder))
     assert all(layer.weight.all() for _, layer in prunable(_model(0.0, {}, small).encoder))
     assert rows[2]["bytes"] - rows[1]["bytes"] > 2.5 * weights
+
+
+def test_the_page_says_one_thread_whatever_was_asked_for(monkeypatch, capsys):
+    threads = torch.get_num_threads()
+    monkeypatch.setattr("dualmode.bench.device.measure", lambda args: [])
+    main(["device", "--threads", "2"])
+    torch.set_num_threads(threads)
+    assert "\n1 CPU threads.\n" in capsys.readouterr().out
 
 
 def test_block_is_one_of_the_engine():
