@@ -80,7 +80,7 @@ def origin_lines(origin: dict[str, Any]) -> Iterator[str]:
     machine = origin["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
     seed = "differs, see the table above" if origin["seed"] is None else origin["seed"]
-    yield f"- Commit: {origin['commit']}"
+    yield f"- Commit of this report: {origin['commit']}"
     yield f"- Seed: {seed}"
     yield f"- Versions: {versions}"
     yield (

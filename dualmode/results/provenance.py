@@ -10,12 +10,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from dualmode import __version__
 from dualmode.errors import UserError
 
 PACKAGES = ("torch", "torchaudio", "espnet", "kaldi-native-fbank", "rapidfuzz")
 NO_CHECKOUT = "not a git checkout"
 # A results file that was just rewritten does not make the code another one.
-NOT_CODE = (":(top,exclude,glob)**/RESULTS.md", ":(top,exclude,glob)**/results.json", ":(top,exclude,glob)**/*.png")
+NOT_CODE = (
+    *(":(top,exclude,glob)**/RESULTS.md", ":(top,exclude,glob)**/results.json", ":(top,exclude,glob)**/*.png"),
+    *(":(top,exclude,glob)docs/benchmarks/**", ":(top,exclude,glob)egs/**/results/**"),
+)
 
 
 def provenance(
@@ -40,7 +44,8 @@ def provenance(
         "seed": seed,
         "configs": [{"path": str(path), "sha256": _sha256(Path(path))} for path in config_files],
         "commit": git_commit(Path(__file__).parent),
-        "versions": {"python": platform.python_version()} | {name: installed_version(name) for name in PACKAGES},
+        "versions": {"dualmode": __version__, "python": platform.python_version()}
+        | {name: installed_version(name) for name in PACKAGES},
         "machine": machine(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }

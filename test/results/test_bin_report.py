@@ -29,6 +29,7 @@ def test_everything_is_written_and_the_table_printed(decoded, capsys):
     assert "> test: utterances rejected as bad data and not scored: 1 (see " in page
     assert "```sh\n./run.sh --seed 7\npython -m dualmode.bin.asr_inference --data dump/other" in page
     assert "dualmode.bin.report" not in page  # the command given covers it
+    assert "- Commit of this report: " in page  # a training may be of another
     assert "- Seed: 7\n" in page and "config.yaml` (sha256" in page
     assert "![wer.png](wer.png)" in page and (exp / "wer.png").read_bytes().startswith(b"\x89PNG")
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+import dualmode
 from dualmode.errors import UserError
 from dualmode.results.provenance import NO_CHECKOUT, cpu_model, git_commit, installed_version, provenance
 
@@ -42,6 +43,9 @@ def test_changed_and_new_files_are_told(checkout, changed):
 def test_rewritten_results_are_no_change_of_the_code(checkout):
     (checkout.parent / "RESULTS.md").write_text("new\n")
     (checkout / "wer.png").write_bytes(b"")
+    for written in ("docs/benchmarks/device.json", "docs/benchmarks/device.md", "egs/fsdd/studies/results/twins.json"):
+        (checkout.parent / written).parent.mkdir(parents=True, exist_ok=True)
+        (checkout.parent / written).write_text("new\n")
     assert git_commit(checkout) == git(checkout, "rev-parse", "HEAD")
 
 
@@ -76,6 +80,7 @@ def test_provenance_of_a_run(tmp_path):
     found = provenance("./run.sh --seed 3", 3, [config])
     assert (found["commands"], found["seed"]) == (["./run.sh --seed 3"], 3)
     assert found["configs"] == [{"path": str(config), "sha256": hashlib.sha256(config.read_bytes()).hexdigest()}]
+    assert found["versions"]["dualmode"] == dualmode.__version__  # all that is known of the code outside of a checkout
     assert found["versions"]["python"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}.")
     assert found["machine"]["cores"] >= 1 and found["machine"]["memory_gib"] > 0
     age = datetime.now(timezone.utc) - datetime.fromisoformat(found["date"])
