@@ -103,8 +103,8 @@ class FeatureSet:
 
     @property
     def incomplete(self) -> Path:
-        """Where the shards are made."""
-        return incomplete(self.out)
+        """Where the shards are made: beside the folder itself, where ``out`` is a link to one on another disk."""
+        return incomplete(self.out.resolve())
 
     def utterances(self) -> Iterator[Utterance]:
         """Yield the utterances that are not skipped.
@@ -211,7 +211,7 @@ def _task(utterance: Utterance, checks: Checks) -> Task:
 
 def _join(features: FeatureSet, total: int, left_out: Sequence[Rejection], advice: str) -> Result:
     """Write the lists of all shards and give the folder its name."""
-    folder, out = features.incomplete, features.out
+    folder, out = features.incomplete, features.out.resolve()
     count = -(-(total - len(left_out)) // _SHARD)
     rejected = [Rejection(prefix(s) + r.utt, r.reason, r.detail) for s in features.speeds for r in left_out]
     warned: list[Rejection] = []

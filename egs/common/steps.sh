@@ -209,7 +209,7 @@ sizes_of() {
   local item file
   for item in "$@"; do
     if [[ -d $item ]]; then
-      find "$item" -type f -printf '%s %P\n'
+      find -H "$item" -type f -printf '%s %P\n'
     else
       for file in "${item%/*}"/${item##*/}; do [[ ! -f $file ]] || stat -L -c '%s %n' -- "$file"; done
     fi

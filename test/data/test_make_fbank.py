@@ -224,6 +224,16 @@ def test_impossible_speeds(good_dir, speeds):
         command(good_dir, "--speeds", speeds)
 
 
+def test_a_feature_folder_may_be_a_link_to_another_disk(good_dir):
+    disk, link = good_dir.parent / "disk", good_dir.parent / "dump"
+    disk.mkdir()
+    link.symlink_to(disk / "train")
+    for _ in range(2):  # when it is not there yet, and when it is
+        command(good_dir)
+    assert link.is_symlink() and [path.name for path in disk.iterdir()] == ["train"]
+    assert len(dict(FeatureTable(link / "feats.scp"))) == len(read_table(good_dir / "wav.scp"))
+
+
 def test_output_over_the_data(good_dir):
     with pytest.raises(UserError, match="data folder itself"):
         make_fbank.main(["--data", str(good_dir), "--out", str(good_dir)])
