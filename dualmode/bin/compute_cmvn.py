@@ -21,7 +21,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from dualmode.data.cmvn import read_features, statistics
     from dualmode.progress import progress
+    from dualmode_runtime.files import check_writable
 
+    check_writable(args.out.parent)
     matrices = (matrix for _, matrix in read_features(args.feats))
     total = sum(1 for _ in open(args.feats, "rb"))
     result = statistics(progress(matrices, f"mean and variance of {args.feats}", total))

@@ -33,9 +33,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.data.kaldi_dir import open_kaldi_dir
     from dualmode.data.rejection import stop_if_too_many, summarise, write_rejections
     from dualmode.data.validate import Limits, validate
+    from dualmode_runtime.files import check_writable
 
     check_max_rejected(args.max_rejected)
     folder = open_kaldi_dir(args.dir, with_text=not args.no_text)
+    check_writable(args.dir)  # rejected.tsv comes after hours of reading
     report = validate(folder, Limits(args.sample_rate, args.min_ms, args.max_ms), args.read_audio, args.jobs)
     listed_in = args.dir / "rejected.tsv"
     write_rejections(listed_in, report.rejections)

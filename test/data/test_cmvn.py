@@ -49,3 +49,10 @@ def test_command(tmp_path):
     scp.write_text("")
     with pytest.raises(UserError, match="is empty"):
         compute_cmvn.main(["--feats", str(scp), "--out", str(out)])
+
+
+def test_a_place_that_cannot_be_written_to_is_met_before_features_are_read(tmp_path):
+    scp = tmp_path / "feats.scp"
+    scp.write_text("u nothing.ark:2\n")  # which would be the error of reading
+    with pytest.raises(OSError, match="feats.scp"):
+        compute_cmvn.main(["--feats", str(scp), "--out", str(scp / "cmvn.json")])

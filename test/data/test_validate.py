@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -25,6 +26,16 @@ def test_good_folder_has_nothing_rejected(good_dir, capsys):
     assert rejected(good_dir, "--read-audio") == {}
     assert "4 utterances, 0.00 h, 1 speakers are good" in capsys.readouterr().out
     assert (good_dir / "rejected.tsv").read_text() == "utt\treason\tdetail\n"
+
+
+def test_a_folder_that_cannot_be_written_to_is_met_before_audio_is_read(good_dir, monkeypatch):
+    def refuse(**_):
+        raise OSError(errno.EROFS, "Read-only file system", str(good_dir))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("dualmode.data.validate.validate", lambda *_: pytest.fail("audio was read"))
+    with pytest.raises(OSError, match="Read-only"):
+        validate_data.main([str(good_dir)])
 
 
 def test_lists_that_lack_an_utterance(good_dir):

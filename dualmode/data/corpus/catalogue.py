@@ -1,5 +1,6 @@
 """All utterances of an import, in a database on disk: any number of them, sorted, in little memory."""
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dualmode.data.corpus.audio_files import Cut
 from dualmode.data.corpus.names import short_digest
 from dualmode.data.corpus.split import drawn
 from dualmode.data.rejection import Rejection
+from dualmode.errors import UserError
 from dualmode_runtime.audio.fault import Reason
 
 # Text is compared by its UTF-8 bytes, which is the order of LC_ALL=C sort.
@@ -68,9 +70,15 @@ class Catalogue:
     def __enter__(self) -> "Catalogue":
         return self
 
-    def __exit__(self, *_) -> None:
-        self._db.close()
+    def __exit__(self, _, error: BaseException | None, *__) -> None:
+        with contextlib.suppress(sqlite3.Error):  # what it says is said below
+            self._db.close()
         self.path.unlink(missing_ok=True)
+        if isinstance(error, sqlite3.OperationalError):
+            raise UserError(
+                f"{self.path} cannot be written or sorted ({error}): free some space there and in the folder for "
+                "temporary files, or name another one with TMPDIR"
+            ) from error
 
     def add(self, wanted: Wanted, where: str) -> None:
         """Add an utterance.  The same id of another recording gets a suffix; the same part of one is rejected.
