@@ -48,6 +48,8 @@ def test_a_new_recipe_runs_from_the_import_on(checkout):
     assert (checkout / "calls.checks").read_text().endswith(" --text-rule plain --check-options\n")
     assert f"-m dualmode.bin.import_data dev={checkout}/data.csv --out . --max-rejected 1 --text-rule plain" in calls
     assert "the corpus: done already" in run("--source", "dev=data.csv", "--import-args", "--text-rule plain").stdout
+    looser = run("--source", "dev=data.csv", "--import-args", "--text-rule plain", "--max-rejected", "5").stdout
+    assert "the corpus: done already" in looser and "features of train: done already" in looser
     (checkout / "data.csv").write_text("path,text\na.wav,a\n")
     again = run("--source", "dev=data.csv", "--import-args", "--text-rule plain")
     assert "the corpus: again, since this changed: file" in again.stdout
