@@ -397,11 +397,13 @@ stage_1() {
       --inputs "$data/$set/rejected.tsv" "$tokens/tokens.txt" --outputs "$dump/$set/feats.scp" --intact "$dump/$set" \
       --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
       python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" --tokens "$tokens" "${options[@]}" "${stored[@]}"
+    tell_newer_audio "$set"
   done
   for set in $(unlabelled_sets); do
     step "fbank_$set" "features of $set" --after prepare --watched "$data/$set"/{wav.scp,utt2spk} --inputs "$data/$set/rejected.tsv" \
       --outputs "$dump/$set/feats.scp" --intact "$dump/$set" --uncounted --jobs "$jobs" --max-rejected "$max_rejected" "${array[@]}" -- \
       python -m dualmode.bin.make_fbank --data "$data/$set" --out "$dump/$set" "${stored[@]}"
+    tell_newer_audio "$set"
   done
   if [[ -n $init_asr && $new_cmvn == false ]]; then
     log "stage 1: mean and variance are those of $init_asr"
@@ -409,6 +411,18 @@ stage_1() {
   fi
   step cmvn "mean and variance" --after fbank_train --outputs "$data/cmvn.json" --intact "$data/cmvn.json" -- \
     python -m dualmode.bin.compute_cmvn --feats "$dump/train/feats.scp" --out "$data/cmvn.json"
+}
+
+# tell_newer_audio SET: warns of recordings that were written after the features of their set were begun.  That alone makes
+# nothing anew: whoever copies a corpus, or fetches it again, writes the same once more.
+tell_newer_audio() {
+  local begun=$done_dir/fbank_$1.watched newer
+  [[ $dry_run == false && -f $begun ]] || return 0
+  newer=$(sed -E 's/^[^ \t]+[ \t]+//' "$data/$1/wav.scp" | tr '\n' '\0' | xargs -0 -r stat -L -c '%.Y %n' -- 2>/dev/null |
+    awk -v begun="$(stat -c %.Y "$begun")" '$1 > begun {if (!count++) {sub(/^[^ ]+ /, ""); first = $0}}
+      END {if (count) print count ", such as " first}') || true # recordings may be gone once their features are there
+  [[ -z $newer ]] || log "stage 1: warning: recordings of $1 were written after its features were begun ($newer): if they hold \
+something else now, --stage 0 --stop-stage 1 --force has them read again"
 }
 
 stage_2() {

@@ -39,6 +39,19 @@ def test_a_corrected_list_reaches_the_features(finished, name, earlier_version):
     assert finished.new_calls() == []
 
 
+def test_recordings_that_were_written_after_their_features_are_told(finished):
+    recording = finished.folder / "a long name.wav"
+    (finished.folder / "data/test/wav.scp").write_text(f"utt  {recording}\nutt2 gone.wav\n")
+    recording.write_bytes(b"one")
+    assert "warning" not in finished.run("--stop-stage", "1")
+    later = time.time() + 5
+    os.utime(recording, (later, later))
+    finished.new_calls()
+    output = finished.run("--stop-stage", "1")
+    assert f"recordings of test were written after its features were begun (1, such as {recording})" in output
+    assert "recordings of train" not in output and finished.new_calls() == []
+
+
 def test_a_configuration_under_another_name_is_the_same_work(finished):
     conf = finished.folder / "conf"
     for old, new in (("tuning/pretrain.yaml", "mine.yaml"), ("tuning/asr.yaml", "my asr.yaml")):
