@@ -200,6 +200,7 @@ recipe() {
   own_checks
   [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
   [[ -z $work_dir ]] || work_dir=$(realpath -m -- "$work_dir") # one name, however it is spelled
+  [[ $clean_old == true ]] || settle
   # Paths in commands and results stay short where the work folder is the corpus's.
   [[ $work_dir != "$corpus_dir" ]] || work_dir=''
   work=${work_dir:+$work_dir/}
@@ -221,6 +222,7 @@ recipe() {
   check_disk "${work_dir:-$corpus_dir}" "$needed_gb"
   make_folder "$done_dir" "$log_dir"
   lock_experiment "$exp/.lock_$tag"
+  [[ -z $work_dir || -f $done_dir/.place ]] || printf '%s\n' "${corpus_dir##*/}" "$work_dir" >"$done_dir/.place"
   start_guard
   choose_decoders "$exp/conf_$tag"
   check_device_decode
@@ -235,6 +237,21 @@ recipe() {
   for n in "${!seconds[@]}"; do printf '  %d  %-55s %s\n' "$n" "${stage_names[n]}" "$(duration "${seconds[n]}")"; done
   log "all asked for is done in $(duration "$SECONDS")"
   if ((stop_stage >= results_stage)); then show_results; fi
+}
+
+# settle: stops before a work folder of another recipe is written over, and before trainings are made anew because theirs
+# was moved: commands and lists name it.  Under its name of before, as a link, it goes on.
+settle() {
+  local file=$work_dir/exp/.done/.place owner was
+  [[ -n $work_dir && -f $file ]] || return 0
+  { read -r owner && read -r was; } <"$file" || return 0
+  [[ $owner == "${corpus_dir##*/}" ]] || ((stage > 1)) ||
+    die "$work_dir is the work folder of the recipe $owner, whose data would be replaced: use another --work-dir (or, if that \
+recipe was renamed, remove $file)"
+  [[ $(realpath -m -- "$was") == "$work_dir" ]] || die "$work_dir was $was when its steps were done, and their commands and \
+lists name that place: move it back, or leave a link there (ln -s$(quote "$work_dir" "$was")); to have all of it made anew here, \
+trainings too, remove $file"
+  work_dir=$was
 }
 
 # check_device_decode: stops before any work if stage 7 would compare with a decoding that there is not.

@@ -388,6 +388,35 @@ def test_a_work_folder_elsewhere(corpus, tmp_path):
     assert not (corpus.folder / "exp").exists() and not (corpus.folder / "data").exists()
 
 
+def test_a_work_folder_that_was_moved_goes_on_under_its_name_of_before(corpus, tmp_path):
+    before, after = tmp_path / "old disk", tmp_path / "new disk"
+    corpus.run("--work-dir", str(before), "--stop-stage", "4")
+    corpus.new_calls()
+    before.rename(after)
+    for dry in ([], ["--dry-run"]):
+        sentence = corpus.run("--work-dir", str(after), "--stop-stage", "4", *dry, status=2)
+        assert sentence.startswith(f"error: {after} was {before} when its steps were done")
+        assert f"(ln -s '{after}' '{before}')" in sentence
+    before.symlink_to(after)
+    for name in (before, after):
+        corpus.run("--work-dir", str(name), "--stop-stage", "4")
+        assert corpus.new_calls() == []
+    before.unlink()
+    (after / "exp/.done/.place").unlink()
+    corpus.run("--work-dir", str(after), "--stop-stage", "4")
+    assert "pretrain" in corpus.new_calls()
+
+
+def test_a_work_folder_belongs_to_one_recipe(corpus, tmp_path):
+    place = tmp_path / "work/exp/.done/.place"
+    corpus.run("--work-dir", str(tmp_path / "work"), "--stop-stage", "4")
+    place.write_text(place.read_text().replace(corpus.folder.name, "another"))
+    corpus.new_calls()
+    assert "is the work folder of the recipe another" in corpus.run("--work-dir", str(tmp_path / "work"), status=2)
+    assert corpus.new_calls() == []
+    corpus.run("--work-dir", str(tmp_path / "work"), "--stage", "2", "--stop-stage", "4")  # which makes no data
+
+
 def test_replay_of_a_training(corpus):
     corpus.run("--stop-stage", "2")
     subprocess.run([corpus.folder / "exp/pretrain_base/run.sh", "--more"], check=True, env=corpus.environment)
