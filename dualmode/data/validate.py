@@ -7,6 +7,7 @@ from functools import partial
 from dualmode.data.kaldi_dir import KaldiDir, Utterance
 from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.data.rejection import Rejection
+from dualmode.errors import UserError
 from dualmode_runtime.audio.fault import AudioFault, Reason
 from dualmode_runtime.audio.reading import read_audio, read_header
 
@@ -17,11 +18,21 @@ _BLOCK = 200
 
 @dataclass(frozen=True)
 class Limits:
-    """What an utterance must keep to."""
+    """What an utterance must keep to.
+
+    Raises:
+        UserError: none can.
+    """
 
     sample_rate: int = 16000
     min_ms: float = 100.0
     max_ms: float = 40000.0
+
+    def __post_init__(self):
+        if self.sample_rate < 1:
+            raise UserError(f"--sample-rate {self.sample_rate}: expected Hz, above 0")
+        if not 0 <= self.min_ms < self.max_ms:
+            raise UserError(f"--min-ms {self.min_ms:g} and --max-ms {self.max_ms:g} leave no utterance")
 
 
 @dataclass(frozen=True)

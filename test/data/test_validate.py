@@ -80,6 +80,16 @@ def test_durations(good_dir):
     }
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [("--min-ms nan", "--min-ms nan"), ("--min-ms 500 --max-ms 500", "--max-ms 500"), ("--sample-rate 0", "above 0")],
+)
+def test_limits_that_nothing_can_keep_to(good_dir, words, named):
+    with pytest.raises(UserError, match=named):
+        validate_data.main([str(good_dir), *words.split()])
+    assert not (good_dir / "rejected.tsv").exists()
+
+
 def test_too_many_rejected_names_count_share_file_and_first(good_dir):
     (good_dir.parent / "a-2.wav").unlink()
     with pytest.raises(UserError) as error:
