@@ -37,6 +37,11 @@ def make_augment(conf: Mapping) -> Callable[[torch.Tensor, torch.Tensor], torch.
     """Return what augments features, ESPnet's SpecAug as ``conf`` says; None for none; a bad value is a UserError."""
     if not conf:
         return None
+    for key, value in conf.items():  # SpecAug takes any word for true, and any number until it counts by it
+        if key.startswith(("apply_", "replace_")) and not isinstance(value, bool):
+            raise UserError(f"specaug_conf: {key} is {value!r}: it must be true or false")
+        if key.startswith("num_") and (type(value) is not int or value < 0):
+            raise UserError(f"specaug_conf: {key} is {value!r}: it must be a whole number of at least 0")
     try:
         specaug = SpecAug(**conf)
     except (TypeError, ValueError, AssertionError) as error:

@@ -94,6 +94,8 @@ def changed(tmp_path):
         (0, "num_iters_per_epoch: 100", "num_iters_per_epoch: 100\nreference_batch_h: 0", "reference_batch_h"),
         (2, "num_iters_per_epoch: 240", "", "onecyclelr needs updates_per_epoch or num_iters_per_epoch"),
         (2, "freq_mask_width_range: [0, 10]", "freq_mask_width_range: [10, 0]", "specaug_conf: a range must rise"),
+        (2, "apply_time_warp: false", "apply_time_warp: flase", "apply_time_warp is 'flase': it must be true or"),
+        (2, "num_time_mask: 1", "num_time_mask: 1.5", "num_time_mask is 1.5: it must be a whole number"),
         (2, "freq_mask_width_range: [0, 10]", "freq_mask_width_range: [0, 200]", "a frame has 80 bins"),
         (2, "[[valid, ter, min]]", "[[valid, ter, mni]]", r"best_model_criterion has \['valid', 'ter', 'mni'\]"),
         (2, "[[valid, ter, min]]", "[valid, ter, min]", "best_model_criterion is .*: it must be a list of"),
