@@ -13,6 +13,7 @@ import torch
 from espnet2.train.reporter import Reporter
 from torch import Tensor
 
+from dualmode.errors import UserError
 from dualmode.models.weights import load_weights
 from dualmode_runtime.files import atomic_path
 
@@ -47,6 +48,11 @@ def average_nbest_models(
         best_model_criterion: (phase, key, "min" or "max") of each criterion.
         nbest: how many epochs to average at most; several numbers give several files.
         suffix: put in front of ".pth".
+
+    Checkpoints that are gone are left out, which is said.
+
+    Raises:
+        UserError: all of them are gone, or one cannot be read.
     """
     end = f"{suffix}.pth" if suffix else "pth"
     for phase, key, mode in best_model_criterion:
@@ -55,7 +61,15 @@ def average_nbest_models(
         epochs = reporter.sort_epochs(phase, key, mode)
         counts = sorted({min(count, len(epochs)) for count in ([nbest] if isinstance(nbest, int) else nbest)})
         for count in counts:
-            states = [load_weights(output_dir / f"{epoch}epoch.pth") for epoch in epochs[:count]]
+            files = [output_dir / f"{epoch}epoch.pth" for epoch in epochs[:count]]
+            # ESPnet keeps the best ones only, so a keep_nbest_models that was raised on the way asks for what is gone.
+            kept = [file for file in files if file.is_file()]
+            if not kept:
+                raise UserError(f"{output_dir} has no checkpoint of its {count} best epochs: {files[0].name} is gone")
+            if len(kept) < count:
+                gone = ", ".join(file.name for file in files if file not in kept)
+                print(f"{phase} {key}: the mean of the {count} best epochs is without {gone}, not kept", flush=True)
+            states = [load_weights(file) for file in kept]
             with atomic_path(output_dir / f"{phase}.{key}.ave_{count}best.{end}") as temporary:
                 torch.save(average_weights(states), temporary)
         link = output_dir / f"{phase}.{key}.ave.{end}"

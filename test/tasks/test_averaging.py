@@ -1,7 +1,9 @@
 import espnet2.train.trainer as trainer
+import pytest
 import torch
 from espnet2.train.reporter import Reporter
 
+from dualmode.errors import UserError
 from dualmode.models.weights import load_into, load_weights
 from dualmode.supernet.masked_linear import MaskedLinear
 from dualmode.tasks.averaging import average_nbest_models, average_weights
@@ -42,6 +44,21 @@ def test_fewer_epochs_than_asked_for(tmp_path):
     _, reporter = epochs(tmp_path, [2.0, 1.0], masks=[0, 0])
     average_nbest_models(tmp_path, reporter, [("valid", "ter", "min")], 5)
     assert (tmp_path / "valid.ter.ave.pth").resolve().name == "valid.ter.ave_2best.pth"
+
+
+def test_epochs_that_an_earlier_run_did_not_keep_are_left_out_and_said(tmp_path, capsys):
+    """keep_nbest_models is raised when a training goes on."""
+    layers, reporter = epochs(tmp_path, [3.0, 2.0, 1.0], masks=[1, 1, 1])
+    (tmp_path / "2epoch.pth").unlink()
+    average_nbest_models(tmp_path, reporter, [("valid", "ter", "min")], 3)
+    average = load_weights(tmp_path / "valid.ter.ave_3best.pth")
+    torch.testing.assert_close(average["weight"], (layers[0].weight + layers[2].weight).detach() / 2)
+    said = capsys.readouterr().out
+    assert said == "valid ter: the mean of the 3 best epochs is without 2epoch.pth, not kept\n"
+    for file in tmp_path.glob("*epoch.pth"):
+        file.unlink()
+    with pytest.raises(UserError, match="no checkpoint of its 3 best epochs: 3epoch.pth is gone"):
+        average_nbest_models(tmp_path, reporter, [("valid", "ter", "min")], 3)
 
 
 def test_steps_and_half_precision_keep_their_types():
