@@ -237,6 +237,17 @@ def test_a_checkpoint_that_pickles_a_program_is_not_loaded(tmp_path):
     assert not (tmp_path / "was-here").exists()
 
 
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_checkpoint_that_is_cut_off_is_named(tmp_path, share):
+    """As a full disk or a power cut leaves one."""
+    path = tmp_path / "checkpoint.pth"
+    torch.save({"model": {"weight": torch.zeros(1000)}}, path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with whole_checkpoints(), pytest.raises(UserError, match="checkpoint.pth .* damaged, .* remove it to train from"):
+        trainer.torch.load(path, map_location="cpu", weights_only=False)
+
+
 def test_weights_that_could_start_a_program_are_refused_by_name(tmp_path):
     args = PretrainTask.get_parser().parse_args(["--output_dir", str(tmp_path), "--init_param", "evil.pth"])
     with pytest.raises(UserError, match="init_param reads weights in a way that can start programs"):

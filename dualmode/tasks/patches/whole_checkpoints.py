@@ -44,7 +44,9 @@ class _Torch:
         try:
             with torch.serialization.safe_globals(NUMBERS):
                 return torch.load(path, *args, **{**kwargs, "weights_only": True})
-        except pickle.UnpicklingError:
+        except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "PytorchStreamReader" not in str(error):
+                raise  # of a GPU, say: the file may be good
             raise UserError(
                 f"{path} holds more than tensors and numbers, or is damaged, and is not loaded: remove it to train "
                 "from the start"
