@@ -72,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"--utterances is {args.utterances}: it must be at least 1")
     if args.out.resolve() == args.model.resolve():
         raise UserError(f"--out is the model folder {args.model} itself: name another one, which is written anew")
+    check_out(args.out)
     import torch
     import yaml
 
@@ -98,9 +99,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     inner = encoder_weights(weights)
     rows = nearest_rows(folder.encoder_config.masked, config.masked)
     for name, norm in own_norms(encoder):
-        if len(norm.weight) > 1:
-            for part in (f"{name}.weight", f"{name}.bias"):
-                inner[part] = inner[part][rows]
+        for part in (f"{name}.weight", f"{name}.bias"):
+            inner[part] = inner[part][rows[: len(norm.weight)]]  # one row for all, or where nothing is pruned
     # The old masks may be fewer or more, and are found anew; so are the norms of the inputs.
     before = {name: inner[f"{name}.masks"] for name, _ in prunable(encoder) if f"{name}.masks" in inner}
     inner = {name: tensor for name, tensor in inner.items() if not name.endswith(FOUND_ANEW)}
@@ -118,10 +118,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     whole |= {f"{ENCODER}{name}": tensor for name, tensor in encoder.state_dict().items()}
     with atomic_path(args.out / "model.pth") as path:
         torch.save(whole, path)
+    shutil.rmtree(args.out / "tokens", ignore_errors=True)  # of what was pruned into this folder before
     if (args.model / "tokens").is_dir():
-        shutil.copytree(args.model / "tokens", args.out / "tokens", dirs_exist_ok=True)
+        shutil.copytree(args.model / "tokens", args.out / "tokens")
     write_report(args, encoder, before, checkpoint)
     print(f"wrote {args.out}")
+
+
+def check_out(out: Path) -> None:
+    """Raise UserError if ``out`` holds weights of a training or a packed model, whose configuration would be lost."""
+    from dualmode.models.weights import CHECKPOINTS
+
+    for name in ("checkpoint.pth", "checkpoint_step.pth", "subnet.json", *CHECKPOINTS):
+        if name != "model.pth" and (out / name).exists():
+            raise UserError(f"{out} holds {name}, which dualmode prune has not made: name another --out")
 
 
 def nearest_rows(old: Sequence[float], new: Sequence[float]) -> list[int]:

@@ -63,6 +63,29 @@ def test_whole_units_are_counted_as_they_are_stored(trained):
     assert report["encoder_parameters"] - report["subnets"][0]["kept_parameters"] == gone
 
 
+def test_without_a_mask_the_weights_are_the_dense_one_s(trained):
+    out, report = prune(trained, sparsities=[0.0])
+    assert report["subnets"] == []
+    before, after = ModelFolder.open(trained).supernet(), ModelFolder.open(out).supernet()
+    features, lengths = torch.randn(1, 100, 80), torch.tensor([100])
+    with torch.no_grad():
+        expected, found = (model.encoder(features, lengths, Subnet())[0] for model in (before, after))
+    torch.testing.assert_close(found, expected)
+
+
+def test_no_other_model_is_written_over(trained):
+    out, _ = prune(trained, sparsities=[0.5])
+    (out / "tokens/bpe.model").write_text("of an older model")
+    prune(trained, sparsities=[0.6])  # its own folder is
+    assert not (out / "tokens/bpe.model").exists()
+    for name in ("checkpoint.pth", "model.safetensors"):
+        (out / name).touch()
+        with pytest.raises(UserError, match=f"pruned holds {name}, which dualmode prune has not made"):
+            prune(trained, sparsities=[0.7])
+        (out / name).unlink()
+    assert ModelFolder.open(out).encoder_config.sparsities == (0.6,)
+
+
 def test_what_changed_is_counted(trained):
     assert prune(trained, sparsities=[0.7])[1]["subnets"][0]["changed_share"] == 0
     assert 0 < prune(trained, sparsities=[0.5])[1]["subnets"][0]["changed_share"] <= 0.3
