@@ -25,7 +25,8 @@ from dualmode.supernet.pruning import PruningSchedule
 from dualmode.tasks import features, step_checkpoint
 from dualmode.tasks.batch_size import check_batch, complete_batch
 from dualmode.tasks.encoder import NAME, EspnetEncoder
-from dualmode.tasks.hand_over import inherited, take_over
+from dualmode.tasks.hand_over import check_same_encoder, inherited, take_over
+from dualmode.tasks.patches.whole_checkpoints import load_checkpoint
 from dualmode.tasks.plan import length, mask_warnings
 from dualmode.tasks.settings import numbers_in_settings, refuse, refuse_unheeded, with_numbers
 from dualmode.tasks.start import starting_config
@@ -34,6 +35,7 @@ from dualmode.tasks.windowed import make_factory
 
 features.register()
 
+CHECKPOINTS = ("checkpoint.pth", step_checkpoint.NAME)  # what a training goes on from
 FUSED = ("adam", "adamw")  # optimizers that can update all weights in a few kernels on a GPU
 
 encoder_choices = ClassChoices("encoder", {NAME: EspnetEncoder}, default=NAME)
@@ -176,6 +178,7 @@ class SupernetTask(AbsTask):
         model.seed = args.seed
         if args.init_encoder:
             take_over(model, model.encoder.config, Path(args.init_encoder), tokens)
+        check_model_goes_on(args, model)
         if args.cmvn:
             replace_cmvn(model.encoder.normalize, Path(args.cmvn), args.init_encoder)
 
@@ -228,17 +231,44 @@ def replace_cmvn(norm: GlobalNorm, path: Path, init: str | None) -> None:
         print(f"mean and variance are those of {path}, in the place of those of {init} (--cmvn)", flush=True)
 
 
+def goes_on_from(args: argparse.Namespace) -> Path | None:
+    """Return the checkpoint that a training goes on from, beside the config.yaml that it began with; None at first."""
+    folder = Path(args.output_dir)
+    if args.resume and (folder / "config.yaml").is_file():
+        return next((path for name in CHECKPOINTS if (path := folder / name).exists()), None)
+    return None
+
+
+def check_model_goes_on(args: argparse.Namespace, model: TwoBranchModel) -> None:
+    """Raise UserError if a training that goes on has another model than it began with.
+
+    ESPnet would write the other one's config.yaml, with which nobody can open the weights, and then not load them.
+    Of several processes only the one that writes config.yaml looks, so that none reads half of it.
+    """
+    checkpoint = None if args.distributed and args.dist_rank else goes_on_from(args)
+    if checkpoint is None:
+        return
+    folder = checkpoint.parent
+    check_same_encoder(model.encoder.config, ModelFolder.open(folder).encoder_config, str(folder))
+    theirs, own = load_checkpoint(checkpoint, map_location="cpu", mmap=True)["model"], model.state_dict()
+    shapes = [{name: getattr(value, "shape", None) for name, value in state.items()} for state in (theirs, own)]
+    if differ := sorted(name for name in {**theirs, **own} if shapes[0].get(name) != shapes[1].get(name)):
+        raise UserError(
+            f"{folder} was begun with another model_conf, by which {differ[0]} is of another size, or not there: go on "
+            "with the same, or train into another folder, from these weights if you like (--init)"
+        )
+
+
 def check_plan_goes_on(args: argparse.Namespace) -> None:
     """Raise UserError if a training that goes on has another plan of learning rates than it began with.
 
     The old plan comes back with the checkpoint, of an epoch or inside the first one, and the training would step past
-    its end, or stop short of it.
+    its end, or stop short of it; optimizer and scheduler come back with all of their settings.
     """
-    folder = Path(args.output_dir)
-    begun, checkpoints = folder / "config.yaml", (folder / "checkpoint.pth", folder / step_checkpoint.NAME)
-    if not (args.resume and begun.is_file() and any(checkpoint.exists() for checkpoint in checkpoints)):
+    checkpoint = goes_on_from(args)
+    if checkpoint is None:
         return
-    old = read_yaml(begun)
+    old = read_yaml(checkpoint.parent / "config.yaml")
     before, now = ((conf or {}).get("total_steps") for conf in (old.get("scheduler_conf"), args.scheduler_conf))
     if old.get("scheduler") == args.scheduler and before != now:
         values = [(key, old.get(key), getattr(args, key)) for key in ("max_epoch", "num_iters_per_epoch", "accum_grad")]
@@ -248,6 +278,18 @@ def check_plan_goes_on(args: argparse.Namespace) -> None:
             f"{now} ({', '.join(changed) or 'scheduler_conf'}): go on with the same plan, or train into another "
             "folder, from these weights if you like (--init)"
         )
+    for kind in ("optim", "scheduler"):
+        was, now = (
+            {kind: values.get(kind), **(values.get(f"{kind}_conf") or {}), "fused": None}  # fused: where, not what
+            for values in (old, vars(args))
+        )
+        changed = [f"{key} {was.get(key)} -> {now.get(key)}" for key in {**was, **now} if was.get(key) != now.get(key)]
+        if changed:
+            raise UserError(
+                f"{args.output_dir} was begun with another {kind} or {kind}_conf ({', '.join(changed)}), which its "
+                "checkpoint brings back: go on with the same, or train into another folder, from these weights if you "
+                "like (--init)"
+            )
 
 
 def encoder_config_of(path: Path) -> EncoderConfig:

@@ -6,14 +6,16 @@ import multiprocessing
 import espnet2.train.trainer as trainer
 import pytest
 import torch
+import yaml
 from espnet2.train.reporter import SubReporter
 
+from dualmode.asr.build import build_asr_model
 from dualmode.bin.asr_train import check_tokens
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.tasks.asr import AsrTask, TokenIds
-from dualmode.tasks.base import check_plan_goes_on
+from dualmode.tasks.base import check_model_goes_on, check_plan_goes_on
 from dualmode.tasks.encoder import NAME, EspnetEncoder, register
 from dualmode.tasks.history import read_history
 from dualmode.tasks.launch import data_arguments
@@ -160,10 +162,9 @@ def test_a_transcript_outside_the_token_list_names_the_utterance(tmp_path):
 
 
 def begun(tmp_path, **settings):
-    plan = {"max_epoch": 8, "num_iters_per_epoch": 100, "accum_grad": 1, "scheduler": "onecyclelr"}
-    (tmp_path / "config.yaml").write_text(
-        "".join(f"{key}: {value}\n" for key, value in plan.items()) + "scheduler_conf: {total_steps: 800}\n"
-    )
+    plan = {"max_epoch": 8, "num_iters_per_epoch": 100, "accum_grad": 1, "scheduler": "onecyclelr", "optim": "adamw"}
+    plan["optim_conf"] = {"lr": 1e-3, "betas": [0.9, 0.98]}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(plan) + "scheduler_conf: {total_steps: 800}\n")
     args = argparse.Namespace(output_dir=str(tmp_path), resume=True, **plan | settings)
     args.scheduler_conf = {"total_steps": args.max_epoch * (args.num_iters_per_epoch // args.accum_grad)}
     return args
@@ -175,14 +176,39 @@ def begun(tmp_path, **settings):
     [
         ({"accum_grad": 2}, "800 .* now have 400 .accum_grad 1 -> 2."),
         ({"max_epoch": 9}, "now have 900 .max_epoch 8 -> 9."),
+        ({"optim": "sgd"}, "another optim or optim_conf .optim adamw -> sgd., which its checkpoint brings back"),
+        ({"optim_conf": {"lr": 5e-4, "betas": [0.9, 0.98]}}, r".lr 0.001 -> 0.0005.,.*--init"),
+        ({"scheduler": "noamlr"}, "another scheduler or scheduler_conf .scheduler onecyclelr -> noamlr."),
     ],
 )
 def test_a_training_that_goes_on_keeps_its_plan(tmp_path, settings, says, checkpoint):
     check_plan_goes_on(begun(tmp_path, **settings))  # nothing was trained yet
     (tmp_path / checkpoint).touch()
-    check_plan_goes_on(begun(tmp_path))
+    check_plan_goes_on(begun(tmp_path, optim_conf={"betas": [0.9, 0.98], "lr": 1e-3, "fused": True}))  # on a GPU now
     with pytest.raises(UserError, match=says):
         check_plan_goes_on(begun(tmp_path, **settings))
+
+
+def test_a_training_that_goes_on_keeps_its_model(tmp_path):
+    def model(kind="ctc", **changes):
+        return build_asr_model(
+            {"encoder_conf": CONF | changes, "model_conf": {"kind": kind}}, ["<blank>", "<unk>", "a"]
+        )
+
+    args = argparse.Namespace(output_dir=str(tmp_path), resume=True, distributed=False)
+    check_model_goes_on(args, model("rnnt"))  # nothing was trained yet
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"encoder_conf": CONF}))
+    torch.save({"model": model().state_dict()}, tmp_path / "checkpoint.pth")
+    check_model_goes_on(args, model(dropout_rate=0.5, chunk_ms=[320]))
+    for other, says in (
+        (model("rnnt"), "was begun with another model_conf, by which joiner.encoder.bias is of another size, or not"),
+        (model(linear_units=16), "has linear_units 32, but this configuration has 16"),
+        (model(granularity="unstructured"), "granularity"),  # of the same sizes
+    ):
+        with pytest.raises(UserError, match=says):
+            check_model_goes_on(args, other)
+    (tmp_path / "config.yaml").write_text("")  # the first process is writing it
+    check_model_goes_on(argparse.Namespace(**vars(args) | {"distributed": True, "dist_rank": 1}), model())
 
 
 def test_one_process_for_several_gpus_is_refused(tmp_path):

@@ -26,6 +26,20 @@ KINDS = {type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")}
 NUMBERS = [datetime.timedelta, np.float64(0).__reduce__()[0], np.dtype, *KINDS]
 
 
+def load_checkpoint(path, *args, **kwargs):
+    """Return what torch.load reads of a training's checkpoint, tensors and numbers alone; others are a UserError."""
+    try:
+        with torch.serialization.safe_globals(NUMBERS):
+            return torch.load(path, *args, **{**kwargs, "weights_only": True})
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "PytorchStreamReader" not in str(error):
+            raise  # of a GPU, say: the file may be good
+        raise UserError(
+            f"{path} holds more than tensors and numbers, or is damaged, and is not loaded: remove it to train "
+            "from the start"
+        ) from None
+
+
 class _Torch:
     """All of torch, but for ``save`` and ``load``."""
 
@@ -41,16 +55,7 @@ class _Torch:
 
     @staticmethod
     def load(path, *args, **kwargs):
-        try:
-            with torch.serialization.safe_globals(NUMBERS):
-                return torch.load(path, *args, **{**kwargs, "weights_only": True})
-        except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "PytorchStreamReader" not in str(error):
-                raise  # of a GPU, say: the file may be good
-            raise UserError(
-                f"{path} holds more than tensors and numbers, or is damaged, and is not loaded: remove it to train "
-                "from the start"
-            ) from None
+        return load_checkpoint(path, *args, **kwargs)
 
 
 @contextlib.contextmanager
