@@ -8,7 +8,7 @@ from pathlib import Path
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.errors import UserError
 from dualmode.models.options import ENCODER, add_model
-from dualmode_runtime.files import atomic_path, atomic_write, write_json
+from dualmode_runtime.files import atomic_write, write_json
 
 KEYS = ("sparsities", "granularity", "block", "scope", "layer_share")
 FOUND_ANEW = (".masks", ".input_norms")
@@ -73,14 +73,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.out.resolve() == args.model.resolve():
         raise UserError(f"--out is the model folder {args.model} itself: name another one, which is written anew")
     check_out(args.out)
-    import torch
     import yaml
 
     from dualmode.config import from_mapping
     from dualmode.encoder.config import EncoderConfig
     from dualmode.encoder.conformer import DualModeEncoder
     from dualmode.models.folder import ModelFolder
-    from dualmode.models.weights import ENCODER, encoder_weights, load_into
+    from dualmode.models.weights import ENCODER, encoder_weights, load_into, save_checkpoint
     from dualmode.supernet.masked_linear import prunable
     from dualmode.supernet.pruning import check_masks, estimate_masks
     from dualmode.supernet.storage import own_norms
@@ -116,8 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         yaml.safe_dump({**training, "encoder_conf": config.to_dict()}, out)
     whole = {name: tensor for name, tensor in weights.items() if not name.startswith(ENCODER)}
     whole |= {f"{ENCODER}{name}": tensor for name, tensor in encoder.state_dict().items()}
-    with atomic_path(args.out / "model.pth") as path:
-        torch.save(whole, path)
+    save_checkpoint(whole, args.out / "model.pth")
     shutil.rmtree(args.out / "tokens", ignore_errors=True)  # of what was pruned into this folder before
     if (args.model / "tokens").is_dir():
         shutil.copytree(args.model / "tokens", args.out / "tokens")

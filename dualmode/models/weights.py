@@ -1,6 +1,7 @@
 """Model folders: ``config.yaml`` beside weights, read without running anything that is in them."""
 
 import json
+import os
 import pickle
 import struct
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.errors import UserError
+from dualmode_runtime.files import atomic_path
 
 PACKED = "model.safetensors"
 # What torch and safetensors raise for files that are cut off, damaged or hostile.
@@ -43,6 +45,23 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
         raise UserError(f"{path} is not a readable checkpoint: it holds no tensors by their names")
     return dict(weights)
+
+
+def save_checkpoint(value: object, path: str | os.PathLike) -> None:
+    """Write what torch.save makes of ``value``, whole or not at all.
+
+    Raises:
+        OSError: the disk is full, say, of which torch alone says at which byte.
+    """
+    with atomic_path(path) as temporary:
+        try:
+            with open(temporary, "wb") as file:
+                torch.save(value, file)
+        except (OSError, RuntimeError) as error:
+            reason = error if isinstance(error, OSError) else error.__context__
+            if isinstance(reason, OSError):
+                raise OSError(reason.errno, reason.strerror, str(path)) from None
+            raise
 
 
 def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:

@@ -14,8 +14,7 @@ from espnet2.train.reporter import Reporter
 from torch import Tensor
 
 from dualmode.errors import UserError
-from dualmode.models.weights import load_weights
-from dualmode_runtime.files import atomic_path
+from dualmode.models.weights import load_weights, save_checkpoint
 
 
 def average_weights(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -70,8 +69,7 @@ def average_nbest_models(
                 gone = ", ".join(file.name for file in files if file not in kept)
                 print(f"{phase} {key}: the mean of the {count} best epochs is without {gone}, not kept", flush=True)
             states = [load_weights(file) for file in kept]
-            with atomic_path(output_dir / f"{phase}.{key}.ave_{count}best.{end}") as temporary:
-                torch.save(average_weights(states), temporary)
+            save_checkpoint(average_weights(states), output_dir / f"{phase}.{key}.ave_{count}best.{end}")
         link = output_dir / f"{phase}.{key}.ave.{end}"
         link.unlink(missing_ok=True)
         link.symlink_to(f"{phase}.{key}.ave_{counts[-1]}best.{end}")

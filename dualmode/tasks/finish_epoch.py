@@ -11,11 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from espnet2.train.reporter import Reporter
 from torch import Tensor
 
-from dualmode_runtime.files import atomic_path
+from dualmode.models.weights import save_checkpoint
 
 
 def finish_epoch(
@@ -32,8 +31,7 @@ def finish_epoch(
     epoch = reporter.get_epoch()
     file = folder / f"{epoch}epoch.pth"
     if not file.exists():
-        with atomic_path(file) as temporary:
-            torch.save(weights, temporary)
+        save_checkpoint(weights, file)
     best = [
         f"{phase}.{key}.best.pth"
         for phase, key, mode in criteria

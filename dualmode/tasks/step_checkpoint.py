@@ -20,9 +20,8 @@ from torch.utils.data import DataLoader
 
 from dualmode.encoder.two_branch import TwoBranchModel
 from dualmode.errors import UserError
-from dualmode.models.weights import load_weights
+from dualmode.models.weights import load_weights, save_checkpoint
 from dualmode.tasks.windowed import WindowedBatches
-from dualmode_runtime.files import atomic_path
 
 NAME = "checkpoint_step.pth"
 
@@ -104,8 +103,7 @@ def save(folder: Path, running: Running, batches: int, total: int, rank: int, ra
         torch.distributed.all_gather_object(states, random_states())
     if rank == 0:
         place = {"epoch": running.reporter.get_epoch(), "batches": batches, "total": total, "random": states}
-        with atomic_path(folder / NAME) as temporary:
-            torch.save({**place, **running.state()}, temporary)
+        save_checkpoint({**place, **running.state()}, folder / NAME)
 
 
 def load(folder: Path, epoch: int, total: int, ranks: int) -> dict | None:

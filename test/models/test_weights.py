@@ -1,4 +1,5 @@
 import pickle
+import resource
 
 import pytest
 import torch
@@ -6,8 +7,23 @@ from torch import nn
 
 from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.errors import UserError
-from dualmode.models.weights import find_checkpoint, load_into, load_weights
+from dualmode.models.weights import find_checkpoint, load_into, load_weights, save_checkpoint
 from dualmode.models.yaml_file import read_yaml
+
+
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_a_disk_that_is_full_is_said_with_the_file(tmp_path, size):
+    """The system's limit of a file's size stands for it: both refuse to write, early or at the last byte."""
+    path, before = tmp_path / "checkpoint.pth", resource.getrlimit(resource.RLIMIT_FSIZE)
+    save_checkpoint({"weight": torch.zeros(2)}, path)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        with pytest.raises(OSError, match="File too large") as raised:
+            save_checkpoint({"weight": torch.zeros(size)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert raised.value.filename == str(path)
+    assert load_weights(path)["weight"].tolist() == [0, 0] and list(tmp_path.iterdir()) == [path]  # the old one
 
 
 class Hostile:

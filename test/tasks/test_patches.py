@@ -109,7 +109,7 @@ def trained(tmp_path_factory):
     saved, averaged = [], []
     with pytest.MonkeyPatch.context() as patch:
         save = torch.save
-        patch.setattr(torch, "save", lambda value, path, *more: (saved.append(Path(path).name), save(value, path)))
+        patch.setattr(torch, "save", lambda value, file: (saved.append(Path(file.name).name), save(value, file)))
         average = dualmode.tasks.averaging.average_nbest_models
         patch.setattr(
             "dualmode.tasks.patches.masked_average.average_nbest_models",

@@ -5,12 +5,11 @@ Why that is wrong for us: a training killed inside torch.save leaves half a ``ch
 one, and cannot be resumed.
 What ours does: the loop's module, and no other one, sees a ``torch`` whose ``save`` writes to a temporary name and
 renames.  Its ``load`` takes tensors and plain values only: ESPnet would run what a checkpoint.pth from somewhere else
-pickles.  Our own files use :func:`dualmode_runtime.files.atomic_path` themselves.
+pickles.  Our own files use :func:`dualmode.models.weights.save_checkpoint` themselves.
 """
 
 import contextlib
 import datetime
-import os
 import pickle
 from collections.abc import Iterator
 
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 
 from dualmode.errors import UserError
-from dualmode_runtime.files import atomic_path
+from dualmode.models.weights import save_checkpoint
 
 # What ESPnet's reporter keeps its means and times in.
 KINDS = {type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")}
@@ -47,11 +46,8 @@ class _Torch:
         return getattr(torch, name)
 
     @staticmethod
-    def save(value, path, *args, **kwargs) -> None:
-        if not isinstance(path, (str, os.PathLike)):
-            return torch.save(value, path, *args, **kwargs)
-        with atomic_path(path) as temporary:
-            torch.save(value, temporary, *args, **kwargs)
+    def save(value, path) -> None:
+        save_checkpoint(value, path)
 
     @staticmethod
     def load(path, *args, **kwargs):
