@@ -103,8 +103,8 @@ def test_the_page_leads_to_a_table(checkout, page):
     """The trainings are as small as can be: what is tested is the way, not what is learnt on it."""
     shorten(*(checkout / f"conf/tuning/{name}.yaml" for name in ("finetune", "pretrain")))
     own = commands(page)
-    for command in own[:-1] if page == "bring-a-corpus" else own:  # whose last one is the same again, in full size
-        said = run(checkout, command, venv=sys.prefix)
+    own = own[:-1] if page == "bring-a-corpus" else own  # whose last one is the same again, in full size
+    said = "".join(run(checkout, command, venv=sys.prefix) for command in own)
     assert re.search(r"^test  +dense  +full ", said, re.M) and re.search(r"^test  +sparse 70 %", said, re.M)
 
 
