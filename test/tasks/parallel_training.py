@@ -1,6 +1,7 @@
 """Trains a tiny model in several processes over gloo, or in one: what test_parallel compares."""
 
 import dataclasses
+import pickle
 from pathlib import Path
 
 import torch
@@ -169,6 +170,12 @@ def train(model: TwoBranchModel, data: list, rank: int, world: int, accumulated:
         "chosen": model.targets.usage.chosen if isinstance(model, PretrainModel) else torch.zeros(0),
         "step": model.step,
     }
+
+
+def start(call: bytes) -> None:
+    """Run what test_parallel pickled: a function of this module and its arguments."""
+    target, arguments = pickle.loads(call)
+    target(*arguments)
 
 
 def process(

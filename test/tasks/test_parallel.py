@@ -1,5 +1,6 @@
 """Several processes over gloo train what one process trains."""
 
+import pickle
 import sys
 from pathlib import Path
 
@@ -24,9 +25,9 @@ def run(server, tmp_path):
     def run(target, world, *more):
         out = tmp_path / "out"
         out.mkdir()
-        started = [
-            server.Process(target=target, args=(rank, world, tmp_path / "meet", out, *more)) for rank in range(world)
-        ]
+        calls = [(target, (rank, world, tmp_path / "meet", out, *more)) for rank in range(world)]
+        # Pickled as bytes: multiprocessing would hand over a file descriptor for each tensor, of which it takes some 250.
+        started = [server.Process(target=parallel_training.start, args=(pickle.dumps(call),)) for call in calls]
         for one in started:
             one.start()
         for one in started:
