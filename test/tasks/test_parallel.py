@@ -26,7 +26,7 @@ def run(server, tmp_path):
         out = tmp_path / "out"
         out.mkdir()
         calls = [(target, (rank, world, tmp_path / "meet", out, *more)) for rank in range(world)]
-        # Pickled as bytes: multiprocessing would hand over a file descriptor for each tensor, of which it takes some 250.
+        # As bytes: multiprocessing would hand over a file descriptor for each tensor, of which it takes some 250.
         started = [server.Process(target=parallel_training.start, args=(pickle.dumps(call),)) for call in calls]
         for one in started:
             one.start()
