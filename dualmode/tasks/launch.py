@@ -8,9 +8,11 @@ from pathlib import Path
 
 from torch.multiprocessing.spawn import ProcessExitedException
 
+from dualmode import __version__
 from dualmode.cluster.task import REQUEUE, restarts
 from dualmode.encoder.config import EncoderConfig
 from dualmode.errors import UserError
+from dualmode.results.provenance import git_commit
 from dualmode.tasks.base import SupernetTask
 from dualmode.tasks.check import settings_of
 from dualmode.tasks.feature_lists import FILES, check_lists
@@ -73,6 +75,7 @@ def train(
     warnings.filterwarnings("ignore", category=FutureWarning, module="espnet2")  # torch's news for ESPnet's authors
     waiting = {name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     logging.info("how threads wait for each other: %s", waiting)
+    logging.info("dualmode %s, commit: %s", __version__, git_commit(Path(__file__).parent))
     names = task.required_data_names()
     train_folder = pool(train, out / "data" / "train", names, max_ms, seed)
     valid_folder = pool([Source(valid)], out / "data" / "valid", names, max_ms, seed)

@@ -108,6 +108,7 @@ def test_a_killed_training_ends_with_the_same_weights(server, root, kind):
         state = torch.load(killed / "checkpoint_step.pth", weights_only=True)
         assert (state["epoch"], state["batches"]) == checkpoint
     assert run(server, kind, root, killed, None) == 0
+    assert (killed / "train.log").read_text().count(", commit: ") == 4, "every start says which code it runs"
     assert not (killed / "checkpoint_step.pth").exists()
 
     weights, history = outcome(whole)
