@@ -125,9 +125,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def check_out(out: Path) -> None:
     """Raise UserError if ``out`` holds weights of a training or a packed model, whose configuration would be lost."""
-    from dualmode.models.weights import CHECKPOINTS
+    from dualmode.models.weights import CHECKPOINTS, EPOCH_STATE, STEP_STATE
 
-    for name in ("checkpoint.pth", "checkpoint_step.pth", "subnet.json", *CHECKPOINTS):
+    for name in (EPOCH_STATE, STEP_STATE, "subnet.json", *CHECKPOINTS):
         if name != "model.pth" and (out / name).exists():
             raise UserError(f"{out} holds {name}, which dualmode prune has not made: name another --out")
 

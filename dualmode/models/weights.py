@@ -17,6 +17,7 @@ from dualmode.errors import UserError
 from dualmode_runtime.files import atomic_path
 
 PACKED = "model.safetensors"
+EPOCH_STATE, STEP_STATE = "checkpoint.pth", "checkpoint_step.pth"  # what a training goes on from
 # What torch and safetensors raise for files that are cut off, damaged or hostile.
 _UNREADABLE = (
     *(SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, OSError, AttributeError),

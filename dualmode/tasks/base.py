@@ -19,10 +19,10 @@ from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.encoder.two_branch import BranchWeights, TwoBranchModel
 from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
-from dualmode.models.weights import load_cmvn
+from dualmode.models.weights import EPOCH_STATE, STEP_STATE, load_cmvn
 from dualmode.models.yaml_file import read_yaml
 from dualmode.supernet.pruning import PruningSchedule
-from dualmode.tasks import features, step_checkpoint
+from dualmode.tasks import features
 from dualmode.tasks.batch_size import check_batch, complete_batch
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.hand_over import check_same_encoder, inherited, take_over
@@ -35,7 +35,7 @@ from dualmode.tasks.windowed import make_factory
 
 features.register()
 
-CHECKPOINTS = ("checkpoint.pth", step_checkpoint.NAME)  # what a training goes on from
+ELSEWHERE = "go on with the same, or train into another folder, from these weights if you like (--init)"
 FUSED = ("adam", "adamw")  # optimizers that can update all weights in a few kernels on a GPU
 
 encoder_choices = ClassChoices("encoder", {NAME: EspnetEncoder}, default=NAME)
@@ -235,7 +235,7 @@ def goes_on_from(args: argparse.Namespace) -> Path | None:
     """Return the checkpoint that a training goes on from, beside the config.yaml that it began with; None at first."""
     folder = Path(args.output_dir)
     if args.resume and (folder / "config.yaml").is_file():
-        return next((path for name in CHECKPOINTS if (path := folder / name).exists()), None)
+        return next((path for name in (EPOCH_STATE, STEP_STATE) if (path := folder / name).exists()), None)
     return None
 
 
@@ -254,8 +254,8 @@ def check_model_goes_on(args: argparse.Namespace, model: TwoBranchModel) -> None
     shapes = [{name: getattr(value, "shape", None) for name, value in state.items()} for state in (theirs, own)]
     if differ := sorted(name for name in {**theirs, **own} if shapes[0].get(name) != shapes[1].get(name)):
         raise UserError(
-            f"{folder} was begun with another model_conf, by which {differ[0]} is of another size, or not there: go on "
-            "with the same, or train into another folder, from these weights if you like (--init)"
+            f"{folder} was begun with another model_conf, by which {differ[0]} is of another size, or not there: "
+            f"{ELSEWHERE}"
         )
 
 
@@ -287,8 +287,7 @@ def check_plan_goes_on(args: argparse.Namespace) -> None:
         if changed:
             raise UserError(
                 f"{args.output_dir} was begun with another {kind} or {kind}_conf ({', '.join(changed)}), which its "
-                "checkpoint brings back: go on with the same, or train into another folder, from these weights if you "
-                "like (--init)"
+                f"checkpoint brings back: {ELSEWHERE}"
             )
 
 

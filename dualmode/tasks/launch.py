@@ -12,6 +12,7 @@ from dualmode import __version__
 from dualmode.cluster.task import REQUEUE, restarts
 from dualmode.encoder.config import EncoderConfig
 from dualmode.errors import UserError
+from dualmode.models.weights import EPOCH_STATE
 from dualmode.results.provenance import git_commit
 from dualmode.tasks.base import SupernetTask
 from dualmode.tasks.check import settings_of
@@ -82,8 +83,8 @@ def train(
     bins = settings.encoder_conf.get("input_size", EncoderConfig.input_size)
     for folder in {train_folder, valid_folder}:
         check_lists(folder, names, bins)
-    if (out / "checkpoint.pth").is_file():
-        print(f"going on from the last finished epoch in {out / 'checkpoint.pth'}", flush=True)
+    if (checkpoint := out / EPOCH_STATE).is_file():
+        print(f"going on from the last finished epoch in {checkpoint}", flush=True)
     options = met_anew(options, restarts())
     command = [
         *("--config", str(config), "--output_dir", str(out), "--resume", "true"),

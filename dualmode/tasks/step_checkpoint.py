@@ -20,10 +20,8 @@ from torch.utils.data import DataLoader
 
 from dualmode.encoder.two_branch import TwoBranchModel
 from dualmode.errors import UserError
-from dualmode.models.weights import load_weights, save_checkpoint
+from dualmode.models.weights import STEP_STATE, load_weights, save_checkpoint
 from dualmode.tasks.windowed import WindowedBatches
-
-NAME = "checkpoint_step.pth"
 
 
 def random_states() -> dict:
@@ -103,7 +101,7 @@ def save(folder: Path, running: Running, batches: int, total: int, rank: int, ra
         torch.distributed.all_gather_object(states, random_states())
     if rank == 0:
         place = {"epoch": running.reporter.get_epoch(), "batches": batches, "total": total, "random": states}
-        save_checkpoint({**place, **running.state()}, folder / NAME)
+        save_checkpoint({**place, **running.state()}, folder / STEP_STATE)
 
 
 def load(folder: Path, epoch: int, total: int, ranks: int) -> dict | None:
@@ -112,7 +110,7 @@ def load(folder: Path, epoch: int, total: int, ranks: int) -> dict | None:
     Raises:
         UserError: the file cannot be read, or was written by another number of processes or with other data.
     """
-    path = folder / NAME
+    path = folder / STEP_STATE
     if not path.is_file():
         return None
     state = load_weights(path)

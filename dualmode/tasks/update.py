@@ -38,6 +38,7 @@ from torch.utils.data import DataLoader
 
 from dualmode.cluster.task import REQUEUE
 from dualmode.errors import UserError
+from dualmode.models.weights import STEP_STATE
 from dualmode.progress import Progress
 from dualmode.tasks import history, step_checkpoint
 from dualmode.tasks.agreement import check_agreement
@@ -272,4 +273,4 @@ class RunState:
 
     def at_end(self) -> None:
         """Remove the checkpoint inside an epoch, for all epochs are finished."""
-        (self.folder / step_checkpoint.NAME).unlink(missing_ok=True)
+        (self.folder / STEP_STATE).unlink(missing_ok=True)

@@ -11,9 +11,10 @@ from espnet2.train.trainer import Trainer
 
 from dualmode.cluster.task import REQUEUE
 from dualmode.errors import UserError
+from dualmode.models.weights import STEP_STATE
 from dualmode.tasks import trainer, update
 from dualmode.tasks.history import mean_stats
-from dualmode.tasks.step_checkpoint import NAME, Running
+from dualmode.tasks.step_checkpoint import Running
 from dualmode.tasks.tally import Totals
 from dualmode.tasks.trainer import SupernetTrainer
 from dualmode.tasks.update import RunState
@@ -45,7 +46,7 @@ def finish(state, number, told=0, due=0, skipped=None):
 
 
 def saved(folder) -> int | None:
-    return torch.load(folder / NAME, weights_only=True)["batches"] if (folder / NAME).exists() else None
+    return torch.load(folder / STEP_STATE, weights_only=True)["batches"] if (folder / STEP_STATE).exists() else None
 
 
 def test_a_checkpoint_follows_each_so_many_batches_but_not_the_last(tmp_path):
@@ -212,7 +213,7 @@ def test_nothing_of_a_run_stays_behind(tmp_path, monkeypatch, error):
     monkeypatch.setattr(trainer, "Preemption", lambda: SimpleNamespace(told=False))  # no signal handlers in the tests
     monkeypatch.setattr(Trainer, "run", classmethod(loop))
     for _ in range(2):
-        (tmp_path / NAME).touch()
+        (tmp_path / STEP_STATE).touch()
         try:
             SupernetTrainer.run(
                 model=torch.nn.Linear(1, 1), trainer_options=options(tmp_path), distributed_option=DistributedOption()
@@ -221,7 +222,7 @@ def test_nothing_of_a_run_stays_behind(tmp_path, monkeypatch, error):
             assert type(raised) is error
         assert SupernetTrainer.state is None
         # After a failure the next run goes on from there.
-        assert (tmp_path / NAME).exists() == (error is not None)
+        assert (tmp_path / STEP_STATE).exists() == (error is not None)
     assert isinstance(states[0], RunState) and states[0] is not states[1]
 
 

@@ -45,13 +45,8 @@ class _Torch:
     def __getattr__(self, name: str):
         return getattr(torch, name)
 
-    @staticmethod
-    def save(value, path) -> None:
-        save_checkpoint(value, path)
-
-    @staticmethod
-    def load(path, *args, **kwargs):
-        return load_checkpoint(path, *args, **kwargs)
+    save = staticmethod(save_checkpoint)
+    load = staticmethod(load_checkpoint)
 
 
 @contextlib.contextmanager
