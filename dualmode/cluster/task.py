@@ -122,18 +122,25 @@ class Signs:
 
 
 def _watched(words: list[str], out, alive: Signs, say) -> int:
+    child: subprocess.Popen | None = None
+    early: list[int] = []
+
+    def hand_on(number: int, _) -> None:
+        say(f"{signal.Signals(number).name} at {time.strftime('%F %T')}: {RECEIVED[signal.Signals(number)]}")
+        if child is None:
+            early.append(number)
+        else:
+            child.send_signal(number)
+
+    for number in RECEIVED:  # before there is a child: a signal in between would end this process and leave it alone
+        signal.signal(number, hand_on)
     try:
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
     except OSError as error:
         say(f"cannot run {words[0]}: {error.strerror}")
         return 127
-
-    def hand_on(number: int, _) -> None:
-        say(f"{signal.Signals(number).name} at {time.strftime('%F %T')}: {RECEIVED[signal.Signals(number)]}")
-        child.send_signal(number)
-
-    for number in RECEIVED:
-        signal.signal(number, hand_on)
+    for received in early:
+        child.send_signal(received)
     while True:
         try:
             status = child.wait(POLL_S)

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -188,7 +189,8 @@ async def _results(path: Path, asked: Asked, state: State) -> AsyncGenerator[Res
         detail = fault.detail.replace(str(path), name)
         raise Refused(400, detail, "file", fault.reason.value) from None
     finally:
-        await run_in_threadpool(pieces.close)  # of a client that has gone, ffmpeg may still be at it
+        with anyio.CancelScope(shield=True):  # of a client that has gone: what it had begun is cancelled, this is not
+            await run_in_threadpool(pieces.close)  # ffmpeg may still be at it
 
 
 async def _whole(request: Request, results: AsyncIterator[Result]) -> Result | None:

@@ -62,10 +62,13 @@ class Cluster:
 
     def __init__(self, environment: dict):
         self.environment = environment
+        self.started: list[subprocess.Popen] = []
 
     def start(self, *words, program=(ROOT / "tools/cluster/slurm.pl",), **settings) -> subprocess.Popen:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen([*program, *map(str, words)], env=self.environment, **pipes, **settings)
+        process = subprocess.Popen([*program, *map(str, words)], env=self.environment, **pipes, **settings)
+        self.started.append(process)
+        return process
 
     def run(self, *words, **settings) -> subprocess.CompletedProcess:
         process = self.start(*words, **settings)
@@ -85,9 +88,25 @@ class Cluster:
         """Return number and state of every task that waits or runs."""
         return [line.split() for line in self.ask("squeue", "--noheader", "--array", "--format=%i %t").splitlines()]
 
+    def clear(self) -> None:
+        """End what a test has left, so that one that fails takes no other with it."""
+        for process in self.started:
+            process.kill()
+            process.communicate()
+        self.started.clear()
+        for job in {job.split("_")[0] for job, _ in self.jobs()}:
+            self.ask("scancel", job)
+        self.wait_until(lambda: self.jobs() == [])
+
+
+@pytest.fixture
+def cluster(daemons):
+    yield daemons
+    daemons.clear()
+
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory):
+def daemons(tmp_path_factory):
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         pytest.skip(f"Slurm is not installed (no {missing[0]}; Debian package slurm-wlm)")

@@ -92,3 +92,23 @@ def test_a_task_that_starts_after_its_wrapper_is_gone_writes_nothing(lonely):
     (lonely.parent / "x.log").write_text("of another run\n")
     assert task.run_task(lonely, 1) == task.GONE
     assert (lonely.parent / "x.log").read_text() == "of another run\n"
+
+
+def test_a_signal_while_the_command_starts_reaches_it(tmp_path, monkeypatch):
+    """A job that is cancelled in that moment must not leave its command behind."""
+    handlers = {number: signal.getsignal(number) for number in task.RECEIVED}
+    start = subprocess.Popen
+
+    def popen(*words, **pipes):
+        signal.raise_signal(signal.SIGUSR1)
+        return start(*words, **pipes)
+
+    monkeypatch.setattr(task.subprocess, "Popen", popen)
+    task.write_request(tmp_path / "job", Request(str(tmp_path / "x.log"), ("sleep", "100")))
+    threading.Timer(0.1, os.utime, [tmp_path / "job/alive", (1, 1)]).start()
+    try:
+        assert task.run_task(tmp_path / "job", 1) == 128 + signal.SIGUSR1
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert "SIGUSR1 at " in (tmp_path / "x.log").read_text()

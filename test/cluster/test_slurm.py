@@ -72,25 +72,6 @@ def test_no_machine_waits_for_long_for_one_that_failed(cluster, tmp_path):
     assert done.returncode == 1 and "Exited with exit code 3" in (tmp_path / "x.log").read_text()
 
 
-def test_a_command_that_saved_its_state_is_queued_again(cluster, tmp_path):
-    command = (
-        "if [[ -e saved ]]; then echo going on; exit 0; fi; "
-        "trap 'echo saved > saved; exit 75' USR1; echo first; while :; do sleep 0.1; done"
-    )
-    process = cluster.start(tmp_path / "x.log", "bash", "-c", command, cwd=tmp_path)
-    log = tmp_path / "x.log"
-    cluster.wait_until(lambda: log.exists() and "first" in log.read_text())
-    job = cluster.jobs()[0][0]
-    cluster.ask("scancel", "--batch", "--signal=USR1", job)  # as Slurm does before the time is up
-    cluster.wait_until(lambda: "Queued again" in log.read_text())
-    cluster.wait_until(lambda: [state for _, state in cluster.jobs()] == ["PD"])
-    time.sleep(3)  # a node refuses a job that it has killed in the same second; Slurm itself waits two minutes
-    cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert [line for line in log.read_text().splitlines() if not line.startswith("#")] == ["first", "going on"]
-
-
 SAVES = "trap 'exit 75' TERM; echo first; while :; do sleep 0.1; done"  # as a training does
 
 
@@ -99,6 +80,24 @@ def running(cluster, log) -> str:
     cluster.wait_until(lambda: log.exists() and "\nfirst" in log.read_text())
     [[job, _]] = cluster.jobs()
     return job
+
+
+def test_a_command_that_saved_its_state_is_queued_again(cluster, tmp_path):
+    command = (
+        "if [[ -e saved ]]; then echo going on; exit 0; fi; "
+        "trap 'echo saved > saved; exit 75' USR1; echo first; while :; do sleep 0.1; done"
+    )
+    process = cluster.start(tmp_path / "x.log", "bash", "-c", command, cwd=tmp_path)
+    log = tmp_path / "x.log"
+    job = running(cluster, log)
+    cluster.ask("scancel", "--batch", "--signal=USR1", job)  # as Slurm does before the time is up
+    cluster.wait_until(lambda: "Queued again" in log.read_text())
+    cluster.wait_until(lambda: [state for _, state in cluster.jobs()] == ["PD"])
+    time.sleep(3)  # a node refuses a job that it has killed in the same second; Slurm itself waits two minutes
+    cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert [line for line in log.read_text().splitlines() if not line.startswith("#")] == ["first", "going on"]
 
 
 @pytest.mark.parametrize("by", ["the wrapper", "scancel"])

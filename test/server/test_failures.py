@@ -135,3 +135,30 @@ def test_an_upload_whose_client_has_gone_leaves_its_place(client, pieces, stream
     assert heard[0] == 0 and heard[-1] == "closed" and len(heard) < 100
     told = client.get("/metrics").text.splitlines()
     assert 'dualmode_requests_total{status="499"} 1' in told and "dualmode_requests 0" in told
+
+
+def test_what_a_client_that_has_gone_asked_for_ends_also_while_it_is_recognised(client, monkeypatch):
+    closed, held, begun = [], [], []
+
+    def pieces(*_):
+        def one():
+            try:
+                while True:
+                    yield SimpleNamespace(end_ms=0, samples=np.zeros(160, dtype=np.float32))
+            finally:
+                closed.append(True)
+
+        held.append(one())  # so that nothing but its close ends it
+        return held[0]
+
+    async def recognise(*_):
+        if begun:
+            await asyncio.sleep(60)
+        begun.append(True)
+        return SimpleNamespace(text="a")
+
+    monkeypatch.setattr(transcriptions, "recording_pieces", pieces)
+    monkeypatch.setattr(transcriptions, "recognise_sparse", recognise)
+    upload(client, "true", stays=False)
+    assert closed == [True]
+    assert "dualmode_requests 0" in client.get("/metrics").text.splitlines()
