@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -134,7 +135,7 @@ def test_audio_waits_while_a_client_reads_nothing(device_model, speech):
         await asyncio.sleep(0.1)
         assert not feed.done() and not stream.take(b"")
         reads.set()
-        await asyncio.wait_for(feed, 5)
+        await asyncio.wait_for(feed, 60)
         assert stream.take(b"")
         sender.cancel()
         pool.close()
@@ -175,8 +176,8 @@ def test_faults_are_in_the_log(device_model, speech, caplog):
             await asyncio.sleep(0.01)
         stream._hearing.hear = hear
         await stream.feed(bytes(32000))
-        await asyncio.wait_for(stream.over, 20)
-        await asyncio.wait_for(stream.finish(1), 20)
+        await asyncio.wait_for(stream.over, 60)
+        await asyncio.wait_for(stream.finish(1), 60)
         sender.cancel()
         second.close()
         pool.close()
@@ -201,9 +202,9 @@ def test_what_is_at_work_when_time_is_up_is_told(device_model):
         server._loop = asyncio.get_running_loop()
         state.requests = 1
         end = asyncio.ensure_future(server._let_clients_end())
-        await asyncio.sleep(1)
-        assert state.stopping and not state.late and not server.should_exit
-        await asyncio.wait_for(end, 10)
+        began = time.monotonic()
+        await asyncio.wait_for(end, 60)
+        assert state.stopping and time.monotonic() - began >= 2
         assert state.late and server.should_exit
         state.close()
 
@@ -222,7 +223,7 @@ def test_a_stream_does_not_run_ahead_of_its_engine(device_model):
         await asyncio.sleep(0.1)
         assert [feed.done() for feed in feeds] == [True, True, True, False]  # a second is the engine's, one may wait
         go.set()
-        await asyncio.wait_for(asyncio.gather(*feeds), 5)
+        await asyncio.wait_for(asyncio.gather(*feeds), 60)
         pool.close()
 
     asyncio.run(run())
@@ -269,7 +270,7 @@ def test_streams_go_on_where_the_second_pass_is_behind(device_model, speech):
             await stream.feed(spoken)
         stream.end("finished")
         finish = asyncio.ensure_future(stream.finish(0.5))
-        await asyncio.wait_for(finish, 20)
+        await asyncio.wait_for(finish, 60)
         go.set()
         for task in (sender,):
             task.cancel()

@@ -128,11 +128,11 @@ def test_a_client_that_reads_nothing_is_cut_off(strict):
     """Its requests are answered with more than the kernel keeps."""
     with sockets.socket() as raw:
         raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
-        raw.settimeout(20)
+        raw.settimeout(60)
         raw.connect(("127.0.0.1", int(strict.url.split(":")[2].strip("/"))))
         request = b"GET /dualmode.wasm HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-        with pytest.raises(OSError):  # of a connection that was cut off
-            for _ in range(200):
+        with pytest.raises(ConnectionError):  # it was cut off; a time-out is none
+            for _ in range(1200):
                 raw.sendall(request)
                 time.sleep(0.05)
 
@@ -170,7 +170,7 @@ def test_first_messages_that_are_wrong(server, first, said):
                 await socket.recv()
             return answer, socket.close_code
 
-    answer, code = asyncio.run(asyncio.wait_for(once(), 20))
+    answer, code = asyncio.run(asyncio.wait_for(once(), 60))
     assert answer["type"] == "error" and said in answer["message"] and code == 1008
 
 
@@ -183,7 +183,7 @@ def test_garbage_behind_the_first_message_ends_with_the_text_so_far(server, devi
             return await everything(socket)
 
     for garbage in ("{}", "what?", '{"type": "finish", "now": true}'):
-        messages = asyncio.run(asyncio.wait_for(once(garbage), 20))
+        messages = asyncio.run(asyncio.wait_for(once(garbage), 60))
         assert finals(messages) == streamed(device_model, speech[0])
         assert [one["type"] for one in messages[-2:]] == ["error", "end"]
 
@@ -217,7 +217,7 @@ def test_clients_that_vanish_leave_nothing_behind(server, speech):
         await asyncio.gather(*map(vanish, range(40)))
 
     asyncio.run(everyone())
-    for _ in range(100):
+    for _ in range(1200):
         if not metric(server, "streams "):
             break
         asyncio.run(asyncio.sleep(0.05))
@@ -236,7 +236,7 @@ def test_other_origins_and_hosts_are_refused(server):
         ({"Host": "["}, 403),
     ]
     for headers, status in cases:
-        with sockets.create_connection(("127.0.0.1", int(host.split(":")[1])), timeout=10) as raw:
+        with sockets.create_connection(("127.0.0.1", int(host.split(":")[1])), timeout=60) as raw:
             lines = {"Host": host, **headers, "Connection": "Upgrade", "Upgrade": "websocket"}
             lines |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
             head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
@@ -296,7 +296,7 @@ def test_limits(strict, device_model, speech):
 
 def test_connections_that_ask_for_nothing_are_closed(strict):
     port = int(strict.url.split(":")[2].strip("/"))
-    opened = [sockets.create_connection(("127.0.0.1", port), timeout=10) for _ in range(30)]
+    opened = [sockets.create_connection(("127.0.0.1", port), timeout=60) for _ in range(30)]
     opened[0].sendall(b"GET /healthz HTTP/1.1\r\nHost: 127")
     for one in opened:  # at once, or after a second
         try:
@@ -304,7 +304,7 @@ def test_connections_that_ask_for_nothing_are_closed(strict):
         except ConnectionResetError:
             pass
         one.close()
-    assert urllib.request.urlopen(f"{strict.url}healthz", timeout=10).status == 200
+    assert urllib.request.urlopen(f"{strict.url}healthz", timeout=60).status == 200
 
 
 def test_open_streams_end_with_their_text_when_the_server_stops(serve, device_model, speech):
@@ -322,7 +322,7 @@ def test_open_streams_end_with_their_text_when_the_server_stops(serve, device_mo
 
     with serve() as server:
         found, codes = asyncio.run(asyncio.wait_for(everyone(server), 30))
-        server.process.wait(20)
+        server.process.wait(60)
         assert server.process.returncode == 0
     assert [finals(messages) for messages in found] == [expected] * 5 and codes == {1001}
     assert {messages[-1]["reason"] for messages in found} == {"stopping"}
@@ -368,7 +368,7 @@ def test_ten_thousand_connections_are_bounded(serve, device_model, speech):
                 try:
                     reader, writer = await asyncio.open_connection("127.0.0.1", port)
                     writer.write(b"GET ")
-                    await asyncio.wait_for(reader.read(), 20)
+                    await asyncio.wait_for(reader.read(), 60)
                     writer.close()
                 except ConnectionError:
                     pass

@@ -216,7 +216,7 @@ def test_streams_have_a_second_pass(both, dense, noise):
 def test_a_request_that_is_begun_and_left_takes_no_place(both, client, wav):
     host = both.url.split("/")[2]
     for _ in range(20):  # of 8 at once
-        with sockets.create_connection(tuple(host.split(":")), timeout=10) as raw:
+        with sockets.create_connection(tuple(host.split(":")), timeout=60) as raw:
             raw.sendall(
                 f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: {host}\r\nContent-Length: 999\r\n"
                 "Content-Type: multipart/form-data; boundary=a\r\n\r\n--a\r\n".encode()
