@@ -72,13 +72,13 @@ class Cluster:
 
     def run(self, *words, **settings) -> subprocess.CompletedProcess:
         process = self.start(*words, **settings)
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=600)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def ask(self, *words: str) -> str:
         return subprocess.run(words, env=self.environment, capture_output=True, text=True, check=True).stdout
 
-    def wait_until(self, condition, seconds: float = 60) -> None:
+    def wait_until(self, condition, seconds: float = 240) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "waited too long"

@@ -30,7 +30,7 @@ def test_a_wrapper_that_is_stopped_leaves_no_job_behind(cluster, tmp_path):
     process = cluster.start("JOB=1:3", tmp_path / "JOB.log", "sleep", "600")
     cluster.wait_until(lambda: len([state for _, state in cluster.jobs() if state == "R"]) == 3)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     assert process.returncode == 143
     cluster.wait_until(lambda: cluster.jobs() == [])
 
@@ -58,7 +58,7 @@ def test_a_task_that_is_lost_is_noticed(cluster, tmp_path):
     log = tmp_path / "x.log"
     cluster.wait_until(lambda: log.exists() and "Started" in log.read_text())
     cluster.ask("pkill", "-KILL", "-f", f"dualmode.cluster.task {tmp_path}")  # it cannot write its status any more
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 1 and "task 1 ended with status 137" in err
 
 
@@ -95,7 +95,7 @@ def test_a_command_that_saved_its_state_is_queued_again(cluster, tmp_path):
     cluster.wait_until(lambda: [state for _, state in cluster.jobs()] == ["PD"])
     time.sleep(3)  # a node refuses a job that it has killed in the same second; Slurm itself waits two minutes
     cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     assert [line for line in log.read_text().splitlines() if not line.startswith("#")] == ["first", "going on"]
 
@@ -108,7 +108,7 @@ def test_a_cancelled_job_that_saved_its_state_is_not_queued_again(cluster, tmp_p
         cluster.ask("scancel", job)
     else:
         process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     cluster.wait_until(lambda: cluster.jobs() == [])
     log = (tmp_path / "x.log").read_text()
     assert "SIGTERM" in log and "the job was cancelled" in log and "Queued again" not in log
@@ -125,7 +125,7 @@ def test_a_job_that_slurm_queues_again_has_not_failed(cluster, tmp_path, command
     cluster.wait_until(lambda: [state for _, state in cluster.jobs()] == ["PD"])
     time.sleep(3)
     cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     log = (tmp_path / "x.log").read_text()
     assert log.count("Queued again") == 1 and log.count("Finished") == 1
@@ -189,14 +189,14 @@ def test_training_on_two_machines_is_queued_again_and_goes_on(cluster, tmp_path)
     )
     process = cluster.start(program=launch)
     job_log = out / "job.log"
-    cluster.wait_until(lambda: job_log.exists() and "training, updates: " in job_log.read_text(), 150)
+    cluster.wait_until(lambda: job_log.exists() and "training, updates: " in job_log.read_text(), 600)
     [[job, _]] = cluster.jobs()
     cluster.ask("scancel", "--batch", "--signal=USR1", job)
     cluster.wait_until(lambda: "Queued again" in job_log.read_text())
     cluster.wait_until(lambda: [state for _, state in cluster.jobs()] == ["PD"])
     time.sleep(3)
     cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
-    _, err = process.communicate(timeout=200)
+    _, err = process.communicate(timeout=600)
     log = job_log.read_text()
     assert process.returncode == 0, err + log
     [saved] = re.findall(r"told to stop: update (\d+)/400 of epoch 1 is saved", log)
