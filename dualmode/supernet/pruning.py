@@ -17,6 +17,7 @@ from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.ranking import keep_best_of_all
 
 SCOPES = ("layer", "global")
+ROUNDING = 1e-9  # 1 - 0.9 is below 0.1 in floating point
 
 
 def make_granularity(name: str, block: Sequence[int]) -> Granularity:
@@ -59,7 +60,7 @@ class PruningRule:
             if not self.granularity.global_scope:
                 raise UserError(f"a global scope is for blocks and unstructured weights, not for {self.granularity}")
             for sparsity in self.sparsities:
-                if not low <= 1 - sparsity <= high:
+                if not low - ROUNDING <= 1 - sparsity <= high + ROUNDING:
                     raise UserError(
                         f"a sparsity of {sparsity:g} keeps {1 - sparsity:g} of all weights, outside the layer_share of "
                         f"{low:g} to {high:g}"

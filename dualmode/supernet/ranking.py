@@ -1,9 +1,12 @@
 """The best of many scores, the same on every machine."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+ROUNDING = 1e-6  # groups by which a share times a number of groups may be off in floating point
 
 
 def keep_best(scores: Tensor, count: int) -> Tensor:
@@ -52,8 +55,9 @@ def _nth_largest(flat: Tensor, n: int) -> Tensor:
 def keep_best_of_all(scores: Sequence[Tensor], share: float, bounds: tuple[float, float]) -> list[Tensor]:
     """Keep the best groups of several layers together; all groups are of the same size.
 
-    Each layer keeps at least ``bounds[0]`` and at most ``bounds[1]`` of its groups; what it must keep, and what it may,
-    are its own best.  The rest of the budget goes to the best of all that may be kept::
+    Each layer keeps at least ``bounds[0]`` and at most ``bounds[1]`` of its groups, give or take one where that is no
+    whole number; what it must keep, and what it may, are its own best.  The rest of the budget goes to the best of all
+    that may be kept::
 
         layer A  |mandatory|.....candidates.....|never|        scores fall from left to right
         layer B  |mandatory|.....candidates.....|never|
@@ -68,12 +72,15 @@ def keep_best_of_all(scores: Sequence[Tensor], share: float, bounds: tuple[float
     """
     kept, places = [], []
     for values in scores:
-        must, may = (min(round(b * values.numel()), int(values.isfinite().sum())) for b in bounds)
+        # Rounded outwards: what all layers must keep fits into the budget then, and what they may keep fills it.
+        low, high = bounds[0] * values.numel(), bounds[1] * values.numel()
+        finite = int(values.isfinite().sum())
+        must, may = min(math.floor(low + ROUNDING), finite), min(math.ceil(high - ROUNDING), finite)
         mandatory = keep_best(values, must)
         kept.append(mandatory)
         places.append((keep_best(values, may) & ~mandatory).flatten().nonzero().flatten())
     candidates = torch.cat([values.flatten()[place] for values, place in zip(scores, places, strict=True)])
-    budget = int(share * sum(v.numel() for v in scores) + 1e-6) - sum(int(k.sum()) for k in kept)
+    budget = int(share * sum(v.numel() for v in scores) + ROUNDING) - sum(int(k.sum()) for k in kept)
     chosen = keep_best(candidates, budget).split([len(place) for place in places])
     for mask, place, choice in zip(kept, places, chosen, strict=True):
         mask.view(-1)[place[choice]] = True

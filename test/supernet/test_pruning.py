@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -89,7 +91,30 @@ def test_global_scope_keeps_its_share_within_the_bounds_of_each_layer(sparsities
     for level, sparsity in enumerate(sparsities):
         kept = [int(layer.masks[level].sum()) // 4 for layer in module.values()]
         assert abs(sum(kept) - (1 - sparsity) * 32) <= 1
-        assert all(round(least * 16) <= count <= round(max(most, 1 - sparsity) * 16) for count in kept)
+        bounds = math.floor(least * 16 + 1e-6), math.ceil(max(most, 1 - sparsity) * 16 - 1e-6)
+        assert all(bounds[0] <= count <= bounds[1] for count in kept)
+
+
+@pytest.mark.parametrize("bounds", [(0.3, 1.0), (0.0, 0.3), (0.3, 0.3), (0.29, 0.31)])
+@pytest.mark.parametrize("sizes", [[(5, 1)] * 40, [(8, 1)] * 40, [(3, 3)] * 40, [(17, 1), (5, 2), (3, 1)] * 9])
+def test_bounds_near_the_share_leave_it_as_it_is(sizes, bounds):
+    """Shares of a layer are seldom whole numbers of groups, and rounded alike they would add up over many layers."""
+    module = nn.ModuleList(MaskedLinear(inner, out) for out, inner in sizes)
+    rule = PruningRule((0.7,), Blocks(1, 1), "global", bounds)
+    estimate_masks(module, rule)
+    check_masks(module, rule)
+    assert sum(int(layer.masks.sum()) for layer in module) == int(0.3 * sum(out * inner for out, inner in sizes) + 1e-6)
+    for layer in module:
+        least, most = (bound * layer.masks.numel() for bound in bounds)
+        assert least - 1 < layer.masks.sum() < most + 1
+
+
+@pytest.mark.parametrize(("sparsity", "bounds"), [(0.9, (0.1, 1.0)), (0.8, (0.2, 1.0)), (0.7, (0.0, 0.3))])
+def test_a_bound_may_be_what_is_kept_of_all(sparsity, bounds):
+    """1 - 0.9 is not 0.1 in floating point."""
+    PruningRule((sparsity,), Blocks(1, 1), "global", bounds)
+    with pytest.raises(UserError, match="outside the layer_share"):
+        PruningRule((sparsity - 0.01, sparsity + 0.01), Blocks(1, 1), "global", bounds)
 
 
 def test_global_scope_prunes_the_layer_of_small_weights_more():
