@@ -90,6 +90,12 @@ class ContrastiveConfig(MaskConfig):
             raise UserError(f"model_conf: {self.groups} groups do not divide a target_size of {self.target_size}")
         if len(self.temperature) != 3 or min(self.temperature) <= 0:
             raise UserError("model_conf: temperature must be [start, end, factor of each update], all above 0")
+        start, end, factor = self.temperature
+        if end > start or factor > 1:
+            raise UserError(
+                f"model_conf: temperature is {list(self.temperature)}: it falls, so the end must be at most the start, "
+                "and the factor of each update at most 1"
+            )
 
 
 @dataclass(frozen=True)
