@@ -199,9 +199,13 @@ class DualModeEncoder(nn.Module):
         return self.run_block(block, x, view, layout, kept)
 
     def _precision(self, device: torch.device) -> torch.autocast:
-        """Return the context in which training multiplies matrices, in bfloat16 if the configuration says so."""
+        """Return the context in which training multiplies matrices, in bfloat16 if the configuration says so.
+
+        Else what surrounds the encoder decides, such as mixed precision in float16.
+        """
         lower = self.training and self.config.training_precision == "bf16"
-        return torch.autocast(device.type, torch.bfloat16, enabled=lower or torch.is_autocast_enabled(device.type))
+        dtype = torch.bfloat16 if lower else None  # None is that of the surroundings
+        return torch.autocast(device.type, dtype, enabled=lower or torch.is_autocast_enabled(device.type))
 
     def layout(self, lengths: Tensor, frames: int, context: Context) -> WholeUtterances | ParallelChunks:
         """Return how the parallel pass over a batch with ``lengths`` (batch,) of ``frames`` frames is arranged."""

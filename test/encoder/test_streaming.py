@@ -218,3 +218,18 @@ def test_bfloat16_is_for_training_only():
         lower = encoder.train()(x, lengths)[0]
     assert output.dtype == lower.dtype == torch.float32
     assert 0 < (output - lower).abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_mixed_precision_around_the_encoder_is_its_own(encoder, dtype):
+    """ESPnet's ``use_amp`` is float16 on GPUs, and gradients are scaled for it."""
+    seen = []
+    hooks = [
+        layer.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+        for layer in (encoder.subsampling.project, encoder.blocks[0].ffn1.up)
+    ]
+    with torch.autocast("cpu", dtype), torch.inference_mode():
+        encoder(torch.randn(1, 40, 80), torch.tensor([40]))
+    for hook in hooks:
+        hook.remove()
+    assert seen == [dtype, dtype]
