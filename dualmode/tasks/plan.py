@@ -14,11 +14,16 @@ def length(args: argparse.Namespace) -> int | None:
 
 
 def mask_warnings(updates: int, schedule: PruningSchedule) -> list[str]:
-    """Return a sentence if the masks do not come to their full sparsity.
+    """Return a sentence if the masks do not come to their full sparsity, or are never found.
 
     >>> mask_warnings(60, PruningSchedule(begin=0, end=100, interval=10))
     ['the masks reach their full sparsity at update 100 (pruning_conf: end), and the training has 60 updates']
+    >>> mask_warnings(60, PruningSchedule(begin=60, end=100, interval=10, start=1.0))
+    ['the masks are found for the first time at update 60 (pruning_conf: begin), and the training has 60 updates']
     """
+    if schedule.interval and updates <= schedule.begin:
+        begin = f"at update {schedule.begin} (pruning_conf: begin)"
+        return [f"the masks are found for the first time {begin}, and the training has {updates} updates"]
     if schedule.interval and schedule.fraction(updates - 1) < 1:
         end = f"at update {schedule.end} (pruning_conf: end)"
         return [f"the masks reach their full sparsity {end}, and the training has {updates} updates"]
