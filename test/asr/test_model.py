@@ -290,3 +290,29 @@ def test_validation_averages_by_tokens():
     assert weight == 5
     mean = sum(rate * tokens for rate, tokens in rates) / 5
     assert together["ter_dense"].item() == pytest.approx(mean, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "model_conf",
+    [
+        {"distill_weight": 0.2, "distill_shift_ms": 80, "label_smoothing": 0.1, "flat_start": 9},
+        {"kind": "rnnt", "transducer": {"distill_weight": 0.3, "fastemit": 0.1}},
+        {"kind": "rnnt", "transducer": {"predictor": "lstm", "max_cells": 20}},
+    ],
+    ids=["ctc", "stateless", "lstm"],
+)
+@pytest.mark.parametrize("shorter", range(56, 64))  # all remainders of the subsampling, and of the chunk's 2 frames
+def test_nothing_of_the_padding_reaches_loss_or_gradient(model_conf, shorter):
+    encoder = {**CONF["encoder_conf"], "chunk_ms": [80], "left_ms": [120], "lookahead_ms": [40]}
+    model = tiny(model_conf=model_conf, encoder_conf=encoder).train()
+    found = []
+    for filled in (False, True):
+        data = batch() | {"speech_lengths": torch.tensor([90, shorter])}
+        data["speech"][1, shorter:] = 100 * torch.randn(90 - shorter, 80) if filled else 0.0
+        data["text"][1, 2:] = 3 if filled else -1
+        model.zero_grad()
+        model.step = 1  # of the same weights of the losses
+        loss, _, _ = model(**data)
+        loss.backward()
+        found.append([loss.detach(), *(parameter.grad for parameter in model.parameters())])
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)

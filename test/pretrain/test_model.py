@@ -256,3 +256,19 @@ def test_validation_draws_the_same_again_and_leaves_the_generator_alone():
 def test_accuracy_at_the_edges_of_spans_is_told_apart():
     _, stats, _ = tiny().eval()(**batch(120, 90))
     assert 0 <= stats["edge_accuracy_dense"] <= 1 and "edge_accuracy_sparse" in stats
+
+
+@KINDS
+@pytest.mark.parametrize("shorter", range(56, 64))  # all remainders of the subsampling
+def test_nothing_of_the_padding_reaches_loss_or_gradient(kind, shorter):
+    model = tiny(kind=kind, conf={"visible_weight": 0.5, "feature_penalty": 1.0}).train()
+    speech, found = torch.randn(2, 90, 80), []
+    for filled in (False, True):
+        speech[1, shorter:] = 100 * torch.randn(90 - shorter, 80) if filled else 0.0
+        model.zero_grad()
+        model.step = 0  # of the same temperature
+        torch.manual_seed(3)  # of the same spans, distractors and noise
+        loss, _, _ = model(speech, torch.tensor([90, shorter]))
+        loss.backward()
+        found.append([loss.detach(), *(parameter.grad for parameter in model.parameters())])
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
