@@ -20,6 +20,7 @@ from dualmode.encoder.compiled import CompiledBlocks, run_block
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.convolution import Convolution
 from dualmode.encoder.dropout import Dropout
+from dualmode.encoder.feed_forward import FeedForward
 from dualmode.encoder.layout import Layout, ParallelChunks, StreamingChunk, WholeUtterances, as_factor, never_empty
 from dualmode.encoder.padding import valid_frames
 from dualmode.encoder.rotation import Rotation
@@ -27,34 +28,13 @@ from dualmode.encoder.state import StreamState
 from dualmode.encoder.subsampling import GlobalNorm, Subsampling
 from dualmode.errors import UserError
 from dualmode.frames import EXTRA, FACTOR, subsampled
-from dualmode.supernet.masked_linear import MaskedLinear, prunable
+from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.precision import at_least_float32
 from dualmode.supernet.pruning import check_prunable
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.supernet.subnet_norm import SubnetNorm
-from dualmode.supernet.units import Kept, UnitModule, Units
+from dualmode.supernet.units import Kept
 from dualmode.supernet.view import View
-
-
-class FeedForward(UnitModule):
-    """Linear, SiLU, dropout, Linear; both prunable."""
-
-    made_by, read_by = "up", "down"
-
-    def __init__(self, size: int, units: int, dropout: float, levels: int):
-        super().__init__()
-        self.up = MaskedLinear(size, units, levels)
-        self.down = MaskedLinear(units, size, levels)
-        self.dropout = Dropout(dropout)
-
-    def forward(self, x: Tensor, view: View, kept: Kept | None = None) -> Tensor:
-        return self.down.read(self.dropout(F.silu(self.up.make(x, view, kept))), view, kept)
-
-    def units(self) -> Units:
-        """Return the hidden units."""
-        each = torch.arange(self.up.out_features, device=self.up.weight.device).unsqueeze(1)
-        return Units(self.made_by, self.read_by, rows=each, columns=each)
-
 
 KeptOfBlock = tuple[Kept | None, Kept | None, Kept | None, Kept | None]
 ALL_UNITS: KeptOfBlock = (None, None, None, None)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import dualmode
-from dualmode.encoder.conformer import FeedForward
+from dualmode.encoder.feed_forward import FeedForward
 from dualmode.errors import UserError
 from dualmode.supernet.granularity import GRANULARITIES, Blocks, Granularity, NOfM, Unstructured, WholeUnits
 from dualmode.supernet.masked_linear import MaskedLinear

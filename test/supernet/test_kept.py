@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from dualmode.encoder.attention import Attention
-from dualmode.encoder.conformer import FeedForward
 from dualmode.encoder.convolution import Convolution
+from dualmode.encoder.feed_forward import FeedForward
 from dualmode.errors import UserError
 from dualmode.supernet.granularity import WholeUnits
 from dualmode.supernet.kept import kept_units

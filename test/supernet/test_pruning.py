@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dualmode.encoder.conformer import FeedForward
+from dualmode.encoder.feed_forward import FeedForward
 from dualmode.errors import UserError
 from dualmode.supernet.granularity import Blocks, NOfM, WholeUnits
 from dualmode.supernet.masked_linear import MaskedLinear
