@@ -57,7 +57,7 @@ def flat_start_losses(log_probs: Tensor, frames: Tensor, targets: Tensor, tokens
         targets: (batch, tokens), padded with anything.
         tokens: (batch,), real tokens.
     """
-    spoken = log_probs.index_fill(2, torch.tensor([BLANK], device=log_probs.device), -torch.inf).log_softmax(dim=2)
+    spoken = log_probs.index_fill(2, torch.full((1,), BLANK, device=log_probs.device), -torch.inf).log_softmax(dim=2)
     said = valid_frames(tokens, targets.shape[1])
     each = torch.where(said, targets, BLANK + 1)  # any index that is there
     of_tokens = spoken.gather(2, each[:, None].expand(-1, log_probs.shape[1], -1))

@@ -147,7 +147,7 @@ class AsrModel(TwoBranchModel):
             stats.update(self._error_rates(branches, batch))
         stats["loss"] = loss.detach()
         # Validation averages over batches by their tokens, as an error rate of the whole set does.
-        weight = loss.new_tensor(float(len(speech))) if self.training else batch.tokens.sum().clamp(min=1).float()
+        weight = loss.new_full((), len(speech)) if self.training else batch.tokens.sum().clamp(min=1).float()
         fault = batch.fault()
         if fault is not None:
             return self.skip(fault, stats, weight)

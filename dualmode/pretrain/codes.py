@@ -41,7 +41,7 @@ def mean_of_all_processes(x: Tensor) -> Tensor:
     frames would not take part.
     """
     own = x.sum(dim=0) / max(len(x), 1)
-    total = of_all_processes(torch.cat([x.detach().sum(dim=0).flatten(), x.new_tensor([len(x)])]))
+    total = of_all_processes(torch.cat([x.detach().sum(dim=0).flatten(), x.new_full((1,), len(x))]))
     everyone = total[:-1].view_as(own) / total[-1].clamp(min=1)
     return own + (everyone - own).detach()
 

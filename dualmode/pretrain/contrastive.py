@@ -134,7 +134,7 @@ class ContrastiveTargets(nn.Module):
         used = quantized.perplexity.sum() / (config.groups * config.entries)
         # Where no branch that the quantizer hears is run, it takes part all the same: several GPUs wait for it.
         unheard = 0.0 * quantized.vectors.sum() if config.quantizer_hears != "both" else 0.0
-        stats = {"temperature": used.new_tensor(temperature), "chance": chance(quantized.codes, distractors)}
+        stats = {"temperature": used.new_full((), temperature), "chance": chance(quantized.codes, distractors)}
         return Contrast(
             quantized.vectors,
             quantized.codes,

@@ -32,10 +32,12 @@ def greedy(
         for _ in range(max_per_frame):
             best = joiner(encoded[:, frame], output).argmax(dim=-1)
             active = active & (best != BLANK)
-            if not active.any():
+            tokens = torch.where(active, best, BLANK).tolist()  # waits for the device, once for all utterances
+            if not any(tokens):
                 break
-            for row in active.nonzero()[:, 0].tolist():
-                decoded[row].append(int(best[row]))
+            for row, token in enumerate(tokens):
+                if token != BLANK:
+                    decoded[row].append(token)
             next_output, next_state = predictor.step(best, state)
             output = torch.where(active[:, None], next_output, output)
             state = state.updated(active, next_state)
