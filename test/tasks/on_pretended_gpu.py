@@ -99,7 +99,7 @@ TRAININGS: dict[str, Callable[[], TwoBranchModel]] = {
     ),
     "ctc, augmented": augmented,
     "rnnt, spans, 2:4": lambda: recogniser(
-        rnnt(distill_weight=0.1, max_cells=20), {"granularity": "n_of_m", "block": [1, 4], "sparsities": [0.5]}
+        rnnt(distill_weight=0.1, max_cells=200), {"granularity": "n_of_m", "block": [1, 4], "sparsities": [0.5]}
     ),
     "rnnt alone, bf16, fastemit": lambda: recogniser(rnnt(ctc_weight=0, fastemit=0.1), BF16, APART),
     "ctc, nothing pruned": lambda: recogniser({}, {"sparsities": [0]}),

@@ -21,7 +21,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map_only
 from torch.utils.backend_registration import (
     _DummyBackendModule,
     _DummyDeviceGuard,
@@ -94,13 +93,25 @@ class PretendedGpu(TorchDispatchMode):
         return run(operation, args, kwargs or {})
 
 
+def changed(value, change):
+    """Return ``value`` with its tensors, in lists, tuples and dictionaries too, as ``change`` returns them."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, list | tuple):
+        return type(value)([changed(part, change) for part in value])
+    if isinstance(value, dict):
+        return {name: changed(part, change) for name, part in value.items()}
+    return value
+
+
 def run(operation, args, kwargs):
     """Run an operation on the values, if all it is given is in one place."""
     if torch._C._dispatch_has_kernel_for_dispatch_key(operation.name(), "CompositeImplicitAutograd"):
         with PretendedGpu():  # inference mode asks for these as a whole; of what they are made of
             return operation.decompose(*args, **kwargs)
     name = str(operation).split(".", 1)[1].removesuffix(".default")
-    given = [one for one in tree_flatten((args, kwargs))[0] if isinstance(one, Tensor)]
+    given: list[Tensor] = []
+    changed((args, kwargs), given.append)
     there, here = ([one for one in given if isinstance(one, OnGpu) == wanted] for wanted in (True, False))
     asked = kwargs.get("device")
     place = torch.device(asked).type if asked is not None else NAME if there else "cpu"
@@ -115,13 +126,13 @@ def run(operation, args, kwargs):
     if has_to_wait(name, args, kwargs, bool(there), place):
         waits[asks()] += 1
     known = {id(one.values): one for one in there}
-    inner, options = tree_map_only(OnGpu, lambda one: one.values, (args, kwargs))
+    inner, options = changed((args, kwargs), lambda one: one.values if isinstance(one, OnGpu) else one)
     if asked is not None:
         options["device"] = torch.device("cpu")
     found = operation(*inner, **options)
     if place == "cpu":
         return found
-    return tree_map_only(Tensor, lambda one: known.get(id(one)) if id(one) in known else OnGpu(one), found)
+    return changed(found, lambda one: known[id(one)] if id(one) in known else OnGpu(one))
 
 
 def has_to_wait(name: str, args, kwargs, there: bool, place: str) -> bool:
@@ -190,9 +201,11 @@ def casting(operation, choose):
 
     def kernel(*args, **kwargs):
         with torch._C._ExcludeDispatchKeyGuard(key):
-            tensors = [one for one in tree_flatten((args, kwargs))[0] if isinstance(one, Tensor) and fits(one)]
+            given: list[Tensor] = []
+            changed((args, kwargs), given.append)
+            tensors = [one for one in given if fits(one)]
             dtype = choose(tensors) if tensors else None
-            cast = tree_map_only(Tensor, lambda one: one.to(dtype) if fits(one) else one, (args, kwargs))
+            cast = changed((args, kwargs), lambda one: one.to(dtype) if fits(one) else one)
             return operation(*cast[0], **cast[1])
 
     return kernel
