@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dualmode import __version__
 from dualmode.cli import existing_dir, existing_file, make_parser, run
 from dualmode.cluster.parts import Part, add_options, run_parts
 from dualmode.commands import command_line
@@ -85,13 +86,13 @@ def make_batches(utterances, names: Sequence[str], size: int) -> list[list[str]]
 
 
 def decode_as_jobs(args, arguments: Sequence[str]) -> None:
-    """Decode in parts, by jobs, and join what they wrote."""
+    """Decode in parts, by jobs, and join what they wrote; parts that an earlier attempt finished are kept."""
     from dualmode.decoding.inputs import open_inputs
     from dualmode.decoding.join import join_decodes
 
-    shutil.rmtree(args.out / "parts", ignore_errors=True)
     count = run_parts(args, "dualmode.bin.asr_inference", arguments, most=len(open_inputs(args.data)))
     meta = join_decodes([args.out / "parts" / str(index) for index in range(1, count + 1)], args.out)
+    meta.pop("asked", None)  # of a part
     meta["command"] = command_line("asr_inference", arguments)
     write_json(args.out / "decode.json", meta)
     shutil.rmtree(args.out / "parts")
@@ -112,9 +113,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from dualmode.decoding.decoder import Decoder
     from dualmode.decoding.inputs import open_inputs
-    from dualmode.decoding.output import write_nbest
+    from dualmode.decoding.output import distinct, write_nbest
+    from dualmode.decoding.parts import fingerprint, is_decoded
     from dualmode.decoding.settings import search_of
     from dualmode.models.placement import find_device, machine_name
+    from dualmode.results.provenance import git_commit
 
     device = find_device(chosen_device(args, settings["device"]))
     search = search_of(settings)
@@ -126,6 +129,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not names:
         raise UserError(f"--part {args.part}: {args.data} has {len(utterances)} utterances only")
     check_writable(out)
+    asked = {}
+    if args.part:
+        code = [__version__, git_commit(Path(__file__).parent)]
+        values = [code, folder.config, settings, name, asdict(subnet)]
+        files = [folder.checkpoint, *(folder.path / "tokens").glob("*"), *([Path(search.lm)] if search.lm else [])]
+        asked = {"asked": fingerprint(values, utterances, names, files)}
+        if is_decoded(out, asked["asked"]):
+            print(f"decoded before, from the same files with the same options: {out / 'text'}")
+            return
     loaded = folder.load(subnet, args.force)
     loaded.model.to(device)
     decoder = Decoder.of(loaded, search, bf16=settings["precision"] == "bf16")
@@ -136,7 +148,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for batch in progress(batches, f"decoding {args.data.name} ({subnet})"):
         features = [utterances[key] for key in batch]
         start = time.perf_counter()
-        found = [one.best(search.nbest, final=True) for one in decoder.searches(features)]
+        searches = decoder.searches(features)
+        found = [distinct(one.best(None, final=True), loaded.tokenizer, search.nbest) for one in searches]
         seconds += time.perf_counter() - start
         frames += sum(map(len, features))
         nbest |= dict(zip(batch, found, strict=True))
@@ -167,6 +180,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "checkpoint": str(loaded.checkpoint),
             "seed": loaded.config.get("seed"),
             "command": command_line("asr_inference", arguments),
+            **asked,
         },
     )
     print(f"decoded {len(nbest)} utterances of {audio:.0f} s in {seconds:.1f} s as {subnet}: {out / 'text'}")

@@ -46,6 +46,10 @@ class FeatureTable(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self._targets)
 
+    def target(self, utterance: str) -> str:
+        """Return where the features of an utterance stand: FILE:OFFSET, or FILE:OFFSET[ROWS]."""
+        return self._targets[utterance]
+
 
 def _lines(scp: Path) -> Iterator[tuple[str, str]]:
     """Yield (utterance, target) of each line."""

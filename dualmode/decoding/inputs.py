@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dualmode.data.fbank import fbank
-from dualmode.data.features import FeatureTable
+from dualmode.data.features import FeatureTable, split_target
 from dualmode.data.kaldi_dir import read_table
 from dualmode.data.recordings import usable_recordings
 from dualmode.errors import UserError
@@ -48,6 +48,11 @@ class Features(Mapping[str, np.ndarray]):
         stated = self._lengths.get(key, "")
         return int(stated) if stated.isascii() and stated.isdecimal() else len(self[key])
 
+    def file(self, key: str) -> tuple[str, str]:
+        """Return the file that an utterance is read from, and where it stands in it."""
+        target = self._features.target(key)
+        return split_target(target)[0], target
+
 
 class Recordings(Mapping[str, np.ndarray]):
     """The same for a Kaldi folder of 16 kHz mono files, whose features are computed when asked for.
@@ -71,6 +76,10 @@ class Recordings(Mapping[str, np.ndarray]):
     def frames(self, key: str) -> int:
         """Return the length of an utterance in frames of 10 ms, about."""
         return self._read(read_header, key) * 1000 // (FEATURE_MS * SAMPLE_RATE)
+
+    def file(self, key: str) -> tuple[str, str]:
+        """Return the file that an utterance is read from, twice, as :meth:`Features.file` does."""
+        return self._paths[key], self._paths[key]
 
     def _read(self, reader, key: str):
         try:

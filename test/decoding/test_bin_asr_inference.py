@@ -1,6 +1,7 @@
 """asr_inference from features and from audio."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ import soundfile
 from dualmode.bin.asr_inference import main
 from dualmode.bin.make_fbank import main as make_fbank
 from dualmode.data.kaldi_dir import read_table, write_kaldi_dir
+from dualmode.data.tokens import Tokenizer
+from dualmode.decoding.output import distinct
 from dualmode.errors import UserError
+from dualmode.search.hypothesis import Hypothesis
 
 STREAMING = "sparsity: 0.7\nchunk_ms: 160\nleft_ms: 320\n"
 
@@ -80,10 +84,11 @@ def test_nbest_lists_are_sorted_reproducible_and_the_same_in_batches(model_dir, 
         for name in ("text", "token", "token_ms", "score"):
             assert (alone / rank / name).read_bytes() == (again / rank / name).read_bytes()
         assert (alone / rank / "token_ms").read_text() == (batch / rank / "token_ms").read_text()
-        scores.append([float(score) for score in read_table(alone / rank / "score").values()])
+        scores.append({key: float(score) for key, score in read_table(alone / rank / "score").items()})
         tokens, times = (read_table(alone / rank / name) for name in ("token", "token_ms"))
         assert all(len(tokens[key].split()) == len(times[key].split()) for key in tokens)
-    assert all(a >= b >= c for a, b, c in zip(*scores, strict=True))
+    for better, worse in pairwise(scores):  # a shorter list has fewer different texts
+        assert worse and all(better[key] >= score for key, score in worse.items())
     assert (alone / "text").read_bytes() == (alone / "1best_recog/text").read_bytes()
     assert not (alone / "4best_recog").exists()
     fewer = decode(model_dir, data, tmp_path / "a", settings + "beam_size: 4\n")
@@ -136,3 +141,61 @@ def test_a_decoding_killed_while_it_writes_does_not_look_finished(model_dir, dat
     with pytest.raises(KeyboardInterrupt):
         decode(model_dir, data, out, "sparsity: 0\n")
     assert not (out / "decode.json").exists()
+
+
+def test_after_a_job_that_failed_the_parts_that_are_there_are_kept(model_dir, data, tmp_path):
+    """A wrapper whose second task fails the first time; each part's decode.json is written when it is decoded."""
+    (tmp_path / "run.sh").write_text(
+        """#!/bin/bash
+shift 2
+for task in 1 2; do
+  [[ $task == 1 || -e "${0%/*}/mended" ]] || exit 1
+  "${@//DUALMODE_TASK/$task}" || exit 1
+done
+"""
+    )
+    out, jobs = tmp_path / "out", ["--cmd", f"bash {tmp_path / 'run.sh'}", "--nj", 2]
+    command = [model_dir, "--data", data, "--out", out, "--subnet", "sparse"]
+
+    def run(*options) -> None:
+        main([*map(str, [*command, *options, *jobs])])
+
+    first = out / "parts/1/decode.json"
+    with pytest.raises(UserError, match="the same command redoes what is missing"):
+        run()
+    decoded = first.stat().st_mtime_ns
+    with pytest.raises(UserError):
+        run()
+    assert first.stat().st_mtime_ns == decoded
+    with pytest.raises(UserError):
+        run("--beam-size", 2)
+    assert first.stat().st_mtime_ns > decoded
+    decoded = first.stat().st_mtime_ns
+    with pytest.raises(UserError):
+        run("--beam-size", 2)
+    assert first.stat().st_mtime_ns == decoded
+    for changed in (
+        data / "../a.wav",
+        model_dir / "tokens/tokens.json",
+    ):  # of the first part; what is in it is the same
+        changed.touch()
+        with pytest.raises(UserError):
+            run("--beam-size", 2)
+        assert first.stat().st_mtime_ns > decoded, changed
+        decoded = first.stat().st_mtime_ns
+    (tmp_path / "mended").touch()
+    run()
+    assert not (out / "parts").exists() and "asked" not in json.loads((out / "decode.json").read_text())
+    alone = tmp_path / "alone"
+    main([*map(str, [*command[:4], alone, *command[5:]])])
+    for name in ("text", "1best_recog/score"):
+        assert (out / name).read_text() == (alone / name).read_text()
+
+
+def test_an_nbest_list_has_no_text_twice(model_dir):
+    tokenizer = Tokenizer.load(model_dir / "tokens")
+    letter, space = tokenizer.tokens.index("a"), tokenizer.tokens.index("<space>")
+    one, same, other = ([letter], [letter, space], [letter, letter])
+    hypotheses = [Hypothesis(tuple(tokens), tuple(range(len(tokens))), -1.0) for tokens in (one, same, other)]
+    assert distinct(hypotheses, tokenizer, 2) == [hypotheses[0], hypotheses[2]]
+    assert distinct(hypotheses, tokenizer, 1) == hypotheses[:1]
