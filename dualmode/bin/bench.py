@@ -65,9 +65,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"--threads {args.threads}: expected a number from 0 on")
     import torch
 
-    from dualmode.results.output import write_json_file, write_lines
+    from dualmode.results.output import write_together
     from dualmode.results.page import origin_lines
     from dualmode.results.provenance import provenance
+    from dualmode_runtime.files import json_text
 
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -80,9 +81,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         command = command_line("bench", arguments)
         seed = None if hasattr(args, "seeds") else 0  # several are in the command, or the default
         origin = origin_lines(provenance(command, seed, config_files=[]))
-        write_json_file(args.json, rows)
         title = f"# Benchmark `{args.bench}`: {BENCHES[args.bench]}"
-        write_lines(args.json.with_suffix(".md"), [title, "", *lines, "", "## Where it comes from", "", *origin])
+        page = [title, "", *lines, "", "## Where it comes from", "", *origin]
+        write_together({args.json: json_text(rows), args.json.with_suffix(".md"): "\n".join([*page, ""])})
 
 
 def table(rows: Sequence[dict], columns: Sequence[str]) -> list[str]:

@@ -10,15 +10,19 @@ comparisons that were planned (--planned): is a row at least as good as another?
 """
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run
+from dualmode.commands import command_line
 from dualmode.errors import UserError
 from dualmode.results.compare import compare, tables
 from dualmode.results.compare_plot import plot_comparison
-from dualmode.results.output import write_json_file, write_lines
+from dualmode.results.output import write_together
+from dualmode.results.provenance import provenance
+from dualmode_runtime.files import json_text
 
 
 def experiment(text: str) -> tuple[str, list[Path]]:
@@ -44,7 +48,9 @@ def get_parser() -> argparse.ArgumentParser:
         help="one of the rows: more tables, of its WER subtracted, run by run, from the others",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the tables as Markdown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the figures (rows), and where they come from (origin)"
+    )
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="draw WER against sparsity, or with --bootstrap intervals, as PNG"
     )
@@ -78,7 +84,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = get_parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    args = get_parser().parse_args(arguments)
     experiments = dict(args.experiments)
     if twice := [name for name, count in Counter(name for name, _ in args.experiments).items() if count > 1]:
         raise UserError(f"there are two rows {twice[0]}: write its runs behind one name, {twice[0]}=EXP,EXP")
@@ -94,10 +101,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         lines, records = with_spreads(experiments, args)
     print("\n".join(lines))
+    written = {}
     if args.out:
-        write_lines(args.out, lines)
+        written[args.out] = "\n".join([*lines, ""])
     if args.json:
-        write_json_file(args.json, records)
+        configs = [args.planned] if args.planned else []
+        origin = provenance(command_line("compare", arguments), None, configs)
+        written[args.json] = json_text({"origin": origin, "rows": records})
+    write_together(written)
 
 
 def with_spreads(experiments: Mapping[str, Sequence[Path]], args: argparse.Namespace) -> tuple[list[str], list[dict]]:

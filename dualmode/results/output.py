@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from dualmode.errors import UserError
@@ -13,6 +14,18 @@ def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
     """Write each line, ended by a newline.  Raises UserError where the path cannot be written."""
     with writable(path), atomic_write(os.path.realpath(path)) as out:
         out.writelines(f"{line}\n" for line in lines)
+
+
+def write_together(texts: Mapping[Path, str]) -> None:
+    """Write files that are of one run: none takes its place before all are complete, so that they stay of one run.
+
+    Raises:
+        UserError: one of the paths cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        for path, text in texts.items():
+            stack.enter_context(writable(path))
+            stack.enter_context(atomic_write(os.path.realpath(path))).write(text)
 
 
 def write_json_file(path: str | os.PathLike, value: Any) -> None:

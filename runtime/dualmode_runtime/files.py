@@ -57,8 +57,13 @@ def atomic_write(path: str | os.PathLike) -> Iterator[TextIO]:
         yield out
 
 
+def json_text(value: Any) -> str:
+    """Return ``value`` as indented JSON; NaN and infinity are a ValueError, as JSON has none."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Write ``value`` as indented JSON, atomically; NaN and infinity are refused, as JSON has none."""
+    """Write ``value`` as :func:`json_text`, atomically."""
+    text = json_text(value)
     with atomic_write(path) as out:
-        json.dump(value, out, indent=2, ensure_ascii=False, allow_nan=False)
-        out.write("\n")
+        out.write(text)

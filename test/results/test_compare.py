@@ -25,7 +25,10 @@ def test_mean_and_spread_over_seeds(tmp_path, capsys):
     assert lines[4:] == ["", "Sparse sub-networks: chunk 640 ms, look-ahead 0 ms, left 1280 ms."]
     assert lines[2:4] == ["| two | 2 | 5.00 (4.00 to 6.00) | 8.25 (8.00 to 8.50) |", "| one | 1 | 5.00 | 9.00 |"]
     assert capsys.readouterr().out.splitlines() == lines
-    figures = json.loads((tmp_path / "t.json").read_text())
+    written = json.loads((tmp_path / "t.json").read_text())
+    [command], figures = written["origin"]["commands"], written["rows"]
+    assert command.startswith(f"dualmode compare two={a},{b} one={c} --out ")
+    assert written["origin"].keys() >= {"commit", "versions", "machine", "date"}
     assert (figures[0]["mean"], figures[0]["runs"], figures[0]["values"]) == (5.0, 2, [4.0, 6.0])
 
 
@@ -59,7 +62,11 @@ def test_what_an_experiment_does_not_have_is_said_to_be_not_run(tmp_path):
         "| both | 1 | 4.00 | 8.00 |",
         "| sparse alone | 1 | not run | 8.50 |",
     ]
-    assert [row["name"] for row in json.loads((tmp_path / "t.json").read_text())] == ["both", "both", "sparse alone"]
+    assert [row["name"] for row in json.loads((tmp_path / "t.json").read_text())["rows"]] == [
+        "both",
+        "both",
+        "sparse alone",
+    ]
 
 
 def test_runs_of_one_seed_are_compared_with_each_other(tmp_path, capsys):

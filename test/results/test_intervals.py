@@ -74,7 +74,7 @@ def test_two_speakers_worked_out_by_hand(data, tmp_path, capsys):
         "| one | test/child | dense, full | -25.00 | - | - | - | 1 |",
     ]
     assert any("about other speakers only" in line for line in lines)
-    first = json.loads((tmp_path / "x.json").read_text())[0]
+    first = json.loads((tmp_path / "x.json").read_text())["rows"][0]
     assert first["interval"] == [25.0, 50.0] and (first["words"], first["speakers"], first["seeds"]) == (10, 2, [1])
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
@@ -208,7 +208,7 @@ def test_the_command_judges_a_plan(data, tmp_path, capsys):
         "| too few speakers to be judged |"
     )
     assert "Sparse sub-networks: chunk 640 ms, look-ahead 0 ms, left 1280 ms." in lines
-    assert json.loads((tmp_path / "x.json").read_text())[-1]["verdict"] == "too few speakers to be judged"
+    assert json.loads((tmp_path / "x.json").read_text())["rows"][-1]["verdict"] == "too few speakers to be judged"
     assert any("judged from 10 speakers on" in line for line in lines)
 
 
