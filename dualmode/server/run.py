@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import uvicorn
+import uvloop
 
 from dualmode.errors import UserError
 from dualmode.server.app import make_app
@@ -17,6 +18,17 @@ from dualmode.server.state import State
 
 OTHER_FILES = 100  # open files besides connections
 TICK = 0.05  # seconds
+
+
+class Loop(uvloop.Loop):
+    """uvloop, which gives clients a minute for the handshake of TLS; until then they are no connection that counts."""
+
+    handshake_s: float
+
+    async def create_server(self, *arguments, **options):
+        if options.get("ssl"):
+            options["ssl_handshake_timeout"] = self.handshake_s
+        return await super().create_server(*arguments, **options)
 
 
 class Server(uvicorn.Server):
@@ -37,6 +49,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets=None) -> None:
         self._loop = asyncio.get_running_loop()
+        assert isinstance(self._loop, Loop)
+        self._loop.handshake_s = self._limits.handshake_s
         await super().startup(sockets)
         self._tell_started(self.servers[0].sockets[0].getsockname()[1])
 
@@ -84,7 +98,7 @@ def serve(
         app,
         host=host,
         port=port,
-        loop="uvloop",
+        loop=f"{__name__}:{Loop.__name__}",
         http=http,
         ws=websocket,
         ws_max_size=1000 * limits.max_message_kb,

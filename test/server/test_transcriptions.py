@@ -1,6 +1,7 @@
 """OpenAI's client and curl against a real server, with both sub-networks of a tiny supernet."""
 
 import asyncio
+import contextlib
 import json
 import re
 import shlex
@@ -260,13 +261,20 @@ def test_the_how_to_page(both, dense, wav):
     assert {field.name for field in fields(Hello)} <= {name for names in described for name in names}
 
 
-@pytest.mark.slow
-def test_https(serve, tmp_path, speech):
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1, and its key."""
     if not shutil.which("openssl"):
         pytest.skip("there is no openssl")
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    key, certificate = (tmp_path_factory.mktemp("tls") / name for name in ("key.pem", "cert.pem"))
     words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
     subprocess.run(["openssl", *words.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key
+
+
+@pytest.mark.slow
+def test_https(serve, certificate, speech):
+    certificate, key = certificate
     with serve("--certfile", certificate, "--keyfile", key) as server:
         assert server.url.startswith("https://") and server.ws.startswith("wss://")
         trust = ssl.create_default_context(cafile=certificate)
@@ -282,3 +290,11 @@ def test_https(serve, tmp_path, speech):
         text=True,
     )
     assert process.returncode == 2 and "cannot be used" in process.stderr, process.stderr
+
+
+def test_a_tls_handshake_takes_no_longer_than_a_request(serve, certificate):
+    certificate, key = certificate
+    with serve("--certfile", certificate, "--keyfile", key, "--handshake-s", 1) as server:
+        address = "127.0.0.1", int(server.url.split(":")[2].strip("/"))
+        with sockets.create_connection(address, timeout=20) as silent, contextlib.suppress(ConnectionResetError):
+            assert silent.recv(1) == b""
