@@ -13,12 +13,18 @@ from dualmode_runtime.words import Word
 CUE_CHARACTERS = 84
 CUE_MS = 7000
 PAUSE_MS = 700
+LINE_AND_COLUMN = "\n\r\t"
 LINGER_MS = 500  # a cue stays after its last word, if nothing follows
 
 
 def text(name: str | None, result: Result) -> str:
-    """Return the transcript in a line, behind the recording's name and a tab if it has to be told from others."""
-    return f"{result.text}\n" if name is None else f"{name}\t{result.text}\n"
+    """Return the transcript in a line, behind the recording's name and a tab if it has to be told from others.
+
+    A name with an end of line or a tab in it, which would be two lines or columns, is written as JSON writes it.
+    """
+    if name is None:
+        return f"{result.text}\n"
+    return f"{json.dumps(name, ensure_ascii=False) if {*name} & {*LINE_AND_COLUMN} else name}\t{result.text}\n"
 
 
 def jsonl(name: str | None, result: Result) -> str:

@@ -49,6 +49,8 @@ def find_recordings(places: Iterable[str]) -> list[Recording]:
     """
     found: list[Recording] = []
     for place in places:
+        if not place:
+            raise UserError("one of the names of audio is empty: '.' is the folder that you are in")
         path = Path(place)
         if path.is_dir() and (path / "wav.scp").is_file():
             path = path / "wav.scp"

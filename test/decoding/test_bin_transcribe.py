@@ -147,6 +147,7 @@ def test_places_that_are_wrong(model_dir, tmp_path, wavs):
         ([tmp_path / "empty.txt"], "empty.txt is empty"),
         ([tmp_path / "nothing"], "nothing has no audio files"),
         ([tmp_path / "gone.txt"], "there is no file .*gone.txt"),
+        ([wavs[0], ""], "one of the names of audio is empty"),
         ([wavs[0], tmp_path / "twice", "--out-dir", tmp_path / "out"], "would both be written to"),
     ):
         with pytest.raises(UserError, match=says):

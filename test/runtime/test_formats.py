@@ -1,6 +1,6 @@
 """What the formats make of words that would be markup."""
 
-from dualmode_runtime.formats import srt, vtt
+from dualmode_runtime.formats import srt, text, vtt
 from dualmode_runtime.transcript import Result, Transcript
 from dualmode_runtime.words import Word
 
@@ -10,3 +10,9 @@ def test_signs_of_markup_are_words_in_webvtt():
     result = Result(0.0, 400.0, Transcript(words, None))
     assert vtt(None, result) == "WEBVTT\n\n00:00:00.000 --> 00:00:00.400\n&lt;unk&gt; r&amp;b it's\n"
     assert srt(None, result) == "1\n00:00:00,000 --> 00:00:00,400\n<unk> r&b it's\n"
+
+
+def test_a_name_with_an_end_of_line_in_it_is_one_line_and_one_column():
+    result = Result(0.0, 400.0, Transcript((Word("go", 0.0, 400.0, 40.0),), None))
+    assert text("new\nline\tü.wav", result) == '"new\\nline\\tü.wav"\tgo\n'
+    assert text('a "b".wav', result) == 'a "b".wav\tgo\n'

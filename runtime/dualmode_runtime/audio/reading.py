@@ -54,6 +54,9 @@ def open_header(path: str | os.PathLike, counted: bool = True) -> Header:
         there = path.is_file()
     except OSError as error:  # no name that a file could have, such as a transcript in its place
         raise AudioFault(Reason.MISSING_FILE, f"there can be no file {path}: {error.strerror}") from None
+    if not there and path.exists() and not path.is_dir():
+        message = f"{path} is a pipe or a device, which cannot be read twice: write its audio to a file"
+        raise AudioFault(Reason.MISSING_FILE, message)
     if not there:
         raise AudioFault(Reason.MISSING_FILE, f"there is no file {path}")
     stat = path.stat()

@@ -1,5 +1,6 @@
 """Recordings of any rate, channels and format."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -56,6 +57,12 @@ def test_without_ffmpeg_it_is_named(tmp_path, monkeypatch):
         check_media(tmp_path / "a.m4a")
     with pytest.raises(AudioFault, match="there is no file"):
         check_media(Path("gone.m4a"))
+
+
+def test_a_pipe_is_named_as_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(AudioFault, match="pipe.wav is a pipe or a device, which cannot be read twice: write"):
+        check_media(tmp_path / "pipe.wav")
 
 
 def test_what_is_wrong_inside_is_found_while_reading(tmp_path):
