@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +51,8 @@ class Spread:
 Column = tuple[str, float, str]  # set, sparsity, context
 
 
-def read_wers(path: Path) -> dict[Column, float]:
-    """Return the WER in percent of each row of a results.json.
+def read_rows(path: Path) -> list[dict]:
+    """Return the rows of a results.json, without those of stage 7.
 
     Raises:
         UserError: the file is missing or has other contents.
@@ -61,22 +61,40 @@ def read_wers(path: Path) -> dict[Column, float]:
         rows = json.loads(path.read_text(encoding="utf-8"))
         for row in rows:
             _check_row(row)
-        found: dict[Column, float] = {}
-        for row in rows:
-            if "runtime" in row:  # of stage 7
-                continue
-            column = row["set"], row["sparsity"], heard(row)
-            if column in found:
-                raise UserError(
-                    f"{path} has {column[0]} decoded twice by one sub-network (sparsity {column[1]:g}, {column[2]}): "
-                    "leave one of these decode_* folders in it, and report again (stage 6)"
-                )
-            found[column] = row["wer"]
-        return found
+        return [row for row in rows if "runtime" not in row]
     except FileNotFoundError:
         raise UserError(f"there is no {path}: run stages 5 and 6 of that experiment") from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a results.json of dualmode report: {error}") from error
+
+
+def read_wers(path: Path) -> dict[Column, float]:
+    """Return the WER in percent of each row of a results.json; one that :func:`read_rows` refuses is a UserError."""
+    found: dict[Column, float] = {}
+    for row in read_rows(path):
+        column = row["set"], row["sparsity"], heard(row)
+        if column in found:
+            raise UserError(
+                f"{path} has {column[0]} decoded twice by one sub-network (sparsity {column[1]:g}, {column[2]}): "
+                "leave one of these decode_* folders in it, and report again (stage 6)"
+            )
+        found[column] = row["wer"]
+    return found
+
+
+def check_references(folders: Iterable[Path]) -> None:
+    """Raise UserError where a set of the same name has other numbers of words in two runs: it is another set."""
+    seen: dict[str, tuple[int, Path]] = {}
+    for path in (folder / "results.json" for folder in folders):
+        for row in read_rows(path):
+            if "words" not in row:  # of another program
+                continue
+            words, first = seen.setdefault(row["set"], (row["words"], path))
+            if words != row["words"]:
+                raise UserError(
+                    f"{row['set']} has {words} words in {first} and {row['words']} in {path}: only error rates against "
+                    "the same references can be compared; decode and report both on one version of the set"
+                )
 
 
 def read_seed(folder: Path) -> int | None:
@@ -112,7 +130,7 @@ def compare(
 
     Raises:
         UserError: some runs of an experiment have a column that its others lack, or it has not as many runs as the
-            one that it is compared with, or they are of other seeds.
+            one that it is compared with, or they are of other seeds, or of other references.
     """
     for name, folders in experiments.items():
         if against and len(folders) != len(experiments[against]):
@@ -127,6 +145,7 @@ def compare(
                     f"{folder} has the seed {seeds[0]} and {other}, which it is compared with, {seeds[1]}: name the "
                     f"runs of {name} and {against} in the same order of seeds"
                 )
+    check_references(folder for folders in experiments.values() for folder in folders)
     read = {
         name: [(folder, read_wers(folder / "results.json")) for folder in folders]
         for name, folders in experiments.items()

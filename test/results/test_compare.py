@@ -154,3 +154,13 @@ def test_a_damaged_value_is_named_with_its_key(tmp_path, key, value, says):
     (tmp_path / "a" / "results.json").write_text(json.dumps(rows))
     with pytest.raises(UserError, match=f"a/results.json is not a results.json of dualmode report: {says}"):
         main([f"x={a}"])
+
+
+def test_error_rates_against_other_references_are_not_compared(tmp_path):
+    a, b = experiment(tmp_path / "a", 4.0, 8.0), experiment(tmp_path / "b", 6.0, 8.5)
+    for name, words in (("a", 1408), ("b", 1400)):
+        rows = json.loads((tmp_path / name / "results.json").read_text())
+        (tmp_path / name / "results.json").write_text(json.dumps([row | {"words": words} for row in rows]))
+    with pytest.raises(UserError, match="test has 1408 words in .*a/results.json and 1400 in .*b/results.json"):
+        main([f"x={a}", f"y={b}"])
+    main([f"x={a}"])
