@@ -29,7 +29,7 @@ def join_decodes(parts: Sequence[Path], out: Path) -> dict:
             raise UserError(f"{part / 'decode.json'} is damaged ({what}): decode that part again") from error
     remove_before(out)
     for name in sorted({path.relative_to(part) for part in parts for path in part.rglob("*") if path.is_file()}):
-        if name.name == "decode.json":
+        if name.name == "decode.json" or name.name.startswith("."):  # what a part that was killed had not finished
             continue
         joined: dict[str, str] = {}
         for part in parts:

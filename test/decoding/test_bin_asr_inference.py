@@ -184,7 +184,11 @@ done
         assert first.stat().st_mtime_ns > decoded, changed
         decoded = first.stat().st_mtime_ns
     (tmp_path / "mended").touch()
+    for left in ("parts/1/.text.tmp1.0", "parts/2/.text.tmp1.0"):  # by parts that were killed
+        (out / left).parent.mkdir(exist_ok=True)
+        (out / left).write_text("a cut o")
     run()
+    assert not list(out.glob(".*"))
     assert not (out / "parts").exists() and "asked" not in json.loads((out / "decode.json").read_text())
     alone = tmp_path / "alone"
     main([*map(str, [*command[:4], alone, *command[5:]])])
