@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,7 @@ EPOCH_STATE, STEP_STATE = "checkpoint.pth", "checkpoint_step.pth"  # what a trai
 _UNREADABLE = (
     *(SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, OSError, AttributeError),
     *(TypeError, IndexError, OverflowError, AssertionError, RecursionError, MemoryError, struct.error, ImportError),
+    zipfile.BadZipFile,
 )
 ENCODER = "encoder."  # what its names in a model's state dict begin with
 # Of a packed model, of stage 3, the mean of a training's best epochs, its best epoch, its latest.
@@ -32,13 +34,14 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     """Read a state dict from safetensors, or from a training's pickle, whose code ``weights_only`` does not run.
 
     Raises:
-        UserError: the file is missing, truncated, or holds more than weights.
+        UserError: the file is missing, truncated, not as it was written, or holds more than weights.
     """
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}: train the model first, or name another one")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        check_sums(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         reason = next(iter(str(error).splitlines()), "it is empty")
@@ -46,6 +49,24 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
         raise UserError(f"{path} is not a readable checkpoint: it holds no tensors by their names")
     return dict(weights)
+
+
+def check_sums(path: str | os.PathLike) -> None:
+    """Read a file of torch.save once and hold its records to their CRC-32, which torch.load does not.
+
+    Raises:
+        BadZipFile: bytes of it have changed on the disk, or on their way.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # torch.load says what it is
+    try:
+        with zipfile.ZipFile(path) as records:
+            packed = (record.filename for record in records.infolist() if record.compress_type != zipfile.ZIP_STORED)
+            damaged = next(packed, None) or records.testzip()
+    except (OSError, RuntimeError, ValueError, EOFError, struct.error) as error:  # places and lengths that are not
+        raise zipfile.BadZipFile(str(error)) from None
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"{damaged} in it is not as it was written")
 
 
 def save_checkpoint(value: object, path: str | os.PathLike) -> None:

@@ -68,7 +68,12 @@ def average_nbest_models(
             if len(kept) < count:
                 gone = ", ".join(file.name for file in files if file not in kept)
                 print(f"{phase} {key}: the mean of the {count} best epochs is without {gone}, not kept", flush=True)
-            states = [load_weights(file) for file in kept]
+            try:
+                states = [load_weights(file) for file in kept]
+            except UserError as error:
+                raise UserError(
+                    f"{error}: remove it and start the same training again, which only makes the mean without it"
+                ) from None
             save_checkpoint(average_weights(states), output_dir / f"{phase}.{key}.ave_{count}best.{end}")
         link = output_dir / f"{phase}.{key}.ave.{end}"
         link.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.errors import UserError
 from dualmode.models.weights import find_checkpoint, load_into, load_weights, save_checkpoint
 from dualmode.models.yaml_file import read_yaml
+from dualmode.tasks.patches.whole_checkpoints import load_checkpoint
 
 
 @pytest.mark.parametrize("size", [100, 100_000])
@@ -48,6 +49,26 @@ def test_a_truncated_checkpoint_is_one_sentence(tmp_path, share):
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(UserError, match="not a readable checkpoint"):
         load_weights(path)
+
+
+@pytest.mark.parametrize("kept_by", ["load_weights", "a training"])
+def test_every_byte_of_a_checkpoint_is_looked_at(tmp_path, kept_by):
+    """A flipped one is a sentence, or changes nothing: torch.load alone takes other numbers than were saved."""
+    path, weights = tmp_path / "model.pth", {"weight": torch.arange(300.0), "masks": torch.ones(9, dtype=torch.bool)}
+    save_checkpoint(weights, path)
+    data, refused = path.read_bytes(), 0
+    load = load_weights if kept_by == "load_weights" else load_checkpoint
+    for at in range(0, len(data), 7):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+        try:
+            loaded = load(path)
+        except UserError as error:
+            refused += 1
+            assert str(path) in str(error) and "\n" not in str(error)
+        else:
+            assert loaded.keys() == weights.keys()
+            assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items()), at
+    assert refused > 1200 / 7  # at least where the numbers are
 
 
 def test_what_does_not_fit_is_named(tmp_path):

@@ -61,6 +61,21 @@ def test_epochs_that_an_earlier_run_did_not_keep_are_left_out_and_said(tmp_path,
         average_nbest_models(tmp_path, reporter, [("valid", "ter", "min")], 3)
 
 
+def test_a_damaged_epoch_is_named_with_the_way_out(tmp_path, capsys):
+    layers, reporter = epochs(tmp_path, [3.0, 2.0], masks=[1, 1])
+    file = tmp_path / "2epoch.pth"
+    data = file.read_bytes()
+    values = layers[1].weight.detach().numpy().tobytes()
+    file.write_bytes(data.replace(values, values[::-1]))
+    with pytest.raises(UserError, match="2epoch.pth is not a readable checkpoint: .*: remove it and start the same"):
+        average_nbest_models(tmp_path, reporter, [("valid", "ter", "min")], 2)
+    assert not (tmp_path / "valid.ter.ave.pth").exists()
+    file.unlink()
+    average_nbest_models(tmp_path, reporter, [("valid", "ter", "min")], 2)
+    assert torch.equal(load_weights(tmp_path / "valid.ter.ave.pth")["weight"], layers[0].weight)
+    assert "is without 2epoch.pth" in capsys.readouterr().out
+
+
 def test_steps_and_half_precision_keep_their_types():
     state = {"a": torch.tensor([1.0, 3.0], dtype=torch.float16), "step": torch.tensor(7)}
     other = {"a": torch.tensor([3.0, 5.0], dtype=torch.float16), "step": torch.tensor(9)}

@@ -4,21 +4,23 @@ What ESPnet does: its training loop calls ``torch.save(state, path)``, which wri
 Why that is wrong for us: a training killed inside torch.save leaves half a ``checkpoint.pth`` in place of the last good
 one, and cannot be resumed.
 What ours does: the loop's module, and no other one, sees a ``torch`` whose ``save`` writes to a temporary name and
-renames.  Its ``load`` takes tensors and plain values only: ESPnet would run what a checkpoint.pth from somewhere else
-pickles.  Our own files use :func:`dualmode.models.weights.save_checkpoint` themselves.
+renames.  Its ``load`` takes tensors and plain values only, and those that were written: ESPnet would run what a
+checkpoint.pth from somewhere else pickles.  Our own files use :func:`dualmode.models.weights.save_checkpoint`
+themselves.
 """
 
 import contextlib
 import datetime
 import pickle
 from collections.abc import Iterator
+from zipfile import BadZipFile
 
 import espnet2.train.trainer as espnet
 import numpy as np
 import torch
 
 from dualmode.errors import UserError
-from dualmode.models.weights import save_checkpoint
+from dualmode.models.weights import check_sums, save_checkpoint
 
 # What ESPnet's reporter keeps its means and times in.
 KINDS = {type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")}
@@ -28,9 +30,10 @@ NUMBERS = [datetime.timedelta, np.float64(0).__reduce__()[0], np.dtype, *KINDS]
 def load_checkpoint(path, *args, **kwargs):
     """Return what torch.load reads of a training's checkpoint, tensors and numbers alone; others are a UserError."""
     try:
+        check_sums(path)
         with torch.serialization.safe_globals(NUMBERS):
             return torch.load(path, *args, **{**kwargs, "weights_only": True})
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+    except (pickle.UnpicklingError, EOFError, RuntimeError, BadZipFile) as error:
         if isinstance(error, RuntimeError) and "PytorchStreamReader" not in str(error):
             raise  # of a GPU, say: the file may be good
         raise UserError(
