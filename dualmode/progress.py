@@ -23,6 +23,15 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
+def format_bytes(count: float) -> str:
+    """Return a size as disks are sold.
+
+    >>> format_bytes(96_000), format_bytes(12.8e9)
+    ('0.1 MB', '12.8 GB')
+    """
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
 class Progress:
     """Counts finished units of work and prints ``label: 120/450 (27 %), 1 min 10 s left`` now and then.
 

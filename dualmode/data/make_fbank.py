@@ -36,6 +36,7 @@ from dualmode.data.tokens import Tokenizer
 from dualmode.data.transcript_length import frames_needed, is_hurried
 from dualmode.errors import UserError
 from dualmode.frames import FEATURE_MS, subsampled
+from dualmode.progress import format_bytes
 from dualmode_runtime.audio.fault import Reason
 from dualmode_runtime.files import atomic_write
 from dualmode_runtime.tables import c_order
@@ -189,7 +190,7 @@ def _check_space(features: FeatureSet, seconds: float) -> None:
     free = shutil.disk_usage(shards).free
     if free < needed:
         raise UserError(
-            f"{features.out} needs {needed / 1e9:.1f} GB of disk space, there are {free / 1e9:.1f} GB: free some, use "
+            f"{features.out} needs {format_bytes(needed)} of disk space, there are {format_bytes(free)}: free some, use "
             "another folder, fewer --speeds or fewer --value-bytes"
         )
 

@@ -128,7 +128,7 @@ def test_only_what_is_missing_cut_off_or_changed_is_made_again(good_dir, monkeyp
 def test_a_disk_that_is_too_small_is_said_before_any_work(good_dir, monkeypatch):
     # 4 times 0.5 s, and 0.25 s at the double speed: 300 frames of 80 float32 are 96 kB.
     monkeypatch.setattr("dualmode.data.make_fbank.shutil.disk_usage", lambda _: SimpleNamespace(free=95_999))
-    with pytest.raises(UserError, match="dump needs 0.0 GB of disk space, there are 0.0 GB: free some"):
+    with pytest.raises(UserError, match="dump needs 0.1 MB of disk space, there are 0.1 MB: free some"):
         command(good_dir, "--speeds", "1.0,2.0")
     monkeypatch.setattr("dualmode.data.make_fbank.shutil.disk_usage", lambda _: SimpleNamespace(free=96_000))
     command(good_dir, "--speeds", "1.0,2.0")

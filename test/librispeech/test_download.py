@@ -169,7 +169,7 @@ def test_members_outside_the_corpus_are_refused(download, server, tmp_path, cont
 
 def test_too_little_disk_space(download, monkeypatch, tmp_path):
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: SimpleNamespace(free=700_000_000))
-    with pytest.raises(UserError, match="train-clean-100 needs 12.8 GB of disk space, .* has 0.7 GB"):
+    with pytest.raises(UserError, match="train-clean-100 needs 12.8 GB of disk space, .* has 700.0 MB"):
         download.fetch("train-clean-100", tmp_path / "LibriSpeech", "http://127.0.0.1:1")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from parts import ARCHIVES, Archive
 
 from dualmode.errors import UserError
-from dualmode.progress import Progress
+from dualmode.progress import Progress, format_bytes
 
 TRIES = 5
 PAUSE_S = 5.0  # before the second try; twice as long before each further one
@@ -45,7 +45,7 @@ def _check_space(archive: Archive, path: Path, part: str) -> None:
     needed, free = 2 * archive.bytes - there, shutil.disk_usage(path.parent).free
     if free < needed:
         raise UserError(
-            f"{part} needs {needed / 1e9:.1f} GB of disk space, {path.parent} has {free / 1e9:.1f} GB: free some, "
+            f"{part} needs {format_bytes(needed)} of disk space, {path.parent} has {format_bytes(free)}: free some, "
             "use another --work-dir, or ask for fewer parts"
         )
 
