@@ -196,16 +196,12 @@ class SupernetTask(AbsTask):
     @classmethod
     def _train(cls, args: argparse.Namespace) -> None:
         """Complete the settings that follow from others, then run ESPnet's training."""
-        if args.init_param:
-            raise UserError(
-                "init_param reads weights in a way that can start programs: start from a model folder instead (--init)"
-            )
+        refuse_unheeded(args)
         if args.ngpu > torch.cuda.device_count():
             raise UserError(
                 f"--ngpu {args.ngpu}, but PyTorch sees {torch.cuda.device_count()} GPUs on this machine (what does "
                 "nvidia-smi say?)"
             )
-        refuse_unheeded(args)
         numbers_in_settings(args)
         complete_batch(args)
         if args.ngpu and args.optim in FUSED:

@@ -13,7 +13,14 @@ from dualmode.models.yaml_file import read_yaml
 from dualmode.supernet.subnet import Subnet
 from dualmode.tasks.base import SupernetTask
 from dualmode.tasks.hand_over import check_same_encoder, inherited
-from dualmode.tasks.settings import check_criteria, check_names, check_optimiser, check_values, numbers_in_settings
+from dualmode.tasks.settings import (
+    check_criteria,
+    check_names,
+    check_optimiser,
+    check_values,
+    numbers_in_settings,
+    refuse_unheeded,
+)
 
 
 @contextlib.contextmanager
@@ -34,6 +41,7 @@ def settings_of(task: type[SupernetTask], config: Path, options: Sequence[str]) 
     with named(f"{config} with {' '.join(options)}" if options else str(config)):
         args = task.get_parser().parse_args(["--config", str(config), *options])
         check_values(parser, vars(args))
+        refuse_unheeded(args)
         numbers_in_settings(args)
         check_optimiser(args)
         check_criteria(args)

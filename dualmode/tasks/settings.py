@@ -58,7 +58,11 @@ def numbers_in_settings(args: argparse.Namespace) -> None:
 
 
 def refuse_unheeded(args: argparse.Namespace) -> None:
-    """Raise UserError for an option of ESPnet that :class:`dualmode.tasks.trainer.SupernetTrainer` does not heed."""
+    """Raise UserError for an option of ESPnet that this training does not take, or does not heed."""
+    if args.init_param:
+        raise UserError(
+            "init_param reads weights in a way that can start programs: start from a model folder instead (--init)"
+        )
     for name in ("grad_noise", "no_forward_run", "create_graph_in_tensorboard", "sharded_ddp"):
         if getattr(args, name):
             raise UserError(f"{name} is an option of ESPnet's own training loop, which this training does not use")

@@ -51,6 +51,8 @@ WRONG = [
     ({"grad_clip": 0}, "grad_clip is 0: it must be above 0 and finite; 1.0e.9 clips nothing"),
     ({"use_amp": "maybe"}, "use_amp is 'maybe': it must be true or false"),
     ({"batch_type": "lenght"}, r"batch_type is 'lenght'; did you mean 'length'\?"),
+    ({"init_param": ["gone.pth"]}, "init_param reads weights in a way that can start programs"),
+    ({"grad_noise": True}, "grad_noise is an option of ESPnet's own training loop"),
     ({"max_epochs": 3}, "has the key 'max_epochs', which no option goes by; did you mean 'max_epoch'"),
     ({"model_conf": {"distill_weight": "a lot"}}, "model_conf: distill_weight is 'a lot'"),
     ({"model_conf": {"distil_weight": 1}}, "model_conf has no key 'distil_weight'; did you mean 'distill_weight'"),
