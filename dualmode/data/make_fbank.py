@@ -190,8 +190,8 @@ def _check_space(features: FeatureSet, seconds: float) -> None:
     free = shutil.disk_usage(shards).free
     if free < needed:
         raise UserError(
-            f"{features.out} needs {format_bytes(needed)} of disk space, there are {format_bytes(free)}: free some, use "
-            "another folder, fewer --speeds or fewer --value-bytes"
+            f"{features.out} needs {format_bytes(needed)} of disk space, there are {format_bytes(free)}: free some, "
+            "use another folder, fewer --speeds or fewer --value-bytes"
         )
 
 

@@ -1,9 +1,10 @@
 """What the two trainings share: options, data, the encoder and where its weights come from."""
 
 import argparse
+import logging
 import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -36,6 +37,11 @@ from dualmode.tasks.windowed import make_factory
 features.register()
 
 ELSEWHERE = "go on with the same, or train into another folder, from these weights if you like (--init)"
+# Of a training that goes on; smaller batches, say, after a GPU's memory did not suffice.
+MAY_CHANGE = (
+    *("batch_type", "batch_size", "batch_bins", "accum_grad", "reference_batch_h", "window_h", "grad_clip", "use_amp"),
+    *("branch_conf", "model_conf", "pruning_conf", "specaug_conf", "encoder_conf"),
+)
 FUSED = ("adam", "adamw")  # optimizers that can update all weights in a few kernels on a GPU
 
 encoder_choices = ClassChoices("encoder", {NAME: EspnetEncoder}, default=NAME)
@@ -178,9 +184,9 @@ class SupernetTask(AbsTask):
         model.seed = args.seed
         if args.init_encoder:
             take_over(model, model.encoder.config, Path(args.init_encoder), tokens)
-        check_model_goes_on(args, model)
         if args.cmvn:
             replace_cmvn(model.encoder.normalize, Path(args.cmvn), args.init_encoder)
+        check_model_goes_on(args, model)
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace):
@@ -236,7 +242,7 @@ def goes_on_from(args: argparse.Namespace) -> Path | None:
 
 
 def check_model_goes_on(args: argparse.Namespace, model: TwoBranchModel) -> None:
-    """Raise UserError if a training that goes on has another model than it began with.
+    """Raise UserError if a training that goes on has another model, or seed, than it began with; say what else differs.
 
     ESPnet would write the other one's config.yaml, with which nobody can open the weights, and then not load them.
     Of several processes only the one that writes config.yaml looks, so that none reads half of it.
@@ -245,7 +251,10 @@ def check_model_goes_on(args: argparse.Namespace, model: TwoBranchModel) -> None
     if checkpoint is None:
         return
     folder = checkpoint.parent
-    check_same_encoder(model.encoder.config, ModelFolder.open(folder).encoder_config, str(folder))
+    opened = ModelFolder.open(folder)
+    check_same_encoder(model.encoder.config, opened.encoder_config, str(folder))
+    if (begun := opened.config.get("seed", args.seed)) != args.seed:
+        raise UserError(f"{folder} was begun with the seed {begun}, which is now {args.seed}: {ELSEWHERE}")
     theirs, own = load_checkpoint(checkpoint, map_location="cpu", mmap=True)["model"], model.state_dict()
     shapes = [{name: getattr(value, "shape", None) for name, value in state.items()} for state in (theirs, own)]
     if differ := sorted(name for name in {**theirs, **own} if shapes[0].get(name) != shapes[1].get(name)):
@@ -253,6 +262,36 @@ def check_model_goes_on(args: argparse.Namespace, model: TwoBranchModel) -> None
             f"{folder} was begun with another model_conf, by which {differ[0]} is of another size, or not there: "
             f"{ELSEWHERE}"
         )
+    norm = [name for name in own if name.endswith(("normalize.mean", "normalize.std"))]
+    if not all(torch.allclose(theirs[name], own[name]) for name in norm):
+        raise UserError(
+            f"{folder} was begun with another mean and variance than those of {args.cmvn or args.init_encoder}, which "
+            f"its checkpoint brings back: {ELSEWHERE}"
+        )
+    now = {**vars(args), "encoder_conf": model.encoder.config.to_dict()}
+    if changed := changes({**opened.config, "encoder_conf": opened.encoder_config.to_dict()}, now):
+        said = f"warning: {folder} goes on with other settings than before, and its config.yaml will name these alone: "
+        said += ", ".join(changed)
+        logging.warning(said)
+        print(said, flush=True)
+
+
+def changes(before: Mapping, now: Mapping) -> list[str]:
+    """Return which of :data:`MAY_CHANGE` differ.
+
+    >>> changes({"batch_bins": 800, "branch_conf": {"dense": 1.0}}, {"batch_bins": 400, "branch_conf": {"dense": 0.5}})
+    ['batch_bins 800 -> 400', 'branch_conf: dense 1.0 -> 0.5']
+    """
+    found = []
+    for key in MAY_CHANGE:
+        was, new = (settings.get(key) for settings in (before, now))
+        if key.endswith("_conf"):
+            was, new = was or {}, new or {}
+            pairs = [(f"{key}: {name}", was.get(name), new.get(name)) for name in {**was, **new}]
+        else:
+            pairs = [(key, was, new)] if key in before else []  # an older version did not know it
+        found += [f"{name} {old} -> {value}" for name, old, value in pairs if old != value]
+    return found
 
 
 def check_plan_goes_on(args: argparse.Namespace) -> None:

@@ -189,24 +189,39 @@ def test_a_training_that_goes_on_keeps_its_plan(tmp_path, settings, says, checkp
         check_plan_goes_on(begun(tmp_path, **settings))
 
 
-def test_a_training_that_goes_on_keeps_its_model(tmp_path):
+def test_a_training_that_goes_on_keeps_its_model(tmp_path, capsys):
     def model(kind="ctc", **changes):
         return build_asr_model(
             {"encoder_conf": CONF | changes, "model_conf": {"kind": kind}}, ["<blank>", "<unk>", "a"]
         )
 
-    args = argparse.Namespace(output_dir=str(tmp_path), resume=True, distributed=False)
+    args = argparse.Namespace(output_dir=str(tmp_path), resume=True, distributed=False, seed=3, cmvn="new.json")
     check_model_goes_on(args, model("rnnt"))  # nothing was trained yet
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"encoder_conf": CONF}))
+    begun = {"encoder_conf": CONF, "seed": 3, "batch_bins": 800, "branch_conf": {"sparse": 1.0, "backward": "joint"}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(begun))
     torch.save({"model": model().state_dict()}, tmp_path / "checkpoint.pth")
+    args.batch_bins, args.branch_conf, args.grad_clip = 800, begun["branch_conf"], 5.0
+    check_model_goes_on(args, model())
+    assert capsys.readouterr().out == ""
+    args.batch_bins, args.branch_conf = 400, {"sparse": 0.5, "backward": "joint"}
     check_model_goes_on(args, model(dropout_rate=0.5, chunk_ms=[320]))
+    said = capsys.readouterr().out
+    assert "goes on with other settings than before" in said and said.count("\n") == 1
+    for change in ("batch_bins 800 -> 400", "branch_conf: sparse 1.0 -> 0.5", "dropout_rate 0.1 -> 0.5"):
+        assert change in said
+    other_norm = model()
+    other_norm.encoder.normalize.mean += 1
     for other, says in (
         (model("rnnt"), "was begun with another model_conf, by which joiner.encoder.bias is of another size, or not"),
         (model(linear_units=16), "has linear_units 32, but this configuration has 16"),
         (model(granularity="unstructured"), "granularity"),  # of the same sizes
+        (other_norm, "another mean and variance than those of new.json, which its checkpoint brings back: .*--init"),
     ):
         with pytest.raises(UserError, match=says):
             check_model_goes_on(args, other)
+    args.seed = 4
+    with pytest.raises(UserError, match="was begun with the seed 3, which is now 4: go on with the same"):
+        check_model_goes_on(args, model())
     (tmp_path / "config.yaml").write_text("")  # the first process is writing it
     check_model_goes_on(argparse.Namespace(**vars(args) | {"distributed": True, "dist_rank": 1}), model())
 
