@@ -222,7 +222,7 @@ recipe() {
   check_disk "${work_dir:-$corpus_dir}" "$needed_gb"
   make_folder "$done_dir" "$log_dir"
   lock_experiment "$exp/.lock_$tag"
-  [[ -z $work_dir || -f $done_dir/.place ]] || printf '%s\n' "${corpus_dir##*/}" "$work_dir" >"$done_dir/.place"
+  [[ -f $done_dir/.place ]] || printf '%s\n' "${corpus_dir##*/}" "${work_dir:-$corpus_dir}" >"$done_dir/.place"
   start_guard
   choose_decoders "$exp/conf_$tag"
   check_device_decode
@@ -240,11 +240,19 @@ recipe() {
 }
 
 # settle: stops before a work folder of another recipe is written over, and before trainings are made anew because theirs
-# was moved: commands and lists name it.  Under its name of before, as a link, it goes on.
+# was moved: commands and lists name it.  Under its name of before, as a link, it goes on.  In the corpus's own folder only
+# lists name it, and may be meant to name that of another checkout, which this one was copied from.
 settle() {
-  local file=$work_dir/exp/.done/.place owner was
-  [[ -n $work_dir && -f $file ]] || return 0
+  local here=${work_dir:-$corpus_dir} owner was file
+  file=$here/exp/.done/.place
+  [[ -f $file ]] || return 0
   { read -r owner && read -r was; } <"$file" || return 0
+  if [[ $here == "$corpus_dir" ]]; then
+    [[ -f $was/exp/.done/.place ]] ||
+      die "$here was $was when its steps were done, and lists of audio and features name that place: move it back, or leave a \
+link there (mkdir -p$(quote "$(dirname "$was")"); ln -sn$(quote "$here" "$was")); where neither is needed any more, remove $file"
+    return 0
+  fi
   [[ $owner == "${corpus_dir##*/}" ]] || ((stage > 1)) ||
     die "$work_dir is the work folder of the recipe $owner, whose data would be replaced: use another --work-dir (or, if that \
 recipe was renamed, remove $file)"

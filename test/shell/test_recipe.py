@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -405,6 +406,24 @@ def test_a_work_folder_that_was_moved_goes_on_under_its_name_of_before(corpus, t
     (after / "exp/.done/.place").unlink()
     corpus.run("--work-dir", str(after), "--stop-stage", "4")
     assert "pretrain" in corpus.new_calls()
+
+
+def test_a_corpus_whose_own_folder_was_moved_says_so(corpus, tmp_path):
+    before, after = corpus.folder, tmp_path / "elsewhere"
+    corpus.run("--stop-stage", "4")
+    corpus.new_calls()
+    shutil.copytree(before, tmp_path / "copy", symlinks=True)
+    before.rename(after)
+    environment = {"DUALMODE_VENV": str(after / "env"), "CALLS": str(corpus.calls_file)}
+    corpus.folder, corpus.calls_file = after, after / "calls"
+    for dry in ([], ["--dry-run"]):
+        sentence = corpus.run("--stop-stage", "4", *dry, status=2, **environment)
+        assert sentence.startswith(f"error: {after} was {before} when its steps were done") and " ln -sn " in sentence
+    before.symlink_to(after)
+    corpus.run("--stop-stage", "4", **environment)
+    assert corpus.new_calls() == []
+    corpus.folder = tmp_path / "copy"  # of one that is still there
+    corpus.run("--stop-stage", "4", **environment)
 
 
 def test_a_work_folder_belongs_to_one_recipe(corpus, tmp_path):
