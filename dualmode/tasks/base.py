@@ -1,6 +1,7 @@
 """What the two trainings share: options, data, the encoder and where its weights come from."""
 
 import argparse
+import contextlib
 import logging
 import multiprocessing
 import sys
@@ -24,6 +25,7 @@ from dualmode.models.weights import EPOCH_STATE, STEP_STATE, load_cmvn
 from dualmode.models.yaml_file import read_yaml
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.tasks import features
+from dualmode.tasks.alone import alone
 from dualmode.tasks.batch_size import check_batch, complete_batch
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.hand_over import check_same_encoder, inherited, take_over
@@ -39,7 +41,18 @@ features.register()
 ELSEWHERE = "go on with the same, or train into another folder, from these weights if you like (--init)"
 # Of a training that goes on; smaller batches, say, after a GPU's memory did not suffice.
 MAY_CHANGE = (
-    *("batch_type", "batch_size", "batch_bins", "accum_grad", "reference_batch_h", "window_h", "grad_clip", "use_amp"),
+    *(
+        "train_shape_file",
+        "valid_shape_file",
+        "batch_type",
+        "batch_size",
+        "batch_bins",
+        "accum_grad",
+        "reference_batch_h",
+        "window_h",
+        "grad_clip",
+        "use_amp",
+    ),
     *("branch_conf", "model_conf", "pruning_conf", "specaug_conf", "encoder_conf"),
 )
 FUSED = ("adam", "adamw")  # optimizers that can update all weights in a few kernels on a GPU
@@ -214,8 +227,16 @@ class SupernetTask(AbsTask):
             args.optim_conf = {"fused": True, **args.optim_conf}
         if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:
             args.scheduler_conf = {**args.scheduler_conf, "total_steps": length(args)}
+        first = not args.distributed or args.dist_rank in (0, None)
+        with alone(Path(args.output_dir)) if first else contextlib.nullcontext():
+            cls._train_alone(args, first)
+
+    @classmethod
+    def _train_alone(cls, args: argparse.Namespace, first: bool) -> None:
+        """Look at what is in the folder already, then run ESPnet's training; ``first`` is the process that writes."""
         check_plan_goes_on(args)
-        if not args.distributed or args.dist_rank in (0, None):
+        if first:
+            check_nothing_is_lost(args)
             for warning in cls.warnings(args):
                 print(f"warning: {warning}", flush=True)
         if args.ngpu and args.encoder_conf.get("training_precision") == "bf16":
@@ -239,6 +260,17 @@ def goes_on_from(args: argparse.Namespace) -> Path | None:
     if args.resume and (folder / "config.yaml").is_file():
         return next((path for name in (EPOCH_STATE, STEP_STATE) if (path := folder / name).exists()), None)
     return None
+
+
+def check_nothing_is_lost(args: argparse.Namespace) -> None:
+    """Raise UserError if a training from the start would write over the epochs of one that cannot go on."""
+    folder = Path(args.output_dir)
+    epochs = sorted(path.name for path in folder.glob("*epoch.pth"))
+    if args.resume and epochs and not (folder / EPOCH_STATE).exists():
+        raise UserError(
+            f"{folder} has no {EPOCH_STATE} to go on from, and a training from the start would write over its "
+            f"{epochs[-1]}: train into another folder, from these weights if you like (--init), or remove *epoch.pth"
+        )
 
 
 def check_model_goes_on(args: argparse.Namespace, model: TwoBranchModel) -> None:
@@ -290,8 +322,12 @@ def changes(before: Mapping, now: Mapping) -> list[str]:
             pairs = [(f"{key}: {name}", was.get(name), new.get(name)) for name in {**was, **new}]
         else:
             pairs = [(key, was, new)] if key in before else []  # an older version did not know it
-        found += [f"{name} {old} -> {value}" for name, old, value in pairs if old != value]
-    return found
+        found += [(name, old, value) for name, old, value in pairs if old != value]
+    return [" ".join((name, shown(old), "->", shown(value))) for name, old, value in found]
+
+
+def shown(value: object) -> str:
+    return "its default" if value is None else str(value)
 
 
 def check_plan_goes_on(args: argparse.Namespace) -> None:
@@ -303,7 +339,11 @@ def check_plan_goes_on(args: argparse.Namespace) -> None:
     checkpoint = goes_on_from(args)
     if checkpoint is None:
         return
-    old = read_yaml(checkpoint.parent / "config.yaml")
+    config = checkpoint.parent / "config.yaml"
+    try:
+        old = read_yaml(config)
+    except UserError as error:  # a start that was killed, or met a full disk, left it cut off
+        raise UserError(f"{error}: remove it, and the training goes on without being held to it") from None
     before, now = ((conf or {}).get("total_steps") for conf in (old.get("scheduler_conf"), args.scheduler_conf))
     if old.get("scheduler") == args.scheduler and before != now:
         values = [(key, old.get(key), getattr(args, key)) for key in ("max_epoch", "num_iters_per_epoch", "accum_grad")]

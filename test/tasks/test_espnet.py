@@ -15,7 +15,7 @@ from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.errors import UserError
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode.tasks.asr import AsrTask, TokenIds
-from dualmode.tasks.base import check_model_goes_on, check_plan_goes_on
+from dualmode.tasks.base import check_model_goes_on, check_nothing_is_lost, check_plan_goes_on
 from dualmode.tasks.encoder import NAME, EspnetEncoder, register
 from dualmode.tasks.history import read_history
 from dualmode.tasks.launch import data_arguments
@@ -203,11 +203,16 @@ def test_a_training_that_goes_on_keeps_its_model(tmp_path, capsys):
     args.batch_bins, args.branch_conf, args.grad_clip = 800, begun["branch_conf"], 5.0
     check_model_goes_on(args, model())
     assert capsys.readouterr().out == ""
-    args.batch_bins, args.branch_conf = 400, {"sparse": 0.5, "backward": "joint"}
+    args.batch_bins, args.branch_conf = 400, {"sparse": 0.5}
     check_model_goes_on(args, model(dropout_rate=0.5, chunk_ms=[320]))
     said = capsys.readouterr().out
     assert "goes on with other settings than before" in said and said.count("\n") == 1
-    for change in ("batch_bins 800 -> 400", "branch_conf: sparse 1.0 -> 0.5", "dropout_rate 0.1 -> 0.5"):
+    for change in (
+        "batch_bins 800 -> 400",
+        "sparse 1.0 -> 0.5",
+        "backward joint -> its default",
+        "dropout_rate 0.1 -> 0.5",
+    ):
         assert change in said
     other_norm = model()
     other_norm.encoder.normalize.mean += 1
@@ -224,6 +229,24 @@ def test_a_training_that_goes_on_keeps_its_model(tmp_path, capsys):
         check_model_goes_on(args, model())
     (tmp_path / "config.yaml").write_text("")  # the first process is writing it
     check_model_goes_on(argparse.Namespace(**vars(args) | {"distributed": True, "dist_rank": 1}), model())
+
+
+def test_epochs_of_a_training_that_cannot_go_on_are_not_written_over(tmp_path):
+    args = argparse.Namespace(output_dir=str(tmp_path), resume=True)
+    check_nothing_is_lost(args)
+    (tmp_path / "2epoch.pth").touch()
+    with pytest.raises(UserError, match="has no checkpoint.pth to go on from, and .* write over its 2epoch.pth"):
+        check_nothing_is_lost(args)
+    (tmp_path / "checkpoint.pth").touch()
+    check_nothing_is_lost(args)
+
+
+def test_a_configuration_that_a_start_left_cut_off_is_said_with_the_way_out(tmp_path):
+    args = begun(tmp_path)
+    (tmp_path / "checkpoint.pth").touch()
+    (tmp_path / "config.yaml").write_text("")
+    with pytest.raises(UserError, match="config.yaml must hold keys and values, .*: remove it, and the training goes"):
+        check_plan_goes_on(args)
 
 
 def test_one_process_for_several_gpus_is_refused(tmp_path):
@@ -285,7 +308,10 @@ def test_a_checkpoint_that_is_cut_off_is_named(tmp_path, share):
     torch.save({"model": {"weight": torch.zeros(1000)}}, path)
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    with whole_checkpoints(), pytest.raises(UserError, match="checkpoint.pth .* damaged, .* remove it to train from"):
+    with (
+        whole_checkpoints(),
+        pytest.raises(UserError, match="checkpoint.pth .* damaged, .* remove it and .*epoch.pth"),
+    ):
         trainer.torch.load(path, map_location="cpu", weights_only=False)
 
 

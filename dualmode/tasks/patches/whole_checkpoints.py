@@ -37,8 +37,8 @@ def load_checkpoint(path, *args, **kwargs):
         if isinstance(error, RuntimeError) and "PytorchStreamReader" not in str(error):
             raise  # of a GPU, say: the file may be good
         raise UserError(
-            f"{path} holds more than tensors and numbers, or is damaged, and is not loaded: remove it to train "
-            "from the start"
+            f"{path} holds more than tensors and numbers, or is damaged, and is not loaded: train into another "
+            "folder, from its last epoch if you like (--init), or remove it and *epoch.pth to train from the start"
         ) from None
 
 
