@@ -32,7 +32,7 @@ def alone(folder: Path) -> Iterator[None]:
                 file.seek(0)
                 raise UserError(
                     f"another training is at work in {folder} (process {file.read().strip()}): wait for it, stop it, "
-                    "or train into another folder"
+                    f"or train into another folder; if that machine has failed, remove {folder / LOCK}"
                 ) from None
             print(f"warning: {folder} is on a disk without locks: let no second training run in it", flush=True)
         file.truncate(0)
