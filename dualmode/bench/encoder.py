@@ -28,7 +28,7 @@ from dualmode_runtime.engine import Device, EngineMissing
 
 COLUMNS = (
     *("part", "size", "device", "what", "precision", "compiled", "utterance_s", "audio_s"),
-    *("espnet_m", "ours_m", "espnet_ms", "dense_ms", "sparse_ms", "both_ms", "both_over_espnet"),
+    *("channels", "espnet_m", "ours_m", "espnet_ms", "dense_ms", "sparse_ms", "both_ms", "both_over_espnet"),
     *("espnet_gflop", "both_gflop", "of_best"),
     *("ms", "ratio", "peak_mb"),
 )
@@ -44,6 +44,7 @@ SIZES = {
 CHUNK_MS, LEFT_MS, SPARSITY = 640, 1280, 0.7
 SUBNET = Subnet(SPARSITY, Context.from_ms(CHUNK_MS, LEFT_MS))
 STREAMED = Subnet(context=SUBNET.context)  # once the masks are multiplied in
+CHANNELS = 64  # of our subsampling, as in the small recipes
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +76,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--streams", nargs="+", type=int, default=[1, 16], metavar="N", help="streaming: streams in one batch"
     )
+    parser.add_argument(
+        "--channels",
+        nargs="+",
+        type=int,
+        default=[CHANNELS],
+        metavar="N",
+        help="training: channels of our subsampling; 0 is as many as ESPnet's has, the width of the encoder",
+    )
     parser.add_argument("--device", default="cpu", metavar="NAME", help="of the training part: cpu or cuda")
     parser.add_argument(
         "--minutes",
@@ -92,10 +101,11 @@ def measure(args: argparse.Namespace) -> list[dict]:
     return [row for part in args.parts for row in PARTS[part](args)]
 
 
-def build(size: str, compile_blocks: bool = False) -> DualModeEncoder:
-    """Return our encoder with random weights and masks of 70 % of whole units."""
+def build(size: str, compile_blocks: bool = False, channels: int = CHANNELS) -> DualModeEncoder:
+    """Return our encoder with random weights and masks of 70 % of whole units; 0 ``channels`` are its width."""
     width, blocks, units, taps, heads = SIZES[size]
     sizes: dict[str, Any] = {"output_size": width, "num_blocks": blocks, "linear_units": units, "kernel_size": taps}
+    sizes["subsampling_channels"] = channels or width
     encoder = DualModeEncoder(EncoderConfig(**sizes, attention_heads=heads, compile_blocks=compile_blocks))
     give_weights(encoder)
     estimate_masks(encoder, encoder.config.pruning)
@@ -105,7 +115,7 @@ def build(size: str, compile_blocks: bool = False) -> DualModeEncoder:
 def build_espnet(size: str) -> torch.nn.Module:
     """Return ESPnet's Conformer of the same depth, width, feed-forward size and kernel, as its recipes use it.
 
-    Its subsampling has as many channels as the encoder is wide; ours in :func:`build` has the 64 of the small recipes.
+    Its subsampling has as many channels as the encoder is wide; ours in :func:`build` may have another number.
     """
     return espnet_conformer(*SIZES[size])
 
@@ -143,12 +153,12 @@ def training(args: argparse.Namespace) -> list[dict]:
     """
     return [
         row
-        for size, seconds_each in itertools.product(args.sizes, args.utterance_s)
-        for row in training_rows(size, seconds_each, args.device, args.rounds)
+        for size, seconds_each, channels in itertools.product(args.sizes, args.utterance_s, args.channels)
+        for row in training_rows(size, seconds_each, channels, args.device, args.rounds)
     ]
 
 
-def training_rows(size: str, seconds_each: float, device: str, rounds: int) -> Iterator[dict]:
+def training_rows(size: str, seconds_each: float, channels: int, device: str, rounds: int) -> Iterator[dict]:
     """Yield a row for each precision, and on a GPU for plain and compiled blocks.
 
     ``espnet_ms``, ``dense_ms``, ``sparse_ms`` and ``both_ms`` are medians of interleaved runs; ``both_over_espnet`` is
@@ -161,9 +171,9 @@ def training_rows(size: str, seconds_each: float, device: str, rounds: int) -> I
     features = torch.randn(count, frames, 80, device=device)
     lengths = frames - 10 * (torch.arange(count, device=device) % 4)
     machine = "cpu" if device == "cpu" else torch.cuda.get_device_name()
-    needed = products(size, features, lengths)
+    needed = products(size, channels, features, lengths)
     for precision, compiled in itertools.product(("fp32", "bf16"), (False,) if device == "cpu" else (False, True)):
-        ours, espnet = build(size, compile_blocks=compiled).to(device), build_espnet(size).to(device)
+        ours, espnet = build(size, compiled, channels).to(device), build_espnet(size).to(device)
         branches = {"dense": (DENSE,), "sparse": (SUBNET,), "both": (DENSE, SUBNET)}
         losses: dict[str, Callable] = {"espnet": partial(one_pass, espnet)}
         losses |= {name: partial(passes, ours, subnets=subnets) for name, subnets in branches.items()}
@@ -171,7 +181,7 @@ def training_rows(size: str, seconds_each: float, device: str, rounds: int) -> I
         seconds = interleaved(runs, rounds)
         row = {"part": "training", "size": size, "device": machine, "precision": precision, "compiled": compiled}
         row |= {"audio_s": count * seconds_each, "utterance_s": seconds_each, "seconds": seconds["both"]}
-        row |= {"espnet_m": millions(espnet), "ours_m": millions(ours)}
+        row |= {"channels": ours.config.subsampling_channels, "espnet_m": millions(espnet), "ours_m": millions(ours)}
         row |= {f"{name}_ms": 1000 * value for name, value in seconds.items()}
         row["both_over_espnet"] = seconds["both"] / seconds["espnet"]
         row |= {f"{name}_gflop": value / 1e9 for name, value in needed.items()}
@@ -188,12 +198,12 @@ def millions(model: torch.nn.Module) -> float:
     return sum(parameter.numel() for parameter in model.parameters()) / 1e6
 
 
-def products(size: str, features: torch.Tensor, lengths: torch.Tensor) -> dict[str, float]:
+def products(size: str, channels: int, features: torch.Tensor, lengths: torch.Tensor) -> dict[str, float]:
     """Return the operations of a training pass of ESPnet's encoder and of both branches of ours.
 
     Of encoders that are gone afterwards, so that the peak of memory is that of what is timed.
     """
-    espnet, ours = build_espnet(size).to(features.device), build(size).to(features.device)
+    espnet, ours = build_espnet(size).to(features.device), build(size, channels=channels).to(features.device)
     losses: dict[str, Callable] = {"espnet": partial(one_pass, espnet), "both": partial(two_branches, ours)}
     return {name: operations(partial(step, loss, features, lengths, False)) for name, loss in losses.items()}
 

@@ -56,16 +56,18 @@ def test_the_price_of_both_branches_in_passes_of_espnet(tmp_path):
     pytest.importorskip("espnet2")
     out = tmp_path / "bench.json"
     command = ["encoder", "--parts", "training", "--sizes", "144x6", "--utterance-s", "1", "--rounds", "1"]
-    main([*command, "--json", str(out)])
+    main([*command, "--channels", "64", "0", "--json", str(out)])
     rows = json.loads(out.read_text())
-    assert [(row["precision"], row["compiled"], row["size"], row["device"]) for row in rows] == [
-        ("fp32", False, "144x6", "cpu"),
-        ("bf16", False, "144x6", "cpu"),
+    assert [(row["precision"], row["compiled"], row["size"], row["device"], row["channels"]) for row in rows] == [
+        (precision, False, "144x6", "cpu", channels) for channels in (64, 144) for precision in ("fp32", "bf16")
     ]
     for row in rows:
         assert row["both_over_espnet"] == pytest.approx(row["both_ms"] / row["espnet_ms"])
         assert row["seconds"] == pytest.approx(row["both_ms"] / 1000) and row["sparse_ms"] > 0
-        assert (row["espnet_m"], row["ours_m"]) == pytest.approx((3.609216, 3.123632))  # 144 channels and 64
+        # 80 channels more: (9 + 1) * 80 weights, 9 * (144**2 - 64**2) + 80, and 19 bins * 80 * 144 of the Linear.
+        ours = 3.123632 + (0.36952 if row["channels"] == 144 else 0)
+        assert (row["espnet_m"], row["ours_m"]) == pytest.approx((3.609216, ours))  # of 144 channels
+    assert rows[0]["both_gflop"] < rows[0]["espnet_gflop"] < rows[2]["both_gflop"]
 
 
 def test_whole_updates_and_what_their_backward_passes_hold(tmp_path):
