@@ -1,5 +1,6 @@
 """One training a folder: a second one would write its checkpoints over those of the first."""
 
+import argparse
 import contextlib
 import errno
 import fcntl
@@ -8,9 +9,16 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+from espnet2.train.distributed_utils import get_rank
+
 from dualmode.errors import UserError
 
 LOCK = ".lock"
+
+
+def is_first(args: argparse.Namespace) -> bool:
+    """Return whether this is the process of a training that writes; under srun, Slurm alone knows before it begins."""
+    return not args.distributed or not get_rank(args.dist_rank, args.dist_launcher)
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from dualmode.models.weights import load_cmvn
 from dualmode.models.yaml_file import read_yaml
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.tasks import features
-from dualmode.tasks.alone import alone
+from dualmode.tasks.alone import alone, is_first
 from dualmode.tasks.batch_size import check_batch, complete_batch
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.going_on import check_model_goes_on, check_nothing_is_lost, check_plan_goes_on
@@ -209,7 +209,7 @@ class SupernetTask(AbsTask):
             args.optim_conf = {"fused": True, **args.optim_conf}
         if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:
             args.scheduler_conf = {**args.scheduler_conf, "total_steps": length(args)}
-        first = not args.distributed or args.dist_rank in (0, None)
+        first = is_first(args)
         with alone(Path(args.output_dir)) if first else contextlib.nullcontext():
             cls._train_alone(args, first)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from espnet2.train.distributed_utils import get_world_size
 
 from dualmode.errors import UserError
+from dualmode.tasks.alone import is_first
 
 FRAMES_PER_HOUR = 360_000  # feature frames of 10 ms
 MUCH = 1.1  # times the reference, from which on a training is not the one that was planned
@@ -117,7 +118,7 @@ def complete_batch(args: argparse.Namespace) -> None:
         gpus = get_world_size(args.dist_world_size, args.dist_launcher) if args.distributed else max(args.ngpu, 1)
         plan = plan_update(gpus, args.batch_bins, args.reference_batch_h)
         args.batch_bins, args.accum_grad = plan.batch_bins, plan.accum_grad
-        if not args.distributed or args.dist_rank == 0:
+        if is_first(args):
             where = f"{gpus} GPUs" if args.ngpu else "1 CPU"
             parts = f"{where} x {plan.bins / 100:g} s of audio x accum_grad {plan.accum_grad}"
             print(f"an update: {parts} = {plan.hours:.3g} h (reference_batch_h {plan.reference_h:g})", flush=True)

@@ -12,6 +12,7 @@ from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import EPOCH_STATE, STEP_STATE
 from dualmode.models.yaml_file import read_yaml
+from dualmode.tasks.alone import is_first
 from dualmode.tasks.hand_over import check_same_encoder
 from dualmode.tasks.patches.whole_checkpoints import load_checkpoint
 
@@ -49,7 +50,7 @@ def check_model_goes_on(args: argparse.Namespace, model: TwoBranchModel) -> None
     ESPnet would write the other one's config.yaml, with which nobody can open the weights, and then not load them.
     Of several processes only the one that writes config.yaml looks, so that none reads half of it.
     """
-    checkpoint = None if args.distributed and args.dist_rank else goes_on_from(args)
+    checkpoint = goes_on_from(args) if is_first(args) else None
     if checkpoint is None:
         return
     folder = checkpoint.parent

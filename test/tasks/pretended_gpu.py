@@ -16,7 +16,6 @@ Mixed precision casts what it casts on CUDA, as far as these lists go.
 
 import sys
 from collections import Counter
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -29,7 +28,6 @@ from torch.utils.backend_registration import (
 )
 
 NAME = "gpu"
-PACKAGE = str(Path(__file__).parents[2] / "dualmode")
 CAST_LOWER = (
     *("linear", "matmul", "mm", "bmm", "addmm", "addbmm", "baddbmm", "einsum", "conv1d", "conv2d"),
     *("scaled_dot_product_attention", "lstm.input"),
@@ -152,8 +150,9 @@ def asks() -> str:
     """Return the function of dualmode that has been called last, as module.function."""
     frame = sys._getframe()
     while frame is not None:
-        if frame.f_code.co_filename.startswith(PACKAGE):
-            return f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}"
+        module = frame.f_globals.get("__name__", "")  # a compiled file may name a place that it was copied from
+        if module.startswith("dualmode."):
+            return f"{module.rpartition('.')[2]}.{frame.f_code.co_name}"
         frame = frame.f_back
     return "elsewhere"
 

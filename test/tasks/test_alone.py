@@ -1,12 +1,13 @@
 """Two trainings in one folder."""
 
+import argparse
 import multiprocessing
 import signal
 
 import pytest
 
 from dualmode.errors import UserError
-from dualmode.tasks.alone import alone
+from dualmode.tasks.alone import alone, is_first
 
 
 def hold(folder, held):
@@ -28,3 +29,19 @@ def test_a_second_training_in_a_folder_is_refused_until_the_first_one_is_gone(tm
     first.join()
     with alone(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_of_processes_that_srun_starts_one_is_the_first(number, monkeypatch):
+    """Their options do not say which they are."""
+    monkeypatch.setenv("SLURM_STEP_NUM_NODES", "2")
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "node[1-2]")
+    monkeypatch.setenv("SLURM_PROCID", str(number))
+    args = argparse.Namespace(distributed=True, dist_rank=None, dist_launcher="slurm")
+    assert is_first(args) is (number == 0)
+
+
+@pytest.mark.parametrize(("distributed", "rank", "first"), [(False, None, True), (True, 0, True), (True, 2, False)])
+def test_the_first_of_the_processes_that_a_training_starts_itself(distributed, rank, first):
+    assert is_first(argparse.Namespace(distributed=distributed, dist_rank=rank, dist_launcher=None)) is first

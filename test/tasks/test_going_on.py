@@ -82,7 +82,9 @@ def test_a_training_that_goes_on_keeps_its_model(tmp_path, capsys):
     with pytest.raises(UserError, match="was begun with the seed 3, which is now 4: go on with the same"):
         check_model_goes_on(args, model())
     (tmp_path / "config.yaml").write_text("")  # the first process is writing it
-    check_model_goes_on(argparse.Namespace(**vars(args) | {"distributed": True, "dist_rank": 1}), model())
+    check_model_goes_on(
+        argparse.Namespace(**vars(args) | {"distributed": True, "dist_rank": 1, "dist_launcher": None}), model()
+    )
 
 
 def test_epochs_of_a_training_that_cannot_go_on_are_not_written_over(tmp_path):
