@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +68,10 @@ def read_rows(path: Path) -> list[dict]:
         raise UserError(f"{path} is not a results.json of dualmode report: {error}") from error
 
 
-def read_wers(path: Path) -> dict[Column, float]:
-    """Return the WER in percent of each row of a results.json; one that :func:`read_rows` refuses is a UserError."""
+def wers_of(path: Path, rows: Sequence[dict]) -> dict[Column, float]:
+    """Return the WER in percent of each of the ``rows`` of ``path``; UserError where two are of one column."""
     found: dict[Column, float] = {}
-    for row in read_rows(path):
+    for row in rows:
         column = row["set"], row["sparsity"], heard(row)
         if column in found:
             raise UserError(
@@ -82,11 +82,11 @@ def read_wers(path: Path) -> dict[Column, float]:
     return found
 
 
-def check_references(folders: Iterable[Path]) -> None:
-    """Raise UserError where a set of the same name has other numbers of words in two runs: it is another set."""
+def check_references(found: Mapping[Path, Sequence[dict]]) -> None:
+    """Raise UserError where a set of the same name has other numbers of words in two files: it is another set."""
     seen: dict[str, tuple[int, Path]] = {}
-    for path in (folder / "results.json" for folder in folders):
-        for row in read_rows(path):
+    for path, rows in found.items():
+        for row in rows:
             if "words" not in row:  # of another program
                 continue
             words, first = seen.setdefault(row["set"], (row["words"], path))
@@ -145,11 +145,11 @@ def compare(
                     f"{folder} has the seed {seeds[0]} and {other}, which it is compared with, {seeds[1]}: name the "
                     f"runs of {name} and {against} in the same order of seeds"
                 )
-    check_references(folder for folders in experiments.values() for folder in folders)
-    read = {
-        name: [(folder, read_wers(folder / "results.json")) for folder in folders]
-        for name, folders in experiments.items()
-    }
+    files = [folder / "results.json" for folders in experiments.values() for folder in folders]
+    rows = {path: read_rows(path) for path in files}
+    check_references(rows)
+    found = {path.parent: wers_of(path, rows[path]) for path in files}
+    read = {name: [(folder, found[folder]) for folder in folders] for name, folders in experiments.items()}
     columns = sorted({column for runs in read.values() for _, wers in runs for column in wers})
     if against:
         base = [wers for _, wers in read.pop(against)]

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from dualmode.errors import UserError
-from dualmode.results.compare import read_wers
+from dualmode.results.compare import read_rows, wers_of
 from dualmode.results.decodes import FIELDS, read_decodes, rejected_utterances
 from dualmode.results.table import markdown_table
 
@@ -125,7 +125,7 @@ def test_a_search_that_is_not_greedy_is_named(decoded):
     shown = [line.split(" | ")[2] for line in markdown_table(rows) if line.startswith("| test")]
     assert sorted(shown) == ["full", "full, beam 8, LM 3.arpa * 0.3"]
     (exp / "results.json").write_text(json.dumps(rows))
-    wers = read_wers(exp / "results.json")  # of two searches, and not one decoded twice
+    wers = wers_of(exp / "results.json", read_rows(exp / "results.json"))  # of two searches, and not one decoded twice
     assert ("test", 0.0, "full") in wers and ("test", 0.0, "full, beam 8, LM 3.arpa * 0.3") in wers
 
 
