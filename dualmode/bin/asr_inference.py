@@ -112,8 +112,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     import torch
 
     from dualmode.decoding.decoder import Decoder
+    from dualmode.decoding.distinct import distinct
     from dualmode.decoding.inputs import open_inputs
-    from dualmode.decoding.output import distinct, write_nbest
+    from dualmode.decoding.output import write_nbest
     from dualmode.decoding.parts import fingerprint, is_decoded
     from dualmode.decoding.settings import search_of
     from dualmode.models.placement import find_device, machine_name
@@ -142,6 +143,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     loaded.model.to(device)
     decoder = Decoder.of(loaded, search, bf16=settings["precision"] == "bf16")
 
+    def text_of(hypothesis: "Hypothesis") -> str:
+        return loaded.tokenizer.decode(hypothesis.tokens)
+
     seconds, frames = 0.0, 0
     nbest: dict[str, list[Hypothesis]] = {}
     batches = make_batches(utterances, names, settings["batch_size"])
@@ -149,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         features = [utterances[key] for key in batch]
         start = time.perf_counter()
         searches = decoder.searches(features)
-        found = [distinct(one.best(None, final=True), loaded.tokenizer, search.nbest) for one in searches]
+        found = [distinct(one.best(None, final=True), text_of, search.nbest) for one in searches]
         seconds += time.perf_counter() - start
         frames += sum(map(len, features))
         nbest |= dict(zip(batch, found, strict=True))

@@ -27,16 +27,6 @@ def remove_before(folder: Path) -> None:
         measured.unlink()
 
 
-def distinct(hypotheses: Sequence[Hypothesis], tokenizer: Tokenizer, count: int) -> list[Hypothesis]:
-    """Return the first ``count`` of different texts: tokens can differ where what they spell does not."""
-    found: dict[str, Hypothesis] = {}
-    for hypothesis in hypotheses:
-        found.setdefault(tokenizer.decode(hypothesis.tokens), hypothesis)
-        if len(found) == count:
-            break
-    return list(found.values())
-
-
 def write_nbest(folder: Path, nbest: Mapping[str, Sequence[Hypothesis]], tokenizer: Tokenizer) -> None:
     """Write the n-best list of each utterance, in the place of one that is there; all files are sorted in C order."""
     remove_before(folder)

@@ -1,12 +1,15 @@
 """The words of one utterance, while it is searched and after."""
 
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 
 from dualmode.asr.model import AsrModel
 from dualmode.data.tokens import Tokenizer
+from dualmode.decoding.distinct import distinct
 from dualmode.frames import FRAME_MS, LAST_FRAME_MS
+from dualmode.search.hypothesis import Hypothesis
 from dualmode.search.search import Search
 from dualmode.search.searcher import Searcher
 from dualmode.search.stream import StreamDecoder
@@ -57,17 +60,16 @@ class HeardWords:
     def alternatives(self, end_ms: float, count: int = 1) -> tuple[Alternative, ...]:
         """Return the n-best list of the finished utterance; what only its end made stable is so since ``end_ms``.
 
-        Hypotheses of different tokens can be one text: it is in the list once, with the best one's score.
+        A text is in it once, with the best one's score.
         """
-        found: dict[str, Alternative] = {}
-        for entry in self._search.best(None, final=True):
+
+        def alternative(entry: Hypothesis) -> Alternative:
             words = self._words.all_words(entry.tokens, entry.frames, end_ms)
             words = [replace(word, stable_ms=min(word.stable_ms, end_ms)) for word in words]
-            alternative = Alternative(tuple(words), entry.score)
-            found.setdefault(alternative.text, alternative)
-            if len(found) == count:
-                break
-        return tuple(found.values())
+            return Alternative(tuple(words), entry.score)
+
+        entries = map(alternative, self._search.best(None, final=True))
+        return tuple(distinct(entries, attrgetter("text"), count))
 
 
 class StreamedUtterance:

@@ -12,7 +12,7 @@ from dualmode.bin.asr_inference import main
 from dualmode.bin.make_fbank import main as make_fbank
 from dualmode.data.kaldi_dir import read_table, write_kaldi_dir
 from dualmode.data.tokens import Tokenizer
-from dualmode.decoding.output import distinct
+from dualmode.decoding.distinct import distinct
 from dualmode.errors import UserError
 from dualmode.search.hypothesis import Hypothesis
 
@@ -201,5 +201,9 @@ def test_an_nbest_list_has_no_text_twice(model_dir):
     letter, space = tokenizer.tokens.index("a"), tokenizer.tokens.index("<space>")
     one, same, other = ([letter], [letter, space], [letter, letter])
     hypotheses = [Hypothesis(tuple(tokens), tuple(range(len(tokens))), -1.0) for tokens in (one, same, other)]
-    assert distinct(hypotheses, tokenizer, 2) == [hypotheses[0], hypotheses[2]]
-    assert distinct(hypotheses, tokenizer, 1) == hypotheses[:1]
+
+    def text(hypothesis: Hypothesis) -> str:
+        return tokenizer.decode(hypothesis.tokens)
+
+    assert distinct(hypotheses, text, 2) == [hypotheses[0], hypotheses[2]]
+    assert distinct(hypotheses, text, 1) == hypotheses[:1]
