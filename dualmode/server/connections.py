@@ -70,7 +70,8 @@ def protocols(limits: Limits) -> tuple[type[H11Protocol], type[WebSocketsSansIOP
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            self.cut_off_in(limits.handshake_s, NO_REQUEST)
+            if self._answered:  # a request that came behind the other one may have begun
+                self.cut_off_in(limits.handshake_s, NO_REQUEST)
 
         @property
         def _answered(self) -> bool:

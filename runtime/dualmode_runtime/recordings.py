@@ -35,6 +35,10 @@ class Recording:
         name = Path(self.name).stem if self.name == str(self.path) else self.name
         return "_".join(name.split())
 
+    def __str__(self) -> str:
+        """What messages call it: two lists may have one id for two files."""
+        return self.name if self.name == str(self.path) else f"{self.name} ({self.path})"
+
 
 def find_recordings(places: Iterable[str]) -> list[Recording]:
     """Return the recordings in files, folders and lists, in this order; one that is named twice is there twice.

@@ -135,11 +135,11 @@ def read_channel(word: str) -> int | None:
 
 def check_labels(recordings: Sequence["Recording"]) -> None:
     """Raise UserError where two recordings would have one id in a table."""
-    owners: dict[str, str] = {}
+    owners: dict[str, Recording] = {}
     for one in recordings:
-        if owners.setdefault(one.label, one.name) != one.name:
+        if owners.setdefault(one.label, one) != one:
             raise UserError(
-                f"{owners[one.label]} and {one.name} would both be {one.label} in CTM: name them in a .scp file, "
+                f"{owners[one.label]} and {one} would both be {one.label} in CTM: name them in a .scp file, "
                 "one line each with an id and the path"
             )
 
@@ -149,7 +149,7 @@ def output_files(recordings: Sequence["Recording"], folder: Path, format: str) -
     from dualmode_runtime.files import check_writable
     from dualmode_runtime.formats import ENDINGS
 
-    owners: dict[Path, str] = {}
+    owners: dict[Path, Recording] = {}
     for recording in recordings:
         name = recording.label + ENDINGS[format]
         if Path(name).name != name:
@@ -159,10 +159,10 @@ def output_files(recordings: Sequence["Recording"], folder: Path, format: str) -
         if len(os.fsencode(name)) > LONGEST_NAME:
             raise UserError(f"{name} is too long for the name of a file: name it shorter, in a .scp file")
         path = folder / name
-        if owners.setdefault(path, recording.name) != recording.name:
-            raise UserError(f"{owners[path]} and {recording.name} would both be written to {path}")
+        if owners.setdefault(path, recording) != recording:
+            raise UserError(f"{owners[path]} and {recording} would both be written to {path}")
     check_writable(folder)
-    return {recording: path for path, recording in zip(owners, dict.fromkeys(recordings), strict=True)}
+    return {recording: path for path, recording in owners.items()}
 
 
 def look_at(recordings: Sequence["Recording"], channel: int | None) -> "dict[Recording, AudioFault]":

@@ -175,6 +175,18 @@ def test_lists_are_read_by_the_rule_of_all_lists(compiled, demo, texts, tmp_path
             main([model, str(tmp_path / name)])
 
 
+def test_two_lists_have_no_id_in_common(demo, tmp_path):
+    for name, wav in (("a.scp", "news"), ("b.scp", "temperature"), ("c.scp", "news")):
+        (tmp_path / name).write_text(f"utt1 {demo / wav}.wav\n")
+    both = [str(demo / "sparse.dmdl"), str(tmp_path / "a.scp"), str(tmp_path / "b.scp")]
+    for options in (["--format", "ctm"], ["--out-dir", str(tmp_path / "out")]):
+        with pytest.raises(UserError, match=r"utt1 \(.*news.wav\) and utt1 \(.*temperature.wav\) would both be"):
+            main([*both, *options])
+    same = [str(demo / "sparse.dmdl"), str(tmp_path / "a.scp"), str(tmp_path / "c.scp")]
+    assert main([*same, "--out-dir", str(tmp_path / "out")]) == 0  # one recording that is named twice
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["utt1.txt"]
+
+
 def test_two_recordings_have_no_id_in_common(demo):
     with pytest.raises(UserError, match=r"a/x.wav and b/x.wav would both be x in CTM: name them in a .scp file"):
         main([str(demo / "sparse.dmdl"), "a/x.wav", "b/x.wav", "--format", "ctm"])

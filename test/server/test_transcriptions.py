@@ -10,6 +10,7 @@ import socket as sockets
 import ssl
 import subprocess
 import sys
+import time
 import urllib.request
 from dataclasses import fields
 from pathlib import Path
@@ -290,6 +291,30 @@ def test_https(serve, certificate, speech):
         text=True,
     )
     assert process.returncode == 2 and "cannot be used" in process.stderr, process.stderr
+
+
+def test_a_request_that_came_behind_another_one_has_its_time(serve):
+    """The deadline of a connection on which nothing is asked is not that of an upload which has begun."""
+    body = b"\r\n".join(
+        (
+            b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nsparse',
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n',
+            (MODEL.parent / "temperature.wav").read_bytes(),
+            b"--x--\r\n",
+        )
+    )
+    upload = (
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    ).encode()
+    with serve("--handshake-s", 1) as server:
+        address = "127.0.0.1", int(server.url.split(":")[2].strip("/"))
+        with sockets.create_connection(address, timeout=60) as client:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + upload + body[:1000])
+            time.sleep(2)
+            client.sendall(body[1000:])
+            said = b"".join(iter(lambda: client.recv(4096), b""))
+    assert said.count(b"HTTP/1.1 200 OK") == 2 and b'"text"' in said, said
 
 
 def test_a_tls_handshake_takes_no_longer_than_a_request(serve, certificate):

@@ -74,7 +74,8 @@ def utterance_file(utt: str, cut: Cut, how: Conversion) -> tuple[str, float]:
     target = _target(utt, cut, path, how)
     if target.is_file():
         return str(target), soundfile.info(str(target)).frames / SAMPLE_RATE
-    first, frames = round(cut.start * info.samplerate), round((end - cut.start) * info.samplerate)
+    first = round(cut.start * info.samplerate)
+    frames = min(round((end - cut.start) * info.samplerate), info.frames - first)  # both may be rounded up
     samples = _to_mono_16k(_read(cut, first, -1 if whole else frames), info.samplerate)
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(target) as tmp:

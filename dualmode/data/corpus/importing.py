@@ -21,7 +21,7 @@ from pathlib import Path
 from dualmode.data.corpus.audio_files import Conversion, Cut, utterance_file
 from dualmode.data.corpus.catalogue import Catalogue, Wanted
 from dualmode.data.corpus.names import speaker_id, utterance_id
-from dualmode.data.corpus.row import Row
+from dualmode.data.corpus.row import SET_NAMES, Row, is_set_name
 from dualmode.data.corpus.split import take_share
 from dualmode.data.corpus.text_rule import SAMPLE, TextRule, has_numbers
 from dualmode.data.kaldi_dir import table_writers
@@ -87,6 +87,8 @@ def _transcript(row: Row, plan: Plan, heard: Heard) -> str:
     """Return the transcript by the rule; one that cannot be used is an AudioFault."""
     if row.fault is not None:
         raise AudioFault(Reason.UNUSABLE, row.fault)
+    if row.part is not None and not is_set_name(row.part):
+        raise AudioFault(Reason.UNUSABLE, f"its set is {row.part!r}, which is no name of one: {SET_NAMES}")
     text = plan.rule.apply(row.text or "")
     if not text:
         raise AudioFault(

@@ -1,11 +1,15 @@
 """What every kind of corpus says about one utterance."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 LONGEST_S = 1e8  # three years: what is longer is counted in something else than seconds
 # Names that others give to the sets of a recipe.
 SETS = {"dev": "valid", "validation": "valid", "val": "valid", "eval": "test"}
+# A set is a folder below the one that is asked for, and a word of the recipe's options.
+_SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+SET_NAMES = "letters, digits, '_', '-' and '.', 100 at most, the first a letter or digit"
 
 
 def set_of(name: str | None) -> str | None:
@@ -16,6 +20,15 @@ def set_of(name: str | None) -> str | None:
     """
     lower = (name or "").lower()
     return SETS.get(lower) or (lower if lower in ("train", "valid", "test") else name or None)
+
+
+def is_set_name(name: str) -> bool:
+    """Whether a set may be called so: :data:`SET_NAMES`.
+
+    >>> [is_set_name(name) for name in ("test.clean", "../up", "/tmp/x", "a b", "")]
+    [True, False, False, False, False]
+    """
+    return _SET_NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)

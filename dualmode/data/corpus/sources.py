@@ -1,7 +1,6 @@
 """Which kind of corpus a path is, and its utterances, with the sets that it has already."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from dualmode.data.corpus.cuts import CUTS, read_cut_rows
 from dualmode.data.corpus.kaldi import read_kaldi_rows
-from dualmode.data.corpus.row import Row, set_of
+from dualmode.data.corpus.row import SET_NAMES, Row, is_set_name, set_of
 from dualmode.data.corpus.tables import open_text, read_table_rows
 from dualmode.errors import UserError
 from dualmode.lines import is_unicode
@@ -47,8 +46,8 @@ def parse_source(text: str) -> Source:
         raise UserError(f"there is no file or folder {rest}")
     if not is_unicode(rest):
         raise UserError(f"{rest!r}: this name is not UTF-8, as the lists of an import are: rename it")
-    if mark and part and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", part):
-        raise UserError(f"{text}: {part!r} is no name of a set: letters, digits, '_' and '-', such as test=FILE")
+    if mark and part and not is_set_name(part):
+        raise UserError(f"{text}: {part!r} is no name of a set: {SET_NAMES}, such as test=FILE")
     return Source(path, set_of(part))
 
 

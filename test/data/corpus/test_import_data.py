@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from dualmode.bin.import_data import main
+from dualmode.data.corpus.audio_files import Conversion, Cut, utterance_file
 from dualmode.data.corpus.split import take_share
 from dualmode.data.kaldi_dir import open_kaldi_dir, read_table, write_kaldi_dir
 from dualmode.data.rejection import read_rejections
@@ -191,6 +192,31 @@ def test_a_csv_with_a_split_column_and_a_byte_order_mark(record, work, tmp_path)
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbf" + rows.encode())
     main([str(tmp_path / "x.csv"), "--out", str(work), "--columns", "text=words"])
     assert [list(tables(work, p)[1].values()) for p in ("train", "valid", "test")] == [["one"], ["two"], ["three"]]
+
+
+@pytest.mark.parametrize("name", ["../../up", "/ABSOLUTE", "a b|c", ".hidden", "..", "x" * 101])
+def test_a_set_s_name_leads_nowhere_out_of_the_folder(record, manifest, work, tmp_path, name):
+    elsewhere = tmp_path / "elsewhere"
+    good = {"audio_filepath": str(record("good.wav", 300)), "text": "fine", "split": "test.clean"}
+    path = manifest({**good, "id": "b", "split": name.replace("/ABSOLUTE", str(elsewhere))}, good)
+    main([str(path), "--out", str(work), "--max-rejected", "50", *ALONE])
+    (one,) = read_rejections(work / "data/import_rejected.tsv")
+    assert (one.utt, one.reason.value) == ("b", "not-usable") and "which is no name of one" in one.detail
+    assert list(tables(work, "test.clean")[1].values()) == ["fine"]
+    assert [folder.name for folder in (work / "data").iterdir() if folder.is_dir()] == ["test.clean"]
+    assert not elsewhere.exists() and not (tmp_path / "up").exists() and not (tmp_path.parent / "up").exists()
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100])
+@pytest.mark.parametrize("more", [1, 2, 3, 7])
+def test_an_utterance_to_the_end_of_its_recording_is_all_there(tmp_path, rate, more):
+    """Beginning and length are each rounded to samples, which are never more than there are."""
+    wav = tmp_path / "x.wav"
+    soundfile.write(wav, np.full(rate + more, 0.1), rate)
+    for ms in range(10, 900, 50):
+        for seconds in (None, (rate + more) / rate - ms / 1000):
+            path, length = utterance_file("u", Cut(str(wav), ms / 1000, seconds, None), Conversion(tmp_path / "out"))
+            assert length == pytest.approx((rate + more) / rate - ms / 1000, abs=2 / rate)
 
 
 def test_kaldi_folder_with_segments(record, work, tmp_path, heard):
