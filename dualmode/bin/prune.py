@@ -125,11 +125,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def check_out(out: Path) -> None:
     """Raise UserError if ``out`` holds weights of a training or a packed model, whose configuration would be lost."""
-    from dualmode.models.weights import CHECKPOINTS, EPOCH_STATE, STEP_STATE
+    from dualmode.models.weights import EPOCH_STATE, PACKED, STEP_STATE
 
-    for name in (EPOCH_STATE, STEP_STATE, "subnet.json", *CHECKPOINTS):
-        if name != "model.pth" and (out / name).exists():
-            raise UserError(f"{out} holds {name}, which dualmode prune has not made: name another --out")
+    others = (EPOCH_STATE, STEP_STATE, "subnet.json", PACKED, "*.ave.pth", "*.best.pth", "latest.pth")
+    for found in sorted(path for pattern in others for path in out.glob(pattern)):
+        raise UserError(f"{out} holds {found.name}, which dualmode prune has not made: name another --out")
 
 
 def nearest_rows(old: Sequence[float], new: Sequence[float]) -> list[int]:

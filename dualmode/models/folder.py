@@ -7,6 +7,8 @@
     tokens/              the vocabulary; not of a pre-training  tokens/
 """
 
+import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -90,7 +92,20 @@ class ModelFolder:
     @cached_property
     def checkpoint(self) -> Path:
         """The file of the weights; a folder without one is a UserError."""
-        return self.path / WEIGHTS if self.one_subnet else find_checkpoint(self.path, self.wanted)
+        if self.one_subnet:
+            return self.path / WEIGHTS
+        return find_checkpoint(self.path, self.wanted, self._criteria)
+
+    @property
+    def _criteria(self) -> list | None:
+        """What its training ranks epochs by; a folder from elsewhere may say anything."""
+        found = self.config.get("best_model_criterion")
+        if found is not None and not (isinstance(found, list) and all(map(_three_words, found))):
+            raise UserError(
+                f"{self.path / 'config.yaml'}: best_model_criterion is {reprlib.repr(found)}: it must be a list of "
+                "[train or valid, what is measured, min or max]"
+            )
+        return found
 
     def weights(self) -> dict[str, Tensor]:
         """Read the checkpoint of a supernet, by the names of its model; one sub-network alone is a UserError."""
@@ -187,3 +202,8 @@ class ModelFolder:
             checkpoint=self.checkpoint,
             config=self.config,
         )
+
+
+def _three_words(value: object) -> bool:
+    words = value if isinstance(value, list) else []
+    return len(words) == 3 and all(isinstance(word, str) and re.fullmatch(r"\w+", word) for word in words)

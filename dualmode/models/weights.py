@@ -5,7 +5,7 @@ import os
 import pickle
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -26,8 +26,7 @@ _UNREADABLE = (
     zipfile.BadZipFile,
 )
 ENCODER = "encoder."  # what its names in a model's state dict begin with
-# Of a packed model, of stage 3, the mean of a training's best epochs, its best epoch, its latest.
-CHECKPOINTS = (PACKED, "model.pth", "valid.ter.ave.pth", "valid.ter.best.pth", "valid.loss.best.pth", "latest.pth")
+RANKED = (("valid", "ter"), ("valid", "loss"))  # what the best epochs are chosen by where nothing says so
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -119,13 +118,27 @@ def encoder_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(ENCODER): tensor for name, tensor in weights.items() if name.startswith(ENCODER)}
 
 
-def find_checkpoint(folder: Path, name: str | None = None) -> Path:
-    """Return the checkpoint of a model folder: ``name``, or the first of :data:`CHECKPOINTS` that is there.
+def checkpoint_names(criteria: Sequence[Sequence[str]] | None = None) -> list[str]:
+    """Return the names that a model folder's weights may have, in the order in which they are looked for.
+
+    Args:
+        criteria: (phase, key, ...) that a training ranks its epochs by (``best_model_criterion``); None for
+            :data:`RANKED`.
+
+    >>> checkpoint_names([("valid", "wer", "min")])  # packed, of stage 3, mean of the best epochs, best epoch, latest
+    ['model.safetensors', 'model.pth', 'valid.wer.ave.pth', 'valid.wer.best.pth', 'latest.pth']
+    """
+    ranked = [f"{phase}.{key}.{kind}.pth" for phase, key, *_ in criteria or RANKED for kind in ("ave", "best")]
+    return [PACKED, "model.pth", *ranked, "latest.pth"]
+
+
+def find_checkpoint(folder: Path, name: str | None = None, criteria: Sequence[Sequence[str]] | None = None) -> Path:
+    """Return the checkpoint of a model folder: ``name``, or the first of :func:`checkpoint_names` that is there.
 
     Raises:
         UserError: there is none.
     """
-    names = [name] if name else list(CHECKPOINTS)
+    names = [name] if name else checkpoint_names(criteria)
     for candidate in names:
         if (folder / candidate).is_file():
             return folder / candidate

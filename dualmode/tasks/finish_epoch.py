@@ -43,9 +43,15 @@ def finish_epoch(
             link.symlink_to(file.name)
 
 
-def chosen_epoch(folder: Path) -> int | None:
-    """Return the best epoch of the training in ``folder``, to which its links point; None before there is one."""
-    for name in ("valid.ter.best.pth", "valid.loss.best.pth"):
-        if (folder / name).is_symlink() and (match := re.fullmatch(r"(\d+)epoch", (folder / name).readlink().stem)):
+def chosen_epoch(folder: Path, criteria: Sequence[Sequence[str]]) -> int | None:
+    """Return the best epoch of the training in ``folder``, to which its links point; None before there is one.
+
+    Args:
+        folder: of the training.
+        criteria: (phase, key, "min" or "max") of the links; the first that is there counts.
+    """
+    for phase, key, _ in criteria:
+        link = folder / f"{phase}.{key}.best.pth"
+        if link.is_symlink() and (match := re.fullmatch(r"(\d+)epoch", link.readlink().stem)):
             return int(match[1])
     return None

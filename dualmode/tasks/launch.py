@@ -106,7 +106,9 @@ def train(
         if (out / HISTORY).is_file():
             from dualmode.results.history_plot import plot_history
 
-            plot_history(read_history(out), out / "curves.png", out.name, chosen_epoch(out))
+            plot_history(
+                read_history(out), out / "curves.png", out.name, chosen_epoch(out, settings.best_model_criterion)
+            )
 
 
 def met_anew(options: Sequence[str], restarts: int) -> list[str]:

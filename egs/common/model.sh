@@ -46,11 +46,12 @@ not_needed() {
   log "stage $stage_now: not needed, fine-tuning starts from $init_asr"
 }
 
-# weights_of MODEL: prints the file that a model folder's weights are read from (as dualmode/models/weights.py has it).
+# weights_of MODEL: prints a file of a model folder that changes with its weights (dualmode/models/weights.py says which
+# one is read).
 weights_of() {
-  local name
-  for name in {subnet,model}.safetensors model.pth valid.ter.{ave,best}.pth valid.loss.best.pth latest.pth; do
-    [[ ! -f $1/$name ]] || { echo "$1/$name"; return; }
+  local file
+  for file in "$1"/{{subnet,model}.safetensors,model.pth} "$1"/*.ave.pth "$1"/*.best.pth "$1"/latest.pth; do
+    [[ ! -f $file ]] || { echo "$file"; return; }
   done
   die "there are no weights in $1"
 }

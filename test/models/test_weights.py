@@ -7,6 +7,7 @@ from torch import nn
 
 from dualmode.encoder.subsampling import GlobalNorm
 from dualmode.errors import UserError
+from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import find_checkpoint, load_into, load_weights, save_checkpoint
 from dualmode.models.yaml_file import read_yaml
 from dualmode.tasks.patches.whole_checkpoints import load_checkpoint
@@ -95,6 +96,33 @@ def test_missing_files(tmp_path):
         find_checkpoint(tmp_path)
     with pytest.raises(UserError, match="there is no file"):
         read_yaml(tmp_path / "x.yaml")
+
+
+def test_what_epochs_are_ranked_by_is_what_is_opened(tmp_path):
+    names = ("latest.pth", "valid.wer.best.pth", "valid.ter_sparse.best.pth", "valid.wer.ave.pth")
+    for name in names:
+        (tmp_path / name).touch()
+    settings = tmp_path / "config.yaml"
+    for criteria, found in [
+        ("[[valid, wer, min]]", "valid.wer.ave.pth"),
+        ("[[valid, ter_sparse, min], [valid, wer, min]]", "valid.ter_sparse.best.pth"),
+        ("[[valid, loss, min]]", "latest.pth"),  # in its first epoch
+    ]:
+        settings.write_text(f"best_model_criterion: {criteria}\n")
+        assert ModelFolder.open(tmp_path).checkpoint.name == found
+    (tmp_path / "valid.loss.ave.pth").touch()  # the mean of several epochs comes before the best of them
+    (tmp_path / "valid.loss.best.pth").touch()
+    assert ModelFolder.open(tmp_path).checkpoint.name == "valid.loss.ave.pth"
+    settings.write_text("encoder_conf: {}\n")
+    assert ModelFolder.open(tmp_path).checkpoint.name == "valid.loss.ave.pth"
+
+
+@pytest.mark.parametrize("criteria", ["3", "[valid, wer, min]", "[[valid, ../../x, min]]", "[[valid, wer]]"])
+def test_a_configuration_that_ranks_by_nothing_is_refused(tmp_path, criteria):
+    (tmp_path / "config.yaml").write_text(f"best_model_criterion: {criteria}\n")
+    (tmp_path / "latest.pth").touch()
+    with pytest.raises(UserError, match="config.yaml: best_model_criterion is .*it must be a list of"):
+        _ = ModelFolder.open(tmp_path).checkpoint
 
 
 @pytest.mark.parametrize("text", ["a: [1", "- 1\n", "", "a: 1\n\tb: 2", "\xff"])

@@ -24,7 +24,7 @@ from dualmode.pretrain.codes import DEAD_AFTER, CodeUsage
 from dualmode.pretrain.config import read_config
 from dualmode.pretrain.model import PretrainModel
 from dualmode.supernet.masked_linear import prunable
-from dualmode.supernet.pruning import PruningSchedule
+from dualmode.supernet.pruning import PruningSchedule, estimate_masks
 from dualmode.tasks.agreement import check_agreement
 from dualmode.tasks.asr import AsrTask
 from dualmode.tasks.optimise import Updater
@@ -199,11 +199,14 @@ def disagree(rank: int, world: int, where: Path, out: Path, what: str):
     """Have process 1 differ in ``what``; writes what check_agreement says."""
     dist.init_process_group("gloo", init_method=f"file://{where}", rank=rank, world_size=world)
     model = build("ctc")
+    estimate_masks(model, model.encoder.config.pruning)
     if rank == 1:
         if what == "weights":
             next(model.parameters()).data.view(-1)[0] += 1e-12
         elif what == "masks":
-            next(layer for _, layer in prunable(model)).masks[0, 0, 0] ^= True
+            masks = next(layer for _, layer in prunable(model)).masks  # as many weights kept, and others
+            assert not torch.equal(masks, masks.flip(-2, -1))
+            masks.copy_(masks.flip(-2, -1))
         else:
             model.step += 1
     try:
