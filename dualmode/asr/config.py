@@ -108,14 +108,15 @@ class AsrConfig:
     def weights(self, step: int, training: bool = True) -> dict[str, float]:
         """Return the weights of a branch's losses at update ``step``, counted from 1, by name.
 
-        "flat" is there as long as it has a weight, and in ``training`` alone; validation has all of CTC.
+        Outside of ``training`` all losses have their full weight, so that epochs can be compared; "flat" is there as
+        long as it has a weight.
 
         >>> AsrConfig(kind="rnnt", transducer={"ctc_weight": 0.5, "warmup": 10}).weights(4)
         {'ctc': 0.5, 'rnnt': 0.4}
         >>> [AsrConfig(flat_start=4).weights(step) for step in (1, 4)]
         [{'ctc': 0.25, 'flat': 0.75}, {'ctc': 1.0}]
         >>> AsrConfig(kind="rnnt", transducer={"warmup": 10}, flat_start=4).weights(1, training=False)
-        {'ctc': 1.0, 'rnnt': 0.1}
+        {'ctc': 1.0, 'rnnt': 1.0}
         """
         rising = min(step / self.flat_start, 1.0) if self.flat_start and training else 1.0
         ctc = 1.0 if self.transducer is None else self.transducer.ctc_weight
@@ -124,7 +125,7 @@ class AsrConfig:
             weights["flat"] = (1.0 - rising) * ctc
         if self.transducer is not None:
             warmup = self.transducer.warmup
-            weights["rnnt"] = min(step / warmup, 1.0) if warmup else 1.0
+            weights["rnnt"] = min(step / warmup, 1.0) if warmup and training else 1.0
         return weights
 
     @property
@@ -137,10 +138,14 @@ class AsrConfig:
         """``distill_shift_ms`` in frames of 40 ms."""
         return frames_from_ms(self.distill_shift_ms, "model_conf: distill_shift_ms")
 
-    def distill_share(self, step: int) -> float:
+    def distill_share(self, step: int, training: bool = True) -> float:
         """Return the share of the distillation weights that holds at update ``step``, counted from 1.
 
         >>> [AsrConfig(distill_after=10, distill_ramp=4).distill_share(step) for step in (10, 11, 14, 50)]
         [0.0, 0.25, 1.0, 1.0]
+        >>> AsrConfig(distill_after=10).distill_share(1, training=False)  # so that epochs can be compared
+        1.0
         """
+        if not training:
+            return 1.0
         return min(max(step - self.distill_after, 0) / max(self.distill_ramp, 1), 1.0)

@@ -137,7 +137,7 @@ class AsrModel(TwoBranchModel):
 
         loss, branches, values = self.run_branches(x, frames, judge, predicted)
         stats.update(values)
-        distill_share = self.config.distill_share(self.step)
+        distill_share = self.config.distill_share(self.step, self.training)
         if distill_share and len(branches) == 2:
             losses = distillation_losses(branches["dense"], branches["sparse"], batch, self.config)
             for kind, value in losses.items():

@@ -78,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.config import from_mapping
     from dualmode.encoder.config import EncoderConfig
     from dualmode.encoder.conformer import DualModeEncoder
+    from dualmode.encoder.prunable import with_rule
     from dualmode.models.folder import ModelFolder
     from dualmode.models.weights import ENCODER, encoder_weights, load_into, save_checkpoint
     from dualmode.supernet.masked_linear import prunable
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not isinstance(training.get("encoder_conf"), dict):
         raise UserError(f"{args.model / 'config.yaml'} has no encoder_conf: it is not the folder of a supernet")
     wanted["importance"] = "activations" if args.calibrate else "magnitude"
-    config = from_mapping(EncoderConfig, {**training["encoder_conf"], **wanted}, str(args.config))
+    config = from_mapping(EncoderConfig, with_rule(training["encoder_conf"], wanted), str(args.config))
     encoder = DualModeEncoder(config)
     own = encoder.state_dict()
     checkpoint, weights = folder.checkpoint, folder.weights()

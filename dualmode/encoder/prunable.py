@@ -1,6 +1,6 @@
 """Which weights the supernet's sub-networks keep: the part of ``encoder_conf`` that masks follow from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -102,3 +102,15 @@ class PruningPart:
         """
         *others, highest = self.sparsities
         return draw(others, generator) if others and torch.rand((), generator=generator).item() < 0.5 else highest
+
+
+def with_rule(trained: Mapping, rule: Mapping) -> dict:
+    """Return the ``encoder_conf`` of a trained model with what stage 3's YAML says instead of its own.
+
+    >>> with_rule({"granularity": "units", "block": [8, 4]}, {"block": [4, 4]})  # blocks that are named are pruned
+    {'block': [4, 4]}
+    """
+    kept = dict(trained)
+    if rule.get("block") and "granularity" not in rule and kept.get("granularity") == "units":
+        del kept["granularity"]
+    return {**kept, **rule}

@@ -29,7 +29,7 @@ from dualmode.tasks.batch_size import check_batch, complete_batch
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.going_on import check_model_goes_on, check_nothing_is_lost, check_plan_goes_on
 from dualmode.tasks.hand_over import inherited, take_over
-from dualmode.tasks.plan import length, mask_warnings
+from dualmode.tasks.plan import interval_warnings, length, mask_warnings
 from dualmode.tasks.settings import numbers_in_settings, refuse, refuse_unheeded, with_numbers
 from dualmode.tasks.start import starting_config
 from dualmode.tasks.trainer import SupernetTrainer
@@ -168,10 +168,8 @@ class SupernetTask(AbsTask):
     @classmethod
     def warnings(cls, args: argparse.Namespace) -> list[str]:
         """Return what of the settings, which are good, does not fit into the length of the training."""
-        updates = length(args)
-        return (
-            mask_warnings(updates, from_mapping(PruningSchedule, args.pruning_conf, "pruning_conf")) if updates else []
-        )
+        updates, schedule = length(args), from_mapping(PruningSchedule, args.pruning_conf, "pruning_conf")
+        return interval_warnings(args.pruning_conf) + (mask_warnings(updates, schedule) if updates else [])
 
     @classmethod
     def take_over(cls, args: argparse.Namespace, model: TwoBranchModel, tokens: Sequence[str] = ()) -> None:
@@ -179,6 +177,12 @@ class SupernetTask(AbsTask):
         model.seed = args.seed
         if args.init_encoder:
             take_over(model, model.encoder.config, Path(args.init_encoder), tokens)
+        elif model.encoder.config.masked and model.branches.sparse and not model.schedule.interval and is_first(args):
+            print(
+                "warning: this training starts from no model and never finds masks (pruning_conf: interval is 0), so "
+                "that its sparse branch has all weights to the end",
+                flush=True,
+            )
         if args.cmvn:
             replace_cmvn(model.encoder.normalize, Path(args.cmvn), args.init_encoder)
         check_model_goes_on(args, model)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
+from dualmode.encoder.prunable import with_rule
 from dualmode.errors import UserError
 from dualmode.models.choice import check_trained
 from dualmode.models.yaml_file import read_yaml
@@ -52,7 +53,7 @@ def settings_of(task: type[SupernetTask], config: Path, options: Sequence[str]) 
 def pruned_config(trained: EncoderConfig, prune: Mapping, where: str) -> EncoderConfig:
     """Return the encoder's configuration after stage 3; ``prune`` holds what its YAML says."""
     with named(where):
-        return from_mapping(EncoderConfig, {**trained.to_dict(), **prune}, "encoder_conf")
+        return from_mapping(EncoderConfig, with_rule(trained.to_dict(), prune), "encoder_conf")
 
 
 def trained_config(conf: Mapping, start: EncoderConfig | None, where: str, start_where: str) -> EncoderConfig:

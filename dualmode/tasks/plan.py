@@ -1,6 +1,7 @@
 """Do a training's schedules fit into its length, and its losses to its branches?  What never comes is said before."""
 
 import argparse
+from collections.abc import Mapping
 
 from dualmode.asr.config import AsrConfig
 from dualmode.encoder.two_branch import BranchWeights
@@ -28,6 +29,20 @@ def mask_warnings(updates: int, schedule: PruningSchedule) -> list[str]:
         end = f"at update {schedule.end} (pruning_conf: end)"
         return [f"the masks reach their full sparsity {end}, and the training has {updates} updates"]
     return []
+
+
+def interval_warnings(conf: Mapping) -> list[str]:
+    """Return a sentence if ``pruning_conf`` says when masks are found and not how often, which is never.
+
+    >>> interval_warnings({"end": 1000})
+    ['pruning_conf has end and no interval, so that masks are never found in this training: set interval']
+    >>> interval_warnings({"end": 1000, "interval": 0})
+    []
+    """
+    if not conf or "interval" in conf:
+        return []
+    given = ", ".join(conf)
+    return [f"pruning_conf has {given} and no interval, so that masks are never found in this training: set interval"]
 
 
 def loss_warnings(updates: int, config: AsrConfig) -> list[str]:

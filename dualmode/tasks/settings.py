@@ -66,6 +66,9 @@ def refuse_unheeded(args: argparse.Namespace) -> None:
     for name in ("grad_noise", "no_forward_run", "create_graph_in_tensorboard", "sharded_ddp"):
         if getattr(args, name):
             raise UserError(f"{name} is an option of ESPnet's own training loop, which this training does not use")
+    if args.iterator_type != "sequence" or args.multiple_iterator:
+        name = "multiple_iterator" if args.multiple_iterator else f"iterator_type: {args.iterator_type}"
+        raise UserError(f"{name} reads batches in a way that this training cannot go on in: leave it out")
 
 
 def check_names(task: type[AbsTask], path: Path, options: Sequence[str]) -> None:

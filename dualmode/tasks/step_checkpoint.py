@@ -105,7 +105,7 @@ def save(folder: Path, running: Running, batches: int, total: int, rank: int, ra
 
 
 def load(folder: Path, epoch: int, total: int, ranks: int) -> dict | None:
-    """Return the checkpoint of this ``epoch``, or None; one of another epoch is out of date and is removed.
+    """Return the checkpoint of this ``epoch``, or None: one of another epoch is out of date, and the next replaces it.
 
     Raises:
         UserError: the file cannot be read, or was written by another number of processes or with other data.
@@ -115,8 +115,7 @@ def load(folder: Path, epoch: int, total: int, ranks: int) -> dict | None:
         return None
     state = load_weights(path)
     if state["epoch"] != epoch:
-        path.unlink(missing_ok=True)
-        return None
+        return None  # it stays where it is, since other processes may be reading it
     for what, written, now in (
         ("processes", len(state["random"]), ranks),
         ("batches an epoch", state["total"], total),

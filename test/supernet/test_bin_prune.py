@@ -11,6 +11,7 @@ import yaml
 
 from dualmode.asr.build import build_asr_model
 from dualmode.bin.prune import main, nearest_rows
+from dualmode.encoder.config import EncoderConfig
 from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
 from dualmode.supernet.pruning import estimate_masks
@@ -71,6 +72,22 @@ def test_without_a_mask_the_weights_are_the_dense_one_s(trained):
     with torch.no_grad():
         expected, found = (model.encoder(features, lengths, Subnet())[0] for model in (before, after))
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "granularity"),
+    [
+        ({}, "whole units"),
+        ({"block": [4, 4]}, "blocks of 4x4"),
+        ({"granularity": "units", "block": [4, 4]}, "whole units"),
+    ],
+)
+def test_blocks_that_are_named_are_what_is_pruned(trained, settings, granularity):
+    config = trained / "config.yaml"
+    conf = yaml.safe_load(config.read_text())
+    conf["encoder_conf"] = EncoderConfig(**conf["encoder_conf"]).to_dict()  # as a training writes it: with units
+    config.write_text(yaml.safe_dump(conf))
+    assert prune(trained, sparsities=[0.5], **settings)[1]["granularity"] == granularity
 
 
 def test_no_other_model_is_written_over(trained):

@@ -207,6 +207,18 @@ def test_an_epoch_on_the_ramp_is_not_the_best():
     assert reporter.get_best_epoch("valid", "loss", "min") == 1
 
 
+def test_patience_does_not_end_a_training_on_the_ramp():
+    reporter = Reporter()
+    with settled_epochs():
+        for epoch, settled in enumerate((0.0, 0.0, 0.5, 1.0, 1.0, 1.0), start=1):  # each epoch is worse than the last
+            reporter.set_epoch(epoch)
+            reporter.stats[epoch] = {"train": {"loss": 1.0 + epoch}, "valid": {"loss": epoch, "masks_settled": settled}}
+            for phase in ("valid", "train"):
+                ends = reporter.check_early_stopping(1, phase, "loss", "min")
+                assert ends == (epoch == 6), "two epochs after the first of full sparsity"
+        assert reporter.sort_epochs("train", "loss", "min") == [4, 5, 6]
+
+
 def test_stand_ins_can_be_looked_for():
     """As libraries do that use others where they are installed."""
     for name in empty_modules.NAMES:

@@ -52,6 +52,8 @@ WRONG = [
     ({"use_amp": "maybe"}, "use_amp is 'maybe': it must be true or false"),
     ({"batch_type": "lenght"}, r"batch_type is 'lenght'; did you mean 'length'\?"),
     ({"init_param": ["gone.pth"]}, "init_param reads weights in a way that can start programs"),
+    ({"iterator_type": "chunk"}, "iterator_type: chunk reads batches in a way"),
+    ({"multiple_iterator": True}, "multiple_iterator reads batches in a way"),
     ({"grad_noise": True}, "grad_noise is an option of ESPnet's own training loop"),
     ({"max_epochs": 3}, "has the key 'max_epochs', which no option goes by; did you mean 'max_epoch'"),
     ({"model_conf": {"distill_weight": "a lot"}}, "model_conf: distill_weight is 'a lot'"),

@@ -9,11 +9,13 @@ import torch
 from dualmode.asr.build import build_asr_model
 from dualmode.bin.asr_train import main as asr_train
 from dualmode.encoder.config import EncoderConfig
+from dualmode.encoder.two_branch import BranchWeights
 from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
 from dualmode.models.one_subnet import save_one_subnet
-from dualmode.supernet.pruning import estimate_masks
+from dualmode.supernet.pruning import PruningSchedule, estimate_masks
 from dualmode.supernet.subnet import DENSE
+from dualmode.tasks.asr import AsrTask
 from dualmode.tasks.base import replace_cmvn
 from dualmode.tasks.hand_over import inherited, take_over
 from dualmode.tasks.start import inherited_model_conf, starting_config
@@ -53,6 +55,20 @@ def test_a_sub_network_alone_goes_on_with_all_it_has(alone, features):
         found, _ = model.encoder(x, lengths, model.encoder.config.default_subnet())
         torch.testing.assert_close(supernet.posteriors(expected), model.posteriors(found), atol=1e-5, rtol=1e-4)
         assert not torch.allclose(found, model.encoder(x, lengths, DENSE)[0])  # it still is a stream
+
+
+@pytest.mark.parametrize(
+    ("interval", "sparsities", "sparse", "warned"),
+    [(0, [0.5], 1.0, True), (5, [0.5], 1.0, False), (0, [0.0], 1.0, False), (0, [0.5], 0.0, False)],
+)
+def test_masks_that_are_never_found_are_warned_of(interval, sparsities, sparse, warned, tmp_path, capsys):
+    conf = {"encoder_conf": {**CONF, "sparsities": sparsities}, "branch_conf": {"sparse": sparse}}
+    model = build_asr_model({**conf, "model_conf": {}}, TOKENS)
+    model.schedule, model.branches = PruningSchedule(interval=interval), BranchWeights(**conf["branch_conf"])
+    args = AsrTask.get_parser().parse_args(["--output_dir", str(tmp_path)])
+    args.distributed = False
+    AsrTask.take_over(args, model, TOKENS)
+    assert ("never finds masks" in capsys.readouterr().out) == warned
 
 
 def test_a_sub_network_of_blocks_is_not_filled_again(alone):
