@@ -78,6 +78,48 @@ def test_a_model_is_loaded_by_url_or_path(module, tmp_path):
     assert said[4].startswith("none.dmdl cannot be read: ENOENT")
 
 
+WORKER = """
+import { readFileSync } from "node:fs";
+const [worker, model, audio] = process.argv.slice(1);
+const said = [];
+const until = async (type) => {
+  while (!said.some((message) => message.type === type || message.type === "error"))
+    await new Promise((resolve) => setTimeout(resolve, 20));
+};
+Object.assign(globalThis, { onmessage: null, postMessage: (message) => said.push(message) });
+await import(worker);
+onmessage({ data: { type: "load", model, keep: true } });
+await until("loaded");
+const samples = new Float32Array(new Uint8Array(readFileSync(audio)).buffer);
+for (let at = 0; at < samples.length; at += 1600)
+  onmessage({ data: { type: "accept", samples: samples.slice(at, at + 1600), rate: 16000 } });
+onmessage({ data: { type: "finish" } });
+await until("finished");
+for (const { type, message, startMs, endMs, samples } of said) {
+  if (type === "error") throw new Error(message);
+  if (type === "utterance")
+    console.log(JSON.stringify([startMs, endMs, Buffer.from(samples.buffer).toString("base64")]));
+}
+"""
+
+
+def test_the_second_pass_gets_the_audio_of_each_utterance(module, tmp_path):
+    """Whole, also behind silence, where the engine takes up to a chunk of it for the next utterance."""
+    assert wasm_is_current() or pytest.skip("the committed module was compiled from other sources")
+    one, other = (soundfile.read(DEMO / f"{name}.wav", dtype="float32")[0] for name in ("temperature", "news"))
+    silence = np.zeros(5080 * 16, np.float32)  # the endpoint at 5 s comes after the chunk in which speech begins
+    samples = np.concatenate([silence, one, silence[:32000], other])
+    samples.tofile(tmp_path / "samples")
+    worker, model = (path.as_uri() for path in (WASM / "page" / "worker.js", DEMO / "sparse.dmdl"))
+    command = ["node", "--input-type=module", "--eval", WORKER, worker, model, tmp_path / "samples"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    utterances = [json.loads(line) for line in lines]
+    assert len(utterances) == 2 and utterances[0][0] < 5000
+    for start, end, kept in utterances:
+        heard = samples[round(16 * start) : round(16 * end)]
+        np.testing.assert_array_equal(np.frombuffer(base64.b64decode(kept), np.float32), heard)
+
+
 def packed(values) -> str:
     return base64.b64encode(values if isinstance(values, bytes) else np.ascontiguousarray(values).tobytes()).decode()
 

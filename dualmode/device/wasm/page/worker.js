@@ -34,18 +34,27 @@ function joined(pieces) {
   return all;
 }
 
+/** How many of the samples that were heard lie behind `ms`. */
+function behind(ms) {
+  return Math.max(0, Math.round(((heardMs - ms) * rate) / 1000));
+}
+
 function utterance(spentMs) {
   const { startMs, endMs, text, endpoint } = recognizer;
   const ended = { type: "utterance", text, startMs, endMs, endpoint, rate, samples: null, ...words(spentMs) };
   if (keepAudio) {
-    // What was heard behind the end belongs to the next one.
     const all = joined(heard);
-    const behind = Math.max(0, Math.round(((heardMs - endMs) * rate) / 1000));
-    ended.samples = all.slice(0, all.length - behind);
-    heard = [all.slice(all.length - behind)];
+    ended.samples = all.slice(0, all.length - behind(endMs));
   }
   shown = 0;
   if (text || endpoint !== "nothing said") postMessage(ended);
+}
+
+function nextUtterance() {
+  recognizer.nextUtterance();
+  if (!keepAudio) return;
+  const all = joined(heard); // behind silence, the next one begins before the end of this one
+  heard = [all.slice(all.length - behind(recognizer.startMs))];
 }
 
 const ASKED = {
@@ -65,7 +74,7 @@ const ASKED = {
     if (keepAudio) heard.push(asked.samples);
     recognizer.accept(asked.samples, rate);
     heardMs += (1000 * asked.samples.length) / rate;
-    for (; recognizer.endpoint; recognizer.nextUtterance()) utterance(performance.now() - before);
+    for (; recognizer.endpoint; nextUtterance()) utterance(performance.now() - before);
     const spent = performance.now() - before;
     busyMs += spent;
     postMessage({ type: "words", ...words(spent) });
