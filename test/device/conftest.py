@@ -1,8 +1,10 @@
 import ctypes
 import functools
+import json
 import os
+import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 
 from dualmode.asr.build import build_asr_model
 from dualmode.asr.model import AsrModel
+from dualmode.device.build_wasm import WASM, WASM_MODULE, compile_wasm, wasm_is_current
 from dualmode.search.searcher import greedy_searcher
 from dualmode.search.stream import decode_streams
 from dualmode.supernet.pruning import estimate_masks
@@ -49,6 +52,39 @@ def program(built) -> Callable[..., subprocess.CompletedProcess]:
         return subprocess.run([built / PROGRAM, *map(os.fspath, arguments)], capture_output=True, text=True)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def module(tmp_path_factory) -> Path:
+    """The committed module, or, where the sources have changed since, one that is compiled now."""
+    if shutil.which("node") is None:
+        pytest.skip("there is no node: apt install nodejs")
+    if wasm_is_current():
+        return WASM / WASM_MODULE
+    folder = tmp_path_factory.mktemp("wasm")
+    try:
+        compile_wasm(folder)
+    except NoCompiler as error:
+        pytest.skip(f"the committed module was compiled from other sources, and {error}")
+    return folder / WASM_MODULE
+
+
+@pytest.fixture(scope="session")
+def call(module) -> Iterator[Callable]:
+    """Calls a function of wasm_calls.mjs: call(name, key=value...)."""
+    command = ["node", Path(__file__).with_name("wasm_calls.mjs"), WASM, module]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def ask(name, **given):
+            process.stdin.write(json.dumps({"call": name, **given}) + "\n")
+            process.stdin.flush()
+            answer = json.loads(process.stdout.readline())
+            if "error" in answer:
+                raise RuntimeError(answer["error"])
+            return answer.get("result")
+
+        yield ask
+        process.stdin.close()
 
 
 def draw_features(frames: int, seed: int = 0) -> np.ndarray:

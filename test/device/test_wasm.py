@@ -14,46 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualmode import __version__
-from dualmode.device.build_wasm import WASM, WASM_EXPORTS, WASM_MODULE, compile_wasm, wasm_is_current
+from dualmode.device.build_wasm import WASM, WASM_EXPORTS, WASM_MODULE, wasm_is_current
 from dualmode.device.container import from_blocks, quantise, scale_of
 from dualmode.device.pack import pack_model
-from dualmode_runtime.build import NoCompiler
 from dualmode_runtime.engine import Device, resample
 
 DEMO = Path(__file__).parents[2] / "egs" / "mini" / "demo"
-
-
-@pytest.fixture(scope="module")
-def module(tmp_path_factory) -> Path:
-    """The committed module, or, where the sources have changed since, one that is compiled now."""
-    if shutil.which("node") is None:
-        pytest.skip("there is no node: apt install nodejs")
-    if wasm_is_current():
-        return WASM / WASM_MODULE
-    folder = tmp_path_factory.mktemp("wasm")
-    try:
-        compile_wasm(folder)
-    except NoCompiler as error:
-        pytest.skip(f"the committed module was compiled from other sources, and {error}")
-    return folder / WASM_MODULE
-
-
-@pytest.fixture(scope="module")
-def call(module):
-    """Calls a function of wasm_calls.mjs: call(name, key=value...)."""
-    command = ["node", Path(__file__).with_name("wasm_calls.mjs"), WASM, module]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-
-        def ask(name, **given):
-            process.stdin.write(json.dumps({"call": name, **given}) + "\n")
-            process.stdin.flush()
-            answer = json.loads(process.stdout.readline())
-            if "error" in answer:
-                raise RuntimeError(answer["error"])
-            return answer.get("result")
-
-        yield ask
-        process.stdin.close()
 
 
 LOADS = """

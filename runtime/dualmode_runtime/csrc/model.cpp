@@ -66,7 +66,8 @@ Config read_config(const uint8_t* p) {
   Config c{Precision(value[0]), value[1], value[2],  value[3], value[4],  value[5],  value[6],
            value[7],            value[8], value[9], value[10], value[11], value[12], value[13], f32(p + 56),
            u32(p + 60),         u32(p + 64), u32(p + 68), u32(p + 72), u32(p + 76)};
-  if (c.head_size % 2 || c.head_size < 2 || c.attended() > 65536)
+  // Bounded before the product, which else wraps where size_t has 32 bits.
+  if (c.head_size % 2 || c.head_size < 2 || c.head_size > 65536 || c.attended() > 65536)
     refuse("its head_size of " + std::to_string(c.head_size) + " is impossible");
   if (c.inner < 1 || c.inner > 65536) refuse("its convolution has " + std::to_string(c.inner) + " channels");
   if (c.kernel % 2 == 0) refuse("its kernel is even");
