@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dualmode.device.pack import pack_model
 from dualmode.errors import UserError
-from dualmode_runtime.engine import Device, resample
+from dualmode_runtime.engine import Device, _call, _floats, resample
 
 RATES = (8000, 11025, 12000, 22050, 24000, 32000, 44100, 48000, 96000)
 
@@ -66,3 +66,15 @@ def test_pieces_change_nothing(model, library, rate, cuts):
 def test_odd_rates_are_refused(library, rate):
     with pytest.raises(UserError, match="Hz cannot be resampled to 16000 Hz here"):
         resample(np.zeros(100), rate, library)
+
+
+def test_an_odd_rate_leaves_the_one_before(model, library):
+    recogniser, subnet = model()
+    device = Device.open(pack_model(recogniser, "char", subnet, "fp32"), library=library)
+    _call(library, "dualmode_set_rate", device._handle, 8000)
+    with pytest.raises(UserError, match="audio of 12345 Hz cannot be resampled"):
+        _call(library, "dualmode_set_rate", device._handle, 12345)
+    samples = np.zeros(8000, np.float32)
+    _call(library, "dualmode_accept_samples", device._handle, _floats(samples), len(samples))
+    device.finish()
+    assert device.end_ms == 1000  # at 16 kHz it were 500

@@ -67,7 +67,8 @@ DUALMODE_API const char *dualmode_get_kernels(const dualmode_device *device);
 /* Forgets everything that was heard; a new utterance begins.  Rate and endpointing stay. */
 DUALMODE_API void dualmode_reset(dualmode_device *device);
 
-/* Rate of the samples in Hz; what is not 16000 is resampled.  Before the first samples, or after dualmode_reset. */
+/* Rate of the samples in Hz; what is not 16000 is resampled.  Before the first samples, or after dualmode_reset.
+ * Where it is impossible, the rate before stays. */
 DUALMODE_API int dualmode_set_rate(dualmode_device *device, int32_t rate, char *error, size_t error_size);
 
 /* Takes more of the utterance: samples in [-1, 1], at 16 kHz or the rate that was set, or

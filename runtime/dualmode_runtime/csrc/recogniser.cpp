@@ -55,7 +55,7 @@ void Recogniser::set_rate(size_t rate) {
   if (rate == Resampler::kRate)
     resampler_.reset();
   else
-    resampler_.emplace(rate);
+    resampler_ = Resampler(rate);  // made first: where that fails, the one before stays
 }
 
 void Recogniser::set_endpointing(std::optional<Endpointing> rules) {
