@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dualmode.errors import UserError
+from dualmode.lines import printable
 
 MAGIC, VERSION = b"DUALMODE", 2
 FIXED, ENTRY, ALIGN = 128, struct.Struct("<40s6I2Q"), 16
@@ -150,6 +151,11 @@ def matrix(name: str, weight: np.ndarray, block_rows: int, int8: bool) -> Sectio
     return Section(name, kind, out, inner, data, block_rows, int(kept.sum()))
 
 
+def has_control(token: str) -> bool:
+    """Return whether a token has a character that no line of a device file has: FORMAT.md lists them."""
+    return "\n" in token or "\t" in token or printable(token) != token
+
+
 def text(name: str, lines: Sequence[str]) -> Section:
     """Store lines of text."""
     return Section(name, TEXT, len(lines), 1, "".join(f"{line}\n" for line in lines).encode())
@@ -232,7 +238,10 @@ def _all_finite(values: np.ndarray) -> np.ndarray:
 
 def _decode(part: bytes, kind: int, rows: int, columns: int, block_rows: int, kept: int) -> np.ndarray | list[str]:
     if kind == TEXT:
-        return part.decode().split("\n")[:-1]
+        lines = part.decode().split("\n")[:-1]
+        if odd := [number for number, line in enumerate(lines) if has_control(line)]:
+            raise ValueError(f"its line {odd[0]} has a control character")
+        return lines
     if kind in (FLOAT, HALF):
         stored = np.frombuffer(part, "<f4" if kind == FLOAT else "<f2").reshape(rows, columns).astype(np.float32)
         return _all_finite(stored)

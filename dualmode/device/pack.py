@@ -15,6 +15,7 @@ from dualmode.device.container import (
     DeviceConfig,
     Section,
     file_bytes,
+    has_control,
     matrix,
     text,
     vector,
@@ -142,8 +143,8 @@ def pack_model(model: AsrModel, token_type: str, subnet: Subnet, precision: str)
     if precision not in PRECISIONS:
         raise UserError(f"unknown precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
     for token in model.tokens:
-        if "\n" in token:
-            raise UserError(f"the token {token!r} has an end of line in it, which a device file cannot hold")
+        if has_control(token):
+            raise UserError(f"the token {token!r} has a control character in it, which a device file cannot hold")
     encoder = model.encoder.config
     rows = block_rows(model.encoder, subnet)
     config = DeviceConfig(

@@ -5,6 +5,7 @@ import re
 import struct
 import subprocess
 import zlib
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from dualmode.device.container import (
     DeviceConfig,
     file_bytes,
     from_blocks,
+    has_control,
     matrix,
     quantise,
     read,
@@ -209,6 +211,9 @@ def test_a_damaged_file_is_refused_with_a_reason(model, refusal, message):
     assert re.search(message, said) and "\n" not in said
 
 
+# The ends of each range in FORMAT.md; what lies beside them is a sign, or a blank that a token list refuses by itself.
+CONTROLS = "\0\t\x1b\x1f\x7f\x80\x9b\x9f\u2028\u2029\u202a\u202e\u2066\u2069"
+BESIDE = " ~\xa0\u2027\u202f\u2065\u206a"
 NOT_UTF8 = (
     b"\x80",
     b"\xc1\xa1",
@@ -221,17 +226,31 @@ NOT_UTF8 = (
 )
 
 
+def is_utf8(token: bytes) -> bool:
+    try:
+        token.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def test_controls_are_those_of_the_format():
+    assert [sign for sign in CONTROLS + BESIDE if has_control(f"a{sign}b")] == list(CONTROLS)
+
+
 @given(
     token=st.one_of(
         st.sampled_from(NOT_UTF8),
-        st.binary(min_size=1, max_size=8).filter(lambda token: b"\n" not in token and b"\0" not in token),
-        st.text(st.characters(exclude_characters="\n\0", exclude_categories=["Cs"]), min_size=1, max_size=4).map(
+        st.sampled_from(CONTROLS + BESIDE).map(lambda sign: f"a{sign}b".encode()),
+        st.binary(min_size=1, max_size=8).filter(lambda token: b"\n" not in token),
+        st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), min_size=1, max_size=4).map(
             str.encode
         ),
     )
 )
 @settings(deadline=None, max_examples=300)
-def test_tokens_are_utf8_or_refused(model, library, token):
+def test_tokens_are_utf8_without_controls_or_refused(model, library, token):
+    """By both readers, and by the token list's."""
     recogniser, subnet = model()
     file = bytearray(pack_model(recogniser, "char", subnet, "int8"))
     at = entry(file, "tokens")
@@ -242,13 +261,20 @@ def test_tokens_are_utf8_or_refused(model, library, token):
     struct.pack_into("<Q", file, at + 72, len(text))
     struct.pack_into("<I", file, at + 60, zlib.crc32(text))
     struct.pack_into("<Q", file, 16, len(file))
-    try:
-        token.decode()
-    except UnicodeDecodeError:
-        with pytest.raises(UserError, match="its token 2 is not UTF-8"):
-            Device.open(repaired(file), library=library)
-    else:
+    fault = "is not UTF-8" if not is_utf8(token) else "has a control character" if has_control(token.decode()) else None
+    with pytest.raises(UserError, match=f"its token 2 {fault}$") if fault else nullcontext():
         Device.open(repaired(file), library=library)
+    says = "codec can't decode" if not is_utf8(token) else "its line 2 has a control character$"
+    with pytest.raises(UserError, match=f"the section tokens is impossible: .*{says}") if fault else nullcontext():
+        assert read(repaired(file), "it")[1]["tokens"][2] == token.decode()
+
+
+def test_no_token_with_a_control_character_is_written(model, monkeypatch):
+    recogniser, subnet = model()
+    for sign in [*CONTROLS, "\n"]:
+        monkeypatch.setattr(recogniser, "tokens", ["<blank>", "<unk>", f"a{sign}b", *recogniser.tokens[3:]])
+        with pytest.raises(UserError, match="has a control character in it, which a device file cannot hold"):
+            pack_model(recogniser, "char", subnet, "int8")
 
 
 @settings(deadline=None, max_examples=200)
