@@ -15,7 +15,7 @@ MAGIC, VERSION = b"DUALMODE", 2
 FIXED, ENTRY, ALIGN = 128, struct.Struct("<40s6I2Q"), 16
 FLOAT, HALF, MATRIX_FLOAT, MATRIX_INT8, TEXT = range(5)
 COLUMNS = 4  # of every block
-LARGEST = 2**28  # weights of a matrix that is made dense: few bytes of a file may promise very many
+LARGEST = 2**28  # weights of all matrices that are made dense: few bytes of a file may promise very many
 TOKEN_TYPES = ("char", "word", "bpe")
 PRECISIONS = ("fp32", "int8")
 
@@ -198,7 +198,7 @@ def read(data: bytes, source: str) -> tuple[DeviceConfig, dict[str, Any]]:
         source: names it in errors.
 
     Raises:
-        UserError: the file is damaged or of another kind.
+        UserError: the file is damaged or of another kind, or would need more than 1 GiB of dense weights.
     """
     if len(data) < FIXED or data[:8] != MAGIC:
         raise UserError(f"{source} is no device model")
@@ -208,7 +208,7 @@ def read(data: bytes, source: str) -> tuple[DeviceConfig, dict[str, Any]]:
     if not fits or zlib.crc32(header) != struct.unpack_from("<I", data, 28)[0]:
         raise UserError(f"{source} is damaged, or of another version of the format")
     config = DeviceConfig(*NUMBERS.unpack_from(data, 32))
-    tensors, end = {}, header_size
+    tensors, end, dense = {}, header_size, 0
     for index in range(count):
         name, kind, rows, columns, block_rows, kept, checksum, offset, length = ENTRY.unpack_from(
             data, FIXED + ENTRY.size * index
@@ -221,6 +221,10 @@ def read(data: bytes, source: str) -> tuple[DeviceConfig, dict[str, Any]]:
             raise UserError(f"{source}: the section {name} is damaged")
         if name in tensors:
             raise UserError(f"{source} is damaged: the section {name} comes twice")
+        if kind in (MATRIX_FLOAT, MATRIX_INT8) and block_rows in (4, 8, 16):
+            dense += _blocks(rows, columns, block_rows) * block_rows * COLUMNS
+        if dense > LARGEST:
+            raise UserError(f"{source} is too large to run without the engine: its weights need more than 1 GiB")
         try:
             tensors[name] = _decode(part, kind, rows, columns, block_rows, kept)
         except (ValueError, IndexError) as error:
@@ -228,6 +232,10 @@ def read(data: bytes, source: str) -> tuple[DeviceConfig, dict[str, Any]]:
     if end != size:
         raise UserError(f"{source} is damaged: its last section does not end where the file does")
     return config, tensors
+
+
+def _blocks(rows: int, columns: int, block_rows: int) -> int:
+    return -(-rows // block_rows) * -(-columns // COLUMNS)
 
 
 def _all_finite(values: np.ndarray) -> np.ndarray:
@@ -245,12 +253,10 @@ def _decode(part: bytes, kind: int, rows: int, columns: int, block_rows: int, ke
     if kind in (FLOAT, HALF):
         stored = np.frombuffer(part, "<f4" if kind == FLOAT else "<f2").reshape(rows, columns).astype(np.float32)
         return _all_finite(stored)
-    if rows * columns > LARGEST:
-        raise ValueError("it is too large")
     if kind not in (MATRIX_FLOAT, MATRIX_INT8) or block_rows not in (4, 8, 16):
         raise ValueError("its kind is unknown")
     padded = -(-rows // block_rows) * block_rows
-    blocks = padded // block_rows * -(-columns // COLUMNS)
+    blocks = _blocks(rows, columns, block_rows)
     bitmask = -(-blocks // 8)
     if len(part) < bitmask:
         raise ValueError("it is shorter than its mask")

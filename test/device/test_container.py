@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualmode.asr.build import build_asr_model, build_encoder
+from dualmode.device import container
 from dualmode.device.container import (
     ENTRY,
     FIXED,
@@ -306,6 +307,17 @@ def test_python_refuses_a_mask_of_more_blocks_than_are_stored():
     two = replace(one, data=b"\xc0" + one.data[1:])
     with pytest.raises(UserError, match="^it: the section one is impossible: its mask keeps another number of blocks$"):
         read(file_bytes(DeviceConfig(*[0] * 14, 0.0), [two]), "it")
+
+
+def test_python_bounds_what_all_matrices_take_made_dense(monkeypatch):
+    """Two of 5 x 6, of which no block is stored: in blocks of 4 x 4 they take 8 x 8 each."""
+    sections = [matrix(name, np.zeros((5, 6), np.float32), 4, False) for name in ("one", "two")]
+    file = file_bytes(DeviceConfig(*[0] * 14, 0.0), sections)
+    monkeypatch.setattr(container, "LARGEST", 128)
+    assert {name: dense.shape for name, dense in read(file, "it")[1].items()} == {"one": (5, 6), "two": (5, 6)}
+    monkeypatch.setattr(container, "LARGEST", 127)
+    with pytest.raises(UserError, match="^it is too large to run without the engine: its weights need more than 1 GiB"):
+        read(file, "it")
 
 
 def test_a_missing_file_is_one_sentence(library, tmp_path):
