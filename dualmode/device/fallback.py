@@ -3,7 +3,7 @@
 import copy
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -63,22 +63,37 @@ def unpack_model(data: bytes, source: str) -> tuple[AsrModel, DeviceConfig]:
     return model, config
 
 
-def _check_sizes(config: DeviceConfig, stored: Mapping, source: str) -> None:
-    """Raise UserError unless the header promises what is stored, before memory is taken for it."""
-    last = f"blocks.{config.blocks - 1}"
-    sizes = {
-        "normalize.mean": (1, config.bins),
-        "subsampling.conv.2.weight": (config.channels, 9 * config.channels),
-        f"{last}.ffn1.up.weight": (config.units, config.size),
-        f"{last}.attention.qkv.weight": (3 * config.heads * config.head_size, config.size),
-        f"{last}.convolution.depthwise.weight": (config.kernel, config.convolution_channels),
-    }
+def _sizes(config: DeviceConfig) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield name and size of all that the header promises, but norms and biases: FORMAT.md's table."""
+    size, channels, units, inner = config.size, config.channels, config.units, config.convolution_channels
+    attended = config.heads * config.head_size
+    yield "normalize.mean", (1, config.bins)
+    yield "subsampling.conv.0.weight", (9, channels)
+    yield "subsampling.conv.2.weight", (channels, 9 * channels)
+    yield "subsampling.project.weight", (size, ((config.bins - 1) // 2 - 1) // 2 * channels)
+    for index in range(config.blocks):
+        block = f"blocks.{index}"
+        for name in ("ffn1", "ffn2"):
+            yield f"{block}.{name}.up.weight", (units, size)
+            yield f"{block}.{name}.down.weight", (size, units)
+        yield f"{block}.attention.qkv.weight", (3 * attended, size)
+        yield f"{block}.attention.out.weight", (size, attended)
+        yield f"{block}.convolution.expand.weight", (2 * inner, size)
+        yield f"{block}.convolution.depthwise.weight", (config.kernel, inner)
+        yield f"{block}.convolution.project.weight", (size, inner)
     if config.context:
-        sizes["predictor.mix.weight"] = (config.predictor_size, config.context * config.predictor_size)
-        sizes["joiner.encoder.weight"] = (config.joiner_size, config.size)
+        yield "predictor.embedding.weight", (config.vocabulary, config.predictor_size)
+        yield "predictor.mix.weight", (config.predictor_size, config.context * config.predictor_size)
+        yield "joiner.encoder.weight", (config.joiner_size, size)
+        yield "joiner.predictor.weight", (config.joiner_size, config.predictor_size)
+        yield "joiner.output.weight", (config.vocabulary, config.joiner_size)
     else:
-        sizes["head.weight"] = (config.vocabulary, config.size)
-    for name, size in sizes.items():
+        yield "head.weight", (config.vocabulary, size)
+
+
+def _check_sizes(config: DeviceConfig, stored: Mapping, source: str) -> None:
+    """Raise UserError unless what the header promises is stored, all of it, before memory is taken for it."""
+    for name, size in _sizes(config):
         if name not in stored or np.shape(stored[name]) != size:
             raise UserError(f"{source} is damaged: its header does not fit the section {name}")
     if config.token_type >= len(TOKEN_TYPES) or len(stored.get("tokens", ())) != config.vocabulary:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dualmode.device import fallback
+from dualmode.device.container import read
 from dualmode.device.pack import pack_model
 from dualmode.errors import UserError
 from dualmode.supernet.subnet import Context, Subnet
@@ -106,6 +107,21 @@ def test_a_library_of_other_sources_is_not_used(built, tmp_path):
     (tmp_path / STAMP).write_text("0" * 64)
     with pytest.raises(UserError, match="was compiled from other sources: run python -m dualmode_runtime.build"):
         engine.load_library(tmp_path / LIBRARY)
+
+
+@pytest.mark.parametrize("context", [0, 2])
+def test_nothing_is_made_of_a_header_that_promises_what_is_not_stored(model, monkeypatch, context):
+    """A file of a few kilobytes could promise blocks of any number and size."""
+    recogniser, subnet = model(context=context)
+    config, stored = read(pack_model(recogniser, "char", subnet, "int8"), "it")
+    monkeypatch.setattr(fallback, "build_asr_model", lambda *_: pytest.fail("memory was taken"))
+    matrices = [name for name, values in stored.items() if np.ndim(values) == 2 and len(values) > 1]
+    assert len(matrices) == 3 + 2 * 9 + (5 if context else 1)
+    for name in matrices:
+        rest = {other: values for other, values in stored.items() if other != name}
+        monkeypatch.setattr(fallback, "read", lambda *_, rest=rest: (config, rest))
+        with pytest.raises(UserError, match=f"^it is damaged: its header does not fit the section {name}$"):
+            fallback.TorchDevice(b"", "it")
 
 
 @pytest.mark.parametrize("at, number", [(60, 1 << 30), (40, 1 << 31), (64, 3), (80, 7), (48, 0), (44, 3), (92, 2)])
