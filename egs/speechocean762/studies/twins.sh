@@ -44,7 +44,7 @@ Rows (CTC; all with the same data, tokens, batches, updates, mean of the best ep
   supernet           both branches, pre-trained and fine-tuned, as the recipe does; with distillation (weight 0.1)
   dense-alone        the dense full-context branch only, in pre-training and in fine-tuning
   sparse-alone       the sparse streaming branch only, in both, pruned as the supernet is
-  espnet             ESPnet's Conformer of the same size, full context, from random weights (studies/reference.py)
+  espnet             ESPnet's Conformer as wide and deep, full context, from random weights (studies/reference.py)
   dense-pruned       dense-alone for half of the updates, then pruned in one shot, and streaming alone for the other half
   scratch            the supernet from random weights
   undistilled        the supernet without distillation
