@@ -69,9 +69,10 @@ def protocols(limits: Limits) -> tuple[type[H11Protocol], type[WebSocketsSansIOP
                 self.no_deadline(NO_REQUEST)
 
         def on_response_complete(self) -> None:
-            super().on_response_complete()
-            if self._answered:  # a request that came behind the other one may have begun
-                self.cut_off_in(limits.handshake_s, NO_REQUEST)
+            self.cut_off_in(limits.handshake_s, NO_REQUEST)
+            super().on_response_complete()  # begins what came behind this request: another one, or a WebSocket
+            if not self._answered:
+                self.no_deadline(NO_REQUEST)
 
         @property
         def _answered(self) -> bool:

@@ -1,6 +1,7 @@
 """Streams of a real server by a real client: equal texts, limits, and clients that do what they should not."""
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -21,6 +22,8 @@ from .conftest import MODEL, converse, everything, finals, pcm, streamed
 exceptions = pytest.importorskip(
     "websockets.exceptions", reason="dualmode[server] is not installed: tools/setup.sh --with-server"
 )
+
+frames = pytest.importorskip("websockets.frames")
 
 PATIENT = {"silence_ms": 60000, "max_utterance_ms": 60000}
 
@@ -305,6 +308,36 @@ def test_connections_that_ask_for_nothing_are_closed(strict):
             pass
         one.close()
     assert urllib.request.urlopen(f"{strict.url}healthz", timeout=60).status == 200
+
+
+def test_a_stream_that_came_behind_a_request_has_its_time(strict):
+    """The deadline of a connection on which nothing is asked ends where the WebSocket begins."""
+    key = base64.b64encode(bytes(16)).decode()
+    upgrade = (
+        "GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
+
+    said = b""
+
+    def hear(what: bytes) -> None:
+        nonlocal said
+        while what not in said and (more := client.recv(4096)):
+            said += more
+
+    def message(code: frames.Opcode, data: bytes) -> bytes:
+        return frames.Frame(code, data).serialize(mask=True)
+
+    with sockets.create_connection(("127.0.0.1", int(strict.url.split(":")[2].strip("/"))), timeout=60) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + upgrade)
+        hear(b" 101 ")
+        client.sendall(message(frames.OP_TEXT, json.dumps({"sample_rate": 16000, **TOKEN}).encode()))
+        for _ in range(10):  # 2 s, of which --handshake-s is one
+            client.sendall(message(frames.OP_BINARY, bytes(6400)))
+            time.sleep(0.2)
+        client.sendall(message(frames.OP_TEXT, b'{"type": "finish"}'))
+        hear(b'"type":"end"')
+    assert b'"ready"' in said and b'"heard_ms":2000.0' in said, said
 
 
 def test_open_streams_end_with_their_text_when_the_server_stops(serve, device_model, speech):
