@@ -129,8 +129,8 @@ def check_out(out: Path) -> None:
     from dualmode.models.weights import EPOCH_STATE, PACKED, STEP_STATE
 
     others = (EPOCH_STATE, STEP_STATE, "subnet.json", PACKED, "*.ave.pth", "*.best.pth", "latest.pth")
-    for found in sorted(path for pattern in others for path in out.glob(pattern)):
-        raise UserError(f"{out} holds {found.name}, which dualmode prune has not made: name another --out")
+    if found := sorted(path.name for pattern in others for path in out.glob(pattern)):
+        raise UserError(f"{out} holds {found[0]}, which dualmode prune has not made: name another --out")
 
 
 def nearest_rows(old: Sequence[float], new: Sequence[float]) -> list[int]:

@@ -175,7 +175,7 @@ def test_lists_are_read_by_the_rule_of_all_lists(compiled, demo, texts, tmp_path
             main([model, str(tmp_path / name)])
 
 
-def test_two_lists_have_no_id_in_common(demo, tmp_path):
+def test_two_lists_have_no_id_in_common(compiled, demo, tmp_path):
     for name, wav in (("a.scp", "news"), ("b.scp", "temperature"), ("c.scp", "news")):
         (tmp_path / name).write_text(f"utt1 {demo / wav}.wav\n")
     both = [str(demo / "sparse.dmdl"), str(tmp_path / "a.scp"), str(tmp_path / "b.scp")]
