@@ -51,6 +51,10 @@ if words[:2] == ["-m", "dualmode.bin.compare"]:
 """
 
 
+REMEDIES = ("dense-first", "alternate", "half-batches", "more-distillation", "fixed-masks")
+UPDATES = {"half": 1250, "dense-pruned": 1250, "dense-first": 1250, "alternate": 5000, "half-batches": 5000}
+
+
 class Study:
     """The study beside a recipe and a Python that only write down how they were called."""
 
@@ -129,17 +133,20 @@ def test_rows_differ_in_what_they_are_named_for_only(study):
     assert list(rows) == [
         "supernet", "dense-alone", "sparse-alone", "espnet", "half", "dense-pruned", "scratch", "undistilled",
         "dense-double", "sparse-double", "espnet-double", "rnnt-supernet", "rnnt-dense-alone", "rnnt-sparse-alone",
+        "dense-first", "alternate", "half-batches", "more-distillation", "fixed-masks",
     ]  # fmt: skip
     branches = {"both": {"dense": 1.0, "sparse": 1.0}, "dense": {"dense": 1.0, "sparse": 0}}
     branches["sparse"] = {"dense": 0, "sparse": 1.0}
     trained = {"supernet": "both", "scratch": "both", "undistilled": "both", "rnnt-supernet": "both"}
     trained |= {"sparse-alone": "sparse", "sparse-double": "sparse", "dense-pruned": "sparse"}
     trained["rnnt-sparse-alone"] = "sparse"
+    trained |= dict.fromkeys(REMEDIES, "both")
+    branches["alternate"] = branches["both"] | {"schedule": "alternate"}
     for row, call in rows.items():
         conf, kind = settings(call["--asr-args"]), trained.get(row, "dense")
-        assert conf["branch_conf"] == branches[kind], row
+        assert conf["branch_conf"] == branches.get(row, branches[kind]), row
         assert conf["optim_conf"]["lr"] == conf["scheduler_conf"]["max_lr"] == 8.0e-4
-        count = {"half": 1250, "dense-pruned": 1250}.get(row, 5000 if row.endswith("double") else 2500)
+        count = UPDATES.get(row, 5000 if row.endswith("double") else 2500)
         assert updates(call["--asr-args"]) == (1250 if row.startswith("rnnt") else count)
         decoded = [Path(path).stem for path in call.get("--decode-configs", "").split()]
         if row != "half" and not row.startswith("espnet"):
@@ -159,6 +166,48 @@ def test_rows_differ_in_what_they_are_named_for_only(study):
     assert settings(rows["dense-pruned"]["--asr-args"])["pruning_conf"]["interval"] == 0
     assert rows["rnnt-supernet"]["--prune-asr"] == "supernet_8.0e-4_1"
     assert rows["rnnt-supernet"]["--asr-config"].endswith("asr_rnnt.yaml")
+
+
+def test_remedies_compute_as_much_as_the_supernet_and_differ_in_what_they_are_named_for_only(study):
+    study.run("--seeds", "1", "--rates", "8.0e-4", "--jobs", "1", "--rows", f"supernet {' '.join(REMEDIES)}")
+    calls = {tag.removesuffix("_8.0e-4_1"): call for tag, call in study.trainings().items()}
+    rows = {row: settings(calls[row]["--asr-args"]) for row in ("supernet", *REMEDIES)}
+    # Frames of a branch that training passes over, with those of the dense model that dense-first begins with.
+    passed = {
+        row: updates(calls[row]["--asr-args"]) * int(conf["batch_bins"]) * (1 if row == "alternate" else 2)
+        for row, conf in rows.items()
+    }
+    passed["dense-first"] += updates(calls["dense-alone"]["--asr-args"]) * 3000
+    assert set(passed.values()) == {2500 * 3000 * 2}
+    assert calls["dense-first"]["--prune-asr"] == "dense-alone_8.0e-4_1" and calls["dense-first"]["--stage"] == "3"
+    for row, conf in rows.items():
+        assert conf["pruning_conf"]["end"] == (
+            updates(calls[row]["--asr-args"]) * 3 // 5 if row != "fixed-masks" else 1500
+        )
+        assert conf["pruning_conf"]["interval"] == (0 if row == "fixed-masks" else 50)
+        distillation = from_mapping(AsrConfig, conf["model_conf"], "")
+        assert distillation.distill_weight == {"alternate": 0, "more-distillation": 0.5}.get(row, 0.1)
+        if distillation.distill_weight:
+            after = 0 if row == "dense-first" else updates(calls[row]["--asr-args"]) * 3 // 5
+            assert distillation.distill_after == after
+        if row != "dense-first":
+            assert calls[row]["--prune-tag"] == "pre-both_1"
+
+
+def test_half_batches_needs_a_length_to_halve(study):
+    config = study.folder / "sizes.yaml"
+    config.write_text("batch_type: unsorted\nbatch_size: 8\n")
+    output = study.run("--asr-config", str(config), "--rows", "supernet half-batches", status=2)
+    assert f"{config} has no batch_bins, which half-batches halves: leave that row out of --rows" in output
+    assert study.calls() == []
+
+
+def test_remedies_have_a_table_once_one_is_done(study):
+    options = ["--seeds", "1", "--rates", "8.0e-4", "--pretrain-updates", "0", "--jobs", "1"]
+    study.run(*options, "--rows", "supernet")
+    assert not (study.work / "remedies.md").exists()
+    study.run(*options, "--rows", "alternate")
+    assert (study.work / "remedies.md").read_text() == "rates\nintervals"
 
 
 def test_what_is_done_is_not_asked_for_again_and_one_row_can_be_alone(study):
@@ -258,10 +307,14 @@ def test_a_row_counts_with_the_rate_that_is_best_on_valid(choose, tmp_path, caps
         choose.main(["--exp", str(tmp_path), "--rows", "a", "--settings", "", "--out", f"{tmp_path}/t"])
 
 
-def test_the_plan_is_of_rows_that_the_study_has():
-    plan = from_mapping(Plan, yaml.safe_load((CORPUS / "studies" / "planned.yaml").read_text()), "planned.yaml")
+@pytest.mark.parametrize("file", ["planned.yaml", "remedies.yaml"])
+def test_a_plan_is_of_rows_that_the_study_has(file):
+    plan = from_mapping(Plan, yaml.safe_load((CORPUS / "studies" / file).read_text()), file)
     script = (CORPUS / "studies" / "twins.sh").read_text()
-    rows = set(re.search(r"^first=\((.*)\)$", script, re.M)[1].split())
-    rows |= set(re.search(r"^later=\((.*)\)$", script, re.M)[1].split())
+    rows = {
+        row
+        for group in ("first", "later", "remedies")
+        for row in re.search(rf"^{group}=\((.*)\)$", script, re.M)[1].split()
+    }
     assert {name for one in plan.comparisons for name in (one.row, one.against)} <= rows
     assert plan.margin == 1.0

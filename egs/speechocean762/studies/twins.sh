@@ -15,10 +15,11 @@ source ../common/queue.sh
 
 first=(supernet dense-alone sparse-alone espnet dense-pruned scratch undistilled)
 later=(dense-double sparse-double espnet-double rnnt-supernet rnnt-dense-alone rnnt-sparse-alone)
+remedies=(dense-first alternate half-batches more-distillation fixed-masks)
 
 option speechocean-dir DIR "" "the corpus's folder (default: cloned from its home on GitHub, about 700 MB)"
 option work-dir DIR "" "where everything is written (default: the corpus's folder)"
-option rows NAMES "${first[*]} ${later[*]}" "what is trained, separated by spaces, in this order"
+option rows NAMES "${first[*]} ${later[*]} ${remedies[*]}" "what is trained, separated by spaces, in this order"
 option seeds LIST "1 2 3" "of trainings"
 option rates LIST "8.0e-4 4.0e-4 1.6e-3" "peak learning rates of fine-tuning: each row is trained at all of them, and counts \
 with the one that is best on valid; the first one is trained first"
@@ -52,13 +53,19 @@ Rows (CTC; all with the same data, tokens, batches, updates, mean of the best ep
                      alone with twice the updates: each may compute as much as the whole supernet
   rnnt-supernet, rnnt-dense-alone, rnnt-sparse-alone
                      an RNN-T on the CTC row of the same rate and seed, trained on for half as many updates
+Rows that ask how the supernet could learn more with as much computing as it has (remedies.yaml):
+  dense-first        dense-alone, then both branches for half of the updates, with distillation from the beginning
+  alternate          one branch in each update, in turn, for twice the updates; without distillation
+  half-batches       batches of half the length, twice the updates
+  more-distillation  the weight of distillation 0.5
+  fixed-masks        the masks that pre-training found, for the whole of fine-tuning
 
 It goes on where it was stopped; everything runs at the lowest priority.  One row alone, with its pre-training:
   studies/twins.sh --rows sparse-alone --seeds 1 --rates 8.0e-4
 On a GPU: studies/twins.sh --ngpu 1 --jobs 12
 
 Leaves WORK_DIR/twins.md, .json and .png, written anew as runs finish: each row at its best rate, 95 % intervals over
-speakers and seeds, and the verdicts on planned.yaml.
+speakers and seeds, and the verdicts on planned.yaml; and the same of the remedies, remedies.md, .json and .png.
 TEXT
   print_options
 }
@@ -66,27 +73,46 @@ TEXT
 # settings_of ROW: sets $branches ("both", "dense" or "sparse"), $training (options of stage 4), $decoders, and $cost
 # (passes of a branch in fine-tuning).  Uses $rate.
 settings_of() {
-  local dense=$work/conf/decode_dense.yaml sparse=$work/conf/decode_sparse.yaml batches=$updates own
+  local dense=$work/conf/decode_dense.yaml sparse=$work/conf/decode_sparse.yaml batches=$updates own masks
   case $1 in
-    *-double) batches=$((2 * updates)) ;;
-    rnnt-* | dense-pruned) batches=$((updates / 2)) ;;
+    *-double | alternate | half-batches) batches=$((2 * updates)) ;;
+    rnnt-* | dense-pruned | dense-first) batches=$((updates / 2)) ;;
   esac
+  masks=$((batches * 3 / 5)) # the update by which they stay
   case $1 in
     supernet | scratch | undistilled | rnnt-supernet) branches=both decoders="$dense $sparse" ;;
     dense-alone | dense-double | rnnt-dense-alone | espnet | espnet-double) branches=dense decoders=$dense ;;
     sparse-alone | sparse-double | rnnt-sparse-alone | dense-pruned) branches=sparse decoders=$sparse ;;
-    *) die "--rows has $1: it must be one of ${first[*]} ${later[*]}" ;;
+    dense-first | alternate | half-batches | more-distillation | fixed-masks) branches=both decoders="$dense $sparse" ;;
+    *) die "--rows has $1: it must be one of ${first[*]} ${later[*]} ${remedies[*]}" ;;
   esac
+  cost=$batches
   case $1 in
     espnet* | dense-pruned) own=" --pruning_conf interval=0" cost=$updates ;;
-    rnnt-*) own='' cost=$batches ;;
-    undistilled) own=" --pruning_conf end=$((batches * 3 / 5)) --model_conf distill_weight=0" cost=$batches ;;
-    *) own=" --pruning_conf end=$((batches * 3 / 5)) --model_conf distill_after=$((batches * 3 / 5))" cost=$batches ;;
+    rnnt-*) own='' ;;
+    undistilled) own=" --pruning_conf end=$masks --model_conf distill_weight=0" ;;
+    dense-first) own=" --pruning_conf end=$masks --model_conf distill_after=0" ;;
+    alternate) own=" --pruning_conf end=$masks --model_conf distill_weight=0 --branch_conf schedule=alternate" ;;
+    half-batches) own=" --pruning_conf end=$masks --model_conf distill_after=$masks --batch_bins $(half_of_batch)" ;;
+    more-distillation) own=" --pruning_conf end=$masks --model_conf distill_after=$masks --model_conf distill_weight=0.5" ;;
+    fixed-masks) own=" --pruning_conf interval=0 --model_conf distill_after=$masks" ;;
+    *) own=" --pruning_conf end=$masks --model_conf distill_after=$masks" ;;
   esac
-  [[ $branches != both ]] || cost=$((2 * cost))
+  case $1 in
+    alternate | half-batches) ;; # a pass of one branch an update, or of both with half a batch
+    *) [[ $branches != both ]] || cost=$((2 * cost)) ;;
+  esac
   training="--max_epoch 10 --num_iters_per_epoch $((batches / 10)) --optim_conf lr=$rate --scheduler_conf max_lr=$rate\
 $(only "$branches")$own"
   [[ $1 == dense-pruned ]] || training+=$(random_start "$1")
+}
+
+# half_of_batch: prints half of the batch size of $asr_config, which is in feature frames of 10 ms.
+half_of_batch() {
+  local whole
+  whole=$(sed -nE 's/^batch_bins: *([0-9]+).*/\1/p' "$asr_config")
+  [[ -n $whole ]] || die "$asr_config has no batch_bins, which half-batches halves: leave that row out of --rows"
+  echo $((whole / 2))
 }
 
 # random_start ROW: prints the option of a row whose CTC training starts from random weights.
@@ -148,6 +174,11 @@ run_of() {
       if ! done_already "$before"; then once "$before" run_of "${row#rnnt-}" "$rate" "$seed"; fi
       start=(--stage 3 --prune-asr "$before")
       ;;
+    dense-first)
+      before=dense-alone_${rate}_$seed
+      if ! done_already "$before"; then once "$before" run_of dense-alone "$rate" "$seed"; fi
+      start=(--stage 3 --prune-asr "$before")
+      ;;
     dense-pruned)
       before=half_${rate}_$seed half=${training/"$(only sparse)"/"$(only dense)"}$(random_start "$row")
       begin_with dense
@@ -202,18 +233,32 @@ rnnt-config $rnnt_config, small ${small:-no}"
   printf '%s\n' "$now" >"$kept"
 }
 
-# tables: twins.md and its figures, of all runs that are done.
+# tables: twins.md and remedies.md with their figures, of all runs that are done.
 tables() {
-  local words all=("${first[@]}" "${later[@]}")
+  local all=("${first[@]}" "${later[@]}") row
   ((pretrain_updates)) || leave_out_scratch all
-  python studies/choose.py --exp "$work/exp" --rows "${all[@]}" --settings "$(<"$work/twins.settings")" \
-    --out "$work/twins" >"$work/twins.rows" || return
-  mapfile -t words <"$work/twins.rows"
+  tables_of twins planned.yaml "${all[@]}" || return
+  for row in "${remedies[@]}"; do
+    if compgen -G "$work/exp/asr_${row}_*/results.json" >/dev/null; then
+      tables_of remedies remedies.yaml supernet dense-double sparse-double "${remedies[@]}"
+      return
+    fi
+  done
+}
+
+# tables_of NAME PLAN ROW...: NAME.md with its figures in $work.
+tables_of() {
+  local name=$1 plan=$2 words
+  shift 2
+  python studies/choose.py --exp "$work/exp" --rows "$@" --settings "$(<"$work/twins.settings")" \
+    --out "$work/$name" >"$work/$name.rows" || return
+  mapfile -t words <"$work/$name.rows"
   ((${#words[@]})) || return 0
   python -m dualmode.bin.compare "${words[@]}" --bootstrap "$resamples" --data-dir "$work/dump" --subsets-dir "$work/data" \
-    --planned studies/planned.yaml --out "$work/twins_intervals.md" --json "$work/twins.json" --plot "$work/twins.png" >/dev/null || return
-  cat "$work/twins_rates.md" <(echo) "$work/twins_intervals.md" >"$work/twins.md.tmp"
-  mv "$work/twins.md.tmp" "$work/twins.md"
+    --planned "studies/$plan" --out "$work/${name}_intervals.md" --json "$work/$name.json" --plot "$work/$name.png" \
+    >/dev/null || return
+  cat "$work/${name}_rates.md" <(echo) "$work/${name}_intervals.md" >"$work/$name.md.tmp"
+  mv "$work/$name.md.tmp" "$work/$name.md"
 }
 
 main() {
