@@ -104,8 +104,8 @@ def transcribe(
     named = len(recordings) > 1 or args.format != "text"
     if args.format in ONE_RECORDING and len(recordings) > 1 and not args.out_dir:
         raise UserError(f"{len(recordings)} recordings need a file of subtitles each: give --out-dir DIR")
-    if args.format == "ctm" and not args.out_dir:
-        check_labels(recordings)
+    if not args.out_dir:
+        check_ids(recordings, args.format)
     files = output_files(recordings, args.out_dir, args.format) if args.out_dir else None
     faults = look_at(recordings, channel)
     good = [one for one in recordings if one not in faults]
@@ -115,8 +115,7 @@ def transcribe(
             if isinstance(found, AudioFault):
                 faults[recording] = found
                 continue
-            name = recording.label if args.format == "ctm" else recording.name
-            text = WRITERS[args.format](name if named else None, found)
+            text = WRITERS[args.format](id_in(recording, args.format) if named else None, found)
             if files is None:
                 print(text, end="", flush=True)
             else:
@@ -133,13 +132,19 @@ def read_channel(word: str) -> int | None:
     raise UserError(f"--channel is {word!r}: it must be mix, or a number from 1 on")
 
 
-def check_labels(recordings: Sequence["Recording"]) -> None:
-    """Raise UserError where two recordings would have one id in a table."""
+def id_in(recording: "Recording", format: str) -> str:
+    """Return what the output calls a recording; CTM is a table, in which ids have no white space."""
+    return recording.label if format == "ctm" else recording.name
+
+
+def check_ids(recordings: Sequence["Recording"], format: str) -> None:
+    """Raise UserError where two recordings would have one id in the output."""
     owners: dict[str, Recording] = {}
     for one in recordings:
-        if owners.setdefault(one.label, one) != one:
+        name = id_in(one, format)
+        if owners.setdefault(name, one) != one:
             raise UserError(
-                f"{owners[one.label]} and {one} would both be {one.label} in CTM: name them in a .scp file, "
+                f"{owners[name]} and {one} would both be {name} in the output: name them in one .scp file, "
                 "one line each with an id and the path"
             )
 

@@ -179,7 +179,7 @@ def test_two_lists_have_no_id_in_common(compiled, demo, tmp_path):
     for name, wav in (("a.scp", "news"), ("b.scp", "temperature"), ("c.scp", "news")):
         (tmp_path / name).write_text(f"utt1 {demo / wav}.wav\n")
     both = [str(demo / "sparse.dmdl"), str(tmp_path / "a.scp"), str(tmp_path / "b.scp")]
-    for options in (["--format", "ctm"], ["--out-dir", str(tmp_path / "out")]):
+    for options in ([], ["--format", "jsonl"], ["--format", "ctm"], ["--out-dir", str(tmp_path / "out")]):
         with pytest.raises(UserError, match=r"utt1 \(.*news.wav\) and utt1 \(.*temperature.wav\) would both be"):
             main([*both, *options])
     same = [str(demo / "sparse.dmdl"), str(tmp_path / "a.scp"), str(tmp_path / "c.scp")]
@@ -188,5 +188,5 @@ def test_two_lists_have_no_id_in_common(compiled, demo, tmp_path):
 
 
 def test_two_recordings_have_no_id_in_common(demo):
-    with pytest.raises(UserError, match=r"a/x.wav and b/x.wav would both be x in CTM: name them in a .scp file"):
+    with pytest.raises(UserError, match=r"a/x.wav and b/x.wav would both be x in the output: name them in one"):
         main([str(demo / "sparse.dmdl"), "a/x.wav", "b/x.wav", "--format", "ctm"])
