@@ -20,15 +20,7 @@ from dualmode.encoder.two_branch import Branch, BranchWeights, Judgement, TwoBra
 from dualmode.errors import UserError
 from dualmode.supernet.precision import at_least_float32
 from dualmode.supernet.pruning import PruningSchedule
-
-
-def check_branches(config: AsrConfig, branches: BranchWeights) -> None:
-    """Raise UserError if the losses need both branches in a batch that runs only one."""
-    if branches.schedule == "alternate" and any(config.distill_weights.values()):
-        raise UserError(
-            "branch_conf: alternate runs one branch a batch, so the dense one cannot teach the sparse one: set "
-            "distill_weight to 0, or schedule to both"
-        )
+from dualmode.supernet.subnet import DENSE
 
 
 class AsrModel(TwoBranchModel):
@@ -41,7 +33,8 @@ class AsrModel(TwoBranchModel):
                                             |        ^
                                             +-> sparse, chunk --> CTC and RNN-T loss
 
-    Both branches share the CTC head, the predictor and the joiner.
+    Both branches share the CTC head, the predictor and the joiner.  Where they take turns (schedule: alternate), the
+    dense one runs for the sparse one's turn as well once there is distillation, without gradients.
 
     Attributes:
         head: of CTC; None for an RNN-T whose ``ctc_weight`` is 0.
@@ -66,7 +59,6 @@ class AsrModel(TwoBranchModel):
         to_words: Callable[[Sequence[int]], list[str]] | None = None,
     ):
         super().__init__(encoder, schedule, branches)
-        check_branches(config, branches)
         self.tokens, self.config = list(tokens), config
         self.skipped = 0  # batches in a row, up to now
         self.head: nn.Linear | None
@@ -138,7 +130,9 @@ class AsrModel(TwoBranchModel):
         loss, branches, values = self.run_branches(x, frames, judge, predicted)
         stats.update(values)
         distill_share = self.config.distill_share(self.step, self.training)
-        if distill_share and len(branches) == 2:
+        if distill_share and "sparse" in branches and self.branches.dense:
+            if "dense" not in branches:
+                branches["dense"] = self._teacher(x, predicted, batch)
             losses = distillation_losses(branches["dense"], branches["sparse"], batch, self.config)
             for kind, value in losses.items():
                 loss = loss + distill_share * self.config.distill_weights[kind] * value
@@ -187,6 +181,11 @@ class AsrModel(TwoBranchModel):
             max_cells = self.config.transducer.max_cells
             lattice = make_lattice(self.joiner, encoded, predicted, batch.text, batch.tokens, max_cells)
         return BranchOutput(encoded, posteriors, lattice)
+
+    @torch.no_grad()
+    def _teacher(self, x: Tensor, predicted: Tensor | None, batch: References) -> BranchOutput:
+        """Return the dense branch's output for a batch that does not train it."""
+        return self._output(self.encoder.encode(x, batch.frames, DENSE), predicted, batch)
 
     def _error_rates(self, branches: dict[str, BranchOutput], batch: References) -> dict[str, Tensor]:
         """Decode the first ``decode_share`` of the batch; return its error rates in percent.

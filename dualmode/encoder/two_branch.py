@@ -38,7 +38,8 @@ class BranchWeights:
         dense: of the dense full-context branch; 0 does not run it.
         sparse: of the sparse streaming branch; 0 does not run it.
         schedule: "both" branches in every update, or "alternate": dense in one update, sparse in the next, for half the
-            cost of an update.  Validation always runs both.
+            cost of an update; distillation adds a dense pass without gradients to each sparse one.  Validation always
+            runs both.
         backward: "joint" keeps the activations of both branches until the trainer's backward pass; "apart" takes the
             gradients of the first branch before the second one runs, so that the activations of one branch are in
             memory at a time, and instead of the first branch's its gradients, as large as the weights.

@@ -14,7 +14,7 @@ from espnet2.utils.types import str_or_none
 
 from dualmode.asr.build import build_asr_model
 from dualmode.asr.config import AsrConfig
-from dualmode.asr.model import AsrModel, check_branches
+from dualmode.asr.model import AsrModel
 from dualmode.config import from_mapping
 from dualmode.data.tokens import Tokenizer
 from dualmode.encoder.config import EncoderConfig
@@ -85,8 +85,7 @@ class AsrTask(SupernetTask):
     @classmethod
     def check_settings(cls, args: argparse.Namespace) -> None:
         super().check_settings(args)
-        config = from_mapping(AsrConfig, args.model_conf, "model_conf")
-        check_branches(config, from_mapping(BranchWeights, args.branch_conf, "branch_conf"))
+        from_mapping(AsrConfig, args.model_conf, "model_conf")
         make_augment(args.specaug_conf)
         bins = args.encoder_conf.get("input_size", EncoderConfig.input_size)
         conf = args.specaug_conf

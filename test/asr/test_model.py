@@ -239,9 +239,35 @@ def test_alternate_trains_one_branch_a_batch_and_validates_both():
     assert {"loss_dense", "loss_sparse"} <= set(model.eval()(**batch())[1])
 
 
-def test_alternate_cannot_distil():
-    with pytest.raises(UserError, match="cannot teach the sparse one"):
-        tiny(branch_conf={"schedule": "alternate"}, model_conf={"distill_weight": 0.1})
+@pytest.mark.parametrize(
+    "model_conf",
+    [
+        {"distill_weight": 0.3, "distill_after": 2},
+        {"kind": "rnnt", "distill_weight": 0.3, "distill_after": 2, "transducer": {"distill_weight": 0.2}},
+    ],
+)
+def test_where_branches_take_turns_the_dense_one_teaches_as_it_does_beside_the_sparse_one(model_conf):
+    torch.manual_seed(0)
+    turns = tiny(branch_conf={"schedule": "alternate"}, model_conf=model_conf).train()
+    beside = tiny(branch_conf={"dense": 1e-12}, model_conf=model_conf).train()  # the dense branch is not trained
+    beside.load_state_dict(turns.state_dict())
+    taught = []
+    for _ in range(4):
+        loss, stats, _ = turns(**batch())
+        taught.append([name for name in stats if name.startswith("loss_distill")])
+        loss_beside, stats_beside, _ = beside(**batch())
+    assert taught[:3] == [[], [], []] and taught[3] == [n for n in stats_beside if n.startswith("loss_distill")] != []
+    assert loss.item() == pytest.approx(loss_beside.item(), rel=1e-5)
+    loss.backward(), loss_beside.backward()
+    theirs = dict(beside.named_parameters())
+    for name, parameter in turns.named_parameters():
+        if parameter.grad is not None:
+            torch.testing.assert_close(parameter.grad, theirs[name].grad, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_a_branch_alone_has_no_teacher():
+    model = tiny(branch_conf={"dense": 0}, model_conf={"distill_weight": 0.3}).train()
+    assert "loss_distill" not in model(**batch())[1]
 
 
 def spoilt(value):

@@ -51,8 +51,15 @@ if words[:2] == ["-m", "dualmode.bin.compare"]:
 """
 
 
-REMEDIES = ("dense-first", "alternate", "half-batches", "more-distillation", "fixed-masks")
-UPDATES = {"half": 1250, "dense-pruned": 1250, "dense-first": 1250, "alternate": 5000, "half-batches": 5000}
+REMEDIES = ("dense-first", "alternate", "alternate-taught", "half-batches", "more-distillation", "fixed-masks")
+UPDATES = {
+    "half": 1250,
+    "dense-pruned": 1250,
+    "dense-first": 1250,
+    "alternate": 5000,
+    "alternate-taught": 5000,
+    "half-batches": 5000,
+}
 
 
 class Study:
@@ -133,7 +140,7 @@ def test_rows_differ_in_what_they_are_named_for_only(study):
     assert list(rows) == [
         "supernet", "dense-alone", "sparse-alone", "espnet", "half", "dense-pruned", "scratch", "undistilled",
         "dense-double", "sparse-double", "espnet-double", "rnnt-supernet", "rnnt-dense-alone", "rnnt-sparse-alone",
-        "dense-first", "alternate", "half-batches", "more-distillation", "fixed-masks",
+        "dense-first", "alternate", "alternate-taught", "half-batches", "more-distillation", "fixed-masks",
     ]  # fmt: skip
     branches = {"both": {"dense": 1.0, "sparse": 1.0}, "dense": {"dense": 1.0, "sparse": 0}}
     branches["sparse"] = {"dense": 0, "sparse": 1.0}
@@ -141,7 +148,7 @@ def test_rows_differ_in_what_they_are_named_for_only(study):
     trained |= {"sparse-alone": "sparse", "sparse-double": "sparse", "dense-pruned": "sparse"}
     trained["rnnt-sparse-alone"] = "sparse"
     trained |= dict.fromkeys(REMEDIES, "both")
-    branches["alternate"] = branches["both"] | {"schedule": "alternate"}
+    branches["alternate"] = branches["alternate-taught"] = branches["both"] | {"schedule": "alternate"}
     for row, call in rows.items():
         conf, kind = settings(call["--asr-args"]), trained.get(row, "dense")
         assert conf["branch_conf"] == branches.get(row, branches[kind]), row
@@ -174,7 +181,7 @@ def test_remedies_compute_as_much_as_the_supernet_and_differ_in_what_they_are_na
     rows = {row: settings(calls[row]["--asr-args"]) for row in ("supernet", *REMEDIES)}
     # Frames of a branch that training passes over, with those of the dense model that dense-first begins with.
     passed = {
-        row: updates(calls[row]["--asr-args"]) * int(conf["batch_bins"]) * (1 if row == "alternate" else 2)
+        row: updates(calls[row]["--asr-args"]) * int(conf["batch_bins"]) * (1 if row.startswith("alternate") else 2)
         for row, conf in rows.items()
     }
     passed["dense-first"] += updates(calls["dense-alone"]["--asr-args"]) * 3000

@@ -15,7 +15,7 @@ source ../common/queue.sh
 
 first=(supernet dense-alone sparse-alone espnet dense-pruned scratch undistilled)
 later=(dense-double sparse-double espnet-double rnnt-supernet rnnt-dense-alone rnnt-sparse-alone)
-remedies=(dense-first alternate half-batches more-distillation fixed-masks)
+remedies=(dense-first alternate alternate-taught half-batches more-distillation fixed-masks)
 
 option speechocean-dir DIR "" "the corpus's folder (default: cloned from its home on GitHub, about 700 MB)"
 option work-dir DIR "" "where everything is written (default: the corpus's folder)"
@@ -56,6 +56,7 @@ Rows (CTC; all with the same data, tokens, batches, updates, mean of the best ep
 Rows that ask how the supernet could learn more with as much computing as it has (remedies.yaml):
   dense-first        dense-alone, then both branches for half of the updates, with distillation from the beginning
   alternate          one branch in each update, in turn, for twice the updates; without distillation
+  alternate-taught   the same with distillation, which adds a fifteenth of the computing
   half-batches       batches of half the length, twice the updates
   more-distillation  the weight of distillation 0.5
   fixed-masks        the masks that pre-training found, for the whole of fine-tuning
@@ -75,7 +76,7 @@ TEXT
 settings_of() {
   local dense=$work/conf/decode_dense.yaml sparse=$work/conf/decode_sparse.yaml batches=$updates own masks
   case $1 in
-    *-double | alternate | half-batches) batches=$((2 * updates)) ;;
+    *-double | alternate* | half-batches) batches=$((2 * updates)) ;;
     rnnt-* | dense-pruned | dense-first) batches=$((updates / 2)) ;;
   esac
   masks=$((batches * 3 / 5)) # the update by which they stay
@@ -83,7 +84,7 @@ settings_of() {
     supernet | scratch | undistilled | rnnt-supernet) branches=both decoders="$dense $sparse" ;;
     dense-alone | dense-double | rnnt-dense-alone | espnet | espnet-double) branches=dense decoders=$dense ;;
     sparse-alone | sparse-double | rnnt-sparse-alone | dense-pruned) branches=sparse decoders=$sparse ;;
-    dense-first | alternate | half-batches | more-distillation | fixed-masks) branches=both decoders="$dense $sparse" ;;
+    dense-first | alternate* | half-batches | more-distillation | fixed-masks) branches=both decoders="$dense $sparse" ;;
     *) die "--rows has $1: it must be one of ${first[*]} ${later[*]} ${remedies[*]}" ;;
   esac
   cost=$batches
@@ -93,13 +94,14 @@ settings_of() {
     undistilled) own=" --pruning_conf end=$masks --model_conf distill_weight=0" ;;
     dense-first) own=" --pruning_conf end=$masks --model_conf distill_after=0" ;;
     alternate) own=" --pruning_conf end=$masks --model_conf distill_weight=0 --branch_conf schedule=alternate" ;;
+    alternate-taught) own=" --pruning_conf end=$masks --model_conf distill_after=$masks --branch_conf schedule=alternate" ;;
     half-batches) own=" --pruning_conf end=$masks --model_conf distill_after=$masks --batch_bins $(half_of_batch)" ;;
     more-distillation) own=" --pruning_conf end=$masks --model_conf distill_after=$masks --model_conf distill_weight=0.5" ;;
     fixed-masks) own=" --pruning_conf interval=0 --model_conf distill_after=$masks" ;;
     *) own=" --pruning_conf end=$masks --model_conf distill_after=$masks" ;;
   esac
   case $1 in
-    alternate | half-batches) ;; # a pass of one branch an update, or of both with half a batch
+    alternate* | half-batches) ;; # a pass of one branch an update, or of both with half a batch
     *) [[ $branches != both ]] || cost=$((2 * cost)) ;;
   esac
   training="--max_epoch 10 --num_iters_per_epoch $((batches / 10)) --optim_conf lr=$rate --scheduler_conf max_lr=$rate\
