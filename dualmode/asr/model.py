@@ -129,8 +129,9 @@ class AsrModel(TwoBranchModel):
 
         loss, branches, values = self.run_branches(x, frames, judge, predicted)
         stats.update(values)
-        distill_share = self.config.distill_share(self.step, self.training)
-        if distill_share and "sparse" in branches and self.branches.dense:
+        taught = any(self.config.distill_weights.values()) and "sparse" in branches and self.branches.dense > 0
+        distill_share = self.config.distill_share(self.step, self.training) if taught else 0.0
+        if distill_share:
             if "dense" not in branches:
                 branches["dense"] = self._teacher(x, predicted, batch)
             losses = distillation_losses(branches["dense"], branches["sparse"], batch, self.config)

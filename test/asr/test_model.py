@@ -6,6 +6,7 @@ import torch
 from dualmode.asr.build import build_asr_model
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
+from dualmode.supernet.subnet import DENSE
 
 TOKENS = ["<blank>", "<unk>", "a", "b", "c"]
 CONF = {
@@ -263,6 +264,17 @@ def test_where_branches_take_turns_the_dense_one_teaches_as_it_does_beside_the_s
     for name, parameter in turns.named_parameters():
         if parameter.grad is not None:
             torch.testing.assert_close(parameter.grad, theirs[name].grad, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_without_distillation_no_teacher_is_run(monkeypatch):
+    model = tiny(branch_conf={"schedule": "alternate"}).train()
+    encode, seen = model.encoder.encode, []
+    monkeypatch.setattr(
+        model.encoder, "encode", lambda x, lengths, subnet: seen.append(subnet) or encode(x, lengths, subnet)
+    )
+    for _ in range(4):
+        model(**batch())
+    assert [subnet is DENSE for subnet in seen] == [True, False, True, False]
 
 
 def test_a_branch_alone_has_no_teacher():
