@@ -59,6 +59,7 @@ UPDATES = {
     "alternate": 5000,
     "alternate-taught": 5000,
     "half-batches": 5000,
+    "rnnt-alternate": 5000,
 }
 
 
@@ -115,9 +116,9 @@ def study(tmp_path) -> Study:
     return Study(tmp_path)
 
 
-def settings(arguments: str) -> dict[str, dict]:
+def settings(arguments: str, config: str = "asr") -> dict[str, dict]:
     """Return the nested settings that options for ESPnet's trainer set, over those of the YAML."""
-    found = yaml.safe_load((CORPUS / "conf" / "tuning" / "asr.yaml").read_text())
+    found = yaml.safe_load((CORPUS / "conf" / "tuning" / f"{config}.yaml").read_text())
     for option, value in re.findall(r"--(\S+) (\S+)", arguments):
         key, equals, text = value.partition("=")
         if equals:
@@ -141,38 +142,45 @@ def test_rows_differ_in_what_they_are_named_for_only(study):
         "supernet", "dense-alone", "sparse-alone", "espnet", "half", "dense-pruned", "scratch", "undistilled",
         "dense-double", "sparse-double", "espnet-double", "rnnt-supernet", "rnnt-dense-alone", "rnnt-sparse-alone",
         "dense-first", "alternate", "alternate-taught", "half-batches", "more-distillation", "fixed-masks",
+        "rnnt-alternate",
     ]  # fmt: skip
     branches = {"both": {"dense": 1.0, "sparse": 1.0}, "dense": {"dense": 1.0, "sparse": 0}}
     branches["sparse"] = {"dense": 0, "sparse": 1.0}
+    in_turn = branches["both"] | {"schedule": "alternate"}
     trained = {"supernet": "both", "scratch": "both", "undistilled": "both", "rnnt-supernet": "both"}
     trained |= {"sparse-alone": "sparse", "sparse-double": "sparse", "dense-pruned": "sparse"}
     trained["rnnt-sparse-alone"] = "sparse"
-    trained |= dict.fromkeys(REMEDIES, "both")
-    branches["alternate"] = branches["alternate-taught"] = branches["both"] | {"schedule": "alternate"}
+    trained |= dict.fromkeys((*REMEDIES, "rnnt-alternate"), "both")
     for row, call in rows.items():
-        conf, kind = settings(call["--asr-args"]), trained.get(row, "dense")
-        assert conf["branch_conf"] == branches.get(row, branches[kind]), row
+        config = "asr_rnnt" if row.startswith("rnnt") else "asr"
+        conf, kind = settings(call["--asr-args"], config), trained.get(row, "dense")
+        assert conf["branch_conf"] == (in_turn if "alternate" in row else branches[kind] | {"schedule": "both"}), row
         assert conf["optim_conf"]["lr"] == conf["scheduler_conf"]["max_lr"] == 8.0e-4
         count = UPDATES.get(row, 5000 if row.endswith("double") else 2500)
-        assert updates(call["--asr-args"]) == (1250 if row.startswith("rnnt") else count)
+        assert updates(call["--asr-args"]) == (count // 2 if row.startswith("rnnt") else count)
         decoded = [Path(path).stem for path in call.get("--decode-configs", "").split()]
         if row != "half" and not row.startswith("espnet"):
             assert decoded == {"both": ["decode_dense", "decode_sparse"]}.get(kind, [f"decode_{kind}"])
         if row in ("supernet", "dense-alone", "sparse-alone", "half"):
             pretrained = calls[call["--prune-tag"]]
             assert pretrained["--tag"] == f"pre-{kind}_1" and call["--stage"] == "4"
-            assert settings(pretrained["--pretrain-args"])["branch_conf"] == branches[kind]
+            assert settings(pretrained["--pretrain-args"], "pretrain")["branch_conf"] == branches[kind]
             assert updates(pretrained["--pretrain-args"]) == 1200
-    # Without --asr-args the recipe would do the same: the study's supernet is the recipe's.
-    conf, own = settings(rows["supernet"]["--asr-args"]), settings("")
+    # Without --asr-args the recipe would do the same: branches that take turns are its own way.
+    conf, own = settings(rows["alternate"]["--asr-args"]), settings("")
     assert PruningSchedule(**conf["pruning_conf"]) == PruningSchedule(**own["pruning_conf"])
-    assert conf["model_conf"] == own["model_conf"]
+    assert conf["branch_conf"] == own["branch_conf"] and updates(rows["alternate"]["--asr-args"]) == updates("")
+    for key in ("distill_weight", "flat_start"):
+        assert conf["model_conf"][key] == own["model_conf"][key]
     assert from_mapping(AsrConfig, settings(rows["undistilled"]["--asr-args"])["model_conf"], "").distill_weight == 0
     assert "from" in rows["scratch"] and "from" not in rows["supernet"]
     assert rows["dense-pruned"]["--prune-asr"] == "half_8.0e-4_1" and rows["dense-pruned"]["--stage"] == "3"
     assert settings(rows["dense-pruned"]["--asr-args"])["pruning_conf"]["interval"] == 0
     assert rows["rnnt-supernet"]["--prune-asr"] == "supernet_8.0e-4_1"
     assert rows["rnnt-supernet"]["--asr-config"].endswith("asr_rnnt.yaml")
+    assert rows["rnnt-alternate"]["--prune-asr"] == "alternate_8.0e-4_1"
+    assert updates(rows["rnnt-alternate"]["--asr-args"]) == 2 * updates(rows["rnnt-supernet"]["--asr-args"])
+    assert "distill" not in rows["rnnt-alternate"]["--asr-args"] + rows["rnnt-supernet"]["--asr-args"]
 
 
 def test_remedies_compute_as_much_as_the_supernet_and_differ_in_what_they_are_named_for_only(study):
@@ -188,10 +196,11 @@ def test_remedies_compute_as_much_as_the_supernet_and_differ_in_what_they_are_na
     assert set(passed.values()) == {2500 * 3000 * 2}
     assert calls["dense-first"]["--prune-asr"] == "dense-alone_8.0e-4_1" and calls["dense-first"]["--stage"] == "3"
     for row, conf in rows.items():
-        assert conf["pruning_conf"]["end"] == (
-            updates(calls[row]["--asr-args"]) * 3 // 5 if row != "fixed-masks" else 1500
-        )
-        assert conf["pruning_conf"]["interval"] == (0 if row == "fixed-masks" else 50)
+        if row == "fixed-masks":
+            assert conf["pruning_conf"]["interval"] == 0
+        else:
+            assert conf["pruning_conf"]["interval"] == 50
+            assert conf["pruning_conf"]["end"] == updates(calls[row]["--asr-args"]) * 3 // 5
         distillation = from_mapping(AsrConfig, conf["model_conf"], "")
         assert distillation.distill_weight == {"alternate": 0, "more-distillation": 0.5}.get(row, 0.1)
         if distillation.distill_weight:

@@ -15,7 +15,7 @@ source ../common/queue.sh
 
 first=(supernet dense-alone sparse-alone espnet dense-pruned scratch undistilled)
 later=(dense-double sparse-double espnet-double rnnt-supernet rnnt-dense-alone rnnt-sparse-alone)
-remedies=(dense-first alternate alternate-taught half-batches more-distillation fixed-masks)
+remedies=(dense-first alternate alternate-taught half-batches more-distillation fixed-masks rnnt-alternate)
 
 option speechocean-dir DIR "" "the corpus's folder (default: cloned from its home on GitHub, about 700 MB)"
 option work-dir DIR "" "where everything is written (default: the corpus's folder)"
@@ -42,7 +42,7 @@ print_help() {
 usage: egs/speechocean762/studies/twins.sh [options]
 
 Rows (CTC; all with the same data, tokens, batches, updates, mean of the best epochs):
-  supernet           both branches, pre-trained and fine-tuned, as the recipe does; with distillation (weight 0.1)
+  supernet           both branches in each update, pre-trained and fine-tuned, with distillation (weight 0.1)
   dense-alone        the dense full-context branch only, in pre-training and in fine-tuning
   sparse-alone       the sparse streaming branch only, in both, pruned as the supernet is
   espnet             ESPnet's Conformer as wide and deep, full context, from random weights (studies/reference.py)
@@ -55,11 +55,12 @@ Rows (CTC; all with the same data, tokens, batches, updates, mean of the best ep
                      an RNN-T on the CTC row of the same rate and seed, trained on for half as many updates
 Rows that ask how the supernet could learn more with as much computing as it has (remedies.yaml):
   dense-first        dense-alone, then both branches for half of the updates, with distillation from the beginning
-  alternate          one branch in each update, in turn, for twice the updates; without distillation
+  alternate          one branch in each update, in turn, for twice the updates, without distillation: as the recipe trains
   alternate-taught   the same with distillation, which adds a fifteenth of the computing
   half-batches       batches of half the length, twice the updates
   more-distillation  the weight of distillation 0.5
   fixed-masks        the masks that pre-training found, for the whole of fine-tuning
+  rnnt-alternate     an RNN-T on alternate that goes on taking turns, for twice the updates of rnnt-supernet
 
 It goes on where it was stopped; everything runs at the lowest priority.  One row alone, with its pre-training:
   studies/twins.sh --rows sparse-alone --seeds 1 --rates 8.0e-4
@@ -74,9 +75,11 @@ TEXT
 # settings_of ROW: sets $branches ("both", "dense" or "sparse"), $training (options of stage 4), $decoders, and $cost
 # (passes of a branch in fine-tuning).  Uses $rate.
 settings_of() {
-  local dense=$work/conf/decode_dense.yaml sparse=$work/conf/decode_sparse.yaml batches=$updates own masks
+  local dense=$work/conf/decode_dense.yaml sparse=$work/conf/decode_sparse.yaml batches=$updates
+  local turns=both weight=0.1 taught_after masks pruning
   case $1 in
     *-double | alternate* | half-batches) batches=$((2 * updates)) ;;
+    rnnt-alternate) batches=$updates ;;
     rnnt-* | dense-pruned | dense-first) batches=$((updates / 2)) ;;
   esac
   masks=$((batches * 3 / 5)) # the update by which they stay
@@ -84,28 +87,31 @@ settings_of() {
     supernet | scratch | undistilled | rnnt-supernet) branches=both decoders="$dense $sparse" ;;
     dense-alone | dense-double | rnnt-dense-alone | espnet | espnet-double) branches=dense decoders=$dense ;;
     sparse-alone | sparse-double | rnnt-sparse-alone | dense-pruned) branches=sparse decoders=$sparse ;;
-    dense-first | alternate* | half-batches | more-distillation | fixed-masks) branches=both decoders="$dense $sparse" ;;
+    dense-first | alternate* | rnnt-alternate | half-batches | more-distillation | fixed-masks)
+      branches=both decoders="$dense $sparse"
+      ;;
     *) die "--rows has $1: it must be one of ${first[*]} ${later[*]} ${remedies[*]}" ;;
   esac
-  cost=$batches
+  taught_after=$masks pruning="end=$masks" cost=$batches
   case $1 in
-    espnet* | dense-pruned) own=" --pruning_conf interval=0" cost=$updates ;;
-    rnnt-*) own='' ;;
-    undistilled) own=" --pruning_conf end=$masks --model_conf distill_weight=0" ;;
-    dense-first) own=" --pruning_conf end=$masks --model_conf distill_after=0" ;;
-    alternate) own=" --pruning_conf end=$masks --model_conf distill_weight=0 --branch_conf schedule=alternate" ;;
-    alternate-taught) own=" --pruning_conf end=$masks --model_conf distill_after=$masks --branch_conf schedule=alternate" ;;
-    half-batches) own=" --pruning_conf end=$masks --model_conf distill_after=$masks --batch_bins $(half_of_batch)" ;;
-    more-distillation) own=" --pruning_conf end=$masks --model_conf distill_after=$masks --model_conf distill_weight=0.5" ;;
-    fixed-masks) own=" --pruning_conf interval=0 --model_conf distill_after=$masks" ;;
-    *) own=" --pruning_conf end=$masks --model_conf distill_after=$masks" ;;
+    espnet* | dense-pruned) pruning=interval=0 cost=$updates ;;
+    undistilled) weight=0 ;;
+    dense-first) taught_after=0 ;;
+    alternate) turns=alternate weight=0 ;;
+    alternate-taught | rnnt-alternate) turns=alternate ;;
+    more-distillation) weight=0.5 ;;
+    fixed-masks) pruning=interval=0 ;;
   esac
   case $1 in
-    alternate* | half-batches) ;; # a pass of one branch an update, or of both with half a batch
+    *alternate* | half-batches) ;; # a pass of one branch an update, or of both with half a batch
     *) [[ $branches != both ]] || cost=$((2 * cost)) ;;
   esac
   training="--max_epoch 10 --num_iters_per_epoch $((batches / 10)) --optim_conf lr=$rate --scheduler_conf max_lr=$rate\
-$(only "$branches")$own"
+ --branch_conf schedule=$turns$(only "$branches")"
+  # The RNN-T goes on with the masks as they are, and does not distil.
+  [[ $1 == rnnt-* ]] || training+=" --pruning_conf $pruning --model_conf distill_weight=$weight\
+ --model_conf distill_after=$taught_after"
+  [[ $1 != half-batches ]] || training+=" --batch_bins $(half_of_batch)"
   [[ $1 == dense-pruned ]] || training+=$(random_start "$1")
 }
 
@@ -242,7 +248,7 @@ tables() {
   tables_of twins planned.yaml "${all[@]}" || return
   for row in "${remedies[@]}"; do
     if compgen -G "$work/exp/asr_${row}_*/results.json" >/dev/null; then
-      tables_of remedies remedies.yaml supernet dense-double sparse-double "${remedies[@]}"
+      tables_of remedies remedies.yaml supernet dense-double sparse-double rnnt-supernet "${remedies[@]}"
       return
     fi
   done
