@@ -120,6 +120,17 @@ def test_words_have_times(files, program, library):
     assert program("--words", files / "model.dmdl", path).stdout.splitlines() == expected and expected
 
 
+def test_a_name_does_not_drive_the_terminal_nor_forge_a_line(files, program, hear):
+    path, samples = files / "a\x1b[2J\nb.wav", speech()
+    soundfile.write(path, samples, RATE)
+    name = f"{files}/a\\u001b[2J\\u000ab.wav"
+    result = program(files / "model.dmdl", path, f"{path}.none")
+    assert result.stdout == f"{name} {hear(samples)}\n"
+    assert result.returncode == 2 and result.stderr.startswith(f"error: {name}.none: ") and result.stderr.count("\n") == 1
+    soundfile.write(path, samples, 8000)
+    assert program(files / "model.dmdl", path).stderr.startswith(f"{name}: audio of 8000 Hz is resampled")
+
+
 @pytest.mark.parametrize("options", [[], ["--words"]])
 def test_text_that_cannot_be_written_is_no_success(built, files, options):
     command = [built / PROGRAM, *options, files / "model.dmdl", DEMO / "news.wav", DEMO / "temperature.wav"]

@@ -53,6 +53,18 @@ struct Unwritten : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// A file's name on one line, with what would drive a terminal as JSON writes it.
+std::string shown(const char* name) {
+  std::string text;
+  for (const char* sign = name; *sign; ++sign) {
+    const auto byte = static_cast<unsigned char>(*sign);
+    char code[8];
+    std::snprintf(code, sizeof code, "\\u%04x", byte);
+    text += byte < ' ' || byte == 0x7f ? std::string(code) : std::string(1, *sign);
+  }
+  return text;
+}
+
 void flush() {
   if (std::fflush(stdout) || std::ferror(stdout))
     throw Unwritten(std::string("standard output cannot be written: ") + std::strerror(errno));
@@ -62,7 +74,7 @@ void flush() {
 class Hearing {
  public:
   Hearing(dualmode_device* device, const Options& options, const char* name)
-      : device_(device), options_(options), name_(name) {}
+      : device_(device), options_(options), name_(name), shown_(shown(name)) {}
 
   void file() {
     const std::vector<uint8_t> bytes = dualmode::read_file(name_);
@@ -123,7 +135,7 @@ class Hearing {
   void open(const dualmode::WavFormat& format) {
     dualmode::check_channel(format, options_.channel);
     if (format.rate != 16000)
-      std::fprintf(stderr, "%s: audio of %zu Hz is resampled to 16000 Hz%s\n", name_, format.rate,
+      std::fprintf(stderr, "%s: audio of %zu Hz is resampled to 16000 Hz%s\n", shown_.c_str(), format.rate,
                    format.rate < 16000 ? "; it lacks the high tones that the model knows, and will be heard worse" : "");
     check(dualmode_set_rate(device_, int32_t(format.rate), error_, sizeof error_), error_);
   }
@@ -150,7 +162,7 @@ class Hearing {
     if (options_.words)
       print_words();
     else if (*text || even_empty)
-      std::printf("%s %s\n", name_, text);
+      std::printf("%s %s\n", shown_.c_str(), text);
     flush();
   }
 
@@ -158,13 +170,14 @@ class Hearing {
     const dualmode_word* words;
     for (const size_t count = dualmode_words(device_, &words); printed_ < count && words[printed_].stable_ms >= 0;
          ++printed_)
-      std::printf("%s %.0f %.0f %s\n", name_, words[printed_].start_ms, words[printed_].end_ms, words[printed_].text);
+      std::printf("%s %.0f %.0f %s\n", shown_.c_str(), words[printed_].start_ms, words[printed_].end_ms, words[printed_].text);
     flush();
   }
 
   dualmode_device* device_;
   const Options& options_;
   const char* name_;
+  const std::string shown_;
   size_t printed_ = 0;  // words of the utterance
   bool said_ = false;   // whether any utterance had words
   char error_[512] = {};
@@ -240,7 +253,7 @@ int main(int count, char** words) {
       std::fprintf(stderr, "error: %s\n", problem.what());
       return 2;
     } catch (const std::exception& problem) {
-      std::fprintf(stderr, "error: %s: %s\n", words[next], problem.what());
+      std::fprintf(stderr, "error: %s: %s\n", shown(words[next]).c_str(), problem.what());
       status = 2;
     }
   }
