@@ -61,7 +61,11 @@ class BranchWeights:
         if self.dense == self.sparse == 0:
             raise UserError("branch_conf: dense and sparse are both 0: one of them must be above 0")
         if self.schedule == "alternate" and 0 in (self.dense, self.sparse):
-            raise UserError("branch_conf: alternate needs both weights above 0; a single branch is run with both")
+            off = "dense" if self.dense == 0 else "sparse"
+            raise UserError(
+                f"branch_conf: {off} is 0 and schedule is alternate: there is no branch to take turns with; set "
+                "schedule: both, which trains the other branch alone"
+            )
 
     def active(self, step: int, training: bool) -> dict[str, float]:
         """Return the weight of each branch that update ``step`` (from 1) runs.

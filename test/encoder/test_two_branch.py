@@ -35,7 +35,7 @@ def run(model, judge):
         ({"dense": 0, "sparse": 0}, "both 0"),
         ({"schedule": "dense first"}, "it must be both or alternate"),
         ({"backward": "twice"}, "backward is 'twice': it must be joint or apart"),
-        ({"schedule": "alternate", "dense": 0.0}, "alternate needs both"),
+        ({"schedule": "alternate", "dense": 0.0}, "dense is 0 and schedule .* set schedule: both"),
     ],
 )
 def test_impossible_weights_are_named(conf, words):

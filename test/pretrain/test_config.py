@@ -39,7 +39,7 @@ def test_bad_settings(conf, words):
         ({"schedule": "sometimes"}, "both or alternate"),
         ({"dense": -1.0}, "0 or more"),
         ({"dense": 0.0, "sparse": 0.0}, "above 0"),
-        ({"sparse": 0.0, "schedule": "alternate"}, "alternate needs both"),
+        ({"sparse": 0.0, "schedule": "alternate"}, "sparse is 0 and schedule is alternate"),
     ],
 )
 def test_bad_branches(conf, words):
