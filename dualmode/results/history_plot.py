@@ -66,7 +66,9 @@ MARKED = 40  # points of a curve from which it is drawn without markers
 LOG_RATIO = 20
 
 
-def plot_history(history: History, path: str | os.PathLike, title: str, chosen: int | None = None) -> None:
+def plot_history(
+    history: History, path: str | os.PathLike, title: str, chosen: int | None = None, in_turn: bool = False
+) -> None:
     """Draw the curves of a training, one panel for each kind of value.
 
     Args:
@@ -74,14 +76,16 @@ def plot_history(history: History, path: str | os.PathLike, title: str, chosen: 
         path: PNG to write.
         title: of the figure.
         chosen: the epoch whose weights are the model, marked in every panel.
+        in_turn: whether an update trained one branch: its total loss then is of one branch, that of validation of both,
+            which the legend says.
 
     Raises:
         UserError: there is no value to draw.
     """
-    save(history_figure(history, title, chosen), path)
+    save(history_figure(history, title, chosen, in_turn), path)
 
 
-def history_figure(history: History, title: str, chosen: int | None = None) -> Figure:
+def history_figure(history: History, title: str, chosen: int | None = None, in_turn: bool = False) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -99,7 +103,10 @@ def history_figure(history: History, title: str, chosen: int | None = None) -> F
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
         if chosen is not None:
             axes.axvline(chosen, color=GREY, linestyle=":", linewidth=1)
-    handles = [Line2D([], [], color=GREY, label=part, **STYLES[part]) for part in STYLES if history.get(part)]
+    said = {"train": "train, one branch an update", "valid": "valid, both"} if in_turn else {}
+    handles = [
+        Line2D([], [], color=GREY, label=said.get(part, part), **STYLES[part]) for part in STYLES if history.get(part)
+    ]
     if chosen is not None:
         handles.append(Line2D([], [], color=GREY, linestyle=":", linewidth=1, label=f"the model: epoch {chosen}"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)

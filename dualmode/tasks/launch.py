@@ -10,7 +10,9 @@ from torch.multiprocessing.spawn import ProcessExitedException
 
 from dualmode import __version__
 from dualmode.cluster.task import REQUEUE, restarts
+from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
+from dualmode.encoder.two_branch import BranchWeights
 from dualmode.errors import UserError
 from dualmode.models.weights import EPOCH_STATE
 from dualmode.results.provenance import git_commit
@@ -65,6 +67,7 @@ def train(
         UserError: the configuration or the data cannot be used, or the training's alarm ended it.
     """
     settings = settings_of(task, config, options)
+    in_turn = from_mapping(BranchWeights, settings.branch_conf, "branch_conf").schedule == "alternate"
     out.mkdir(parents=True, exist_ok=True)
     # Python sets a handler up only once, so this one keeps ESPnet's from writing to the terminal.
     logging.basicConfig(
@@ -85,6 +88,11 @@ def train(
         check_lists(folder, names, bins)
     if (checkpoint := out / EPOCH_STATE).is_file():
         print(f"going on from the last finished epoch in {checkpoint}", flush=True)
+    if in_turn:
+        print(
+            "an update trains one branch, in turn: losses of training are of one, those of validation of both",
+            flush=True,
+        )
     options = met_anew(options, restarts())
     command = [
         *("--config", str(config), "--output_dir", str(out), "--resume", "true"),
@@ -106,9 +114,8 @@ def train(
         if (out / HISTORY).is_file():
             from dualmode.results.history_plot import plot_history
 
-            plot_history(
-                read_history(out), out / "curves.png", out.name, chosen_epoch(out, settings.best_model_criterion)
-            )
+            chosen = chosen_epoch(out, settings.best_model_criterion)
+            plot_history(read_history(out), out / "curves.png", out.name, chosen, in_turn)
 
 
 def met_anew(options: Sequence[str], restarts: int) -> list[str]:

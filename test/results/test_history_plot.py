@@ -44,6 +44,11 @@ def test_the_chosen_epoch_is_marked_in_every_panel():
     assert "the model: epoch 2" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+def test_the_legend_says_where_losses_are_of_one_branch_and_of_both():
+    labels = [text.get_text() for text in history_figure(HISTORY, "x", in_turn=True).legends[0].get_texts()]
+    assert labels == ["train, one branch an update", "valid, both"]
+
+
 def test_chance_is_a_dotted_line_beside_the_accuracies():
     history = {"train": {"accuracy_dense": [(1, 0.2), (2, 0.4)], "chance": [(1, 0.03), (2, 0.02)]}, "valid": {}}
     (axes,) = history_figure(history, "t").axes
