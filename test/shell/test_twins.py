@@ -142,7 +142,7 @@ def test_rows_differ_in_what_they_are_named_for_only(study):
         "supernet", "dense-alone", "sparse-alone", "espnet", "half", "dense-pruned", "scratch", "undistilled",
         "dense-double", "sparse-double", "espnet-double", "rnnt-supernet", "rnnt-dense-alone", "rnnt-sparse-alone",
         "dense-first", "alternate", "alternate-taught", "half-batches", "more-distillation", "fixed-masks",
-        "rnnt-alternate",
+        "rnnt-after-alternate", "rnnt-alternate",
     ]  # fmt: skip
     branches = {"both": {"dense": 1.0, "sparse": 1.0}, "dense": {"dense": 1.0, "sparse": 0}}
     branches["sparse"] = {"dense": 0, "sparse": 1.0}
@@ -150,11 +150,12 @@ def test_rows_differ_in_what_they_are_named_for_only(study):
     trained = {"supernet": "both", "scratch": "both", "undistilled": "both", "rnnt-supernet": "both"}
     trained |= {"sparse-alone": "sparse", "sparse-double": "sparse", "dense-pruned": "sparse"}
     trained["rnnt-sparse-alone"] = "sparse"
-    trained |= dict.fromkeys((*REMEDIES, "rnnt-alternate"), "both")
+    trained |= dict.fromkeys((*REMEDIES, "rnnt-after-alternate", "rnnt-alternate"), "both")
     for row, call in rows.items():
         config = "asr_rnnt" if row.startswith("rnnt") else "asr"
         conf, kind = settings(call["--asr-args"], config), trained.get(row, "dense")
-        assert conf["branch_conf"] == (in_turn if "alternate" in row else branches[kind] | {"schedule": "both"}), row
+        turns = row in ("alternate", "alternate-taught", "rnnt-alternate")
+        assert conf["branch_conf"] == (in_turn if turns else branches[kind] | {"schedule": "both"}), row
         assert conf["optim_conf"]["lr"] == conf["scheduler_conf"]["max_lr"] == 8.0e-4
         count = UPDATES.get(row, 5000 if row.endswith("double") else 2500)
         assert updates(call["--asr-args"]) == (count // 2 if row.startswith("rnnt") else count)
@@ -178,7 +179,7 @@ def test_rows_differ_in_what_they_are_named_for_only(study):
     assert settings(rows["dense-pruned"]["--asr-args"])["pruning_conf"]["interval"] == 0
     assert rows["rnnt-supernet"]["--prune-asr"] == "supernet_8.0e-4_1"
     assert rows["rnnt-supernet"]["--asr-config"].endswith("asr_rnnt.yaml")
-    assert rows["rnnt-alternate"]["--prune-asr"] == "alternate_8.0e-4_1"
+    assert rows["rnnt-alternate"]["--prune-asr"] == rows["rnnt-after-alternate"]["--prune-asr"] == "alternate_8.0e-4_1"
     assert updates(rows["rnnt-alternate"]["--asr-args"]) == 2 * updates(rows["rnnt-supernet"]["--asr-args"])
     assert "distill" not in rows["rnnt-alternate"]["--asr-args"] + rows["rnnt-supernet"]["--asr-args"]
 

@@ -15,7 +15,7 @@ source ../common/queue.sh
 
 first=(supernet dense-alone sparse-alone espnet dense-pruned scratch undistilled)
 later=(dense-double sparse-double espnet-double rnnt-supernet rnnt-dense-alone rnnt-sparse-alone)
-remedies=(dense-first alternate alternate-taught half-batches more-distillation fixed-masks rnnt-alternate)
+remedies=(dense-first alternate alternate-taught half-batches more-distillation fixed-masks rnnt-after-alternate rnnt-alternate)
 
 option speechocean-dir DIR "" "the corpus's folder (default: cloned from its home on GitHub, about 700 MB)"
 option work-dir DIR "" "where everything is written (default: the corpus's folder)"
@@ -60,7 +60,9 @@ Rows that ask how the supernet could learn more with as much computing as it has
   half-batches       batches of half the length, twice the updates
   more-distillation  the weight of distillation 0.5
   fixed-masks        the masks that pre-training found, for the whole of fine-tuning
-  rnnt-alternate     an RNN-T on alternate that goes on taking turns, for twice the updates of rnnt-supernet
+  rnnt-after-alternate
+                     rnnt-supernet's training, both branches in each update, on alternate
+  rnnt-alternate     an RNN-T on alternate that goes on taking turns, for twice the updates: as the recipe trains
 
 It goes on where it was stopped; everything runs at the lowest priority.  One row alone, with its pre-training:
   studies/twins.sh --rows sparse-alone --seeds 1 --rates 8.0e-4
@@ -84,7 +86,7 @@ settings_of() {
   esac
   masks=$((batches * 3 / 5)) # the update by which they stay
   case $1 in
-    supernet | scratch | undistilled | rnnt-supernet) branches=both decoders="$dense $sparse" ;;
+    supernet | scratch | undistilled | rnnt-supernet | rnnt-after-alternate) branches=both decoders="$dense $sparse" ;;
     dense-alone | dense-double | rnnt-dense-alone | espnet | espnet-double) branches=dense decoders=$dense ;;
     sparse-alone | sparse-double | rnnt-sparse-alone | dense-pruned) branches=sparse decoders=$sparse ;;
     dense-first | alternate* | rnnt-alternate | half-batches | more-distillation | fixed-masks)
@@ -103,7 +105,7 @@ settings_of() {
     fixed-masks) pruning=interval=0 ;;
   esac
   case $1 in
-    *alternate* | half-batches) ;; # a pass of one branch an update, or of both with half a batch
+    alternate* | rnnt-alternate | half-batches) ;; # a pass of one branch an update, or of both with half a batch
     *) [[ $branches != both ]] || cost=$((2 * cost)) ;;
   esac
   training="--max_epoch 10 --num_iters_per_epoch $((batches / 10)) --optim_conf lr=$rate --scheduler_conf max_lr=$rate\
@@ -168,7 +170,7 @@ pretraining() {
 
 # run_of ROW RATE SEED: one training with its decodings and results, and before it what it starts from.
 run_of() {
-  local row=$1 rate=$2 seed=$3 branches training decoders cost config=$asr_config before half
+  local row=$1 rate=$2 seed=$3 branches training decoders cost config=$asr_config before half on
   settings_of "$row"
   local start=(--stage 4 --from-scratch)
   case $row in
@@ -178,8 +180,10 @@ run_of() {
       ;;
     scratch) ;;
     rnnt-*)
-      before=${row#rnnt-}_${rate}_$seed config=$rnnt_config
-      if ! done_already "$before"; then once "$before" run_of "${row#rnnt-}" "$rate" "$seed"; fi
+      on=${row#rnnt-} config=$rnnt_config
+      on=${on#after-}
+      before=${on}_${rate}_$seed
+      if ! done_already "$before"; then once "$before" run_of "$on" "$rate" "$seed"; fi
       start=(--stage 3 --prune-asr "$before")
       ;;
     dense-first)
