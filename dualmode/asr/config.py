@@ -134,6 +134,11 @@ class AsrConfig:
         return {"ctc": self.distill_weight, "rnnt": self.transducer.distill_weight if self.transducer else 0.0}
 
     @property
+    def distils(self) -> bool:
+        """Whether the dense branch ever teaches the sparse one."""
+        return any(self.distill_weights.values())
+
+    @property
     def distill_shift(self) -> int:
         """``distill_shift_ms`` in frames of 40 ms."""
         return frames_from_ms(self.distill_shift_ms, "model_conf: distill_shift_ms")

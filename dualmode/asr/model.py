@@ -129,7 +129,7 @@ class AsrModel(TwoBranchModel):
 
         loss, branches, values = self.run_branches(x, frames, judge, predicted)
         stats.update(values)
-        taught = any(self.config.distill_weights.values()) and "sparse" in branches and self.branches.dense > 0
+        taught = self.config.distils and "sparse" in branches and self.branches.dense > 0
         distill_share = self.config.distill_share(self.step, self.training) if taught else 0.0
         if distill_share:
             if "dense" not in branches:

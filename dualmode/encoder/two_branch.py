@@ -60,12 +60,17 @@ class BranchWeights:
                 raise UserError(f"branch_conf: {name} is {share!r}: it must be a number of 0 or more")
         if self.dense == self.sparse == 0:
             raise UserError("branch_conf: dense and sparse are both 0: one of them must be above 0")
-        if self.schedule == "alternate" and 0 in (self.dense, self.sparse):
+        if self.in_turn and 0 in (self.dense, self.sparse):
             off = "dense" if self.dense == 0 else "sparse"
             raise UserError(
                 f"branch_conf: {off} is 0 and schedule is alternate: there is no branch to take turns with; set "
                 "schedule: both, which trains the other branch alone"
             )
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether an update trains one branch."""
+        return self.schedule == "alternate"
 
     def active(self, step: int, training: bool) -> dict[str, float]:
         """Return the weight of each branch that update ``step`` (from 1) runs.
@@ -74,7 +79,7 @@ class BranchWeights:
         {'dense': 1.0}
         """
         weights = {"dense": self.dense, "sparse": self.sparse}
-        if training and self.schedule == "alternate":
+        if training and self.in_turn:
             weights.pop("sparse" if step % 2 else "dense")
         return {name: weight for name, weight in weights.items() if weight}
 

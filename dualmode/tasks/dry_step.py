@@ -126,7 +126,7 @@ def dry_step(
         model.encoder.config = heaviest(config)
         copies = states_to_come(optimizer) + (accumulated > 1)
         room = [torch.empty_like(weight) for weight in model.parameters() for _ in range(copies)]
-        turns = range(LATE, LATE + 1 + (model.branches.schedule == "alternate"))
+        turns = range(LATE, LATE + 1 + model.branches.in_turn)
         for (names, tried_now), model.step in product(tried, turns):
             size = tried_now
             loader = DataLoader(batches.dataset, batch_sampler=[names], collate_fn=batches.collate_fn)

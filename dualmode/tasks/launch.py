@@ -67,7 +67,7 @@ def train(
         UserError: the configuration or the data cannot be used, or the training's alarm ended it.
     """
     settings = settings_of(task, config, options)
-    in_turn = from_mapping(BranchWeights, settings.branch_conf, "branch_conf").schedule == "alternate"
+    in_turn = from_mapping(BranchWeights, settings.branch_conf, "branch_conf").in_turn
     out.mkdir(parents=True, exist_ok=True)
     # Python sets a handler up only once, so this one keeps ESPnet's from writing to the terminal.
     logging.basicConfig(

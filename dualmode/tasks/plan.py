@@ -52,7 +52,7 @@ def loss_warnings(updates: int, config: AsrConfig) -> list[str]:
     'and the training has 60 updates: it never begins'
     """
     found = []
-    if any(config.distill_weights.values()) and config.distill_after >= updates:
+    if config.distils and config.distill_after >= updates:
         when = f"after update {config.distill_after} (model_conf: distill_after)"
         found.append(f"distillation begins {when}, and the training has {updates} updates: it never begins")
     if config.flat_start > updates:
@@ -71,7 +71,7 @@ def branch_warnings(config: AsrConfig, branches: BranchWeights) -> list[str]:
     ['distillation (distill_weight) needs both branches, and branch_conf has dense: 0: there is none']
     """
     missing = [name for name in ("dense", "sparse") if not getattr(branches, name)]
-    if missing and any(config.distill_weights.values()):
+    if missing and config.distils:
         return [
             f"distillation (distill_weight) needs both branches, and branch_conf has {missing[0]}: 0: there is none"
         ]

@@ -86,10 +86,10 @@ settings_of() {
   esac
   masks=$((batches * 3 / 5)) # the update by which they stay
   case $1 in
-    supernet | scratch | undistilled | rnnt-supernet | rnnt-after-alternate) branches=both decoders="$dense $sparse" ;;
     dense-alone | dense-double | rnnt-dense-alone | espnet | espnet-double) branches=dense decoders=$dense ;;
     sparse-alone | sparse-double | rnnt-sparse-alone | dense-pruned) branches=sparse decoders=$sparse ;;
-    dense-first | alternate* | rnnt-alternate | half-batches | more-distillation | fixed-masks)
+    supernet | scratch | undistilled | rnnt-supernet | rnnt-after-alternate | rnnt-alternate | dense-first | alternate* | \
+      half-batches | more-distillation | fixed-masks)
       branches=both decoders="$dense $sparse"
       ;;
     *) die "--rows has $1: it must be one of ${first[*]} ${later[*]} ${remedies[*]}" ;;

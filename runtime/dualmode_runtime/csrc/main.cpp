@@ -58,9 +58,13 @@ std::string shown(const char* name) {
   std::string text;
   for (const char* sign = name; *sign; ++sign) {
     const auto byte = static_cast<unsigned char>(*sign);
-    char code[8];
-    std::snprintf(code, sizeof code, "\\u%04x", byte);
-    text += byte < ' ' || byte == 0x7f ? std::string(code) : std::string(1, *sign);
+    if (byte < ' ' || byte == 0x7f) {
+      char code[8];
+      std::snprintf(code, sizeof code, "\\u%04x", byte);
+      text += code;
+    } else {
+      text += *sign;
+    }
   }
   return text;
 }
@@ -170,7 +174,8 @@ class Hearing {
     const dualmode_word* words;
     for (const size_t count = dualmode_words(device_, &words); printed_ < count && words[printed_].stable_ms >= 0;
          ++printed_)
-      std::printf("%s %.0f %.0f %s\n", shown_.c_str(), words[printed_].start_ms, words[printed_].end_ms, words[printed_].text);
+      std::printf("%s %.0f %.0f %s\n", shown_.c_str(), words[printed_].start_ms, words[printed_].end_ms,
+                  words[printed_].text);
     flush();
   }
 
