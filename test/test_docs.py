@@ -1,6 +1,7 @@
-"""The documents' site: every page can be found from its menu."""
+"""The documents' site: every page can be found from its menu, and its tables are tables."""
 
 import importlib.util
+import re
 import subprocess
 from pathlib import Path
 
@@ -18,11 +19,61 @@ def pages(nav) -> list[str]:
     return [page for entry in (nav.values() if isinstance(nav, dict) else nav) for page in pages(entry)]
 
 
-def test_every_page_is_in_the_menu_and_every_entry_is_a_page():
+def written_pages() -> list[str]:
+    """Return the names of all documents of the project."""
     listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
         pytest.skip("this is no git checkout: which files are the project's is not known")
-    written = {name for name in listed.stdout.split() if not name.endswith(RESULTS_OF_A_PAGE)}
+    return listed.stdout.split()
+
+
+def tables(text: str) -> list[list[tuple[int, str]]]:
+    """Return runs of lines that begin with a bar, outside of code, with their numbers."""
+    found: list[list[tuple[int, str]]] = []
+    fenced, last = False, -1
+    for number, line in enumerate(text.splitlines(), 1):
+        fenced ^= line.lstrip().startswith("```")
+        if fenced or not line.lstrip().startswith("|"):
+            continue
+        if number != last + 1:
+            found.append([])
+        found[-1].append((number, line.strip()))
+        last = number
+    return found
+
+
+def faults(table: list[tuple[int, str]]) -> list[str]:
+    """Return what keeps these lines from being shown as one table: no head, or rows of another width."""
+    widths = [len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", line))) for _, line in table]
+    ruled = len(table) > 1 and re.fullmatch(r"\|(\s*:?-+:?\s*\|)+", table[1][1])
+    found = [] if ruled else [f"line {table[0][0]}: no head with a line of dashes below it"]
+    return found + [
+        f"line {number}: another number of cells than the head"
+        for (number, _), width in zip(table, widths, strict=True)
+        if width != widths[0]
+    ]
+
+
+def test_what_is_wrong_with_a_table_is_found():
+    assert faults(tables("| a | b |\n| :-- | --: |\n| 1 | `x|y` |")[0]) == []
+    assert tables("```\n| no table |\n```") == []
+    assert faults(tables("| a | b |\n| :-- | --: |\n| 1 |")[0]) == ["line 3: another number of cells than the head"]
+    parted = tables("| a | b |\n| :-- | --: |\n| 1 | 2 |\n\n| 3 | 4 |")
+    assert [faults(table) for table in parted] == [[], ["line 5: no head with a line of dashes below it"]]
+
+
+def test_every_table_of_the_documents_is_one():
+    wrong = [
+        f"{name}: {fault}"
+        for name in written_pages()
+        for table in tables((ROOT / name).read_text(encoding="utf-8"))
+        for fault in faults(table)
+    ]
+    assert wrong == []
+
+
+def test_every_page_is_in_the_menu_and_every_entry_is_a_page():
+    written = {name for name in written_pages() if not name.endswith(RESULTS_OF_A_PAGE)}
     menu = pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
     assert len(menu) == len(set(menu))
     assert set(menu) - {"reference/index.md"} == written
