@@ -51,13 +51,15 @@ if words[:2] == ["-m", "dualmode.bin.compare"]:
 """
 
 
-REMEDIES = ("dense-first", "alternate", "alternate-taught", "half-batches", "more-distillation", "fixed-masks")
+AS_MUCH = ("dense-first", "alternate", "alternate-taught", "half-batches", "more-distillation", "fixed-masks")
+REMEDIES = (*AS_MUCH, "alternate-double")
 UPDATES = {
     "half": 1250,
     "dense-pruned": 1250,
     "dense-first": 1250,
     "alternate": 5000,
     "alternate-taught": 5000,
+    "alternate-double": 10000,
     "half-batches": 5000,
     "rnnt-alternate": 5000,
 }
@@ -142,7 +144,7 @@ def test_rows_differ_in_what_they_are_named_for_only(study):
         "supernet", "dense-alone", "sparse-alone", "espnet", "half", "dense-pruned", "scratch", "undistilled",
         "dense-double", "sparse-double", "espnet-double", "rnnt-supernet", "rnnt-dense-alone", "rnnt-sparse-alone",
         "dense-first", "alternate", "alternate-taught", "half-batches", "more-distillation", "fixed-masks",
-        "rnnt-after-alternate", "rnnt-alternate",
+        "alternate-double", "rnnt-after-alternate", "rnnt-alternate",
     ]  # fmt: skip
     branches = {"both": {"dense": 1.0, "sparse": 1.0}, "dense": {"dense": 1.0, "sparse": 0}}
     branches["sparse"] = {"dense": 0, "sparse": 1.0}
@@ -154,7 +156,7 @@ def test_rows_differ_in_what_they_are_named_for_only(study):
     for row, call in rows.items():
         config = "asr_rnnt" if row.startswith("rnnt") else "asr"
         conf, kind = settings(call["--asr-args"], config), trained.get(row, "dense")
-        turns = row in ("alternate", "alternate-taught", "rnnt-alternate")
+        turns = row in ("alternate", "alternate-taught", "alternate-double", "rnnt-alternate")
         assert conf["branch_conf"] == (in_turn if turns else branches[kind] | {"schedule": "both"}), row
         assert conf["optim_conf"]["lr"] == conf["scheduler_conf"]["max_lr"] == 8.0e-4
         count = UPDATES.get(row, 5000 if row.endswith("double") else 2500)
@@ -194,6 +196,7 @@ def test_remedies_compute_as_much_as_the_supernet_and_differ_in_what_they_are_na
         for row, conf in rows.items()
     }
     passed["dense-first"] += updates(calls["dense-alone"]["--asr-args"]) * 3000
+    assert passed.pop("alternate-double") == 2500 * 3000 * 4
     assert set(passed.values()) == {2500 * 3000 * 2}
     assert calls["dense-first"]["--prune-asr"] == "dense-alone_8.0e-4_1" and calls["dense-first"]["--stage"] == "3"
     for row, conf in rows.items():
@@ -203,7 +206,9 @@ def test_remedies_compute_as_much_as_the_supernet_and_differ_in_what_they_are_na
             assert conf["pruning_conf"]["interval"] == 50
             assert conf["pruning_conf"]["end"] == updates(calls[row]["--asr-args"]) * 3 // 5
         distillation = from_mapping(AsrConfig, conf["model_conf"], "")
-        assert distillation.distill_weight == {"alternate": 0, "more-distillation": 0.5}.get(row, 0.1)
+        assert distillation.distill_weight == {"alternate": 0, "alternate-double": 0, "more-distillation": 0.5}.get(
+            row, 0.1
+        )
         if distillation.distill_weight:
             after = 0 if row == "dense-first" else updates(calls[row]["--asr-args"]) * 3 // 5
             assert distillation.distill_after == after

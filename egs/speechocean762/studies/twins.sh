@@ -15,7 +15,7 @@ source ../common/queue.sh
 
 first=(supernet dense-alone sparse-alone espnet dense-pruned scratch undistilled)
 later=(dense-double sparse-double espnet-double rnnt-supernet rnnt-dense-alone rnnt-sparse-alone)
-remedies=(dense-first alternate alternate-taught half-batches more-distillation fixed-masks rnnt-after-alternate rnnt-alternate)
+remedies=(dense-first alternate alternate-taught half-batches more-distillation fixed-masks alternate-double rnnt-after-alternate rnnt-alternate)
 
 option speechocean-dir DIR "" "the corpus's folder (default: cloned from its home on GitHub, about 700 MB)"
 option work-dir DIR "" "where everything is written (default: the corpus's folder)"
@@ -57,6 +57,7 @@ Rows that ask how the supernet could learn more with as much computing as it has
   dense-first        dense-alone, then both branches for half of the updates, with distillation from the beginning
   alternate          one branch in each update, in turn, for twice the updates, without distillation: as the recipe trains
   alternate-taught   the same with distillation, which adds a fifteenth of the computing
+  alternate-double   alternate with twice as many updates: as much computing as dense-double and sparse-double together
   half-batches       batches of half the length, twice the updates
   more-distillation  the weight of distillation 0.5
   fixed-masks        the masks that pre-training found, for the whole of fine-tuning
@@ -80,6 +81,7 @@ settings_of() {
   local dense=$work/conf/decode_dense.yaml sparse=$work/conf/decode_sparse.yaml batches=$updates
   local turns=both weight=0.1 taught_after masks pruning
   case $1 in
+    alternate-double) batches=$((4 * updates)) ;;
     *-double | alternate* | half-batches) batches=$((2 * updates)) ;;
     rnnt-alternate) batches=$updates ;;
     rnnt-* | dense-pruned | dense-first) batches=$((updates / 2)) ;;
@@ -99,7 +101,7 @@ settings_of() {
     espnet* | dense-pruned) pruning=interval=0 cost=$updates ;;
     undistilled) weight=0 ;;
     dense-first) taught_after=0 ;;
-    alternate) turns=alternate weight=0 ;;
+    alternate | alternate-double) turns=alternate weight=0 ;;
     alternate-taught | rnnt-alternate) turns=alternate ;;
     more-distillation) weight=0.5 ;;
     fixed-masks) pruning=interval=0 ;;
