@@ -28,11 +28,15 @@ class Panel:
         keys: of its values, a regular expression; what follows the match names the curve.
         label: of the axis.
         log: whether the axis is logarithmic once its largest value is more than :data:`LOG_RATIO` times its smallest.
+        from_zero: whether the axis begins at 0.
+        scale: what values are multiplied by, to be in the unit of the label.
     """
 
     keys: str
     label: str
     log: bool = False
+    from_zero: bool = False
+    scale: float = 1.0
 
 
 # A value belongs to the first panel whose expression matches its key; anything else has a panel of its own.
@@ -45,18 +49,18 @@ PANELS = (
     Panel("wer(_|$)", "word error rate (%)", log=True),
     Panel("ter(_|$)", "token error rate (%)", log=True),
     Panel("cer(_|$)", "character error rate (%)", log=True),
-    Panel("accuracy(_|$)|(?=chance$)", "accuracy (share of 1)"),
+    Panel("accuracy(_|$)|(?=chance$)", "accuracy (share of 1)", from_zero=True),
     Panel("edge_accuracy(_|$)", "accuracy at the edges of spans"),
     Panel("visible_loss(_|$)", "loss of visible frames (nats)", log=True),
     Panel("visible_accuracy(_|$)", "accuracy at visible frames"),
     Panel("perplexity", "perplexity of the codes"),
-    Panel(r"dead(?=\d)", "dead codes (share of 1)"),
-    Panel("mask_change$", "mask entries changed (share of 1)"),
+    Panel(r"dead(?=\d)", "dead codes (share of 1)", from_zero=True),
+    Panel("mask_change$", "mask entries changed (share of 1)", from_zero=True),
     Panel("masks_settled$", "masks at their full sparsity (1: yes)"),
-    Panel("masked_share$", "hidden frames (share of 1)"),
+    Panel("masked_share$", "hidden frames (share of 1)", from_zero=True),
     Panel(r"(optim\d+_)?lr\d*$", "learning rate"),
     Panel("grad_norm$", "norm of the gradient"),
-    Panel("audio_h$", "hours of audio an update"),
+    Panel("audio_h$", "audio an update (s)", from_zero=True, scale=3600),
 )
 STYLES: dict[str, dict[str, Any]] = {
     "train": {"linestyle": "--", "marker": "o", "markersize": 4, "markerfacecolor": "white"},
@@ -141,7 +145,7 @@ def curve_name(panel: Panel, key: str) -> str:
     return {"": "both", "distill": "distillation"}.get(rest, rest)
 
 
-def last_value(history: History, key: str) -> str:
+def last_value(history: History, key: str, scale: float = 1.0) -> str:
     """Return the last value of a curve with three digits, that of validation where there is one.
 
     >>> last_value({"train": {"loss": [(1, 9.0), (2, 0.12345)]}}, "loss")
@@ -149,7 +153,7 @@ def last_value(history: History, key: str) -> str:
     """
     curves = [history.get(part, {}).get(key, ()) for part in ("valid", "train")]
     points = next(points for points in curves if points)
-    return f"{points[-1][1]:.3g}"
+    return f"{scale * points[-1][1]:.3g}"
 
 
 def _draw_curves(axes: Axes, history: History, panel: Panel, keys: Sequence[str]) -> None:
@@ -162,19 +166,25 @@ def _draw_curves(axes: Axes, history: History, panel: Panel, keys: Sequence[str]
             points = history.get(part, {}).get(key, ())
             if points:
                 epochs, values = zip(*points, strict=True)
-                line = axes.plot(epochs, values, color=colours[key], label=f"{part} {key}", **style)[0]
+                line = axes.plot(
+                    epochs,
+                    [panel.scale * value for value in values],
+                    color=colours[key],
+                    label=f"{part} {key}",
+                    **style,
+                )[0]
                 if len(points) >= MARKED:
                     line.set_marker("")
                 if key == "chance":
                     line.set(marker="", linestyle=_linestyle(key))
-    shown = [value for part in STYLES for key in keys for _, value in history.get(part, {}).get(key, ())]
+    shown = [panel.scale * value for part in STYLES for key in keys for _, value in history.get(part, {}).get(key, ())]
     label = panel.label
     if panel.log and min(shown) > 0 and max(shown) > LOG_RATIO * min(shown):
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(ScalarFormatter())
         axes.yaxis.set_minor_formatter(NullFormatter())
         label += ", logarithmic"
-    if label.endswith("(share of 1)"):
+    if panel.from_zero:
         axes.set_ylim(0, 1.05 * max(shown) or None)
     axes.set_xlabel("epoch")
     axes.set_ylabel(label)
@@ -188,7 +198,7 @@ def _draw_curves(axes: Axes, history: History, panel: Panel, keys: Sequence[str]
             [],
             color=colours[key],
             linewidth=2,
-            label=f"{names[key]}{last_value(history, key)}",
+            label=f"{names[key]}{last_value(history, key, panel.scale)}",
             linestyle=_linestyle(key),
         )
         for key in keys

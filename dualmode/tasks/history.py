@@ -45,7 +45,7 @@ def record(folder: Path, phase: str, reporter: SubReporter, max_epoch: int) -> N
     drop_torn_line(folder / HISTORY)
     with open(folder / HISTORY, "a", encoding="utf-8") as out:
         out.write(json.dumps(entry) + "\n")
-    shown = ", ".join(f"{key} {with_unit(key, value)}" for key, value in stats.items() if key.startswith(SHOWN))
+    shown = ", ".join(with_unit(key, value) for key, value in stats.items() if key.startswith(SHOWN))
     waiting = "" if waited is None else f", waiting for data {waited:.1f} % of the time"
     print(f"epoch {reporter.get_epoch()}/{max_epoch} {phase}: {shown}{waiting}", flush=True)
     if phase == "valid" and (warning := plateau_warning(stats, reporter.get_epoch(), max_epoch)):
@@ -53,14 +53,18 @@ def record(folder: Path, phase: str, reporter: SubReporter, max_epoch: int) -> N
 
 
 def with_unit(key: str, value: float) -> str:
-    """Return a value as people read it: rates in percent, losses in nats and perplexities as they are.
+    """Return a value by its name as people read it: rates in percent, losses in nats and perplexities as they are.
 
     >>> with_unit("ter_dense", 3.548), with_unit("accuracy_dense", 0.051), with_unit("loss", 3.604)
-    ('3.5 %', '5.1 %', '3.604')
+    ('ter_dense 3.5 %', 'accuracy_dense 5.1 %', 'loss 3.604')
+    >>> with_unit("audio_h", 0.005)
+    'audio 18.0 s an update'
     """
+    if key == "audio_h":
+        return f"audio {3600 * value:.1f} s an update"
     if key.startswith(("ter", "wer")):
-        return f"{value:.1f} %"
-    return f"{100 * value:.1f} %" if key.startswith(("accuracy", "chance")) else f"{value:.3f}"
+        return f"{key} {value:.1f} %"
+    return f"{key} {100 * value:.1f} %" if key.startswith(("accuracy", "chance")) else f"{key} {value:.3f}"
 
 
 def drop_torn_line(path: Path) -> None:

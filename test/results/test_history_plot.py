@@ -105,3 +105,9 @@ def test_a_png_is_written_and_nothing_to_draw_is_said(tmp_path):
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(UserError, match="no values"):
         plot_history({"train": {}, "valid": {}}, tmp_path / "x.png", "x")
+
+
+def test_audio_of_an_update_is_in_seconds_and_from_zero():
+    (axes,) = history_figure({"train": {"audio_h": [(1, 0.005), (2, 0.0045)]}, "valid": {}}, "t").axes
+    assert list(axes.get_lines()[0].get_ydata()) == [18.0, 16.2] and axes.get_ylim()[0] == 0
+    assert axes.get_ylabel() == "audio an update (s)" and legend(axes) == ["16.2"]
