@@ -51,8 +51,10 @@ if words[:2] == ["-m", "dualmode.bin.compare"]:
 """
 
 
-AS_MUCH = ("dense-first", "alternate", "alternate-taught", "half-batches", "more-distillation", "fixed-masks")
-REMEDIES = (*AS_MUCH, "alternate-double")
+REMEDIES = (
+    "dense-first", "alternate", "alternate-taught", "half-batches", "more-distillation", "fixed-masks",
+    "alternate-double",
+)  # fmt: skip
 UPDATES = {
     "half": 1250,
     "dense-pruned": 1250,
