@@ -63,6 +63,8 @@ UPDATES = {
     "alternate-taught": 5000,
     "alternate-double": 10000,
     "half-batches": 5000,
+    "dense-half-batches": 5000,
+    "sparse-half-batches": 5000,
     "rnnt-alternate": 5000,
 }
 
@@ -146,14 +148,14 @@ def test_rows_differ_in_what_they_are_named_for_only(study):
         "supernet", "dense-alone", "sparse-alone", "espnet", "half", "dense-pruned", "scratch", "undistilled",
         "dense-double", "sparse-double", "espnet-double", "rnnt-supernet", "rnnt-dense-alone", "rnnt-sparse-alone",
         "dense-first", "alternate", "alternate-taught", "half-batches", "more-distillation", "fixed-masks",
-        "alternate-double", "rnnt-after-alternate", "rnnt-alternate",
+        "alternate-double", "dense-half-batches", "sparse-half-batches", "rnnt-after-alternate", "rnnt-alternate",
     ]  # fmt: skip
     branches = {"both": {"dense": 1.0, "sparse": 1.0}, "dense": {"dense": 1.0, "sparse": 0}}
     branches["sparse"] = {"dense": 0, "sparse": 1.0}
     in_turn = branches["both"] | {"schedule": "alternate"}
     trained = {"supernet": "both", "scratch": "both", "undistilled": "both", "rnnt-supernet": "both"}
     trained |= {"sparse-alone": "sparse", "sparse-double": "sparse", "dense-pruned": "sparse"}
-    trained["rnnt-sparse-alone"] = "sparse"
+    trained |= {"rnnt-sparse-alone": "sparse", "sparse-half-batches": "sparse"}
     trained |= dict.fromkeys((*REMEDIES, "rnnt-after-alternate", "rnnt-alternate"), "both")
     for row, call in rows.items():
         config = "asr_rnnt" if row.startswith("rnnt") else "asr"
@@ -178,6 +180,13 @@ def test_rows_differ_in_what_they_are_named_for_only(study):
     for key in ("distill_weight", "flat_start"):
         assert conf["model_conf"][key] == own["model_conf"][key]
     assert from_mapping(AsrConfig, settings(rows["undistilled"]["--asr-args"])["model_conf"], "").distill_weight == 0
+    # As many updates as branches that take turns, of half a batch each: as much computing as a model alone.
+    for kind in ("dense", "sparse"):
+        conf, alone = (settings(rows[f"{kind}-{name}"]["--asr-args"]) for name in ("half-batches", "alone"))
+        assert 2 * int(conf["batch_bins"]) == int(alone["batch_bins"])
+        assert updates(rows[f"{kind}-half-batches"]["--asr-args"]) == updates(rows["alternate"]["--asr-args"])
+        assert conf["pruning_conf"]["end"] == 3000
+        assert rows[f"{kind}-half-batches"]["--prune-tag"] == f"pre-{kind}_1"
     assert "from" in rows["scratch"] and "from" not in rows["supernet"]
     assert rows["dense-pruned"]["--prune-asr"] == "half_8.0e-4_1" and rows["dense-pruned"]["--stage"] == "3"
     assert settings(rows["dense-pruned"]["--asr-args"])["pruning_conf"]["interval"] == 0
@@ -338,7 +347,7 @@ def test_a_plan_is_of_rows_that_the_study_has(file):
     rows = {
         row
         for group in ("first", "later", "remedies")
-        for row in re.search(rf"^{group}=\((.*)\)$", script, re.M)[1].split()
+        for row in re.search(rf"^{group}=\(([^)]*)\)$", script, re.M)[1].split()
     }
     assert {name for one in plan.comparisons for name in (one.row, one.against)} <= rows
     assert plan.margin == 1.0

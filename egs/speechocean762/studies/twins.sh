@@ -15,7 +15,8 @@ source ../common/queue.sh
 
 first=(supernet dense-alone sparse-alone espnet dense-pruned scratch undistilled)
 later=(dense-double sparse-double espnet-double rnnt-supernet rnnt-dense-alone rnnt-sparse-alone)
-remedies=(dense-first alternate alternate-taught half-batches more-distillation fixed-masks alternate-double rnnt-after-alternate rnnt-alternate)
+remedies=(dense-first alternate alternate-taught half-batches more-distillation fixed-masks alternate-double
+  dense-half-batches sparse-half-batches rnnt-after-alternate rnnt-alternate)
 
 option speechocean-dir DIR "" "the corpus's folder (default: cloned from its home on GitHub, about 700 MB)"
 option work-dir DIR "" "where everything is written (default: the corpus's folder)"
@@ -59,6 +60,8 @@ Rows that ask how the supernet could learn more with as much computing as it has
   alternate-taught   the same with distillation, which adds a fifteenth of the computing
   alternate-double   alternate with twice as many updates: as much computing as dense-double and sparse-double together
   half-batches       batches of half the length, twice the updates
+  dense-half-batches, sparse-half-batches
+                     the same of dense-alone and sparse-alone: as many updates of their weights as alternate makes
   more-distillation  the weight of distillation 0.5
   fixed-masks        the masks that pre-training found, for the whole of fine-tuning
   rnnt-after-alternate
@@ -82,14 +85,14 @@ settings_of() {
   local turns=both weight=0.1 taught_after masks pruning
   case $1 in
     alternate-double) batches=$((4 * updates)) ;;
-    *-double | alternate* | half-batches) batches=$((2 * updates)) ;;
+    *-double | alternate* | *half-batches) batches=$((2 * updates)) ;;
     rnnt-alternate) batches=$updates ;;
     rnnt-* | dense-pruned | dense-first) batches=$((updates / 2)) ;;
   esac
   masks=$((batches * 3 / 5)) # the update by which they stay
   case $1 in
-    dense-alone | dense-double | rnnt-dense-alone | espnet | espnet-double) branches=dense decoders=$dense ;;
-    sparse-alone | sparse-double | rnnt-sparse-alone | dense-pruned) branches=sparse decoders=$sparse ;;
+    dense-alone | dense-double | dense-half-batches | rnnt-dense-alone | espnet | espnet-double) branches=dense decoders=$dense ;;
+    sparse-alone | sparse-double | sparse-half-batches | rnnt-sparse-alone | dense-pruned) branches=sparse decoders=$sparse ;;
     supernet | scratch | undistilled | rnnt-supernet | rnnt-after-alternate | rnnt-alternate | dense-first | alternate* | \
       half-batches | more-distillation | fixed-masks)
       branches=both decoders="$dense $sparse"
@@ -97,6 +100,7 @@ settings_of() {
     *) die "--rows has $1: it must be one of ${first[*]} ${later[*]} ${remedies[*]}" ;;
   esac
   taught_after=$masks pruning="end=$masks" cost=$batches
+  [[ $1 != *-half-batches ]] || cost=$((batches / 2))
   case $1 in
     espnet* | dense-pruned) pruning=interval=0 cost=$updates ;;
     undistilled) weight=0 ;;
@@ -115,7 +119,7 @@ settings_of() {
   # The RNN-T goes on with the masks as they are, and does not distil.
   [[ $1 == rnnt-* ]] || training+=" --pruning_conf $pruning --model_conf distill_weight=$weight\
  --model_conf distill_after=$taught_after"
-  [[ $1 != half-batches ]] || training+=" --batch_bins $(half_of_batch)"
+  [[ $1 != *half-batches ]] || training+=" --batch_bins $(half_of_batch)"
   [[ $1 == dense-pruned ]] || training+=$(random_start "$1")
 }
 
@@ -226,7 +230,9 @@ reference() {
 done_already() {
   local results=$work/exp/asr_$1/results.json file
   [[ -f $results ]] || return 1
-  for file in "$asr_config" "$pretrain_config" ../../conf/tuning/prune.yaml; do [[ $results -nt $file ]] || return 1; done
+  for file in "$asr_config" "$pretrain_config" "$rnnt_config" ../../conf/tuning/prune.yaml ../../conf/decode_{dense,sparse}.yaml; do
+    [[ $results -nt $file ]] || return 1
+  done
 }
 
 # leave_out_scratch ARRAY: takes that row out, which is supernet itself where nothing is pre-trained.
