@@ -19,7 +19,9 @@ __all__ = [
     "make_parser",
     "refill",
     "run",
+    "seed",
 ]
+LARGEST_SEED = 2**32 - 1  # of NumPy's
 
 
 def make_parser(description: str, module: str) -> argparse.ArgumentParser:
@@ -33,6 +35,17 @@ def make_parser(description: str, module: str) -> argparse.ArgumentParser:
         module: its file in dualmode/bin, as in the table of :mod:`dualmode.commands`.
     """
     return Parser(prog=f"dualmode {BY_MODULE[module].name}", description=description.strip())
+
+
+def seed(text: str) -> int:
+    """Return the seed that an option gives, for ``type=`` of argparse.
+
+    >>> seed("7")
+    7
+    """
+    if not text.isdecimal() or int(text) > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"{text} is no seed: it must be a whole number from 0 to {LARGEST_SEED}")
+    return int(text)
 
 
 def add_max_rejected(parser: argparse.ArgumentParser) -> None:

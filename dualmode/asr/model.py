@@ -141,7 +141,7 @@ class AsrModel(TwoBranchModel):
         if not self.training:
             stats.update(self._error_rates(branches, batch))
         stats["loss"] = loss.detach()
-        # Validation averages over batches by their tokens, as an error rate of the whole set does.
+        # Validation averages over batches by their tokens: ter is that of the set if all is decoded, wer about it.
         weight = loss.new_full((), len(speech)) if self.training else batch.tokens.sum().clamp(min=1).float()
         fault = batch.fault()
         if fault is not None:
@@ -192,6 +192,7 @@ class AsrModel(TwoBranchModel):
         """Decode the first ``decode_share`` of the batch; return its error rates in percent.
 
         ``ter`` and ``ter_NAME`` count tokens, ``wer`` and ``wer_NAME`` words; without a name it is the branches' mean.
+        Over several batches they are averaged by tokens, so that ``wer`` is near the WER of the set, not equal to it.
         """
         count = max(1, math.ceil(self.config.decode_share * len(batch.names)))
         references: dict[str, list] = {"ter": batch.as_lists(count)}

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from dualmode.cli import existing_file, make_parser, run
+from dualmode.cli import existing_file, make_parser, run, seed
 from dualmode.errors import UserError
 from dualmode.models.options import ENCODER, add_model, add_weights, chosen_name
 
@@ -45,7 +45,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--force", action="store_true", help="also check a context that the model was not trained for")
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the pieces, of the noise, and of random weights"
+        "--seed", type=seed, default=0, metavar="N", help="of the pieces, of the noise, and of random weights"
     )
     return parser
 

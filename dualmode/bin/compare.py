@@ -15,12 +15,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dualmode.cli import existing_dir, existing_file, make_parser, run
+from dualmode.cli import existing_dir, existing_file, make_parser, run, seed
 from dualmode.commands import command_line
 from dualmode.errors import UserError
 from dualmode.results.compare import compare, tables
 from dualmode.results.compare_plot import plot_comparison
-from dualmode.results.output import write_together
+from dualmode.results.output import check_kind, write_together
 from dualmode.results.provenance import provenance
 from dualmode_runtime.files import json_text
 
@@ -79,7 +79,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="YAML: margin (%% absolute), and comparisons (row, against, set, weights: dense or sparse, ask: "
         "non-inferior or different), with Holm's correction over all of them; it may name rows that are not run yet",
     )
-    group.add_argument("--random-seed", type=int, default=0, metavar="N", help="seed of the resamples")
+    group.add_argument("--random-seed", type=seed, default=0, metavar="N", help="seed of the resamples")
     return parser
 
 
@@ -94,6 +94,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise UserError(f"row {name} has the same run twice: each seed counts once")
     if args.against and args.against not in experiments:
         raise UserError(f"--against is {args.against}: the rows are {', '.join(experiments)}")
+    written_to = [path.resolve() for path in (args.out, args.json, args.plot) if path]
+    if len(set(written_to)) < len(written_to):
+        raise UserError("two of --out, --json and --plot are the same file: name one for each")
+    if args.plot:
+        check_kind(args.plot, b"\x89PNG", "PNG")
     if args.bootstrap is not None:
         lines, records = with_intervals(experiments, args)
     elif args.data_dir or args.subsets_dir or args.planned:

@@ -18,7 +18,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from dualmode.cli import add_max_rejected, check_max_rejected, existing_dir, make_parser, run
+from dualmode.cli import add_max_rejected, check_max_rejected, existing_dir, make_parser, run, seed
 from dualmode.data.corpus.text_rule import RULES
 from dualmode.errors import UserError
 from dualmode_runtime.transcribe import add_channel, read_channel
@@ -55,7 +55,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--split-by", choices=("speaker", "utterance"), default="speaker", help="what is drawn for valid and test"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of what is drawn for valid and test")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of what is drawn for valid and test")
     parser.add_argument("--copy", action="store_true", help="copy audio that could be used where it lies")
     parser.add_argument("--min-ms", type=float, default=100.0, metavar="MS", help="shortest utterance in ms")
     parser.add_argument("--max-ms", type=float, default=40000.0, metavar="MS", help="longest utterance in ms")
@@ -97,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         Heard,
         Plan,
         check_rejected,
+        check_sources_apart,
         make_audio,
         read,
         sets_to_split_off,
@@ -120,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     reading = Reading(parse_columns(args.columns), args.audio_dir)
     tokens = args.tokens and (args.tokens / "tokens" if (args.tokens / "tokens").is_dir() else args.tokens)
     data = args.out / "data"
+    check_sources_apart((source.path for source in sources), data)
     how = Conversion(args.out / "downloads" / "audio", args.copy, args.min_ms, args.max_ms)
     tokenizer = Tokenizer.load(tokens) if tokens else None
     plan = Plan(named_rule(args.text_rule), args.numbers == "keep", tokenizer, how, channel and channel - 1)

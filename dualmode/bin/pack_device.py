@@ -31,10 +31,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     if args.out.is_dir():
         raise UserError(f"--out {args.out} is a folder: give the name of a file, such as {args.out / 'model.dmdl'}")
+    from dualmode.device.container import MAGIC
     from dualmode.device.pack import pack
     from dualmode.models.folder import ModelFolder
+    from dualmode.results.output import check_kind
     from dualmode_runtime.files import atomic_path
 
+    check_kind(args.out, MAGIC, "device file")
     folder = ModelFolder.open(args.model, args.checkpoint)
     subnet = folder.choose(chosen_name(args), args.chunk_ms, args.left_ms, args.lookahead_ms)
     data = pack(folder.load(subnet, args.force), args.precision)

@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from dualmode.errors import UserError
+from dualmode_runtime.files import naming
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ class Contents:
         raise UserError(f"{path} is there and was not made by this command ({held}): name another --out, or remove it")
 
 
+def check_no_data(out: Path) -> None:
+    """Raise UserError if a folder for transcripts is one of data, whose references they would replace."""
+    for name in ("wav.scp", "feats.scp"):
+        if (out / name).exists():
+            raise UserError(f"{out} holds data ({name}), and its text would be replaced: name another --out")
+
+
 def incomplete(path: Path) -> Path:
     """Return where a folder is made before it is put at ``path``."""
     return path.with_name(f".{path.name}.incomplete")
@@ -63,7 +71,8 @@ def atomic_folder(path: str | os.PathLike, contents: Contents | None = None) -> 
     shutil.rmtree(tmp, ignore_errors=True)
     tmp.mkdir(parents=True)
     try:
-        yield tmp
+        with naming(path):
+            yield tmp
         if path.exists():
             shutil.rmtree(path)
         tmp.rename(path)

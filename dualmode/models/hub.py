@@ -51,6 +51,7 @@ def fetch(name: str, revision: str | None = None) -> Path:
     place = Path(hub.constants.HF_HOME, "dualmode", repo.replace("/", "--"), (revision or "main").replace("/", "--"))
     try:
         hub.snapshot_download(repo, revision=revision, allow_patterns=list(FILES), local_dir=place)
+        _remove_others(place, _listed(hub, repo, revision))
         return place
     except (hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError, OSError, ValueError) as error:
         raise UserError(f"{name} cannot be fetched: {_first_line(error)}") from None
@@ -76,10 +77,33 @@ def push(folder: Path, name: str, private: bool = False) -> str:
     try:
         api = hub.HfApi(library_name="dualmode")
         api.create_repo(repo, private=private, exist_ok=True)
-        api.upload_folder(repo_id=repo, folder_path=folder, revision=revision, allow_patterns=list(FILES))
+        # What the last push sent and this folder lacks is deleted: a subnet.json would be opened before a config.yaml.
+        api.upload_folder(
+            repo_id=repo,
+            folder_path=folder,
+            revision=revision,
+            allow_patterns=list(FILES),
+            delete_patterns=list(FILES),
+        )
     except Exception as error:  # a network that fails raises what its library, of which there are several, calls it
         raise UserError(f"{folder} cannot be sent to {name}: {_first_line(error)}") from None
     return f"{api.endpoint}/{repo}"
+
+
+def _listed(hub, repo: str, revision: str | None) -> set[str] | None:
+    """Return the names of what a repository holds; None if the Hub cannot be reached, where what was fetched counts."""
+    try:
+        return set(hub.HfApi(library_name="dualmode").list_repo_files(repo, revision=revision))
+    except Exception:  # as in push; what must be told, snapshot_download has raised before
+        return None
+
+
+def _remove_others(place: Path, names: set[str] | None) -> None:
+    """Remove a model's files that an earlier revision had and this one has not: the download leaves them."""
+    for pattern in FILES if names is not None else ():
+        for path in place.glob(pattern):
+            if path.relative_to(place).as_posix() not in names:
+                path.unlink()
 
 
 def _client():

@@ -8,12 +8,14 @@ README.md            the card
 """
 
 import json
+import reprlib
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from dualmode.asr.build import BUILT_FROM, build_asr_model
 from dualmode.asr.model import AsrModel
+from dualmode.config import from_mapping
 from dualmode.data.folder import atomic_folder
 from dualmode.data.tokens import Tokenizer, copy_token_list
 from dualmode.encoder.slicing import without_pruned_units
@@ -27,6 +29,22 @@ from dualmode_runtime.files import write_json
 
 FORMAT = "dualmode-subnet-1"
 WEIGHTS, ABOUT = "subnet.safetensors", "subnet.json"
+
+
+@dataclass(frozen=True)
+class About:
+    """What subnet.json must hold; ``config`` is that of the training, as far as the model is built from it."""
+
+    format: str
+    sparsity: float
+    granularity: str
+    parameters_total: int
+    parameters_kept: int
+    config: dict
+
+    def __post_init__(self):
+        if "encoder_conf" not in self.config:
+            raise ValueError("config has no encoder_conf")
 
 
 def is_one_subnet(folder: Path) -> bool:
@@ -64,10 +82,10 @@ def save_one_subnet(
     rule, total = model.encoder.config.pruning, kept_parameters(model, ALL)
     model.encoder, view = without_pruned_units(model.encoder, model.encoder.config.view(sparsity))
     packed = pack_subnet(model, view, sparsity, rule.granularity.stored_block)
-    about: dict[str, Any] = {"format": FORMAT, "sparsity": sparsity, "granularity": str(rule.granularity)}
-    about |= {"parameters_total": total, "parameters_kept": kept_parameters(model, view)}
-    about["config"] = {key: config[key] for key in BUILT_FROM if key in config}
-    about["config"]["encoder_conf"] = model.encoder.config.to_dict()
+    built_from = {key: config[key] for key in BUILT_FROM if key in config}
+    built_from["encoder_conf"] = model.encoder.config.to_dict()
+    kept = kept_parameters(model, view)
+    about = asdict(About(FORMAT, sparsity, str(rule.granularity), total, kept, built_from))
     with atomic_folder(out) as folder:
         (folder / WEIGHTS).write_bytes(packed)
         write_json(folder / ABOUT, about)
@@ -81,14 +99,11 @@ def read_about(folder: Path) -> dict:
     """Return what subnet.json says, checked; a damaged one is a UserError."""
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        about["config"]["encoder_conf"], float(about["sparsity"])
-        int(about["parameters_total"]), int(about["parameters_kept"])
-        known = about["format"]
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{folder / ABOUT} is not a file of dualmode subnet: {error}") from error
-    if known != FORMAT:
-        raise UserError(f"{folder / ABOUT} has the format {known!r}; this version reads {FORMAT}")
-    return about
+    if isinstance(about, dict) and (known := about.get("format")) != FORMAT:  # another one may have other keys
+        raise UserError(f"{folder / ABOUT} has the format {reprlib.repr(known)}; this version reads {FORMAT}")
+    return asdict(from_mapping(About, about, str(folder / ABOUT)))
 
 
 def load_one_subnet(folder: Path, about: Mapping, tokenizer: Tokenizer) -> AsrModel:

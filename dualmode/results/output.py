@@ -34,6 +34,21 @@ def write_json_file(path: str | os.PathLike, value: Any) -> None:
         write_json(os.path.realpath(path), value)
 
 
+def check_kind(path: Path, begins: bytes, kind: str) -> None:
+    """Raise UserError if at ``path`` is a file that is not of the kind that would replace it.
+
+    Args:
+        path: to be written.
+        begins: what every file of the kind begins with.
+        kind: its name, in words.
+    """
+    if path.is_file():
+        with writable(path), open(path, "rb") as file:
+            head = file.read(len(begins))
+        if head and head != begins:
+            raise UserError(f"{path} is there and is no {kind}: name another file, or remove it")
+
+
 @contextlib.contextmanager
 def writable(path: str | os.PathLike) -> Iterator[None]:
     """Turn the system's refusal to write ``path`` into a UserError."""

@@ -130,7 +130,10 @@ class Stream:
         while self._busy or self._waiting:
             await self._change()
         if not self._broken:
-            self._tell(await self._pool.call(self._hearing.finish))
+            try:
+                self._tell(await self._pool.call(self._hearing.finish))
+            except Exception as error:
+                self._fail(error)
         if self._second:
             _, late = await asyncio.wait(self._second, timeout=seconds)
             for task in late:
@@ -181,11 +184,7 @@ class Stream:
         if self._hearing is None:
             return
         if error is not None:
-            self._broken = not isinstance(error, UserError)  # which refuses this audio, and knows what was before it
-            self._leave()
-            if self._broken:
-                LOG.error("a stream's audio could not be heard", exc_info=error)
-            self.end("error", "the server failed to hear this audio: its log says why" if self._broken else str(error))
+            self._fail(error)
             return
         found, missing_ms, seconds = result
         self._wanted = min(int(missing_ms * self._hello.bytes_per_ms), self._slice)
@@ -195,6 +194,14 @@ class Stream:
             self._leave()
             self.end("limit")
         self._go_on()
+
+    def _fail(self, error: BaseException) -> None:
+        """End the stream; a fault of ours is in the log, and the client is told that there was one."""
+        self._broken = not isinstance(error, UserError)  # which refuses this audio, and knows what was before it
+        self._leave()
+        if self._broken:
+            LOG.error("a stream's audio could not be heard", exc_info=error)
+        self.end("error", "the server failed to hear this audio: its log says why" if self._broken else str(error))
 
     def _tell(self, found: list[Partial | Final]) -> None:
         for one in found:

@@ -14,16 +14,19 @@ from dualmode.server.stream import Stream
 
 POLICY, LATER = 1008, 1013  # status of a close, RFC 6455
 CODES = {"finished": 1000, "limit": 1000, "idle": 1000, "stopping": 1001, "error": 1003}
-GONE = (WebSocketDisconnect, RuntimeError, OSError)  # what sending to a client that has gone raises
+# What hearing from and sending to a client that has gone raises.  RuntimeError is wide: only calls of the socket stand
+# where it is caught, so that no fault of ours is taken for it.
+GONE = (WebSocketDisconnect, RuntimeError, OSError)
 FINISH = {"type": "finish"}
 
 
 async def stream_socket(websocket: WebSocket) -> None:
     """Serve one stream from the handshake to the close."""
     state: State = websocket.app.state.server
-    await websocket.accept()
     try:
-        hello = await asyncio.wait_for(_first_message(websocket), state.limits.handshake_s)
+        hello = await _greeted(websocket, state.limits.handshake_s)
+        if hello is None:
+            return
         if not state.guard.knows(hello.token):
             state.metrics.count("refused_total", reason="token")
             return await _refuse(websocket, POLICY, "the token is missing, or another one is wanted")
@@ -37,8 +40,17 @@ async def stream_socket(websocket: WebSocket) -> None:
     except UserError as error:
         state.metrics.count("refused_total", reason="protocol")
         await _refuse(websocket, POLICY, str(error))
+
+
+async def _greeted(websocket: WebSocket, seconds: float) -> Hello | None:
+    """Return a client's first message; None if it has gone."""
+    try:
+        await websocket.accept()
+        return await asyncio.wait_for(_first_message(websocket), seconds)
+    except asyncio.TimeoutError:  # an OSError from Python 3.11 on
+        raise
     except GONE:
-        pass
+        return None
 
 
 async def _first_message(websocket: WebSocket) -> Hello:
@@ -68,6 +80,7 @@ async def _converse(websocket: WebSocket, state: State, hello: Hello) -> None:
     sender = asyncio.create_task(stream.run_sender())
     reader = asyncio.create_task(_read(websocket, stream, state.limits.idle_s))
     sender.add_done_callback(lambda _: stream.end("gone"))
+    reason = "error"
     try:
         reason = await stream.over
         reader.cancel()
@@ -80,9 +93,10 @@ async def _converse(websocket: WebSocket, state: State, hello: Hello) -> None:
             else:
                 await finish
                 reason = stream.reason
-                await websocket.close(CODES[reason])
-        state.metrics.count("streams_ended_total", reason=reason)
+                with contextlib.suppress(*GONE):
+                    await websocket.close(CODES[reason])
     finally:
+        state.metrics.count("streams_ended_total", reason=reason)
         for task in (sender, reader):
             task.cancel()
         await asyncio.gather(sender, reader, return_exceptions=True)

@@ -29,6 +29,8 @@ from dualmode.tasks.preemption import STOPPED, pass_on
 
 def data_arguments(phase: str, folder: Path, names: Sequence[str]) -> list[str]:
     """Return ESPnet's options for the ``phase`` ("train" or "valid") data in a folder of dualmode make-fbank."""
+    if "," in str(folder):
+        raise UserError(f"{folder} has a comma in its path, at which ESPnet would cut it: rename the folder")
     kinds = {"speech": FEATURES, "text": "text"}
     arguments = []
     for name in names:

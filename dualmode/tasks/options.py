@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from dualmode.cli import existing_dir, existing_file, make_parser
+from dualmode.cli import existing_dir, existing_file, make_parser, seed
 from dualmode.tasks.pool import parse_source
 
 
@@ -32,6 +32,6 @@ def training_parser(description: str, prog: str, yaml: str, needs_cmvn: bool = T
         "--out", type=Path, required=True, metavar="DIR", help="folder of the model; a training in it is resumed"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of weights, data order, masks and augmentation"
+        "--seed", type=seed, default=0, metavar="N", help="seed of weights, data order, masks and augmentation"
     )
     return parser

@@ -27,7 +27,7 @@ heading() { option_names+=("# $1"); }
 is_option() {
   local name=${1%%=*}
   name=${name#--}
-  [[ $1 == --* && " ${option_names[*]} " == *" ${name//_/-} "* && $name =~ ^[a-z][a-z_-]*$ ]]
+  [[ $1 == --* && $name =~ ^[a-z][a-z_-]*$ && -n ${option_unit[${name//_/-}]+declared} ]]
 }
 
 # meant WORD: prints how the sentence on an unknown option goes on, with the known one that is most like it.

@@ -118,8 +118,9 @@ A run that was interrupted or killed goes on when it is started again with the s
 # find_file OPTION TEXT: prints the path of a file that is named relative to the corpus's folder, to the caller's, or to
 # the repository, whose conf/ holds what the corpora share.
 find_file() {
-  local path where
-  for path in "$2" "${caller_dir/#"$root"/../..}/$2" "../../$2"; do
+  local path where caller=$caller_dir
+  [[ $caller/ != "$root"/* ]] || caller=../..${caller#"$root"}
+  for path in "$2" "$caller/$2" "../../$2"; do
     if [[ -f $path ]]; then
       echo "${path#"$corpus_dir/"}"
       return
@@ -200,6 +201,7 @@ recipe() {
   own_checks
   [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
   [[ -z $work_dir ]] || work_dir=$(realpath -m -- "$work_dir") # one name, however it is spelled
+  [[ $work_dir != *,* ]] || die "--work-dir $work_dir has a comma in its path, at which ESPnet would cut it: name another folder"
   [[ $clean_old == true ]] || settle
   # Paths in commands and results stay short where the work folder is the corpus's.
   [[ $work_dir != "$corpus_dir" ]] || work_dir=''

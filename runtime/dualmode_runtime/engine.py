@@ -402,7 +402,7 @@ def as_floats(samples: np.ndarray) -> np.ndarray:
 
 
 class BlockMatrix(_Handle):
-    """A block-sparse matrix in the engine, for measurements: ``multiply(x)`` is ``x @ weight.T + bias``.
+    """A block-sparse matrix in the engine, for tests: ``multiply(x)`` is ``x @ weight.T + bias``.
 
     Args:
         keep: (row blocks, column blocks), booleans: which blocks of (block_rows, 4) are stored.

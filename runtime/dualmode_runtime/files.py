@@ -29,12 +29,24 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     # Two machines that write the same file may do so in processes of the same number, in containers above all.
     tmp = path.with_name(f".{_short(path.name)}.tmp{os.getpid()}.{zlib.crc32(platform.node().encode()):08x}")
     try:
-        yield tmp
-        with open(tmp, "rb") as written:
-            os.fsync(written.fileno())
+        with naming(path):
+            yield tmp
+            with open(tmp, "rb") as written:
+                os.fsync(written.fileno())
         os.replace(tmp, path)
     finally:
         tmp.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """Say which file it was in an error of a disk that has no room or does not work; the system does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            error.filename = os.fspath(path)
+        raise
 
 
 def _short(name: str) -> str:

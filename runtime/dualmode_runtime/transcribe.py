@@ -106,7 +106,7 @@ def transcribe(
         raise UserError(f"{len(recordings)} recordings need a file of subtitles each: give --out-dir DIR")
     if not args.out_dir:
         check_ids(recordings, args.format)
-    files = output_files(recordings, args.out_dir, args.format) if args.out_dir else None
+    files = output_files(recordings, args.out_dir, args.format, args.audio) if args.out_dir else None
     faults = look_at(recordings, channel)
     good = [one for one in recordings if one not in faults]
     if good:
@@ -149,8 +149,14 @@ def check_ids(recordings: Sequence["Recording"], format: str) -> None:
             )
 
 
-def output_files(recordings: Sequence["Recording"], folder: Path, format: str) -> "dict[Recording, Path]":
-    """Return the file in ``folder`` that each recording's transcript goes to; two for one file are a UserError."""
+def output_files(
+    recordings: Sequence["Recording"], folder: Path, format: str, given: Sequence[str]
+) -> "dict[Recording, Path]":
+    """Return the file in ``folder`` that each recording's transcript goes to; other files that are replaced are told.
+
+    Raises:
+        UserError: it is the file of two, or a recording, or one of ``given``, what the command was asked to read.
+    """
     from dualmode_runtime.files import check_writable
     from dualmode_runtime.formats import ENDINGS
 
@@ -166,6 +172,11 @@ def output_files(recordings: Sequence["Recording"], folder: Path, format: str) -
         path = folder / name
         if owners.setdefault(path, recording) != recording:
             raise UserError(f"{owners[path]} and {recording} would both be written to {path}")
+    read = {path.resolve() for path in (*map(Path, given), *(recording.path for recording in recordings))}
+    if over := [path for path in owners if path.resolve() in read]:
+        raise UserError(f"{over[0]} is read here, and a transcript would replace it: name another --out-dir")
+    if there := sum(path.exists() for path in owners):
+        print(f"replacing {there} of {len(owners)} transcripts in {folder}, which are there already", file=sys.stderr)
     check_writable(folder)
     return {recording: path for path, recording in owners.items()}
 

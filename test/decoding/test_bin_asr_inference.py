@@ -1,6 +1,7 @@
 """asr_inference from features and from audio."""
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import soundfile
 
 from dualmode.bin.asr_inference import main
+from dualmode.bin.device_inference import main as on_device
 from dualmode.bin.make_fbank import main as make_fbank
 from dualmode.data.kaldi_dir import read_table, write_kaldi_dir
 from dualmode.data.tokens import Tokenizer
@@ -52,6 +54,16 @@ def test_features_and_audio_give_the_same(model_dir, data, tmp_path):
     assert list(read_table(from_audio / "text")) == ["a", "b", "clipped", "silent"]
     meta = json.loads((from_audio / "decode.json").read_text())
     assert (meta["utterances"], meta["beam_size"], meta["audio_s"]) == (4, 1, pytest.approx(3.0, abs=0.05))
+
+
+def test_transcripts_do_not_replace_references(model_dir, data, tmp_path):
+    shutil.copytree(data, tmp_path / "test")
+    (tmp_path / "test/text").write_text("a as it was said\n")
+    with pytest.raises(UserError, match=r"test holds data \(wav.scp\), and its text would be replaced: name another"):
+        main(["--model", str(model_dir), "--data", str(tmp_path / "test"), "--out", str(tmp_path / "test")])
+    with pytest.raises(UserError, match=r"test holds data"):
+        on_device([str(model_dir), "--wav-scp", str(data / "wav.scp"), "--out", str(tmp_path / "test")])
+    assert (tmp_path / "test/text").read_text() == "a as it was said\n"
 
 
 def test_options_stand_for_a_yaml_and_the_model_says_the_rest(model_dir, data, tmp_path):

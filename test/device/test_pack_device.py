@@ -51,3 +51,11 @@ def test_a_folder_in_place_of_the_file_is_refused(folder):
     path, _ = folder
     with pytest.raises(UserError, match=r"is a folder: give the name of a file, such as .*model\.dmdl$"):
         main(["--model", str(path), "--out", str(path)])
+
+
+def test_a_file_of_another_kind_is_not_replaced(folder):
+    path, _ = folder
+    before = (path / "config.yaml").read_bytes()
+    with pytest.raises(UserError, match="config.yaml is there and is no device file: name another file, or remove it"):
+        main(["--model", str(path), "--sparsity", "0.7", "--out", str(path / "config.yaml")])
+    assert (path / "config.yaml").read_bytes() == before

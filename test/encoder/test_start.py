@@ -7,8 +7,8 @@ import torch
 
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
+from dualmode.encoder.padding import valid_frames
 from dualmode.encoder.two_branch import BranchWeights, TwoBranchModel
-from dualmode.encoder.variation import varying_share, varying_shares
 from dualmode.errors import UserError
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.pruning import PruningSchedule, estimate_masks
@@ -22,6 +22,31 @@ def batch(features):
     padded = torch.stack([torch.tensor(features(400, seed)) for seed in range(3)])
     mean, std = padded.mean(dim=(0, 1)), padded.std(dim=(0, 1))
     return (padded - mean) / std, torch.tensor([400, 333, 250])
+
+
+def varying_share(x, lengths) -> float:
+    """Return the share of the energy of x (batch, frames, d) that varies over each utterance's real frames.
+
+    A frame is its mean over time + what varies; the share is 1 where frames have nothing in common and 0 where all are
+    the same vector, from which nothing can be learnt.
+    """
+    real = valid_frames(lengths, x.shape[1]).unsqueeze(-1).to(x.dtype)
+    mean = (x * real).sum(dim=1, keepdim=True) / lengths[:, None, None]
+    varying = ((x - mean) * real).square().sum() / (x * real).square().sum()
+    return round(varying.item(), 6)
+
+
+@torch.no_grad()
+def varying_shares(encoder, features, lengths, subnet) -> list[float]:
+    """Return the share after the subsampling and after each block, in a pass as ``subnet``."""
+    encoder.eval()
+    x, frames = encoder.embed(features, lengths)
+    view, layout = encoder.config.view(subnet.sparsity), encoder.layout(frames, x.shape[1], subnet.context)
+    shares, rows = [varying_share(x, frames)], layout.arrange(x)
+    for block in encoder.blocks:
+        rows = block(rows, view, layout)
+        shares.append(varying_share(layout.restore(rows), frames))
+    return shares
 
 
 def build(seed=0, **conf):

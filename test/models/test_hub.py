@@ -114,6 +114,20 @@ check_streaming.main(["--model", "hf:user/model@v1", "--subnet", "sparse"])
     assert not any("model.pkl" in path for path in Endpoint.asked)
 
 
+def test_what_a_repository_has_no_more_is_not_opened(endpoint, tmp_path, monkeypatch):
+    """A sub-network was there, then a supernet of the same name: subnet.json would be opened first."""
+    code = "from dualmode.models.hub import fetch; print(sorted(p.name for p in fetch('hf:user/model').glob('*.json')))"
+    Endpoint.files |= {"subnet.json": b"{}", "tokens/tokens.txt": b"a"}
+    assert call(endpoint, code).stdout == "['subnet.json']\n"
+    monkeypatch.setattr(sys.modules[__name__], "COMMIT", COMMIT[::-1])  # the client keeps the list of each
+    Endpoint.files = {"config.yaml": b"", "cmvn.json": b"{}"}
+    done = call(endpoint, code)
+    assert done.stdout == "['cmvn.json']\n", done.stderr
+    assert not any(tmp_path.rglob("tokens.txt"))
+    offline = call(endpoint | {"HF_HUB_OFFLINE": "1"}, code)  # what was fetched counts
+    assert offline.stdout == "['cmvn.json']\n", offline.stderr
+
+
 @pytest.mark.parametrize("command", [asr_train, check_config])
 def test_a_training_starts_from_a_model_of_the_hub(command, monkeypatch, tmp_path):
     monkeypatch.setattr("dualmode.models.options.fetch", {"hf:user/model": tmp_path}.get)
@@ -182,6 +196,8 @@ def test_only_the_files_of_a_packed_model_are_sent(packed, monkeypatch):
     written = {"README.md", "config.yaml", "cmvn.json", "model.safetensors"}
     assert {name for name in chosen if not name.startswith("tokens/")} == written
     assert sent["revision"] == "v1" and sent["folder_path"] == packed
+    # Of what was pushed there before, this folder's own kinds of files go; the Hub keeps those that are sent again.
+    assert "subnet.json" in sent["delete_patterns"] and set(sent["delete_patterns"]) == set(hub.FILES)
 
 
 def test_a_folder_of_checkpoints_is_not_sent(tmp_path):

@@ -81,6 +81,14 @@ def test_refusals(trained, tmp_path):
     (out / "subnet.json").write_text(json.dumps(about | {"format": "other"}))
     with pytest.raises(UserError, match="has the format 'other'"):
         ModelFolder.open(out).load(SPARSE)
-    (out / "subnet.json").write_text("{}")
-    with pytest.raises(UserError, match="not a file of dualmode subnet"):
-        ModelFolder.open(out).load(SPARSE)
+    for text, said in (
+        ("{", "not a file of dualmode subnet"),
+        ("[]", "must hold keys and values"),
+        (json.dumps({"format": about["format"]}), "subnet.json lacks sparsity"),
+        (json.dumps(about | {"sparsity": "0.7"}), "sparsity is '0.7': it must be a number"),
+        (json.dumps(about | {"parameters_kept": "12"}), "parameters_kept is '12'"),
+        (json.dumps(about | {"config": {}}), "config has no encoder_conf"),
+    ):
+        (out / "subnet.json").write_text(text)
+        with pytest.raises(UserError, match=said):
+            ModelFolder.open(out)

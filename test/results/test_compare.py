@@ -164,3 +164,21 @@ def test_error_rates_against_other_references_are_not_compared(tmp_path):
     with pytest.raises(UserError, match="test has 1408 words in .*a/results.json and 1400 in .*b/results.json"):
         main([f"x={a}", f"y={b}"])
     main([f"x={a}"])
+
+
+def test_files_that_are_written_are_no_others(tmp_path):
+    a = experiment(tmp_path / "a", 20.0, 30.0)
+    with pytest.raises(UserError, match="two of --out, --json and --plot are the same file"):
+        main([f"x={a}", "--out", str(tmp_path / "x"), "--json", str(tmp_path / "b/../x")])
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    with pytest.raises(UserError, match="config.yaml is there and is no PNG"):
+        main([f"x={a}", "--plot", str(tmp_path / "config.yaml")])
+    assert (tmp_path / "config.yaml").read_text() == "seed: 0\n"
+
+
+@pytest.mark.parametrize("text", ["-1", "4294967296", "1.5"])
+def test_a_seed_that_is_none_is_one_sentence(tmp_path, capsys, text):
+    a = experiment(tmp_path / "a", 20.0, 30.0)
+    with pytest.raises(SystemExit):
+        main([f"x={a}", "--random-seed", text])
+    assert f"{text} is no seed: it must be a whole number from 0 to 4294967295" in capsys.readouterr().err

@@ -156,6 +156,19 @@ def test_files_of_the_user_stay(demo, tmp_path):
     assert (tmp_path / "writable").read_text() == "mine" and (tmp_path / "news.txt").is_file()
 
 
+def test_what_is_read_is_not_replaced(compiled, demo, texts, tmp_path, capsys):
+    shutil.copy(demo / "news.wav", tmp_path / "list.wav")
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{tmp_path / 'list.wav'}\n")
+    words = [str(demo / "sparse.dmdl"), str(listed), "--out-dir", str(tmp_path)]
+    with pytest.raises(UserError, match="list.txt is read here, and a transcript would replace it: name another"):
+        main(words)
+    assert listed.read_text() == f"{tmp_path / 'list.wav'}\n"
+    words[1] = str(tmp_path / "list.wav")
+    assert main(words) == 0 and listed.read_text() == texts["news"] + "\n"
+    assert f"replacing 1 of 1 transcripts in {tmp_path}, which are there already" in capsys.readouterr().err
+
+
 def test_lists_are_read_by_the_rule_of_all_lists(compiled, demo, texts, tmp_path, capsys):
     (tmp_path / "folder.wav").mkdir()
     named = tmp_path / "one\u2028two.wav"

@@ -1,8 +1,12 @@
 """Files that are whole or not there."""
 
+import errno
+import os
 import platform
 
-from dualmode_runtime.files import atomic_write
+import pytest
+
+from dualmode_runtime.files import atomic_path, atomic_write
 
 
 def test_two_machines_write_one_file_in_processes_of_the_same_number(tmp_path, monkeypatch):
@@ -15,3 +19,10 @@ def test_two_machines_write_one_file_in_processes_of_the_same_number(tmp_path, m
         assert (tmp_path / "list").read_text() == "second"
     assert (tmp_path / "list").read_text() == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["list"]
+
+
+@pytest.mark.parametrize(("number", "named"), [(errno.ENOSPC, True), (errno.EFBIG, True), (errno.ECONNRESET, False)])
+def test_an_error_of_a_full_disk_names_the_file(tmp_path, number, named):
+    with pytest.raises(OSError) as caught, atomic_path(tmp_path / "model.bin"):
+        raise OSError(number, os.strerror(number))  # as write() does, without a name
+    assert caught.value.filename == (str(tmp_path / "model.bin") if named else None)

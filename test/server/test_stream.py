@@ -189,6 +189,32 @@ def test_faults_are_in_the_log(device_model, speech, caplog):
     assert not any("RuntimeError" in text or "of the" in text for text in sent)
 
 
+def test_a_fault_at_the_end_of_a_stream_is_told_and_in_the_log(device_model, caplog):
+    """Not taken for a client that has gone, as a RuntimeError of its socket is."""
+
+    async def run():
+        sent = []
+
+        async def send(text):
+            sent.append(text)
+
+        def finish():
+            raise RuntimeError("of the engine")
+
+        pool, stream = await open_stream(device_model, send, Limits())
+        sender = asyncio.ensure_future(stream.run_sender())
+        stream._hearing.finish = finish
+        stream.end("finished")
+        await asyncio.wait_for(stream.finish(1), 60)
+        sender.cancel()
+        pool.close()
+        return sent, stream.reason
+
+    sent, reason = asyncio.run(asyncio.wait_for(run(), 60))
+    assert reason == "error" and "the server failed to hear this audio: its log says why" in sent[-2]
+    assert "RuntimeError: of the engine" in caplog.text and '"end"' in sent[-1]
+
+
 def test_what_is_at_work_when_time_is_up_is_told(device_model):
     """A transcription that never ends: behind twice stop_s it is refused, and the server ends."""
     uvicorn = pytest.importorskip("uvicorn", reason="dualmode[server] is not installed")

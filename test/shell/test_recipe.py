@@ -48,6 +48,34 @@ def test_help_of_the_real_recipes(recipe):
     assert (by_sh.stdout, by_sh.stderr) == (done.stdout, "")
 
 
+def test_words_of_the_help_s_headings_are_no_options(corpus):
+    headings = re.findall(r'^ *heading "([^"]*)"', (ROOT / "egs/common/recipe.sh").read_text(), re.M)
+    words = sorted(set(re.findall("[a-z]+", " ".join(headings).lower())))
+    assert "run" in words
+    for word in words:
+        assert corpus.run(f"--{word}", status=2).startswith(f"error: unknown option --{word}")
+
+
+def test_a_file_of_the_caller_s_folder_is_found_where_its_path_begins_like_the_repository_s(corpus, tmp_path):
+    """Beside house, house2: the beginning of its path is no folder that holds it."""
+    house = tmp_path / "house"
+    shutil.copytree(ROOT / "egs/common", house / "egs/common")
+    corpus = type(corpus)(house / "egs/fake")
+    run_sh = corpus.folder / "run.sh"
+    run_sh.write_text(run_sh.read_text().replace(str(ROOT), str(house)))
+    for place in ("house2", "house/deeper"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "my.yaml").write_text("seed: 1\n")
+        output = corpus.run("--asr-config", "my.yaml", "--stop-stage", "4", "--dry-run", cwd=tmp_path / place)
+        assert "12 steps would run" in output
+
+
+def test_a_comma_in_the_work_folder_is_refused_before_any_work(corpus, tmp_path):
+    output = corpus.run("--work-dir", str(tmp_path / "a, b"), status=2)
+    assert output.startswith("error: --work-dir ") and "has a comma in its path, at which ESPnet would cut it" in output
+    assert corpus.new_calls() == []
+
+
 def test_an_option_that_is_given_twice_is_told(corpus):
     output = corpus.run("--seed", "1", "--dry-run", "--dry-run", "--seed=2")
     assert "--seed is given twice, and the last one counts" in output and "dry-run is given" not in output

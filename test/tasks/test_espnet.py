@@ -228,3 +228,8 @@ def test_weights_that_could_start_a_program_are_refused_by_name(tmp_path):
     args = PretrainTask.get_parser().parse_args(["--output_dir", str(tmp_path), "--init_param", "evil.pth"])
     with pytest.raises(UserError, match="init_param reads weights in a way that can start programs"):
         PretrainTask.main_worker(args)
+
+
+def test_a_comma_in_a_path_is_refused_before_espnet_cuts_it(tmp_path):
+    with pytest.raises(UserError, match="w,x has a comma in its path, at which ESPnet would cut it: rename"):
+        data_arguments("train", tmp_path / "w,x", ["speech"])

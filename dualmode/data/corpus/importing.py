@@ -193,8 +193,27 @@ def split_off(catalogue: Catalogue, shares: dict[str, float], seed: int, by_spea
     return wanted
 
 
+def check_sources_apart(sources: Iterable[Path], data: Path) -> None:
+    """Raise UserError if a source is a Kaldi folder in ``data``, where what is made of it would replace it."""
+    for path in sources:
+        if (path / "wav.scp").is_file() and path.resolve().is_relative_to(data.resolve()):
+            raise UserError(
+                f"{path} lies in {data}, where the sets that are made of it are written: move it out of there, or name "
+                "another work folder (--out; of a recipe, --work-dir)"
+            )
+
+
 def write_sets(catalogue: Catalogue, data: Path) -> None:
-    """Write ``data``/<set> for every set, each list whole or not at all."""
+    """Write ``data``/<set> for every set, each list whole or not at all.
+
+    Raises:
+        UserError: there is a folder of another kind, whose segments would be about what the import has cut.
+    """
+    for part in catalogue.parts():
+        if (data / part / "segments").exists():
+            raise UserError(
+                f"{data / part} has segments, so it was not made by an import: move it, or name another work folder"
+            )
     for part in catalogue.parts():
         with table_writers(data / part, (*FILES, "spk2utt")) as out:
             for utt, speaker, text, path, seconds in progress(catalogue.rows(part), f"writing {data / part}"):

@@ -136,7 +136,7 @@ DUALMODE_API size_t dualmode_fbank(const float *samples, size_t count, float *fe
 DUALMODE_API int64_t dualmode_resample(const float *samples, size_t count, int32_t rate, float *resampled, size_t room,
                                        char *error, size_t error_size);
 
-/* A block-sparse matrix by itself, for measurements: y (frames x outputs) = matrix x + bias.  Sections as in a file:
+/* A block-sparse matrix by itself, for tests: y (frames x outputs) = matrix x + bias.  Sections as in a file:
  * bitmask, values (kept, block_rows, 4) float or int8, scales (outputs padded to blocks; int8 only), bias (outputs). */
 typedef struct dualmode_matrix dualmode_matrix;
 DUALMODE_API dualmode_matrix *dualmode_matrix_new(int int8, size_t outputs, size_t inputs, size_t block_rows,

@@ -615,6 +615,26 @@ def test_a_bad_option_is_one_sentence(work, words, message):
         main([*words, "--out", str(work)])
 
 
+@pytest.mark.parametrize("options", [[], ["--check-options"]])
+def test_a_kaldi_folder_where_sets_are_written_is_refused(record, work, options):
+    """Each import would split valid and test off what the one before had left of it."""
+    path = record("a.wav", 300)
+    write_kaldi_dir(work / "data" / "train", {"a": path}, {"a": "s"}, {"a": "one"})
+    before = {file.name: file.read_bytes() for file in (work / "data/train").iterdir()}
+    with pytest.raises(UserError, match=r"data/train lies in .*data, where the sets .* are written: move it"):
+        main([str(work / "data/train"), "--out", str(work), *ALONE, *options])
+    assert {file.name: file.read_bytes() for file in (work / "data/train").iterdir()} == before
+
+
+def test_a_folder_with_segments_is_not_written_over(record, manifest, work):
+    (work / "data/train").mkdir(parents=True)
+    (work / "data/train/segments").write_text("a r 0 1\n")
+    line = {"audio_filepath": str(record("a.wav", 300)), "text": "a"}
+    with pytest.raises(UserError, match="data/train has segments, so it was not made by an import: move it"):
+        main([str(manifest(line)), "--out", str(work), *ALONE])
+    assert [path.name for path in (work / "data/train").iterdir()] == ["segments"]
+
+
 def test_options_can_be_checked_alone(people, work):
     main([str(people), "--out", str(work), "--check-options"])
     assert not work.exists()
