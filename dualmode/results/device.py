@@ -16,8 +16,8 @@ MEASURES = """\
 - RTF on one thread, of decoding from samples to text, features included. Peak memory: the most that the process had;
   in brackets, what came after Python and NumPy were loaded: the runtime's library, the model and its work.
 - Differ: utterances whose transcript is not the one of PyTorch above. sherpa-onnx runs full chunks only, so zeros are
-  appended to the audio until the last one is full; PyTorch and our engine run the shorter chunk. Of an RNN-T, it puts
-  out one token a frame of 40 ms at most, we three."""
+  appended to the audio until the last one is full; PyTorch and our engine run the shorter chunk. Of an RNN-T,
+  sherpa-onnx puts out one token a frame of 40 ms at most, PyTorch and our engine three."""
 
 
 def read_devices(exp: Path, data_dir: Path) -> list[Row]:

@@ -139,8 +139,8 @@ def test_few_speakers_cover_the_truth_as_rarely_as_the_legend_says(speakers, hel
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed_spread", [0.3, 1.0])
-def test_three_seeds_cover_the_truth_about_as_often_as_they_say(seed_spread):
+@pytest.mark.parametrize(("seed_spread", "held"), [(0.3, 0.98), (1.0, 0.94), (4.0, 0.82)])
+def test_three_seeds_cover_the_truth_as_often_as_is_said(seed_spread, held):
     # 125 speakers of 128 words; spreads in % absolute.  The true difference is 0.
     random, words, hits, trials = np.random.default_rng(0), np.full(125, 128), 0, 300
     drawn = Resamples.draw(125, 3, 2000, random_seed=1)
@@ -148,4 +148,4 @@ def test_three_seeds_cover_the_truth_about_as_often_as_they_say(seed_spread):
         of_seeds, of_speakers = random.normal(0, seed_spread, (3, 1)), random.normal(0, 3, (1, 125))
         low, high = interval(drawn.rates((of_seeds + of_speakers + random.normal(0, 5, (3, 125))) * 1.28, words))
         hits += low <= 0 <= high
-    assert 0.90 <= hits / trials <= 1.0
+    assert hits / trials == pytest.approx(held, abs=0.04)
