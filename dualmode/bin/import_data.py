@@ -97,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         Heard,
         Plan,
         check_rejected,
+        check_sets,
         check_sources_apart,
         make_audio,
         read,
@@ -122,6 +123,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     tokens = args.tokens and (args.tokens / "tokens" if (args.tokens / "tokens").is_dir() else args.tokens)
     data = args.out / "data"
     check_sources_apart((source.path for source in sources), data)
+    # Before audio is made; a table may name other sets, which are looked at when they are known.
+    foreseen = {*named, *(name for name, share in shares.items() if share)}
+    check_sets(foreseen if len(named) == len(sources) else {*foreseen, "train"}, data)
     how = Conversion(args.out / "downloads" / "audio", args.copy, args.min_ms, args.max_ms)
     tokenizer = Tokenizer.load(tokens) if tokens else None
     plan = Plan(named_rule(args.text_rule), args.numbers == "keep", tokenizer, how, channel and channel - 1)
@@ -146,6 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if made:
             by = "" if heard.without_speaker == 0 else " (each utterance without a speaker counts as one)"
             print(f"split off from train, by {args.split_by}: {', '.join(made)}{by}")
+        check_sets(catalogue.parts(), data)
         write_sets(catalogue, data)
         write_renamed(catalogue, renamed)
         stale = sorted(name for name in earlier - set(catalogue.parts()) if (data / name).is_dir())

@@ -103,7 +103,7 @@ def _remove_others(place: Path, names: set[str] | None) -> None:
     for pattern in FILES if names is not None else ():
         for path in place.glob(pattern):
             if path.relative_to(place).as_posix() not in names:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
 
 def _client():

@@ -133,7 +133,7 @@ class Stream:
             try:
                 self._tell(await self._pool.call(self._hearing.finish))
             except Exception as error:
-                self._fail(error)
+                self.fail(error)
         if self._second:
             _, late = await asyncio.wait(self._second, timeout=seconds)
             for task in late:
@@ -184,7 +184,7 @@ class Stream:
         if self._hearing is None:
             return
         if error is not None:
-            self._fail(error)
+            self.fail(error)
             return
         found, missing_ms, seconds = result
         self._wanted = min(int(missing_ms * self._hello.bytes_per_ms), self._slice)
@@ -195,7 +195,7 @@ class Stream:
             self.end("limit")
         self._go_on()
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """End the stream; a fault of ours is in the log, and the client is told that there was one."""
         self._broken = not isinstance(error, UserError)  # which refuses this audio, and knows what was before it
         self._leave()

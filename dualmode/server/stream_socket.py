@@ -121,7 +121,10 @@ async def _read(websocket: WebSocket, stream: Stream, idle_s: float) -> None:
     timer = loop.call_later(idle_s, look)
     try:
         while True:
-            received = await websocket.receive()
+            try:
+                received = await websocket.receive()
+            except GONE:
+                return stream.end("gone")
             waits_since = None  # from here on it is the server that is waited for
             if received["type"] == "websocket.disconnect":
                 return stream.end("gone")
@@ -132,9 +135,7 @@ async def _read(websocket: WebSocket, stream: Stream, idle_s: float) -> None:
                     return stream.end("finished")
                 raise UserError('after the first message come audio and, at its end, {"type": "finish"}')
             waits_since = loop.time()
-    except UserError as error:
-        stream.end("error", str(error))
-    except GONE:
-        stream.end("gone")
+    except Exception as error:
+        stream.fail(error)
     finally:
         timer.cancel()

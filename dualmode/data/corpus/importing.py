@@ -194,26 +194,27 @@ def split_off(catalogue: Catalogue, shares: dict[str, float], seed: int, by_spea
 
 
 def check_sources_apart(sources: Iterable[Path], data: Path) -> None:
-    """Raise UserError if a source is a Kaldi folder in ``data``, where what is made of it would replace it."""
+    """Raise UserError if a source is a Kaldi folder where a set may be written: what is made of it would replace it."""
+    places = {data.resolve(), *(path.resolve() for path in data.glob("*"))}  # a set may be a link to a folder elsewhere
     for path in sources:
-        if (path / "wav.scp").is_file() and path.resolve().is_relative_to(data.resolve()):
+        if (path / "wav.scp").is_file() and path.resolve() in places:
             raise UserError(
-                f"{path} lies in {data}, where the sets that are made of it are written: move it out of there, or name "
+                f"{path} is in {data}, where the sets that are made of it are written: move it out of there, or name "
                 "another work folder (--out; of a recipe, --work-dir)"
             )
 
 
-def write_sets(catalogue: Catalogue, data: Path) -> None:
-    """Write ``data``/<set> for every set, each list whole or not at all.
-
-    Raises:
-        UserError: there is a folder of another kind, whose segments would be about what the import has cut.
-    """
-    for part in catalogue.parts():
+def check_sets(parts: Iterable[str], data: Path) -> None:
+    """Raise UserError if a set would be written to a folder with segments, which would then be of other audio."""
+    for part in parts:
         if (data / part / "segments").exists():
             raise UserError(
                 f"{data / part} has segments, so it was not made by an import: move it, or name another work folder"
             )
+
+
+def write_sets(catalogue: Catalogue, data: Path) -> None:
+    """Write ``data``/<set> for every set, each list whole or not at all."""
     for part in catalogue.parts():
         with table_writers(data / part, (*FILES, "spk2utt")) as out:
             for utt, speaker, text, path, seconds in progress(catalogue.rows(part), f"writing {data / part}"):

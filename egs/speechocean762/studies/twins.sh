@@ -229,10 +229,10 @@ reference() {
 # done_already TAG: whether its results are there, and newer than the configurations.
 done_already() {
   local results=$work/exp/asr_$1/results.json file
+  local files=("$asr_config" "$pretrain_config" ../../conf/tuning/prune.yaml ../../conf/decode_{dense,sparse}.yaml)
+  [[ $1 != rnnt-* ]] || files+=("$rnnt_config")
   [[ -f $results ]] || return 1
-  for file in "$asr_config" "$pretrain_config" "$rnnt_config" ../../conf/tuning/prune.yaml ../../conf/decode_{dense,sparse}.yaml; do
-    [[ $results -nt $file ]] || return 1
-  done
+  for file in "${files[@]}"; do [[ $results -nt $file ]] || return 1; done
 }
 
 # leave_out_scratch ARRAY: takes that row out, which is supernet itself where nothing is pre-trained.

@@ -616,14 +616,24 @@ def test_a_bad_option_is_one_sentence(work, words, message):
 
 
 @pytest.mark.parametrize("options", [[], ["--check-options"]])
-def test_a_kaldi_folder_where_sets_are_written_is_refused(record, work, options):
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_kaldi_folder_where_sets_are_written_is_refused(record, work, tmp_path, options, linked):
     """Each import would split valid and test off what the one before had left of it."""
-    path = record("a.wav", 300)
-    write_kaldi_dir(work / "data" / "train", {"a": path}, {"a": "s"}, {"a": "one"})
-    before = {file.name: file.read_bytes() for file in (work / "data/train").iterdir()}
-    with pytest.raises(UserError, match=r"data/train lies in .*data, where the sets .* are written: move it"):
-        main([str(work / "data/train"), "--out", str(work), *ALONE, *options])
-    assert {file.name: file.read_bytes() for file in (work / "data/train").iterdir()} == before
+    place = tmp_path / "mine" if linked else work / "data" / "train"
+    write_kaldi_dir(place, {"a": record("a.wav", 300)}, {"a": "s"}, {"a": "one"})
+    if linked:
+        (work / "data").mkdir(parents=True)
+        (work / "data/train").symlink_to(place)
+    before = {file.name: file.read_bytes() for file in place.iterdir()}
+    with pytest.raises(UserError, match=r"is in .*data, where the sets .* are written: move it"):
+        main([str(place), "--out", str(work), *ALONE, *options])
+    assert {file.name: file.read_bytes() for file in place.iterdir()} == before
+
+
+def test_a_kaldi_folder_deeper_in_the_data_is_imported(record, work):
+    write_kaldi_dir(work / "data/local/raw", {"a": record("a.wav", 300)}, {"a": "s"}, {"a": "one"})
+    main([str(work / "data/local/raw"), "--out", str(work), *ALONE])
+    assert list(tables(work, "train")[1].values()) == ["one"]
 
 
 def test_a_folder_with_segments_is_not_written_over(record, manifest, work):
@@ -631,8 +641,9 @@ def test_a_folder_with_segments_is_not_written_over(record, manifest, work):
     (work / "data/train/segments").write_text("a r 0 1\n")
     line = {"audio_filepath": str(record("a.wav", 300)), "text": "a"}
     with pytest.raises(UserError, match="data/train has segments, so it was not made by an import: move it"):
-        main([str(manifest(line)), "--out", str(work), *ALONE])
+        main([str(manifest(line)), "--out", str(work), *ALONE, "--copy"])
     assert [path.name for path in (work / "data/train").iterdir()] == ["segments"]
+    assert not list((work / "downloads").rglob("*.flac"))  # before audio is made
 
 
 def test_options_can_be_checked_alone(people, work):
