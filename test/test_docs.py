@@ -72,6 +72,27 @@ def test_every_table_of_the_documents_is_one():
     assert wrong == []
 
 
+def links(text: str) -> list[str]:
+    """Return what links outside of code lead to, but for addresses and places on the same page."""
+    found = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```|`[^`\n]*`(?!\])", "", text, flags=re.DOTALL))
+    return [target.split("#")[0] for target in found if not re.match(r"[a-z]+:|#", target)]
+
+
+def test_links_are_found():
+    text = "[a](b.md#c) [`d`](../e.py) [f](https://g) [h](#i) ![j](k.png) `[l](m)`\n```\n[n](o)\n```\n"
+    assert links(text) == ["b.md", "../e.py", "k.png"]
+
+
+def test_every_link_leads_to_what_is_there():
+    lost = [
+        f"{name}: {target}"
+        for name in written_pages()
+        for target in links((ROOT / name).read_text(encoding="utf-8"))
+        if not (ROOT / name).parent.joinpath(target).exists()
+    ]
+    assert lost == []
+
+
 def test_every_page_is_in_the_menu_and_every_entry_is_a_page():
     written = {name for name in written_pages() if not name.endswith(RESULTS_OF_A_PAGE)}
     menu = pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
