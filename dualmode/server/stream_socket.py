@@ -135,6 +135,8 @@ async def _read(websocket: WebSocket, stream: Stream, idle_s: float) -> None:
                     return stream.end("finished")
                 raise UserError('after the first message come audio and, at its end, {"type": "finish"}')
             waits_since = loop.time()
+    except UserError as error:
+        stream.end("error", str(error))  # what came before is heard to its end
     except Exception as error:
         stream.fail(error)
     finally:

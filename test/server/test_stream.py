@@ -20,6 +20,7 @@ from dualmode.server.pool import EnginePool
 from dualmode.server.protocol import Hello
 from dualmode.server.second_pass import SecondPass
 from dualmode.server.stream import OUTBOX, Stream
+from dualmode.server.stream_socket import _read as read_audio_of
 from dualmode_runtime.audio.pauses import Piece
 
 from .conftest import pcm, streamed
@@ -213,6 +214,25 @@ def test_a_fault_at_the_end_of_a_stream_is_told_and_in_the_log(device_model, cap
     sent, reason = asyncio.run(asyncio.wait_for(run(), 60))
     assert reason == "error" and "the server failed to hear this audio: its log says why" in sent[-2]
     assert "RuntimeError: of the engine" in caplog.text and '"end"' in sent[-1]
+
+
+def test_a_fault_while_audio_is_taken_is_no_client_that_has_gone(device_model, caplog):
+    class Socket:
+        async def receive(self):
+            return {"type": "websocket.receive", "bytes": bytes(2)}
+
+    async def feed(data):
+        raise RuntimeError("of ours")
+
+    async def run():
+        pool, stream = await open_stream(device_model, None, Limits())
+        stream.feed = feed
+        await asyncio.wait_for(read_audio_of(Socket(), stream, 60), 60)
+        pool.close()
+        return stream.over.result(), stream.error
+
+    assert asyncio.run(run()) == ("error", "the server failed to hear this audio: its log says why")
+    assert "RuntimeError: of ours" in caplog.text
 
 
 def test_what_is_at_work_when_time_is_up_is_told(device_model):
