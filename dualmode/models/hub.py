@@ -51,7 +51,8 @@ def fetch(name: str, revision: str | None = None) -> Path:
     place = Path(hub.constants.HF_HOME, "dualmode", repo.replace("/", "--"), (revision or "main").replace("/", "--"))
     try:
         hub.snapshot_download(repo, revision=revision, allow_patterns=list(FILES), local_dir=place)
-        _remove_others(place, _listed(hub, repo, revision))
+        if (names := _listed(hub, repo, revision)) is not None:
+            _remove_others(place, names)
         return place
     except (hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError, OSError, ValueError) as error:
         raise UserError(f"{name} cannot be fetched: {_first_line(error)}") from None
@@ -98,9 +99,9 @@ def _listed(hub, repo: str, revision: str | None) -> set[str] | None:
         return None
 
 
-def _remove_others(place: Path, names: set[str] | None) -> None:
+def _remove_others(place: Path, names: set[str]) -> None:
     """Remove a model's files that an earlier revision had and this one has not: the download leaves them."""
-    for pattern in FILES if names is not None else ():
+    for pattern in FILES:
         for path in place.glob(pattern):
             if path.relative_to(place).as_posix() not in names:
                 path.unlink(missing_ok=True)
