@@ -218,6 +218,5 @@ def test_the_package_names_what_is_there():
     assert (WASM / WASM_MODULE).stat().st_size + (DEMO / "sparse.dmdl").stat().st_size < 3e6
 
 
-@pytest.mark.slow
 def test_the_committed_module_is_current():
     assert wasm_is_current(), "run python -m dualmode.device.build_wasm (Debian: emscripten)"
