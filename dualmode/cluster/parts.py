@@ -81,7 +81,11 @@ def run_parts(args: argparse.Namespace, module: str, arguments: Sequence[str], m
         if not skipped and word.partition("=")[0] not in ("--cmd", "--nj", "--log"):
             own.append(word)
         skipped = not skipped and word in ("--cmd", "--nj", "--log")
-    command = [*shlex.split(args.cmd), f"{TASK}=1:{count}", str(log), sys.executable, "-m", module, *own]
+    try:
+        wrapper = shlex.split(args.cmd)
+    except ValueError as error:  # a quote or a backslash without its other half
+        raise UserError(f"--cmd: {str(error).lower()}: {args.cmd}") from None
+    command = [*wrapper, f"{TASK}=1:{count}", str(log), sys.executable, "-m", module, *own]
     try:
         done = subprocess.run([*command, "--part", f"{TASK}/{count}"], stdin=subprocess.DEVNULL)
     except OSError as error:

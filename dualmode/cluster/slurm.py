@@ -5,6 +5,7 @@ Only after a while without news is squeue asked, once, whether the tasks that ar
 was lost with its node, or was cancelled.
 """
 
+import contextlib
 import os
 import re
 import shlex
@@ -26,13 +27,15 @@ from dualmode.errors import UserError
 ROOT = Path(__file__).resolve().parents[2]
 LOOK_S = 1.0  # between two looks at the job's folder
 ASK_S = (15.0, 120.0)  # between two questions to the controller: at first, and at most
-GRACE_S = 10.0  # for a status to appear on this machine after its task has left the queue
+GRACE_S = 90.0  # for a status to appear here after its task has left the queue: NFS goes on for a minute with what it knew
 ANSWER_S = 60.0  # after which a command of Slurm that hangs counts as one that did not answer
 CANCEL_S = 600.0  # for a job to leave the queue once it is cancelled
 WAIT_S = 600  # for the other processes of a job on several machines, once the first of them has ended
 LOST = 137
 USUAL = ("", "None", "JobArrayTaskLimit")  # reasons of squeue: the task runs, or --max-jobs-run others do
 NUMBER = "slurm_job"  # file in a job's folder while its wrapper waits
+# Of a job's own variables, what its jobs may have as well: where Slurm is, and what users set.
+HANDED_ON = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_WAIT")
 
 
 def run(request: Request) -> Mapping[int, int]:
@@ -56,7 +59,11 @@ def run(request: Request) -> Mapping[int, int]:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    statuses = wait(request, folder, job)
+    try:
+        statuses = wait(request, folder, job)
+    except OSError:  # the disk of the job's folder: without signs of life its tasks would end as well, but later
+        cancel(job)
+        raise
     (folder / NUMBER).unlink()
     say_lost(request, folder)
     return statuses
@@ -117,12 +124,33 @@ def submit(request: Request, flags: Sequence[str], folder: Path, most: str | Non
     if request.variable:
         command.append(f"--array={request.tasks[0]}-{request.tasks[-1]}" + (f"%{most}" if most else ""))
     try:
-        done = subprocess.run([*command, str(script)], capture_output=True, encoding="utf-8", errors="replace")
+        done = subprocess.run(
+            [*command, str(script)],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env=environment_of_job(os.environ),
+        )
     except FileNotFoundError:
         raise UserError("there is no sbatch on this machine: submit from one that has Slurm, or use run.pl") from None
     if done.returncode:
         raise UserError(f"sbatch refused the job: {done.stderr.strip()} (command: {shlex.join(command)})")
     return job_number(done.stdout)
+
+
+def environment_of_job(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that a job is given: where a recipe runs in a job itself, not what Slurm says of that one.
+
+    A job would take the number of that one's array, or how often it was queued again, for its own.
+
+    >>> environment_of_job({"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "6", "SLURM_WAIT": "60", "HOME": "/root"})
+    {'SLURM_WAIT': '60', 'HOME': '/root'}
+    """
+    if "SLURM_JOB_ID" not in environment:
+        return dict(environment)
+    return {
+        name: value for name, value in environment.items() if not name.startswith("SLURM_") or name in HANDED_ON
+    }
 
 
 def job_number(said: str) -> str:
@@ -153,15 +181,29 @@ def wait(request: Request, folder: Path, job: str) -> dict[int, int]:
         elif time.monotonic() - news > pause:
             reasons = queued(job)
             if reasons == []:
-                time.sleep(GRACE_S)
-                late = {task: read_status(folder, task) for task in missing}
-                return statuses | {task: LOST if status is None else status for task, status in late.items()}
+                return statuses | {task: LOST for task in missing} | late_statuses(folder, missing)
             for reason in sorted(set(reasons or []) - said):
                 print(f"# Slurm job {job} waits ({reason})", file=sys.stderr)
                 said.add(reason)
             news, pause = time.monotonic(), min(2 * pause, ASK_S[1])
         time.sleep(LOOK_S)
     return statuses
+
+
+def late_statuses(folder: Path, tasks: Sequence[int]) -> dict[int, int]:
+    """Return how tasks ended that are not queued any more; those are missing that left nothing within ``GRACE_S``.
+
+    The job's folder is changed before each look, by which NFS asks its server what there is.
+    """
+    until = time.monotonic() + GRACE_S
+    while True:
+        with contextlib.suppress(OSError):  # a disk that is full still says what there is
+            (folder / ".changed").touch()
+            (folder / ".changed").unlink()
+        found = {task: status for task in tasks if (status := read_status(folder, task)) is not None}
+        if len(found) == len(tasks) or time.monotonic() >= until:
+            return found
+        time.sleep(LOOK_S)
 
 
 def queued(job: str) -> list[str] | None:

@@ -42,7 +42,10 @@ class SlurmConf:
             raise UserError(f"cannot read {path}: {error.strerror}") from error
         always, defaults, rules = [], {}, []
         for number, line in enumerate(lines, start=1):
-            kind, *words = shlex.split(line, comments=True) or [""]
+            try:
+                kind, *words = shlex.split(line, comments=True) or [""]
+            except ValueError as error:  # a quote or a backslash without its other half
+                raise UserError(f"{path}:{number}: {str(error).lower()}: {line.strip()}") from None
             name, equals, value = words[0].partition("=") if words else ("", "", "")
             if kind == "flags":
                 always += words

@@ -9,6 +9,7 @@ from pathlib import Path
 from dualmode.cluster.command import Request, parse
 from dualmode.cluster.task import write_request
 from dualmode.errors import UserError
+from dualmode_runtime.cli import describe
 
 SHOWN, TAIL = 3, 10  # failed tasks, and lines of each log
 
@@ -49,12 +50,15 @@ def log_tail(path: Path) -> list[str]:
 
 
 def main(run: Callable[[Request], Mapping[int, int]], words: Sequence[str]) -> None:
-    """Run the request in ``words`` and end this process: 0 if every task did well, 1 if not, 2 for a wrong request."""
+    """Run the request in ``words`` and end this process: 0 if every task did well, 1 if not, 2 if they could not be run."""
     try:
         request = parse(words)
         lines = failures(request, run(request))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"error: {describe(error)}", file=sys.stderr)
         sys.exit(2)
     for line in lines:
         print(line, file=sys.stderr)

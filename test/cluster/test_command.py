@@ -45,6 +45,9 @@ def test_the_first_line_that_fits_counts(tmp_path):
     file.write_text("option gpu\n")
     with pytest.raises(UserError, match="slurm.conf:1: expected"):
         SlurmConf.read(file)
+    file.write_text('flags --export=ALL\nflags --comment="Dana\n')
+    with pytest.raises(UserError, match='slurm.conf:2: no closing quotation: flags --comment="Dana'):
+        SlurmConf.read(file)
     with pytest.raises(UserError, match="cannot read"):
         SlurmConf.read(tmp_path / "other")
 

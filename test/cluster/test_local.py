@@ -52,6 +52,9 @@ def test_words_reach_the_command_as_they_are(tmp_path):
 def test_mistakes_are_one_sentence(tmp_path):
     assert run(tmp_path, "x.log") == (2, "error: expected [--option value]... [JOB=1:8] LOG COMMAND...\n")
     assert run(tmp_path, "--max-jobs-run", "0", "x.log", "true")[0] == 2
+    (tmp_path / "file").touch()
+    status, err = run(tmp_path, "file/x.log", "true")
+    assert status == 2 and err.startswith("error: file/jobs") and err.endswith(": Not a directory\n"), err
     status, err = run(tmp_path, "x.log", "no-such-program")
     assert status == 1 and "cannot run no-such-program: No such file" in err and "status 127" in err
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dualmode.cluster import slurm
+from dualmode.cluster import slurm, wrapper
 from dualmode.cluster.command import Request
 from dualmode.errors import UserError
 
@@ -58,6 +58,48 @@ def test_why_a_job_waits_is_said_once(says, monkeypatch, tmp_path, capsys):
     request = Request("a.log", ("true",))
     assert slurm.wait(request, tmp_path, "4711") == {1: slurm.LOST}
     assert capsys.readouterr().err == "# Slurm job 4711 waits (PartitionTimeLimit)\n"
+
+
+def test_a_status_that_the_file_system_shows_late_counts(says, monkeypatch, tmp_path):
+    """As NFS does, until the folder changes."""
+    monkeypatch.setattr(slurm, "ASK_S", (0.05, 0.05))
+    monkeypatch.setattr(slurm, "LOOK_S", 0.01)
+    monkeypatch.setattr(slurm, "GRACE_S", 60.0)
+    says("squeue", "true")
+    before, shown = tmp_path.stat().st_mtime_ns, iter([False] * 9)
+
+    def read(folder, task):
+        changed = tmp_path.stat().st_mtime_ns != before
+        return {1: 0, 2: 3}[task] if changed and next(shown, True) else None
+
+    monkeypatch.setattr(slurm, "read_status", read)
+    (tmp_path / "alive").touch()
+    before = tmp_path.stat().st_mtime_ns
+    assert slurm.wait(Request("JOB.log", ("true",), "JOB", (1, 2)), tmp_path, "4711") == {1: 0, 2: 3}
+
+
+def test_a_disk_that_fails_while_a_job_is_waited_for_cancels_it(says, monkeypatch, tmp_path, capsys):
+    says("sbatch", "echo 4711")
+    says("scancel", f'echo "$@" > {tmp_path}/cancelled')
+
+    def wait(*_):
+        raise OSError(5, "Input/output error", "alive")
+
+    monkeypatch.setattr(slurm, "wait", wait)
+    with pytest.raises(SystemExit) as ended:
+        wrapper.main(slurm.run, [str(tmp_path / "x.log"), "true"])
+    assert ended.value.code == 2 and capsys.readouterr().err.endswith("error: alive: Input/output error\n")
+    assert (tmp_path / "cancelled").read_text() == "4711\n"
+
+
+def test_a_job_is_not_given_what_slurm_says_of_the_job_that_submits_it(says, monkeypatch, tmp_path):
+    of_outer = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "6", "SLURM_ARRAY_TASK_ID": "1", "SLURM_RESTART_COUNT": "2"}
+    for name, value in (of_outer | {"SLURM_CONF": "a.conf", "SBATCH_ACCOUNT": "b"}).items():
+        monkeypatch.setenv(name, value)
+    says("sbatch", f"env > {tmp_path}/env; echo 12")
+    slurm.submit(Request("a.log", ("true",)), [], tmp_path, None)
+    given = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines() if "=" in line)
+    assert {name for name in given if name.startswith("SLURM_")} == {"SLURM_CONF"} and given["SBATCH_ACCOUNT"] == "b"
 
 
 def test_what_slurm_says_of_a_lost_task_is_shown(tmp_path, capsys):
