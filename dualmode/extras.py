@@ -1,6 +1,16 @@
-"""Packages that not every user needs, and the extra of this one that brings each."""
+"""Packages that not every user needs, and the extra of this one that brings each.
+
+    python -m dualmode.extras [--engine] WHAT PACKAGE...     an error if WHAT lacks one of them, or the compiled engine
+
+asks before the work of hours, at whose end they are needed, begins.
+"""
+
+import argparse
+from collections.abc import Sequence
+from importlib.util import find_spec
 
 from dualmode.errors import UserError
+from dualmode_runtime.cli import run
 
 EXTRA_OF = {  # by the name that is imported
     "ctc_segmentation": "align",
@@ -51,3 +61,22 @@ def missing(module: str, what: str = "this") -> UserError:
     else:
         how = f"pip install 'dualmode[{extra}]'" + (f", or {by_script}" if by_script else "")
     return UserError(f"{what} needs {module}, which is not installed: {how}")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m dualmode.extras", description="Look whether packages are there.")
+    parser.add_argument("what", metavar="WHAT", help="what needs them")
+    parser.add_argument("packages", nargs="+", metavar="PACKAGE", choices=EXTRA_OF, help="name that is imported")
+    parser.add_argument("--engine", action="store_true", help="look for the compiled device engine, too")
+    args = parser.parse_args(argv)
+    for package in args.packages:
+        if find_spec(package) is None:
+            raise missing(package, args.what)
+    if args.engine:
+        from dualmode_runtime.engine import load_library  # needs numpy
+
+        load_library()
+
+
+if __name__ == "__main__":
+    run(main)

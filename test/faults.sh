@@ -3,6 +3,7 @@
 # undisturbed run: data, features, masks, weights and transcripts must be the same.  Not a part of test/run.sh.
 #   KILLS=20 SEED=0 WORK_DIR=DIR test/faults.sh        about 10 minutes on 2 cores
 set -euo pipefail
+unset CDPATH # by which cd would go elsewhere, or say where it went
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 kills=${KILLS:-20} work=$(realpath -m "${WORK_DIR:-$(mktemp -d)}")

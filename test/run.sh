@@ -4,6 +4,7 @@
 # Each is run whatever the others said; the status is 0 only if all are well.
 [ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # sh cannot read this
 set -uo pipefail
+unset CDPATH # by which cd would go elsewhere, or say where it went
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 # shellcheck source=egs/common/lib.sh
 source egs/common/lib.sh

@@ -3,6 +3,7 @@
 #   bash tools/docs.sh [--serve]      --serve shows it on 127.0.0.1:8000 instead
 # Needs Python 3.11 or later with the venv module; the first time it fetches packages, the pages fetch nothing.
 set -euo pipefail
+unset CDPATH # by which cd would go elsewhere, or say where it went
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 environment=build/docs-venv
 if ! cmp -s tools/docs.txt "$environment/installed.txt"; then

@@ -3,6 +3,7 @@
 #   bash tools/neighbours.sh [--venv DIR] [--work-dir DIR]      default: build/neighbours-venv and build/neighbours
 # The environment takes 5.4 GB, most of it shared with uv's cache; the rest some minutes on 2 cores.
 set -euo pipefail
+unset CDPATH # by which cd would go elsewhere, or say where it went
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 venv=build/neighbours-venv work=build/neighbours

@@ -3,6 +3,7 @@
 #   bash tools/notebook.sh [--venv DIR]      default: build/notebook-venv
 # Needs Python 3.11 or later with the venv module, and a C++17 compiler; the first time it fetches packages.
 set -euo pipefail
+unset CDPATH # by which cd would go elsewhere, or say where it went
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 environment=build/notebook-venv

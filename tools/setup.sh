@@ -4,6 +4,7 @@
 [ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # sh cannot read this
 set -euo pipefail
 
+unset CDPATH # by which cd would go elsewhere, or say where it went
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 uv_version=0.13.9 # uv installs ESPnet; newer pips refuse a dependency of it (ci_sdr)
 needed_gb=8       # 5.3 GB in the end, most of it torch's CUDA libraries, and room to unpack

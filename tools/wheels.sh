@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds source distributions and wheels of both packages, and tries them.
 set -euo pipefail
+unset CDPATH # by which cd would go elsewhere, or say where it went
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD demo=$PWD/egs/mini/demo
 

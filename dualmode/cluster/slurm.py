@@ -27,7 +27,7 @@ from dualmode.errors import UserError
 ROOT = Path(__file__).resolve().parents[2]
 LOOK_S = 1.0  # between two looks at the job's folder
 ASK_S = (15.0, 120.0)  # between two questions to the controller: at first, and at most
-GRACE_S = 90.0  # for a status to appear here after its task has left the queue: NFS goes on for a minute with what it knew
+GRACE_S = 90.0  # for a status to appear here after its task has left the queue: NFS looks once a minute
 ANSWER_S = 60.0  # after which a command of Slurm that hangs counts as one that did not answer
 CANCEL_S = 600.0  # for a job to leave the queue once it is cancelled
 WAIT_S = 600  # for the other processes of a job on several machines, once the first of them has ended
@@ -148,9 +148,7 @@ def environment_of_job(environment: Mapping[str, str]) -> dict[str, str]:
     """
     if "SLURM_JOB_ID" not in environment:
         return dict(environment)
-    return {
-        name: value for name, value in environment.items() if not name.startswith("SLURM_") or name in HANDED_ON
-    }
+    return {name: value for name, value in environment.items() if not name.startswith("SLURM_") or name in HANDED_ON}
 
 
 def job_number(said: str) -> str:

@@ -50,7 +50,7 @@ def log_tail(path: Path) -> list[str]:
 
 
 def main(run: Callable[[Request], Mapping[int, int]], words: Sequence[str]) -> None:
-    """Run the request in ``words`` and end this process: 0 if every task did well, 1 if not, 2 if they could not be run."""
+    """Run the request in ``words`` and end this process: 0 if every task did well, 1 if not, 2 if none can be run."""
     try:
         request = parse(words)
         lines = failures(request, run(request))

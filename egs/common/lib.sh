@@ -48,13 +48,33 @@ make_folder() {
   done
 }
 
-# lock FILE [shared]: makes this process the only one with FILE, until it ends in whatever way; descriptor 9 holds it.
-# With "shared", others may share it, but none has it alone.
+# lock FILE [shared [ADVICE]]: makes this process the only one with FILE, until it ends in whatever way; descriptor 9 holds
+# it.  With "shared", others may share it, but none has it alone.  ADVICE ends the message that another run is at work.
 lock() {
   command -v flock >/dev/null || die "flock was not found: apt install util-linux"
   { exec 9>>"$1"; } 2>/dev/null || die "cannot write to $1: change its permissions, or use another --work-dir"
-  locked "$1" ${2:+"--$2"} 9 || die "another run is at work in ${1%/*} (process $(cat "$1")): wait for it, stop it, or use another --work-dir"
-  echo "$$ on $HOSTNAME" >"$1"
+  locked "$1" ${2:+"--$2"} 9 ||
+    die "another run is at work in ${1%/*} (process $(holders "$1")): wait for it, stop it, or use another --work-dir${3:-}"
+  if [[ -z ${2:-} ]]; then echo "$$ on $HOSTNAME"; fi >"$1" # who has it alone, or nothing
+}
+
+# share_lock FILE: from now on, others may share what lock gave this process alone; it waits for one that was quicker.
+share_lock() {
+  flock -s 9
+  : >"$1"
+}
+
+# holders FILE: prints who has FILE: the process that has it alone, or else those of the experiments that share it.
+holders() {
+  local file names=()
+  if [[ -s $1 ]]; then
+    cat "$1"
+    return
+  fi
+  for file in "${1%/*}"/exp/.lock_*; do
+    [[ ! -s $file ]] || flock -n "$file" true || names+=("$(<"$file")")
+  done
+  (IFS=, && echo "${names[*]:-unknown}" | sed 's/,/, /g')
 }
 
 # lock_experiment FILE: the same with descriptor 6, for one of the experiments that share a work folder.

@@ -58,17 +58,21 @@ run_queue() {
   ((${#failed[@]} == 0)) || die "${#failed[@]} of $total jobs failed: ${!failed[*]}; the same command tries them again"
 }
 
-# stop_jobs NAME NUMBER: ends the jobs, and this shell with them.  (Sees the variables of run_queue.)
+# stop_jobs NAME NUMBER: ends the jobs, and this shell with them.  A recipe gives its command a minute to save, and none
+# after a second signal.  (Sees the variables of run_queue.)
 stop_jobs() {
-  trap '' INT TERM HUP
-  local pid tries
-  for pid in "${!running[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
+  local pid
+  trap tell_jobs INT TERM HUP
+  tell_jobs
   for pid in "${!running[@]}"; do
-    for ((tries = 0; tries < 100; tries++)); do
-      kill -0 -- "-$pid" 2>/dev/null || break
-      sleep 0.1
-    done
+    while kill -0 -- "-$pid" 2>/dev/null; do sleep 0.1; done
   done
+  trap '' INT TERM HUP
   log "stopped by SIG$1; the same command goes on from here" >&2
   exit $((128 + $2))
+}
+
+tell_jobs() {
+  local pid
+  for pid in "${!running[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
 }

@@ -21,6 +21,7 @@
 set -euo pipefail
 export LC_ALL=C.UTF-8 # letters are the same ones everywhere
 
+unset CDPATH # by which cd would go elsewhere, or say where it went
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 corpus_dir=$(cd "$(dirname "$0")" && pwd -P)
 caller_dir=$PWD
@@ -218,9 +219,9 @@ recipe() {
   set_environment
   check_gpus
   # Data are made by one run alone; from stage 2 on, several experiments may run side by side.
-  local with=()
-  ((stage < 2)) || with=(shared)
-  lock "${work_dir:-$corpus_dir}/.run.lock" "${with[@]}"
+  local with='' run_lock=${work_dir:-$corpus_dir}/.run.lock
+  ((stage < 2)) || with=shared
+  lock "$run_lock" "$with" "; once its data are made, --stage 2 --tag NAME begins another experiment beside it"
   check_disk "${work_dir:-$corpus_dir}" "$needed_gb"
   make_folder "$done_dir" "$log_dir"
   lock_experiment "$exp/.lock_$tag"
@@ -228,9 +229,11 @@ recipe() {
   start_guard
   choose_decoders "$exp/conf_$tag"
   check_device_decode
+  check_packages
   check_configs
   for ((n = stage; n <= stop_stage; n++)); do
     stage_now=$n began=$SECONDS
+    ((n != 2 || stage >= 2)) || share_lock "$run_lock"
     log "stage $n: ${stage_names[n]}"
     "stage_$n"
     seconds[n]=$((SECONDS - began))
@@ -343,6 +346,17 @@ refused() {
   [[ $1 != 2 || -z $why ]] || die "the configuration was refused: $why$log"
   last_run "$2" | tail -n 5 | sed 's/^/    /' >&2
   die "the configurations could not be checked in the Python environment $environment (status $1)$log"
+}
+
+# check_packages: stops before any work if what is needed behind the trainings is not installed.
+check_packages() {
+  local why
+  if [[ $emission_delay == true ]] && ((stop_stage >= results_stage)); then
+    why=$(python -m dualmode.extras -- --emission-delay ctc_segmentation 2>&1) || die "${why##*error: }"
+  fi
+  if ((stop_stage >= 7)); then
+    why=$(python -m dualmode.extras --engine "stage 7" onnx onnxruntime onnxscript sherpa_onnx 2>&1) || die "${why##*error: }"
+  fi
 }
 
 # check_gpus: stops before any work if the GPUs that are asked for are not on this machine, where training runs on it.

@@ -309,18 +309,25 @@ failed() {
   exit "$1"
 }
 
-# interrupted NAME NUMBER: stops the command and this shell on a signal.
+patience_s=60 # for what is told to stop to save its state: an update of a large model, and its checkpoint
+
+# interrupted NAME NUMBER: stops the command and this shell on a signal; a second one does not wait for the command.
 interrupted() {
-  local tries
-  trap '' INT TERM HUP
+  local began=$SECONDS told='' again="the same command"
+  trap 'began=-$patience_s' INT TERM HUP
   if [[ -n $child ]]; then
     kill -TERM -- "-$child" 2>/dev/null || true
-    for ((tries = 0; tries < 50; tries++)); do
-      kill -0 -- "-$child" 2>/dev/null || break
+    while kill -0 -- "-$child" 2>/dev/null && ((SECONDS - began < patience_s)); do
+      if [[ -z $told ]] && ((SECONDS - began >= 2)); then
+        told=true
+        log "SIG$1: waiting for the command to save where it is, at most $patience_s s; once more ends it at once" >&2
+      fi
       sleep 0.1
     done
     kill -KILL -- "-$child" 2>/dev/null || true
   fi
-  log "stopped by SIG$1${stage_now:+ in stage $stage_now}; the same command goes on from here" >&2
+  trap '' INT TERM HUP
+  [[ $force != true ]] || again+=" without --force"
+  log "stopped by SIG$1${stage_now:+ in stage $stage_now}; $again goes on from here" >&2
   exit $((128 + $2))
 }

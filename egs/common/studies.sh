@@ -6,12 +6,17 @@ source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 seeds=() rows=()
 
-# begin_study ROWS: sets $seeds, $rows, $work and $exp, as the variables SEEDS, ROWS and WORK_DIR say.
+# begin_study ROWS: sets $seeds, $rows, $work and $exp, as the variables SEEDS, ROWS and WORK_DIR say; stops on a row that
+# settings_of, of the study, does not know.  Uses $caller_dir.
 begin_study() {
   split_words seeds "${SEEDS:-0 1 2}"
   split_words rows "${ROWS:-$1}"
-  work=$(realpath -m "${WORK_DIR:-.}")
+  work=${WORK_DIR:-.}
+  [[ -z ${WORK_DIR:-} || $work == /* ]] || work=$caller_dir/$work
+  work=$(realpath -m -- "$work")
   exp=$work/exp
+  local row
+  for row in "${rows[@]}"; do (settings_of "$row") || exit; done
 }
 
 # Options for ESPnet's trainer, in pre-training and in fine-tuning.  Smaller than the recipes' model, 0.9 million

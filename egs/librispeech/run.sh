@@ -56,9 +56,9 @@ check_parts() {
 # set_mini: what --mini sets where the user has not.
 set_mini() {
   train_parts=${train_parts:-train-clean-5} valid_parts=${valid_parts:-dev-clean-2} test_parts=${test_parts:-dev-clean-2}
-  [[ $token_type != bpe || $vocab_size != 1000 ]] || token_type=char vocab_size=''
-  [[ $pretrain_config != conf/tuning/pretrain_base.yaml ]] || pretrain_config=conf/tuning/pretrain_mini.yaml
-  [[ $asr_config != conf/tuning/asr_base.yaml ]] || asr_config=conf/tuning/asr_mini.yaml
+  [[ -n ${option_given[token-type]:-}${option_given[vocab-size]:-} ]] || token_type=char vocab_size=''
+  [[ -n ${option_given[pretrain-config]:-} ]] || pretrain_config=conf/tuning/pretrain_mini.yaml
+  [[ -n ${option_given[asr-config]:-} ]] || asr_config=conf/tuning/asr_mini.yaml
   ((${#sizes_from[@]} == 0)) || sizes_from=(--encoder-from "$pretrain_config")
 }
 

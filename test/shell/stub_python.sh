@@ -4,6 +4,10 @@
 # ends with status 3, $STUB_UNLABELLED sets without text.
 set -euo pipefail
 # The checks of configurations and options, in front of all steps, are not among them.
+if [[ $1 == -m && $2 == dualmode.extras ]]; then
+  [[ $* != *"${STUB_LACKS:-nothing}"* ]] || { echo "error: $3 needs $STUB_LACKS, which is not installed" >&2; exit 2; }
+  exit 0
+fi
 if [[ $1 == -m && ($2 == dualmode.bin.check_config || $* == *' --check-options') ]]; then
   echo "$*" >>"$CALLS.checks"
   [[ ${STUB_FAIL:-} != check_config ]] || { echo "error: the stub does not like asr.yaml"; exit 2; }
@@ -40,6 +44,7 @@ case $module in
   pretrain | asr_train)
     echo epoch >>"$out/epochs"
     if [[ ${STUB_HANG:-} == "$module" ]]; then
+      [[ -z ${STUB_SAVES:-} ]] || trap 'sleep "$STUB_SAVES"; touch "$out/saved"; exit 75' TERM
       sleep 1000 &
       echo "$$ $!" >"$out/processes.tmp"
       mv "$out/processes.tmp" "$out/processes"

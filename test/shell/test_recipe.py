@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -740,6 +741,29 @@ def test_signals_stop_the_training_too(corpus, number, status):
     assert not any(map(alive, processes))
 
 
+def test_what_is_told_to_stop_has_time_to_save(corpus):
+    process = corpus.start(STUB_HANG="asr_train", STUB_SAVES="6")
+    corpus.hanging("asr_base")
+    process.terminate()
+    output, _ = process.communicate(timeout=corpus.PATIENCE_S)
+    assert process.returncode == 143 and (corpus.folder / "exp/asr_base/saved").exists()
+    assert "SIGTERM: waiting for the command to save where it is, at most 60 s; once more ends it at once" in output
+
+
+def test_a_second_signal_waits_for_nothing(corpus):
+    process = corpus.start("--force", STUB_HANG="asr_train", STUB_SAVES="1000")
+    training, _ = corpus.hanging("asr_base")
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=corpus.PATIENCE_S)
+    assert process.returncode == 130 and not alive(training)
+    assert output.endswith("stopped by SIGINT in stage 4; the same command without --force goes on from here\n")
+    corpus.new_calls()
+    assert "stage 4: going on in exp/asr_base" in corpus.run() and corpus.new_calls()[0] == "asr_train"
+
+
 def test_a_killed_training_leaves_no_helper(corpus):
     process = corpus.start(STUB_HANG="pretrain")
     training, helper = corpus.hanging("pretrain_base")
@@ -782,6 +806,35 @@ def test_two_runs_at_once(corpus):
     first.terminate()
     first.communicate(timeout=corpus.PATIENCE_S)
     corpus.run()
+
+
+def test_a_run_whose_data_are_made_lets_others_begin(corpus):
+    first = corpus.start(STUB_HANG="pretrain")
+    corpus.hanging("pretrain_base")
+    corpus.run("--stage", "2", "--stop-stage", "4", "--tag", "two")
+    output = corpus.run("--stop-stage", "0", "--tag", "three", status=2)
+    assert f"(process {first.pid} on {socket.gethostname()}): wait for it" in output  # not that of two, which has ended
+    assert output.endswith("once its data are made, --stage 2 --tag NAME begins another experiment beside it\n")
+    first.terminate()
+    first.communicate(timeout=corpus.PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    ("options", "package"),
+    [
+        (("--emission-delay",), "ctc_segmentation"),
+        (("--stop-stage", "7"), "sherpa_onnx"),
+        (("--stop-stage", "7"), "--engine"),
+    ],
+)
+def test_what_is_not_installed_is_said_before_any_work(corpus, options, package):
+    output = corpus.run(*options, status=2, STUB_LACKS=package)
+    assert output.splitlines()[-1].endswith(f" needs {package}, which is not installed") and corpus.new_calls() == []
+    corpus.run("--stop-stage", "5", *options[:-2], STUB_LACKS=package)
+
+
+def test_another_place_to_look_for_folders_does_no_harm(corpus):
+    corpus.run("--stop-stage", "1", CDPATH=f".:{corpus.folder}")
 
 
 def test_a_file_system_without_locks_is_no_other_run(corpus):

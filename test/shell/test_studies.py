@@ -38,10 +38,17 @@ class Study:
         (folder / "env" / "bin" / "python").write_text(RECIPE)
         (folder / "env" / "bin" / "python").chmod(0o755)
 
+    def refuse(self, script: str, **variables: str) -> str:
+        """Run it where it must stop without calling a recipe; return what it said."""
+        environment = os.environ | {"CALLS": str(self.calls_file)} | variables
+        done = subprocess.run(["bash", script], cwd=self.folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 2 and not self.calls_file.exists()
+        return done.stderr
+
     def run(self, script: str, **variables: str) -> dict[str, dict[str, str]]:
         """Run it; return the options of each call of a recipe's stage 4 by its --tag, and of the comparisons."""
         variables |= {"CALLS": str(self.calls_file), "DUALMODE_VENV": str(self.folder / "env")}
-        variables |= {"WORK_DIR": str(self.folder / "work")}
+        variables |= {"WORK_DIR": "work"}
         done = subprocess.run(
             ["bash", script], cwd=self.folder, env=os.environ | variables, capture_output=True, text=True
         )
@@ -143,3 +150,19 @@ def test_twins_differ_in_their_branches_only(study, model):
                 due = {step: schedule.fraction(step) for step in range(steps) if schedule.due(step)}
                 assert due == {0: 0.0, 1919 if row == "pruned-after" else 1440: 1.0}
     assert len(calls["compare twins"][2].split(",")) == 2
+
+
+@pytest.mark.parametrize(
+    ("script", "row", "message"),
+    [
+        ("fsdd/studies/granularity.sh", "8x4-oneshot", "behind the granularity may stand "),
+        ("fsdd/studies/granularity.sh", "8by4", "a row begins with "),
+        ("mini/studies/granularity.sh", "8x4-", "behind the granularity may stand "),
+        ("fsdd/studies/twins.sh", "blocks-twin", "it must be supernet, "),
+        ("mini/studies/pretraining.sh", "typo", "it must be pretrained, "),
+    ],
+)
+def test_a_row_that_there_is_not_is_refused_before_others_are_trained(study, script, row, message):
+    good = {"granularity": "8x4", "twins": "supernet", "pretraining": "random"}[Path(script).stem]
+    said = study.refuse(f"egs/{script}", ROWS=f"{good} {row}")
+    assert said.startswith(f"error: ROWS has {row}: {message}")

@@ -12,29 +12,26 @@
 # Leaves WORK_DIR/exp/asr_ROW_SEED, and unpruned.md and granularity.md, the tables before and after, with figures.
 # Another corpus: CORPUS=mini, and UNPRUNED, options of the training without pruning; see egs/mini/studies/granularity.sh.
 set -euo pipefail
+unset CDPATH # by which cd would go elsewhere, or say where it went
+caller_dir=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/../../${CORPUS:-fsdd}"
 # shellcheck source=egs/common/studies.sh
 source ../common/studies.sh
-
-begin_study "unstructured 4x4 8x4 16x4 units n_of_m
-  8x4-untrained units-untrained 8x4-one-shot units-one-shot 8x4-gradual units-gradual 8x4-calibrated"
-mkdir -p "$work/conf"
-printf '%s\n' "sparsities: [$nothing]" "granularity: units" >"$work/conf/prune_unpruned.yaml"
-sed "s/^batch_size:.*/batch_size: 16/" ../../conf/decode_dense.yaml >"$work/conf/decode_dense.yaml"
-sed "s/^sparsity:.*/sparsity: $nothing/; s/^batch_size:.*/batch_size: 16/" ../../conf/decode_sparse.yaml \
-  >"$work/conf/decode_streaming.yaml"
-for sparsity in 0.5 0.7 0.8 0.9; do
-  sed "s/^sparsity:.*/sparsity: $sparsity/; s/^batch_size:.*/batch_size: 16/" ../../conf/decode_sparse.yaml \
-    >"$work/conf/decode_sparse_$sparsity.yaml"
-done
 
 # settings_of ROW: sets $sparsities, $prune (lines of stage 3's YAML), $training (options of stage 4).
 settings_of() {
   local granularity=${1%%-*} block='' schedule batches=240 rate=1.0e-3
   sparsities=(0.5 0.7 0.8 0.9)
   case $granularity in
-    *x*) block=[${granularity/x/,}] granularity=blocks ;;
+    [1-9]*x[1-9]*) block=[${granularity/x/,}] granularity=blocks ;;
     n_of_m) block='[1,4]' sparsities=(0.5) ;; # 2 of 4
+    unstructured | units) ;;
+    *) die "ROWS has $1: a row begins with unstructured, units, n_of_m or a block such as 8x4" ;;
+  esac
+  case ${1#"${1%%-*}"} in
+    '' | -untrained | -one-shot | -gradual | -re-estimated | -calibrated | -distilled) ;;
+    *) die "ROWS has $1: behind the granularity may stand -untrained, -one-shot, -gradual, -re-estimated, -calibrated or \
+-distilled" ;;
   esac
   case $1 in
     *-untrained) schedule="interval=0" batches=2 rate=1.0e-12 ;; # as good as none
@@ -50,6 +47,18 @@ settings_of() {
   [[ $1 != *-distilled ]] || training+=" --model_conf distill_weight=0.1 --model_conf distill_after=0"
   for schedule in $schedule; do training+=" --pruning_conf $schedule"; done
 }
+
+begin_study "unstructured 4x4 8x4 16x4 units n_of_m
+  8x4-untrained units-untrained 8x4-one-shot units-one-shot 8x4-gradual units-gradual 8x4-calibrated"
+mkdir -p "$work/conf"
+printf '%s\n' "sparsities: [$nothing]" "granularity: units" >"$work/conf/prune_unpruned.yaml"
+sed "s/^batch_size:.*/batch_size: 16/" ../../conf/decode_dense.yaml >"$work/conf/decode_dense.yaml"
+sed "s/^sparsity:.*/sparsity: $nothing/; s/^batch_size:.*/batch_size: 16/" ../../conf/decode_sparse.yaml \
+  >"$work/conf/decode_streaming.yaml"
+for sparsity in 0.5 0.7 0.8 0.9; do
+  sed "s/^sparsity:.*/sparsity: $sparsity/; s/^batch_size:.*/batch_size: 16/" ../../conf/decode_sparse.yaml \
+    >"$work/conf/decode_sparse_$sparsity.yaml"
+done
 
 for seed in "${seeds[@]}"; do
   common=(--work-dir "$work" --seed "$seed")

@@ -11,21 +11,18 @@
 # not converge at all with half of the steps.
 # Leaves WORK_DIR/exp/asr_ROW_SEED, twins.md, the tables, and twins.png.
 set -euo pipefail
+unset CDPATH # by which cd would go elsewhere, or say where it went
+caller_dir=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=egs/common/studies.sh
 source ../common/studies.sh
 
-begin_study "supernet dense-alone sparse-alone pruned-after pruned-late"
 batches=1920 # the 8 epochs of asr.yaml
 case ${MODEL:-small} in
   small) start=unpruned pretraining=$unpruned ;; # the pre-training of granularity.sh in the same WORK_DIR
   recipe) start=base pretraining='' small='' ;;
   *) die "MODEL is $MODEL: it must be small or recipe" ;;
 esac
-mkdir -p "$work/conf"
-for granularity in units blocks; do
-  sed "s/^granularity:.*/granularity: $granularity/" ../../conf/tuning/prune.yaml >"$work/conf/prune_$granularity.yaml"
-done
 dense=../../conf/decode_dense.yaml sparse=../../conf/decode_sparse.yaml
 
 # settings_of ROW: sets $granularity, $training (options of stage 4), $decoders.
@@ -45,6 +42,12 @@ settings_of() {
     *) die "ROWS has $1: it must be supernet, dense-alone, sparse-alone, pruned-after or pruned-late, or blocks- and one" ;;
   esac
 }
+
+begin_study "supernet dense-alone sparse-alone pruned-after pruned-late"
+mkdir -p "$work/conf"
+for granularity in units blocks; do
+  sed "s/^granularity:.*/granularity: $granularity/" ../../conf/tuning/prune.yaml >"$work/conf/prune_$granularity.yaml"
+done
 
 for seed in "${seeds[@]}"; do
   common=(--work-dir "$work" --seed "$seed")

@@ -9,24 +9,31 @@
 #   SEEDS="0 1 2" ROWS="pretrained random" WORK_DIR=DIR egs/mini/studies/pretraining.sh [OPTIONS OF run.sh]
 # Leaves WORK_DIR/exp/asr_ROW_SEED, pretraining.md, the tables, and pretraining.png.
 set -euo pipefail
+unset CDPATH # by which cd would go elsewhere, or say where it went
+caller_dir=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=egs/common/studies.sh
 source ../common/studies.sh
 
-begin_study "pretrained random"
 batches="--max_epoch 20"
 
+# settings_of ROW: sets $start, what stage 4 starts from.
+settings_of() {
+  start=(--pretrain-args "$batches")
+  case $1 in
+    pretrained) ;;
+    random) start+=(--stage 4 --from-scratch) ;;
+    hidden_only) start=(--pretrain-args "$batches --model_conf visible_weight=0") ;;
+    best_rq) start+=(--pretrain-config ../../conf/tuning/pretrain_best_rq.yaml) ;;
+    *) die "ROWS has $1: it must be pretrained, random, hidden_only or best_rq" ;;
+  esac
+}
+
+begin_study "pretrained random"
 ./run.sh --work-dir "$work" --stop-stage 1 "$@"
 for seed in "${seeds[@]}"; do
   for row in "${rows[@]}"; do
-    start=(--pretrain-args "$batches")
-    case $row in
-      pretrained) ;;
-      random) start+=(--stage 4 --from-scratch) ;;
-      hidden_only) start=(--pretrain-args "$batches --model_conf visible_weight=0") ;;
-      best_rq) start+=(--pretrain-config ../../conf/tuning/pretrain_best_rq.yaml) ;;
-      *) die "ROWS has $row: it must be pretrained, random, hidden_only or best_rq" ;;
-    esac
+    settings_of "$row"
     ./run.sh --work-dir "$work" --seed "$seed" --tag "${row}_$seed" --label-share 10 "${start[@]}" \
       --asr-args "--max_epoch 5 --pruning_conf end=600 --model_conf distill_after=400" "$@"
   done
