@@ -15,7 +15,8 @@ recording has, too) and OUT/downloads/audio (files that had to be made).
 
 import argparse
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dualmode.cli import add_max_rejected, check_max_rejected, existing_dir, make_parser, run, seed
@@ -81,9 +82,23 @@ def check_numbers(args: argparse.Namespace) -> None:
 def sets_of_before(path: Path) -> set[str]:
     """Return the sets that an import.json names; none where there is none that can be read."""
     try:
-        return set(json.loads(path.read_text(encoding="utf-8"))["sets"])
+        return set(map(str, json.loads(path.read_text(encoding="utf-8"))["sets"]))
     except (OSError, ValueError, KeyError, TypeError):
         return set()
+
+
+def remove_sets(data: Path, names: Iterable[str]) -> list[Path]:
+    """Remove sets of an earlier import; return them.  The recipe would decode a test set that is trained on by now."""
+    from dualmode.data.corpus.row import is_set_name
+
+    folders = [data / name for name in sorted(names) if is_set_name(name)]
+    folders = [folder for folder in folders if folder.is_dir() and not (folder / "segments").exists()]
+    for folder in folders:
+        if folder.is_symlink():
+            folder.unlink()
+        else:
+            shutil.rmtree(folder)
+    return folders
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -153,12 +168,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_sets(catalogue.parts(), data)
         write_sets(catalogue, data)
         write_renamed(catalogue, renamed)
-        stale = sorted(name for name in earlier - set(catalogue.parts()) if (data / name).is_dir())
+        removed = remove_sets(data, earlier - set(catalogue.parts()))
         report = summary(catalogue, heard.total, heard.characters, sources=kinds, text_rule=args.text_rule)
     write_json(data / "import.json", report)
     print("\n".join(lines(report)))
-    if stale:
-        print(f"note: {', '.join(str(data / name) for name in stale)} of an earlier import stays there")
+    if removed:
+        print(f"removed: {', '.join(map(str, removed))}, of an earlier import, which this one does not make")
     if report["rejected"]:
         print(f"what is rejected is listed in {rejected}")
     if report["renamed"]["utterances"]:

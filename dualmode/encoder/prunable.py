@@ -97,8 +97,8 @@ class PruningPart:
         """Draw a sparsity by torch's generator or another.
 
         The highest is drawn for every other batch, and each of the others equally likely for the rest: with the dense
-        branch, which every batch trains, the two ends of the range are trained most (the sandwich rule of Yu and Huang
-        2019, spread over batches).
+        branch, which every update trains, or every other one, the two ends of the range are trained most (the sandwich
+        rule of Yu and Huang 2019, spread over batches).
         """
         *others, highest = self.sparsities
         return draw(others, generator) if others and torch.rand((), generator=generator).item() < 0.5 else highest

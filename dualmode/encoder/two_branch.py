@@ -37,9 +37,10 @@ class BranchWeights:
     Args:
         dense: of the dense full-context branch; 0 does not run it.
         sparse: of the sparse streaming branch; 0 does not run it.
-        schedule: "both" branches in every update, or "alternate": dense in one update, sparse in the next, for half the
-            cost of an update; distillation adds a dense pass without gradients to each sparse one.  Validation always
-            runs both.
+        schedule: "both" branches in every update, or "alternate": dense in one update, sparse in the next, for a little
+            more than half the cost of an update; distillation adds a dense pass without gradients to each sparse one.
+            An update is then of one branch, whose weight scales its whole gradient: clipping takes that back.
+            Validation always runs both.
         backward: "joint" keeps the activations of both branches until the trainer's backward pass; "apart" takes the
             gradients of the first branch before the second one runs, so that the activations of one branch are in
             memory at a time, and instead of the first branch's its gradients, as large as the weights.
@@ -174,8 +175,8 @@ class TwoBranchModel(nn.Module):
     def draw_branches(self) -> list[Branch]:
         """Return the branches of this batch; the sparse one is drawn in training, and the usual one in validation.
 
-        It is drawn in batches that do not run it as well, so that the random numbers of a training do not depend on
-        which branches are run.
+        It is drawn in batches that do not run it as well, so that which one an update draws does not depend on which
+        branches are run.  (What drops out does: blocks and dropout are drawn as the branches run.)
         """
         config = self.encoder.config
         subnets = {

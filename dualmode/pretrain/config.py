@@ -60,7 +60,8 @@ class ContrastiveConfig(MaskConfig):
         groups: codebooks of the quantizer.
         entries: entries of each.
         target_size: size of quantised vectors and of the vectors compared with them.
-        distractors: wrong answers for each hidden frame.
+        distractors: wrong answers for each frame that is asked for, drawn from those of its utterance.  The paper asks
+            for hidden frames alone; with a ``visible_weight`` they are all asked for, and about half are visible.
         similarity_scale: what cosine similarities are divided by.
         diversity_weight: weight of the loss that keeps all entries in use.
         temperature: of the Gumbel softmax: at the start, at the end, and the factor of each update.

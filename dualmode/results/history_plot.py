@@ -79,7 +79,8 @@ def plot_history(
         history: by "train" and "valid", by key, the (epoch, value) pairs.  Error rates are in percent, losses in nats.
         path: PNG to write.
         title: of the figure.
-        chosen: the epoch whose weights are the model, marked in every panel.
+        chosen: the best epoch, marked in every panel.  The model is that one or, with ``keep_nbest_models``, a mean of
+            the best.
         in_turn: whether an update trained one branch: its total loss then is of one branch, that of validation of both,
             which the legend says.
 
@@ -112,7 +113,7 @@ def history_figure(history: History, title: str, chosen: int | None = None, in_t
         Line2D([], [], color=GREY, label=said.get(part, part), **STYLES[part]) for part in STYLES if history.get(part)
     ]
     if chosen is not None:
-        handles.append(Line2D([], [], color=GREY, linestyle=":", linewidth=1, label=f"the model: epoch {chosen}"))
+        handles.append(Line2D([], [], color=GREY, linestyle=":", linewidth=1, label=f"best epoch: {chosen}"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     return figure
 

@@ -5,7 +5,6 @@ different sub-networks suits neither.  So it pays to average where the masks hav
 (``pruning_conf: end``).  :mod:`dualmode.tasks.patches.masked_average` puts it into ESPnet's training loop.
 """
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +24,12 @@ def average_weights(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]
     best = states[0]
     masks = [name for name, tensor in best.items() if tensor.dtype == torch.bool]
     alike = [state for state in states if all(torch.equal(state[name], best[name]) for name in masks)]
-    logging.info("averaging %d of the %d best checkpoints: those with the best one's masks", len(alike), len(states))
+    if len(alike) < len(states):
+        print(
+            f"the mean is of {len(alike)} of the {len(states)} best checkpoints: masks changed between them "
+            "(pruning_conf: end)",
+            flush=True,
+        )
     return {
         name: torch.stack([state[name] for state in alike]).mean(dim=0) if tensor.is_floating_point() else tensor
         for name, tensor in best.items()

@@ -29,7 +29,7 @@ from dualmode.tasks.batch_size import check_batch, complete_batch
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.going_on import check_model_goes_on, check_nothing_is_lost, check_plan_goes_on
 from dualmode.tasks.hand_over import inherited, take_over
-from dualmode.tasks.plan import interval_warnings, length, mask_warnings
+from dualmode.tasks.plan import interval_warnings, length, mask_warnings, turn_warnings
 from dualmode.tasks.settings import numbers_in_settings, refuse, refuse_unheeded, with_numbers
 from dualmode.tasks.start import starting_config
 from dualmode.tasks.trainer import SupernetTrainer
@@ -169,7 +169,9 @@ class SupernetTask(AbsTask):
     def warnings(cls, args: argparse.Namespace) -> list[str]:
         """Return what of the settings, which are good, does not fit into the length of the training."""
         updates, schedule = length(args), from_mapping(PruningSchedule, args.pruning_conf, "pruning_conf")
-        return interval_warnings(args.pruning_conf) + (mask_warnings(updates, schedule) if updates else [])
+        branches = from_mapping(BranchWeights, args.branch_conf, "branch_conf")
+        found = interval_warnings(args.pruning_conf) + turn_warnings(branches, args.grad_clip)
+        return found + (mask_warnings(updates, schedule) if updates else [])
 
     @classmethod
     def take_over(cls, args: argparse.Namespace, model: TwoBranchModel, tokens: Sequence[str] = ()) -> None:

@@ -8,7 +8,8 @@ processes and while gradients are accumulated, so the gradient of the update is:
           sum over batches and processes of weight
 
 which does not depend on how the utterances were dealt out.  It is divided once, at the end, when the total is known.
-What a pre-training has besides, means over visible or all frames, is weighted by its hidden frames like the rest.
+What a pre-training has besides does, slightly: means over visible frames are weighted by hidden frames like the rest,
+and how evenly codes are used is a figure of the batches of all processes, but not of those that are accumulated.
 An update whose total is 0 is skipped, as is one whose gradient is not finite.
 """
 

@@ -76,3 +76,17 @@ def branch_warnings(config: AsrConfig, branches: BranchWeights) -> list[str]:
             f"distillation (distill_weight) needs both branches, and branch_conf has {missing[0]}: 0: there is none"
         ]
     return []
+
+
+def turn_warnings(branches: BranchWeights, grad_clip: float) -> list[str]:
+    """Return a sentence if branches that take turns have weights that clipping takes back.
+
+    >>> turn_warnings(BranchWeights(sparse=2.0, schedule="alternate"), 5.0)[0].partition(": ")[0]
+    'branch_conf has dense 1, sparse 2 and schedule alternate'
+    """
+    if not branches.in_turn or branches.dense == branches.sparse or grad_clip <= 0:
+        return []
+    return [
+        f"branch_conf has dense {branches.dense:g}, sparse {branches.sparse:g} and schedule alternate: an update of "
+        f"one branch that is clipped (grad_clip {grad_clip:g}) is the same whatever its weight is: set both to 1"
+    ]

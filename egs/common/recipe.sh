@@ -308,8 +308,8 @@ check_configs() {
   [[ -z $prune_args || -n $init_asr ]] || ((stage > 3)) || command+=("--prune-args=$prune_args")
   words=$(quote "${command[@]}"; for config in "${files[@]}"; do [[ ! -f $config ]] || meaning "$config"; done)
   [[ ! -f $checked || $(<"$checked") != "$words" ]] || return 0
-  run_logged check_config "${command[@]}"
-  last_run "$log_dir/check_config.log" | grep '^warning: ' || true
+  run_logged "check_config_$tag" "${command[@]}"
+  last_run "$log_dir/check_config_$tag.log" | grep '^warning: ' || true
   [[ $dry_run == false ]] || return 0
   printf '%s\n' "$words" >"$checked.tmp"
   mv "$checked.tmp" "$checked"

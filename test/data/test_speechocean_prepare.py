@@ -108,6 +108,8 @@ def test_more_speech_joins_by_whether_it_has_transcripts(prepare, corpus, tmp_pa
     assert read_table(data / "train" / "utt2spk")["84-121123-0000"] == "84-121123"
     assert list(read_table(data / "more_dev_clean" / "wav.scp")) == ["84-121123-0001"]
     assert list(read_table(data / "more_kaldi" / "wav.scp")) == ["a"] and not (data / "more_kaldi" / "text").exists()
+    prepare.main(options[:-1])  # what is not asked for any more would be pre-trained on
+    assert (data / "more_dev_clean").is_dir() and not (data / "more_kaldi").exists()
 
 
 def damage_age(root, other):

@@ -41,7 +41,7 @@ def test_the_chosen_epoch_is_marked_in_every_panel():
     for axes in figure.axes:
         assert [2, 2] in [list(line.get_xdata()) for line in axes.get_lines()]
         assert axes.get_xlim() == (0.5, 3.5)
-    assert "the model: epoch 2" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "best epoch: 2" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_the_legend_says_where_losses_are_of_one_branch_and_of_both():

@@ -52,13 +52,19 @@ FRAMES, HIDDEN_SHORT = 60, 7  # feature frames; an utterance of 7 is an encoder 
 
 
 def build(kind: str, **encoder) -> TwoBranchModel:
-    """Return a recogniser of ``kind`` ctc or rnnt, or the pre-training "pretrain", in float64."""
+    """Return a recogniser of ``kind`` ctc or rnnt, or the pre-training "pretrain", in float64.
+
+    "ctc in turn" has branches that take turns.
+    """
     torch.manual_seed(0)
+    branches = BranchWeights(schedule="alternate" if kind.endswith(" in turn") else "both")
+    kind = kind.removesuffix(" in turn")
     conf = {"encoder_conf": ENCODER | encoder, "model_conf": {"kind": "ctc" if kind == "pretrain" else kind}}
     model = build_asr_model(conf, TOKENS)
     model.schedule = PruningSchedule(**SCHEDULE)
     if kind == "pretrain":
-        model = PretrainModel(model.encoder, read_config(PRETRAINING), model.schedule, BranchWeights())
+        model = PretrainModel(model.encoder, read_config(PRETRAINING), model.schedule, branches)
+    model.branches = branches
     return anywhere(model)
 
 

@@ -55,9 +55,12 @@ def given_draws(monkeypatch):
         ("ctc", 2, 1),
         ("pretrain", 2, 1),
         ("rnnt", 2, 2),
+        ("ctc in turn", 2, 2),
         pytest.param("ctc", 3, 2, marks=pytest.mark.slow),
         pytest.param("rnnt", 3, 1, marks=pytest.mark.slow),
         pytest.param("pretrain", 3, 1, marks=pytest.mark.slow),
+        pytest.param("rnnt in turn", 2, 1, marks=pytest.mark.slow),
+        pytest.param("pretrain in turn", 2, 1, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -81,7 +84,7 @@ def test_processes_compute_what_one_computes(kind, world, accumulated, run, give
         assert torch.equal(found["chosen"], alone["chosen"]), "codes are counted over all processes"
 
 
-@pytest.mark.parametrize("kind", ["ctc", "rnnt"])
+@pytest.mark.parametrize("kind", ["ctc", "rnnt", "ctc in turn"])
 def test_accumulated_batches_of_unequal_weight_are_one_batch(kind, given_draws):
     data = batches(3, 5)
     whole, parts = (train(build(kind), data, 0, 1, accumulated) for accumulated in (1, 3))  # 2, 2 and 1 utterances

@@ -34,6 +34,7 @@ CONTRASTIVE = {"entries": 8, "target_size": 8, "distractors": 5, "temperature": 
 PRETRAIN = {**COMMON, "model_conf": CONTRASTIVE}
 ASR = {
     **COMMON,
+    "branch_conf": {"schedule": "alternate"},  # an odd number of updates an epoch: whose turn it is differs
     "specaug_conf": {"apply_time_warp": False, "apply_freq_mask": True, "apply_time_mask": False},
 }
 

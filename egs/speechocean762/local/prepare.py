@@ -16,6 +16,7 @@ new_prompt where no speaker of the train split reads the same sentence.
 
 import argparse
 import re
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -223,6 +224,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, corpus in sets.items():
         print(corpus.write(args.out / "data" / name))
     write_table(args.out / "data" / "test" / "utt2subsets", subsets(sets["test"], test_ages, spoken))
+    for old in sorted((args.out / "data").glob("more_*")):  # of an earlier run: it would be pre-trained on
+        if old.name not in pool:
+            shutil.rmtree(old)
     for name, corpus in pool.items():
         print(corpus.write(args.out / "data" / name, with_text=False) + ", no transcripts: for pre-training only")
 

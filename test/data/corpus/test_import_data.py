@@ -467,13 +467,28 @@ def test_an_utterance_that_utt2spk_lacks_is_rejected(record, work, tmp_path):
     assert one.utt == "b" and one.detail.endswith(f"not in {tmp_path / 'k/utt2spk'}")
 
 
-def test_sets_of_an_earlier_import_are_told(record, manifest, work, capsys):
+def test_sets_of_an_earlier_import_are_removed(record, manifest, work, capsys):
     rows = [{"audio": str(record(f"{n}.wav", 300)), "text": "fine", "split": n} for n in ("train", "valid", "test")]
     main([str(manifest(*rows)), "--out", str(work)])
     assert "earlier import" not in capsys.readouterr().out
     main([str(manifest(rows[0])), "--out", str(work), *ALONE])
-    note = f"note: {work / 'data/test'}, {work / 'data/valid'} of an earlier import stays there"
-    assert note in capsys.readouterr().out and (work / "data/test").is_dir()
+    note = f"removed: {work / 'data/test'}, {work / 'data/valid'}, of an earlier import, which this one does not make"
+    assert note in capsys.readouterr().out
+    assert sorted(path.name for path in (work / "data").iterdir() if path.is_dir()) == ["train"]
+
+
+def test_only_sets_are_removed(record, manifest, work, tmp_path):
+    rows = [{"audio": str(record(f"{n}.wav", 300)), "text": "fine", "split": n} for n in ("train", "test")]
+    main([str(manifest(*rows)), "--out", str(work), *ALONE])
+    report = json.loads((work / "data/import.json").read_text())
+    others = [tmp_path / "mine", work / "data/own"]
+    for folder in others:
+        folder.mkdir()
+    (work / "data/own/segments").touch()
+    report["sets"] |= {"../../mine": {}, str(tmp_path / "mine"): {}, "own": {}, "": {}, "gone": {}}
+    (work / "data/import.json").write_text(json.dumps(report))
+    main([str(manifest(rows[0])), "--out", str(work), *ALONE])
+    assert all(folder.is_dir() for folder in others) and not (work / "data/test").exists()
 
 
 def test_sets_are_known_in_letters_of_any_size(record, manifest, work):
