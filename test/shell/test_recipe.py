@@ -204,7 +204,9 @@ def test_the_whole_recipe_then_nothing_twice(corpus):
 def test_configurations_are_looked_at_before_any_work_and_again_when_they_change(corpus):
     checks = corpus.folder / "calls.checks"
     output = corpus.run(status=2, STUB_FAIL="check_config")
-    sentence = "error: the configuration was refused: the stub does not like asr.yaml (log: exp/log/check_config_base.log)\n"
+    sentence = (
+        "error: the configuration was refused: the stub does not like asr.yaml (log: exp/log/check_config_base.log)\n"
+    )
     assert output.endswith(sentence) and "stage" not in output
     assert "the stub does not like asr.yaml" in (corpus.folder / "exp/log/check_config_base.log").read_text()
     assert corpus.new_calls() == [] and not (corpus.folder / "data").exists()
