@@ -39,6 +39,15 @@ duration() {
   fi
 }
 
+# note_commit DIR: adds to $notes at which commit a corpus is, where DIR is a clone of its repository.
+note_commit() {
+  local top commit
+  top=$(git -C "$1" rev-parse --show-toplevel 2>/dev/null) || return 0
+  [[ $top == "$(realpath -- "$1")" ]] || return 0 # of what is around it
+  commit=$(git -C "$1" rev-parse HEAD 2>/dev/null) || return 0
+  notes+=("The corpus is that of commit ${commit:0:12} of its repository.")
+}
+
 # make_folder DIR...: makes folders that can be written to.
 make_folder() {
   local dir why
@@ -66,7 +75,7 @@ share_lock() {
 
 # holders FILE: prints who has FILE: the process that has it alone, or else those of the experiments that share it.
 holders() {
-  local file names=()
+  local file names=() all
   if [[ -s $1 ]]; then
     cat "$1"
     return
@@ -74,7 +83,8 @@ holders() {
   for file in "${1%/*}"/exp/.lock_*; do
     [[ ! -s $file ]] || flock -n "$file" true || names+=("$(<"$file")")
   done
-  (IFS=, && echo "${names[*]:-unknown}" | sed 's/,/, /g')
+  printf -v all ', %s' "${names[@]:-unknown}"
+  echo "${all#, }"
 }
 
 # lock_experiment FILE: the same with descriptor 6, for one of the experiments that share a work folder.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034  # the studies use what is set here
+# shellcheck shell=bash disable=SC2034,SC2154  # the studies use what is set here, and set the rest
 # What the studies of pruning share: the model that they train, and where its runs are.
 
 # shellcheck source=egs/common/lib.sh

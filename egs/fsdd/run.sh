@@ -28,4 +28,10 @@ prepare_data() {
     --held-out-speaker "$held_out_speaker" ${small:+--small "$small"})
 }
 
+own_notes() {
+  local corpus=${fsdd_dir:-${work}downloads/free-spoken-digit-dataset}
+  [[ -z $fsdd_dir || $corpus == /* ]] || corpus=$caller_dir/$corpus
+  note_commit "$corpus"
+}
+
 recipe "$@"

@@ -45,4 +45,10 @@ prepare_data() {
   ((${#more[@]} == 0)) || prepare_command+=(--more-speech "${more[@]}")
 }
 
+own_notes() {
+  local corpus=${speechocean_dir:-${work}downloads/speechocean762}
+  [[ -z $speechocean_dir || $corpus == /* ]] || corpus=$caller_dir/$corpus
+  note_commit "$corpus"
+}
+
 recipe "$@"

@@ -835,6 +835,26 @@ def test_what_is_not_installed_is_said_before_any_work(corpus, options, package)
     corpus.run("--stop-stage", "5", *options[:-2], STUB_LACKS=package)
 
 
+def test_a_corpus_that_is_a_clone_is_noted_by_its_commit(tmp_path):
+    git = ("git", "-C", tmp_path / "clone", "-c", "user.name=a", "-c", "user.email=a@b")
+    (tmp_path / "clone" / "part").mkdir(parents=True)
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout[:12]
+    (tmp_path / "link").symlink_to("clone")
+
+    def notes(folder: str) -> str:
+        script = f'set -e; source "{ROOT}/egs/common/lib.sh"; notes=(); note_commit "$1"; echo "${{notes[*]}}"'
+        done = subprocess.run(
+            ["bash", "-uc", script, "-", tmp_path / folder], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    for folder in ("clone", "link"):
+        assert notes(folder) == f"The corpus is that of commit {commit} of its repository."
+    assert [notes(folder) for folder in ("clone/part", ".", "none")] == ["", "", ""]
+
+
 def test_another_place_to_look_for_folders_does_no_harm(corpus):
     corpus.run("--stop-stage", "1", CDPATH=f".:{corpus.folder}")
 
