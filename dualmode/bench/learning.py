@@ -1,6 +1,7 @@
 """How fast encoders learn real sentences: error rates over updates, ours against ESPnet's Conformer."""
 
 import argparse
+import hashlib
 import itertools
 import json
 import sys
@@ -14,7 +15,7 @@ import torch
 import yaml
 
 from dualmode.bench.learner import OF_FULL_CONTEXT, STARTS, VARIANTS, Plan, learn
-from dualmode.bench.learning_rows import identity, read_rows, summaries
+from dualmode.bench.learning_rows import check_data, identity, read_rows, summaries
 from dualmode.bench.sentences import Sentences, characters
 from dualmode.cli import existing_dir
 from dualmode.errors import UserError
@@ -105,7 +106,8 @@ def measure(args: argparse.Namespace) -> list[dict]:
         raise UserError(f"--flat-start {args.flat_start}: expected 0 to {args.updates}, the --updates")
     if args.start in OF_FULL_CONTEXT and set(args.variants) != {"dense"}:
         raise UserError(f"--start {args.start}: that attention knows the full context alone; add --variants dense")
-    rows = read_rows(args.rows)
+    rows, data = read_rows(args.rows), facts(args)
+    check_data(rows, args.rows, data)
     have = {identity(row) for row in rows if row["updates"] == row["plan"]["updates"]}
     plans = [
         (
@@ -115,13 +117,25 @@ def measure(args: argparse.Namespace) -> list[dict]:
         for variant, size, rate, seed in itertools.product(args.variants, args.sizes, args.learning_rates, args.seeds)
     ]
     jobs = [(label, plan) for label, plan in plans if identity({"label": label, "plan": asdict(plan)}) not in have]
-    train_all(args, jobs)
+    train_all(args, jobs, data)
     rows = read_rows(args.rows)
     if args.picture:
         from dualmode.bench.learning_plot import plot_curves  # matplotlib takes a second to import
 
         plot_curves(rows, args.picture)
     return summaries(rows)
+
+
+def facts(args: argparse.Namespace) -> dict:
+    """Return what of the data, besides the plans, all trainings of a rows' file must have in common."""
+    texts = hashlib.sha256()
+    for name in ("train", "valid"):
+        path = args.data / name / "text"
+        if not path.is_file():
+            raise UserError(f"there is no file {path}: --data is a recipe's dump")
+        texts.update(path.read_bytes())
+    asked = {"frames_a_token": args.frames_a_token, "valid_utterances": args.valid_utterances}
+    return {"texts_sha256": texts.hexdigest()[:16], **asked}
 
 
 def plan_of(args: argparse.Namespace, variant: str, size: str, rate: float, seed: int) -> Plan:
@@ -139,7 +153,7 @@ def plan_of(args: argparse.Namespace, variant: str, size: str, rate: float, seed
     )
 
 
-def train_all(args: argparse.Namespace, jobs: Sequence[tuple[str, Plan]]) -> None:
+def train_all(args: argparse.Namespace, jobs: Sequence[tuple[str, Plan]], data: dict) -> None:
     """Run the trainings, several side by side; the rows of each are written once it has ended."""
     if not jobs:
         return
@@ -155,7 +169,7 @@ def train_all(args: argparse.Namespace, jobs: Sequence[tuple[str, Plan]]) -> Non
     with ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
         for done in as_completed([pool.submit(train_one, label, plan, *options) for label, plan in jobs]):
             with open(args.rows, "a", encoding="utf-8") as out:
-                out.writelines(json.dumps(row) + "\n" for row in done.result())
+                out.writelines(json.dumps(row | data) + "\n" for row in done.result())
             progress.advance()
     progress.finish()
 

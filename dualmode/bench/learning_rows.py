@@ -14,6 +14,17 @@ def identity(row: dict) -> tuple[str, str]:
     return row["label"], json.dumps({"flat_start": 0} | row["plan"], sort_keys=True)
 
 
+def check_data(rows: Sequence[dict], path: Path, data: dict) -> None:
+    """Raise UserError if rows of ``path`` are of other data than ``data``; rows of before do not say all of it."""
+    for row in rows:
+        for name, value in data.items():
+            if row.get(name, value) != value:
+                raise UserError(
+                    f"{path} has trainings with {name} {row[name]}, and now it is {value}: give the same data, or name "
+                    "another file with --rows"
+                )
+
+
 def read_rows(path: Path) -> list[dict]:
     """Return the measurements of a file of JSON lines; none if it is not there.
 

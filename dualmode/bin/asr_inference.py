@@ -4,6 +4,7 @@ Reads features (feats.scp) or audio files (wav.scp).  Writes Kaldi's text, n-bes
 scores (1best_recog/, 2best_recog/ ...), and decode.json (what was run, its size, its speed).
 """
 
+import os
 import shutil
 import sys
 import time
@@ -70,13 +71,21 @@ def chosen(args, folder) -> tuple[dict, "Subnet", str]:
         subnet = folder.choose(chosen_name(args), args.chunk_ms, args.left_ms, args.lookahead_ms)
         if settings["precision"] == "bf16" and subnet.context.chunk is not None:
             raise UserError("--precision bf16 is for the full context; streams are decoded in fp32")
-        return settings, subnet, args.subnet or ("sparse" if subnet.sparsity else "dense")
+        return settings, subnet, name_of(args, subnet, settings["beam_size"])
     words = ("subnet", "sparsity", "chunk_ms", "left_ms", "lookahead_ms")
     if given or any(getattr(args, key) is not None for key in words):
         raise UserError(f"give what to decode with either in {args.config} or by options, not by both")
     settings = read_settings(args.config)
     context = Context.from_ms(settings["chunk_ms"], settings["left_ms"], settings["lookahead_ms"])
     return settings, Subnet(float(settings["sparsity"]), context), args.config.stem.removeprefix("decode_")
+
+
+def name_of(args, subnet: "Subnet", beam_size: int) -> str:
+    """Return what tells a decoding by options from others of the model: its sub-network, and what was asked for."""
+    asked = (("chunk_ms", "{:g}ms"), ("left_ms", "left{:g}ms"), ("lookahead_ms", "lookahead{:g}ms"))
+    words = [form.format(getattr(args, key)) for key, form in asked if getattr(args, key) is not None]
+    words += [f"beam{beam_size}"] if beam_size > 1 else []
+    return "_".join([args.subnet or ("sparse" if subnet.sparsity else "dense"), *words])
 
 
 def make_batches(utterances, names: Sequence[str], size: int) -> list[list[str]]:
@@ -165,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_json(
         out / "decode.json",
         {
-            "set": args.data.name,
+            "set": Path(os.path.abspath(args.data)).name,  # of "." as well
             "subnet": name,
             "sparsity": subnet.sparsity,
             "chunk_ms": subnet.context.chunk_ms,

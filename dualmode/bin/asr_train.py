@@ -74,8 +74,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def train_recogniser(task: "type[AsrTask]", args: argparse.Namespace, options: list[str]) -> None:
     """Train, or go on, as the options of this command say; ``options`` are ESPnet's."""
+    from dualmode.tasks.alone import check_alone
+    from dualmode.tasks.check import settings_of
     from dualmode.tasks.launch import train
 
+    check_alone(settings_of(task, args.config, options), args.out)
     tokens = args.tokens or inherited_tokens(args.init)
     check_tokens(tokens, args.out)
     # The model folder is complete in itself: decoding needs nothing outside it.

@@ -3,6 +3,7 @@
 Writes Kaldi's text and device.json (what was run, its size, speed and memory). Audio is heard 100 ms at a time.
 """
 
+import os
 import resource
 import sys
 import time
@@ -70,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         seconds += time.perf_counter() - start
         samples += len(audio)
 
+    (args.out / "device.json").unlink(missing_ok=True)  # that of before would be taken for this text's
     with atomic_write(args.out / "text") as out:
         out.writelines(f"{utt} {text}".rstrip() + "\n" for utt, text in texts.items())
     differ = None
@@ -80,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.out / "device.json",
         runtime.about
         | {
-            "set": args.wav_scp.parent.name,
+            "set": Path(os.path.abspath(args.wav_scp)).parent.name,  # of "wav.scp" as well
             "rtf": seconds / audio_s,
             "audio_s": audio_s,
             "decode_s": seconds,

@@ -14,8 +14,12 @@ recording has, too) and OUT/downloads/audio (files that had to be made).
 """
 
 import argparse
+import errno
+import fcntl
 import json
+import os
 import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -87,6 +91,21 @@ def sets_of_before(path: Path) -> set[str]:
         return set()
 
 
+def keep_others_out(path: Path) -> None:
+    """Take the lock of a work folder until this process ends: the lists of two imports would be mixed.
+
+    Raises:
+        UserError: another import has it.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)  # closed with the process
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            raise UserError(f"another import is at work in {path.parent}: wait for it, or name another --out") from None
+        print(f"warning: {path.parent} is on a disk without locks: let no second import run in it", file=sys.stderr)
+
+
 def remove_sets(data: Path, names: Iterable[str]) -> list[Path]:
     """Remove sets of an earlier import; return them.  The recipe would decode a test set that is trained on by now."""
     from dualmode.data.corpus.row import is_set_name
@@ -147,6 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.check_options:
         return
     data.mkdir(parents=True, exist_ok=True)
+    keep_others_out(data / ".import.lock")
     earlier = sets_of_before(data / "import.json")
     heard, rejected, renamed = Heard(), data / "import_rejected.tsv", data / "import_renamed.tsv"
     with Catalogue(data / ".import.sqlite") as catalogue:

@@ -55,8 +55,19 @@ class FeatureIndex:
         utterance, _, target = line_at(self._scp_file, self.entries["scp"][row]).partition(" ")
         return utterance, load_matrix(target.strip(" \t"), f"{self.scp}: the features of the utterance {utterance}")
 
-    def transcript(self, row: int) -> str:
-        return line_at(self._text_file, self.entries["text"][row]).partition(" ")[2].strip(" \t")
+    def transcript(self, row: int, utterance: str) -> str:
+        """Return the transcript of ``utterance``, whose features are those of ``row``.
+
+        Raises:
+            UserError: there is another one at that place: the lists were replaced while they were read.
+        """
+        found, _, words = line_at(self._text_file, self.entries["text"][row]).partition(" ")
+        if found != utterance:
+            raise UserError(
+                f"{self.text} has {found!r} where {self.scp} has {utterance}: they changed while they were read; start "
+                "the training again"
+            )
+        return words.strip(" \t")
 
     def read_ahead(self, rows: np.ndarray) -> None:
         """Ask the system to read the archives of ``rows`` (n,), ascending, one after the other, into its own memory.

@@ -24,7 +24,7 @@ def parse_speeds(text: str) -> tuple[float, ...]:
     for speed in speeds:
         if not 0.5 <= speed <= 2.0:
             raise UserError(f"--speeds {text}: {speed:g} is outside 0.5 to 2")
-    if len(set(speeds)) != len(speeds):
+    if len({f"{speed:g}" for speed in speeds}) != len(speeds):  # as ids have it
         raise UserError(f"--speeds {text}: a factor is given twice")
     return speeds
 

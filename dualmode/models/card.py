@@ -1,5 +1,6 @@
 """The README of a model that is given away: what it is, how it is run, what was measured."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ LICENCE = (
 )
 HEARS = "It hears 16 kHz audio as 80 log-mel filter banks of 25 ms every 10 ms."
 TOKENS = "| `tokens/` | the vocabulary |"
+COPYING_S = 60.0  # a folder that was copied has files of one minute, in any order
 NOT_RUN = "not run with these weights: stages 5 and 6 of the recipe measure error rates before a model is packed"
 
 
@@ -107,10 +109,22 @@ def use(arguments: str) -> Iterator[str]:
 
 
 def results_of(folder: Path, checkpoint: str) -> str | None:
-    """Return the RESULTS.md of a model folder, or None where it is of other weights, or there is none."""
+    """Return the RESULTS.md of a model folder, or None where it is of other weights, or there is none.
+
+    Of a page that is older than the weights, as where a training went on, that is said.
+    """
     page = folder / "RESULTS.md"
     results = page.read_text(encoding="utf-8") if page.is_file() else ""
-    return results if f"/{checkpoint}`" in results else None
+    if f"/{checkpoint}`" not in results:
+        return None
+    if page.stat().st_mtime + COPYING_S < (folder / checkpoint).stat().st_mtime:
+        print(
+            f"warning: {page} is older than {checkpoint}, so that its error rates may be of other weights: they are "
+            "not given away; decode and score again (stages 5 and 6)",
+            file=sys.stderr,
+        )
+        return None
+    return results
 
 
 def results_head(page: str) -> Iterator[str]:

@@ -52,7 +52,7 @@ def comparison_figure(columns: Sequence[Column], rows: Mapping[str, Sequence[Spr
                 linewidth=1,
                 capsize=2,
             )
-        axes.set_xticks(range(len(places)), [_weights(columns[place][1]) for place in places])
+        axes.set_xticks(range(len(places)), _names([columns[place] for place in places]))
         axes.set_ylim(bottom=0)
         axes.set_title(name)
         axes.set_xlabel("weights of the sub-network")
@@ -61,6 +61,15 @@ def comparison_figure(columns: Sequence[Column], rows: Mapping[str, Sequence[Spr
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize="small")
     return figure
+
+
+def _names(columns: Sequence[Column]) -> list[str]:
+    """Return the weights of each, with the context below where two have the same weights."""
+    weights = [_weights(sparsity) for _, sparsity, _ in columns]
+    if len(set(weights)) == len(weights):
+        return weights
+    contexts = [where.replace(", ", "\n") for _, _, where in columns]
+    return [f"{name}\n{where}" for name, where in zip(weights, contexts, strict=True)]
 
 
 def _weights(sparsity: float) -> str:

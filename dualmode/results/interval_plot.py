@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dualmode.results.compare import Column
+from dualmode.results.compare import Column, subnet_name
 from dualmode.results.intervals import Estimate, Interval
 from dualmode.results.planned import Verdict
-from dualmode.results.plots import BLUE, GREY, VERMILION, save
+from dualmode.results.plots import BLUE, GREY, OTHERS, VERMILION, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def plot_intervals(
 def interval_figure(rows: Mapping[str, Mapping[Column, Estimate]], verdicts: Sequence[Verdict] = ()) -> Figure:
     """Return a panel for each whole set, with a line for each row, and one of the planned differences that are known.
 
-    The dense sub-network is blue and the sparse ones are vermilion; bars are 95 % intervals.
+    The first dense sub-network is blue and the first sparse one is vermilion; bars are 95 % intervals.
     """
     from matplotlib.figure import Figure
 
@@ -44,15 +44,38 @@ def interval_figure(rows: Mapping[str, Mapping[Column, Estimate]], verdicts: Seq
     return figure
 
 
+def styles(columns: Iterable[Column]) -> dict[tuple[float, str], tuple[str, str]]:
+    """Return (label, colour) of each sub-network, by sparsity and context; the usual two have short names.
+
+    >>> list(styles([("test", 0.7, "chunk 640 ms"), ("test", 0, "full")]).values())
+    [('dense', '#0072B2'), ('sparse, streaming', '#D55E00')]
+    >>> three = [("test", 0.7, "full"), ("test", 0.7, "chunk 320 ms"), ("test", 0, "full")]
+    >>> [label for label, _ in styles(three).values()]
+    ['dense', 'sparse 70 %, chunk 320 ms', 'sparse 70 %, full']
+    """
+    found: dict[tuple[float, str], tuple[str, str]] = {}
+    others = iter(OTHERS * 8)
+    subnets = sorted({(sparsity, where) for _, sparsity, where in columns})
+    for sparsity, where in subnets:
+        first = VERMILION if sparsity else BLUE
+        colour = next(others) if any(first == colour for _, colour in found.values()) else first
+        alone = sum(bool(other) == bool(sparsity) for other, _ in subnets) == 1
+        label = subnet_name(sparsity, where)
+        if alone and (sparsity == 0) == (where == "full"):
+            label = "sparse, streaming" if sparsity else "dense"
+        found[sparsity, where] = label, colour
+    return found
+
+
 def _draw_rows(axes: Axes, rows: Mapping[str, Mapping[Column, Estimate]], name: str) -> None:
     labelled: set[str] = set()
+    looks = styles(column for row in rows.values() for column in row if column[0] == name)
     words = {(one.words, one.speakers) for row in rows.values() for column, one in row.items() if column[0] == name}
     for place, row in enumerate(rows.values()):
         mine = sorted((column, one) for column, one in row.items() if column[0] == name)
         for order, (column, one) in enumerate(mine):
-            label = "sparse, streaming" if column[1] else "dense"
+            label, colour = looks[column[1:]]
             y = place + STEP * (order - (len(mine) - 1) / 2)
-            colour = VERMILION if column[1] else BLUE
             _point(axes, one.wer, one.interval, y, colour, None if label in labelled else label)
             labelled.add(label)
     _finish(axes, list(rows), "word error rate (%), 95 % interval")

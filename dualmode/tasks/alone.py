@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from espnet2.train.distributed_utils import get_rank
 
@@ -33,16 +34,39 @@ def alone(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / LOCK, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                file.seek(0)
-                raise UserError(
-                    f"another training is at work in {folder} (process {file.read().strip()}): wait for it, stop it, "
-                    f"or train into another folder; if that machine has failed, remove {folder / LOCK}"
-                ) from None
+        if not _take(file, folder):
             print(f"warning: {folder} is on a disk without locks: let no second training run in it", flush=True)
         file.truncate(0)
         print(f"{os.getpid()} on {platform.node()}", file=file, flush=True)
         yield
+
+
+def check_alone(args: argparse.Namespace, folder: Path) -> None:
+    """Refuse a second training before it replaces what the first one reads: tokens, pooled lists.
+
+    Args:
+        args: settings of the training, before ESPnet has completed them.
+        folder: of the training.
+
+    Raises:
+        UserError: another process trains into it.
+    """
+    first = not get_rank(args.dist_rank, args.dist_launcher)  # the others may come when the first is at work
+    if first and (folder / LOCK).is_file():
+        with open(folder / LOCK, "a+", encoding="utf-8") as file:
+            _take(file, folder)
+
+
+def _take(file: TextIO, folder: Path) -> bool:
+    """Take the lock, until ``file`` is closed; return whether the disk has locks."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            file.seek(0)
+            raise UserError(
+                f"another training is at work in {folder} (process {file.read().strip()}): wait for it, stop it, or "
+                f"train into another folder; if that machine has failed, remove {folder / LOCK}"
+            ) from None
+        return False
+    return True

@@ -16,6 +16,7 @@ from dualmode.encoder.two_branch import BranchWeights
 from dualmode.errors import UserError
 from dualmode.models.weights import EPOCH_STATE
 from dualmode.results.provenance import git_commit
+from dualmode.tasks.alone import check_alone
 from dualmode.tasks.base import SupernetTask
 from dualmode.tasks.check import settings_of
 from dualmode.tasks.feature_lists import FILES, check_lists
@@ -70,6 +71,7 @@ def train(
     """
     settings = settings_of(task, config, options)
     in_turn = from_mapping(BranchWeights, settings.branch_conf, "branch_conf").in_turn
+    check_alone(settings, out)
     out.mkdir(parents=True, exist_ok=True)
     # Python sets a handler up only once, so this one keeps ESPnet's from writing to the terminal.
     logging.basicConfig(

@@ -33,7 +33,7 @@ class IndexedDataset(Dataset):
         utterance, speech = self.index.features(row)
         data: dict[str, Any] = {"speech": speech}
         if self.index.text is not None:
-            data["text"] = self.index.transcript(row)
+            data["text"] = self.index.transcript(row, utterance)
         return utterance, self.preprocess(utterance, data) if self.preprocess else data
 
 

@@ -1,6 +1,7 @@
 """bench learning on noise: what is compared, what is kept, and the figures by hand."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -54,6 +55,13 @@ def test_trainings_are_measured_drawn_and_not_repeated(dump, tmp_path, capsys):
     before = rows.read_bytes()
     main(command)
     assert rows.read_bytes() == before
+    with pytest.raises(UserError, match="has trainings with frames_a_token 2.0, and now it is 3.0: give the same data"):
+        main([*command, "--frames-a-token", "3"])
+    shutil.copytree(dump, tmp_path / "other")
+    text = tmp_path / "other" / "train" / "text"
+    text.write_text(text.read_text().replace("A", "B"))
+    with pytest.raises(UserError, match="has trainings with texts_sha256 "):
+        main([*command, "--data", str(tmp_path / "other")])
 
 
 def test_rows_of_before_there_was_a_flat_start_are_rows_without_one(dump, tmp_path):

@@ -37,12 +37,21 @@ def test_it_gives_what_the_lists_say_in_the_order_of_the_disk(folder):
     found = [index.features(row) for row in range(len(index))]
     assert [utt for utt, _ in found] == ["c", "a", "b-2", "b-1"]  # archives as they first come in the list
     assert all(np.array_equal(matrix, table[utt]) for utt, matrix in found) and len(found) == len(table)
-    transcripts = {utt: index.transcript(row) for row, (utt, _) in enumerate(found)}
+    transcripts = {utt: index.transcript(row, utt) for row, (utt, _) in enumerate(found)}
     assert transcripts == {"a": "ein schönes Wort", "b-1": "x" * 5000, "b-2": "", "c": "go on"}
     assert index.entries["frames"].tolist() == [LENGTHS[utt] for utt, _ in found]
     for row in range(1, len(index)):
         before, entry = index.entries[row - 1], index.entries[row]
         assert (before["archive"], before["offset"]) < (entry["archive"], entry["offset"])
+
+
+def test_lists_that_are_replaced_while_they_are_read_are_noticed(folder):
+    index = opened(folder)
+    lines = (folder / "text").read_text().splitlines(keepends=True)
+    (folder / "text").write_text("".join([*lines[1:], lines[0]]))
+    with pytest.raises(UserError, match="text has '.*' where .*feats.scp has .*: they changed while they were read"):
+        for row in range(len(index)):
+            index.transcript(row, index.features(row)[0])
 
 
 def test_it_is_made_once_and_anew_when_a_list_changes(folder, monkeypatch):

@@ -1,6 +1,7 @@
 """A model that is given away: the same outputs, no pickle, no paths, never over something that is there."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -127,6 +128,14 @@ def test_results_of_other_weights_are_not_given_away(trained, tmp_path):
     pack.main([str(trained), "--checkpoint", "latest.pth", "--out", str(tmp_path / "latest")])
     card = (tmp_path / "latest" / "README.md").read_text()
     assert NOT_RUN in card and "2.91" not in card and "`latest.pth`" in card
+
+
+def test_results_that_are_older_than_the_weights_are_not_given_away(trained, tmp_path, capsys):
+    results = (trained / "RESULTS.md").stat().st_mtime
+    os.utime(trained / "valid.ter.best.pth", (results + 3600, results + 3600))  # the training went on
+    pack.main([str(trained), "--out", str(tmp_path / "out")])
+    assert NOT_RUN in (tmp_path / "out" / "README.md").read_text()
+    assert "RESULTS.md is older than valid.ter.best.pth" in capsys.readouterr().err
 
 
 def test_a_failure_leaves_no_folder(trained, tmp_path):

@@ -32,6 +32,18 @@ def test_mean_and_spread_over_seeds(tmp_path, capsys):
     assert (figures[0]["mean"], figures[0]["runs"], figures[0]["values"]) == (5.0, 2, [4.0, 6.0])
 
 
+def test_sub_networks_of_the_same_weights_are_told_apart_in_the_picture():
+    cell = Spread((5.0,))
+    columns = [
+        ("test", 0.0, "full"),
+        ("test", 0.7, "chunk 320 ms, left 640 ms"),
+        ("test", 0.7, "chunk 640 ms, left 640 ms"),
+    ]
+    axes = comparison_figure(columns, {"x": [cell, cell, cell]}).axes[0]
+    names = [label.get_text() for label in axes.get_xticklabels()]
+    assert names[1:] == ["70 % pruned\nchunk 320 ms\nleft 640 ms", "70 % pruned\nchunk 640 ms\nleft 640 ms"]
+
+
 def test_a_run_counts_once(tmp_path):
     a = experiment(tmp_path / "a", 4.0, 8.0)
     with pytest.raises(UserError, match="there are two rows x: write its runs behind one name, x=EXP,EXP"):

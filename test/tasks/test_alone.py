@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from dualmode.errors import UserError
-from dualmode.tasks.alone import alone, is_first
+from dualmode.tasks.alone import alone, check_alone, is_first
 
 
 def hold(folder, held):
@@ -25,10 +25,19 @@ def test_a_second_training_in_a_folder_is_refused_until_the_first_one_is_gone(tm
     with pytest.raises(UserError, match=f"another training is at work in {tmp_path} .process {first.pid} on "):
         with alone(tmp_path):
             pass
+    with pytest.raises(UserError, match="another training is at work"):
+        check_alone(settings(None), tmp_path)
+    check_alone(settings(1), tmp_path)  # another process of the first one
+    check_alone(settings(None), tmp_path / "new")
     first.kill()
     first.join()
+    check_alone(settings(None), tmp_path)
     with alone(tmp_path):
         pass
+
+
+def settings(rank: int | None) -> argparse.Namespace:
+    return argparse.Namespace(dist_rank=rank, dist_launcher=None)
 
 
 @pytest.mark.parametrize("number", [0, 1])

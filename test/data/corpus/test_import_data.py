@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -475,6 +476,19 @@ def test_sets_of_an_earlier_import_are_removed(record, manifest, work, capsys):
     note = f"removed: {work / 'data/test'}, {work / 'data/valid'}, of an earlier import, which this one does not make"
     assert note in capsys.readouterr().out
     assert sorted(path.name for path in (work / "data").iterdir() if path.is_dir()) == ["train"]
+
+
+def test_two_imports_into_one_folder_are_not_mixed(record, manifest, work):
+    listed = str(manifest({"audio": str(record("a.wav", 300)), "text": "fine", "split": "train"}))
+    (work / "data").mkdir(parents=True)
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
+    words = [sys.executable, "-c", hold, str(work / "data" / ".import.lock")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        other.stdout.readline()
+        with pytest.raises(UserError, match="data: wait for it, or name another --out"):
+            main([listed, "--out", str(work), *ALONE])
+        other.communicate("\n")
+    main([listed, "--out", str(work), *ALONE])
 
 
 def test_only_sets_are_removed(record, manifest, work, tmp_path):
