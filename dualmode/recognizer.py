@@ -8,6 +8,7 @@ dense                                          `---- whole utterance --> second_
 import os
 import time
 import warnings
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -187,14 +188,16 @@ class Recognizer:
             self._resampler = Resampler(rate)
         if self._resampler.rate != rate:
             raise UserError(f"the sample rate changes from {self._resampler.rate} to {rate} Hz: call result() before")
-        ended = []
-        for piece in self._pieces(self._resampler.accept(samples)):
-            self._hear(piece)
-            if endpoint := self._endpoint():
+        ended, waiting = [], deque(self._pieces(self._resampler.accept(samples)))
+        while waiting:
+            before = self._searched
+            self._hear(waiting.popleft())
+            # What is heard again behind an endpoint is not asked about again.
+            if self._searched > before and (endpoint := self._endpoint()):
                 if endpoint is not Endpoint.NOTHING_SAID:
                     end_ms = self._start_ms + FRAME_MS * self._utterance.frames
                     ended.append(self._finish(end_ms, arrived, endpoint))
-                self._next_utterance(endpoint)
+                waiting.appendleft(self._next_utterance(endpoint))
         return ended
 
     def partial(self) -> Transcript:
@@ -237,6 +240,11 @@ class Recognizer:
         for start in range(0, len(features), step):
             yield features[start : start + step]
 
+    @property
+    def _searched(self) -> int:
+        """Encoder frames of the utterance that were searched; 0 where all is heard at its end."""
+        return self._utterance.frames if self.streaming else 0
+
     def _hear(self, features: np.ndarray) -> None:
         if self._keeps_features:
             self._features.append(features)
@@ -248,14 +256,19 @@ class Recognizer:
             return None
         return self.endpointing.check(FRAME_MS * self._utterance.frames, self._utterance.words.last_token_ms)
 
-    def _next_utterance(self, endpoint: Endpoint) -> None:
-        """Begin where the last one ended; where nothing was said, a little earlier: a word may just have begun."""
+    def _next_utterance(self, endpoint: Endpoint) -> np.ndarray:
+        """Begin where the last one ended; where nothing was said, a little earlier: a word may just have begun.
+
+        Hears again what the last chunk had heard, and returns what came behind that.
+        """
         frames = self._utterance.frames
+        heard = FACTOR * (frames + self.subnet.context.lookahead) + EXTRA
         if endpoint is Endpoint.NOTHING_SAID:
             frames -= min(self.subnet.context.chunk, frames // 2)
-        rest = np.concatenate(self._features)[FACTOR * frames :]
+        features = np.concatenate(self._features)
         self._begin_utterance(self._start_ms + FRAME_MS * frames)
-        self._hear(rest)
+        self._hear(features[FACTOR * frames : heard])
+        return features[heard:]
 
     def _finish(self, end_ms: float, arrived: float, endpoint: Endpoint | None) -> Result:
         if self.streaming:

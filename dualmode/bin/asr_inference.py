@@ -71,7 +71,7 @@ def chosen(args, folder) -> tuple[dict, "Subnet", str]:
         subnet = folder.choose(chosen_name(args), args.chunk_ms, args.left_ms, args.lookahead_ms)
         if settings["precision"] == "bf16" and subnet.context.chunk is not None:
             raise UserError("--precision bf16 is for the full context; streams are decoded in fp32")
-        return settings, subnet, name_of(args, subnet, settings["beam_size"])
+        return settings, subnet, name_of(args, subnet, settings.get("beam_size", 1))
     words = ("subnet", "sparsity", "chunk_ms", "left_ms", "lookahead_ms")
     if given or any(getattr(args, key) is not None for key in words):
         raise UserError(f"give what to decode with either in {args.config} or by options, not by both")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dualmode.frames import FRAME_MS
 from dualmode.models.card import LICENCE, front_matter
 from dualmode.models.loaded import LoadedModel
 
@@ -47,8 +48,13 @@ def export_card(name: str, loaded: LoadedModel, about: Mapping[str, Any]) -> Ite
     yield from ("import sherpa_onnx", "import soundfile", "")
     yield f"recognizer = sherpa_onnx.{'Offline' if whole else 'Online'}Recognizer.{_opened(about, whole)}"
     yield 'samples, rate = soundfile.read("speech.wav", dtype="float32")  # mono'
-    yield from (WHOLE if whole else CHUNKS.format(missing_s=(about["chunk_ms"] + 40) / 1000)).splitlines()
+    yield from (WHOLE if whole else CHUNKS.format(missing_s=missing_s(about))).splitlines()
     yield from ("```", "", "## Licence", "", LICENCE)
+
+
+def missing_s(about: Mapping[str, Any]) -> float:
+    """Return the silence that fills the last chunk, whatever is missing of it: it waits for its look-ahead, too."""
+    return (about["chunk_ms"] + (about["lookahead_ms"] or 0) + FRAME_MS) / 1000
 
 
 def _zeros(loaded: LoadedModel) -> str:

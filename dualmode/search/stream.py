@@ -70,5 +70,8 @@ def chunk_by_chunk(decoder: StreamDecoder, utterances: Sequence[np.ndarray], sub
     for start in range(0, max(map(len, utterances)), step):
         pieces = [x[start : start + step] if start < len(x) else None for x in utterances]
         final = [start < len(x) <= start + step for x in utterances]
-        decoder.accept(pieces, final)
+        decoder.accept(pieces)
         yield
+        if any(final):
+            decoder.accept([None] * len(utterances), final)
+            yield

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from dualmode.errors import UserError
 from dualmode.frames import FRAME_MS, LAST_FRAME_MS, SAMPLE_RATE
 from dualmode.server.protocol import TYPES, Hello, as_samples
 from dualmode_runtime.audio.pauses import Piece
 from dualmode_runtime.audio.resample import to_float
 from dualmode_runtime.engine import Device
+from dualmode_runtime.frames import MAX_PEAK
 from dualmode_runtime.recordings import resampled
 
 
@@ -39,6 +41,26 @@ class Final:
     text: str
     words: list[dict[str, Any]]
     piece: Piece | None
+
+
+class BadSamples(UserError):
+    """Samples that no audio has; ``found`` is what there is to tell of those before."""
+
+    def __init__(self, found: "list[Partial | Final]"):
+        super().__init__("samples are not finite, or far outside of [-1, 1]: divide integers by their range")
+        self.found = found
+
+
+def sound_samples(samples: np.ndarray) -> int:
+    """Return how many of samples (n,) come before the first that is not finite, or far outside of [-1, 1].
+
+    >>> sound_samples(np.array([0.5, -1.0, np.nan, 0.5], np.float32)), sound_samples(np.array([-32768], np.int16))
+    (2, 1)
+    """
+    if np.issubdtype(samples.dtype, np.integer):
+        return len(samples)
+    bad = np.flatnonzero(~(np.abs(samples) <= MAX_PEAK))
+    return int(bad[0]) if len(bad) else len(samples)
 
 
 class Hearing:
@@ -74,15 +96,17 @@ class Hearing:
         """Hear more bytes, any number of them, and return what there is to tell.
 
         Raises:
-            UserError: samples are not finite, or far outside of [-1, 1].
+            BadSamples: some are not finite, or far outside of [-1, 1]; what was before the first of them is heard.
         """
         data = self._odd + data
         whole = len(data) // self._width * self._width
         data, self._odd = data[:whole], data[whole:]
-        self._device.accept_samples(as_samples(data, self._hello.format), self._hello.sample_rate)
-        self._heard += whole // self._width
+        samples = as_samples(data, self._hello.format)
+        count = sound_samples(samples)
+        self._device.accept_samples(samples[:count], self._hello.sample_rate)
+        self._heard += count
         if self._keeps_audio:
-            self._kept += data
+            self._kept += data[: count * self._width]
         found: list[Partial | Final] = []
         while endpoint := self._device.endpoint:
             found += self._ended(endpoint)
@@ -92,6 +116,8 @@ class Hearing:
         if text != self._shown:
             self._shown = text
             found.append(Partial(self._utterance, text, self.heard_ms))
+        if count < len(samples):
+            raise BadSamples(found)
         return found
 
     def finish(self) -> list[Partial | Final]:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from dualmode.errors import UserError
-from dualmode.server.hearing import Final, Hearing, Partial
+from dualmode.server.hearing import BadSamples, Final, Hearing, Partial
 from dualmode.server.limits import Limits
 from dualmode.server.metrics import Metrics
 from dualmode.server.pool import EnginePool
@@ -184,6 +184,7 @@ class Stream:
         if self._hearing is None:
             return
         if error is not None:
+            self._tell(error.found if isinstance(error, BadSamples) else [])
             self.fail(error)
             return
         found, missing_ms, seconds = result

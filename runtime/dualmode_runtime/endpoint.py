@@ -26,7 +26,7 @@ class Endpointing:
     Args:
         silence_ms: silence after the last token.
         max_lead_ms: silence before the first token, after which the utterance begins anew.
-        max_utterance_ms: longest utterance.
+        max_utterance_ms: longest utterance, and longest silence before a token.
 
     Raises:
         UserError: a time is not above 0.
@@ -50,9 +50,11 @@ class Endpointing:
 
         >>> Endpointing().check(2560, 1600), Endpointing().check(2640, 1600), Endpointing().check(5120, None)
         (None, <Endpoint.SILENCE: 'silence after words'>, <Endpoint.NOTHING_SAID: 'no word so far'>)
+        >>> Endpointing(max_utterance_ms=1000).check(1280, None)
+        <Endpoint.NOTHING_SAID: 'no word so far'>
         """
         if last_token_ms is None:
-            return Endpoint.NOTHING_SAID if heard_ms >= self.max_lead_ms else None
+            return Endpoint.NOTHING_SAID if heard_ms >= min(self.max_lead_ms, self.max_utterance_ms) else None
         if heard_ms - last_token_ms >= self.silence_ms:
             return Endpoint.SILENCE
         return Endpoint.TOO_LONG if heard_ms >= self.max_utterance_ms else None

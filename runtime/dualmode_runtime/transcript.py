@@ -1,8 +1,8 @@
 """What a recogniser returns; without torch, since a device file is run without it."""
 
-import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 from dualmode_runtime.endpoint import Endpoint
@@ -126,12 +126,30 @@ def _sum(first: float | None, second: float | None) -> float | None:
 def joined_transcripts(parts: Sequence[Transcript], nbest: int) -> Transcript:
     """Return the pieces of a recording as one; its n-best list has the best sums of theirs, at most ``nbest``."""
     # Of each reading only its last piece and what it follows: hours have a thousand pieces, and each has n readings.
-    readings: list[tuple[float | None, Reading | None]] = [(0.0, None)]
+    readings: list[tuple[float | None, Reading | None, bytes]] = [(0.0, None, b"")]
     for part in parts:
-        pairs = ((_sum(score, one.score), (before, one.words)) for score, before in readings for one in part.nbest)
-        readings = heapq.nlargest(nbest, pairs, key=lambda pair: pair[0] or 0.0)
+        pairs = (
+            (_sum(score, one.score), (before, one.words), digest(text, one.words))
+            for score, before, text in readings
+            for one in part.nbest
+        )
+        best: dict[bytes, tuple] = {}  # of a text that two readings make, as where a word is on either side of the cut
+        for pair in sorted(pairs, key=score_of, reverse=True):
+            best.setdefault(pair[2], pair)
+        readings = list(best.values())[:nbest]
     words = tuple(word for part in parts for word in part.words)
-    return replace(parts[-1], words=words, nbest=tuple(Alternative(all_words(r), score) for score, r in readings))
+    return replace(parts[-1], words=words, nbest=tuple(Alternative(all_words(r), score) for score, r, _ in readings))
+
+
+def score_of(reading: tuple) -> float:
+    return reading[0] or 0.0
+
+
+def digest(before: bytes, words: Iterable[Word]) -> bytes:
+    """Return what tells a text from others, of what tells the text before it and its own words."""
+    for word in words:
+        before = blake2b(before + word.text.encode(), digest_size=16).digest()
+    return before
 
 
 def all_words(reading: Reading | None) -> tuple[Word, ...]:

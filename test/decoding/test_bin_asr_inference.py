@@ -76,7 +76,10 @@ def test_options_stand_for_a_yaml_and_the_model_says_the_rest(model_dir, data, t
     meta, other = (json.loads((tmp_path / name / "decode.json").read_text()) for name in "ab")
     assert (meta["beam_size"], meta["lm"], meta["hotwords"], meta["hotword_boost"]) == (8, None, ["abc", "d"], 1.5)
     same = ("sparsity", "chunk_ms", "left_ms", "lookahead_ms", "beam_size", "batch_size", "precision")
-    assert {key: meta[key] for key in same} == {key: other[key] for key in same} and other["subnet"] == "sparse"
+    assert {key: meta[key] for key in same} == {key: other[key] for key in same}
+    assert other["subnet"] == "sparse_beam8"  # one more decoding by options has another name
+    main([str(model_dir), "--data", str(data), "--out", str(tmp_path / "d"), "--chunk-ms", "320", "--left-ms", "320"])
+    assert json.loads((tmp_path / "d/decode.json").read_text())["subnet"] == "sparse_320ms_left320ms"
     with pytest.raises(UserError, match="either in .*decode_x.yaml or by options, not by both"):
         main([str(model_dir), *options, "--config", str(yaml / "decode_x.yaml")])
     with pytest.raises(UserError, match="--precision bf16 is for the full context"):

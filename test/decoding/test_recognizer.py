@@ -12,6 +12,7 @@ from dualmode.recognizer import Recognizer
 from dualmode.search.offline import decode_offline
 from dualmode.search.searcher import SearchConfig, greedy_searcher
 from dualmode.supernet.subnet import DENSE, Context, Subnet
+from dualmode_runtime.audio.pauses import Piece
 from dualmode_runtime.endpoint import Endpoint, Endpointing
 from dualmode_runtime.words import Word
 
@@ -58,6 +59,16 @@ def test_stable_words_never_change(model, tokenizer, search, noise):
     final = recognizer.result().words
     assert list(final[: len(stable)]) == stable and len(stable) > 1
     assert all(word.start_ms < word.stable_ms <= 4000 for word in final)
+
+
+def test_a_file_s_words_are_stable_when_a_stream_s_are(model, tokenizer, noise):
+    recognizer = Recognizer(model, tokenizer, SUBNET)
+    for ms in range(1200, 2400, 40):  # with more and less of a last chunk behind the last whole one
+        samples = noise(ms / 1000)
+        recognizer.accept_waveform(samples, 16000)
+        streamed = recognizer.result()
+        [whole] = recognizer.recognise([Piece(samples, 0.0, ms, True)])
+        assert whole.words == streamed.words and len({word.stable_ms for word in whole.words}) > 1, ms
 
 
 def test_the_second_pass_is_the_dense_one_over_the_whole_utterance(model, model_dir, tokenizer, noise):
@@ -135,6 +146,21 @@ def test_where_nothing_is_said_the_utterance_begins_anew_a_chunk_earlier(loudnes
     # 16 frames without a word, of which the last chunk of 4 is heard again: on from frame 12, 24, ...
     assert set(result.text) == {"a"} and result.start_ms in (4 * 480, 5 * 480)
     assert abs(result.words[0].start_ms - 2500) <= 120
+
+
+@pytest.mark.parametrize("lead_ms", [40, 120, 160, 320])
+def test_where_an_utterance_begins_does_not_depend_on_the_pieces(loudness, tokenizer, lead_ms):
+    """Also where the rules are asked more often than there are chunks of 160 ms."""
+    found = []
+    for size in (160, 1600, 4000, 48000):
+        recognizer = Recognizer(loudness, tokenizer, SUBNET, endpointing=Endpointing(400, lead_ms, 1000))
+        samples = loud_at(3, 0.7, 1.9)
+        results = [
+            r for at in range(0, 48000, size) for r in recognizer.accept_waveform(samples[at : at + size], 16000)
+        ]
+        results.append(recognizer.result())
+        found.append([(r.start_ms, r.end_ms, r.endpoint, r.words) for r in results])
+    assert found[0] == found[1] == found[2] == found[3] and len(found[0]) > 2
 
 
 @pytest.mark.parametrize(

@@ -81,15 +81,16 @@ def test_streams_of_one_model_take_turns(model, library):
     seed=st.integers(0, 2**16),
     lookahead=st.sampled_from([0, 2, 7]),
     silence_ms=st.sampled_from([80, 400, 1e9]),
-    max_utterance_ms=st.sampled_from([600, 2000]),
+    max_lead_ms=st.sampled_from([120, 400]),  # a chunk is 200 ms
+    max_utterance_ms=st.sampled_from([160, 600, 2000]),
     rate=st.sampled_from([1600, 16000, 48000]),
 )
 def test_utterances_and_words_are_those_of_the_recognizer(
-    model, library, kind, context, seed, lookahead, silence_ms, max_utterance_ms, rate
+    model, library, kind, context, seed, lookahead, silence_ms, max_lead_ms, max_utterance_ms, rate
 ):
     recogniser, _ = model(context=context)
     subnet = Subnet(0.7, Context(5, 8, lookahead))
-    samples, rules = sound(3, seed), Endpointing(silence_ms, 400, max_utterance_ms)
+    samples, rules = sound(3, seed), Endpointing(silence_ms, max_lead_ms, max_utterance_ms)
     before, recogniser.tokens = recogniser.tokens, TEXTS[kind]
     tokenizer = Tokenizer(kind, TEXTS[kind], bpe_model="unused")
     theirs = Recognizer(recogniser, tokenizer, subnet, endpointing=rules, run_as=Subnet(0.0, subnet.context))
@@ -100,7 +101,7 @@ def test_utterances_and_words_are_those_of_the_recognizer(
     recogniser.tokens = before
 
     ours, mine = Device.open(packed(recogniser, subnet, kind), library=library), []
-    ours.set_endpointing(silence_ms, 400, max_utterance_ms)
+    ours.set_endpointing(silence_ms, max_lead_ms, max_utterance_ms)
     for start in range(0, len(samples), rate):
         ours.accept_samples(samples[start : start + rate])
         while why := ours.endpoint:

@@ -16,8 +16,11 @@ from dualmode.bin.export import main
 from dualmode.data.fbank import fbank
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.errors import UserError
+from dualmode.export.card import missing_s
 from dualmode.export.check import Audio, compare, ours, run_sherpa
+from dualmode.export.runtimes import padded
 from dualmode.export.sherpa import encoder_graph, interface_of
+from dualmode.frames import EXTRA, FACTOR, FRAME_MS
 from dualmode.supernet.subnet import Context, Subnet
 
 KINDS = ("ctc", "rnnt")
@@ -92,6 +95,14 @@ def test_sherpa_onnx_says_what_we_say(kind, exported, recognisers, wavs):
     texts = {precision: run_sherpa(folder, precision, heard) for precision in ("fp32", "int8")}
     assert texts["fp32"] == expected
     assert set(texts["int8"]) == set(expected)
+
+
+@pytest.mark.parametrize(("chunk", "lookahead"), [(4, 0), (16, 8), (8, 16), (16, 16)])
+def test_the_cards_silence_fills_the_last_chunk(chunk, lookahead):
+    window, shift = FACTOR * (chunk + lookahead) + EXTRA, FACTOR * chunk  # feature frames, as Interface has them
+    missing = [len(padded(np.zeros(n, np.float32), window, shift)) - n for n in range(16000, 16000 + 640 * chunk, 20)]
+    about = {"chunk_ms": FRAME_MS * chunk, "lookahead_ms": FRAME_MS * lookahead}
+    assert max(missing) <= 16000 * missing_s(about) < max(missing) + 2 * 640
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -31,6 +31,21 @@ def test_the_list_of_all_pieces_has_the_best_sums(count):
     assert found.words == found.nbest[0].words == tuple(word for part in parts for word in part.words)
 
 
+def test_a_text_that_two_readings_make_is_in_the_list_once():
+    def part(*readings: tuple[str, float]) -> Transcript:
+        nbest = tuple(Alternative(tuple(map(Word, text.split())), score) for text, score in readings)
+        return Transcript(nbest[0].words, None, nbest=nbest)
+
+    parts = [part(("turn on", -1.0), ("turn", -1.5)), part(("light", -1.0), ("on light", -1.2), ("", -9.0))]
+    found = joined_transcripts(parts, 4)
+    assert [(one.text, round(one.score, 6)) for one in found.nbest] == [
+        ("turn on light", -2.0),  # and not, at -2.7, as "turn" and "on light"
+        ("turn on on light", -2.2),
+        ("turn light", -2.5),
+        ("turn on", -10.0),
+    ]
+
+
 def test_a_device_tells_no_score():
     parts = [Transcript((word,), None, nbest=(Alternative((word,), None),)) for word in (Word("go"), Word("on"))]
     assert joined_transcripts(parts, 1).nbest == (Alternative((Word("go"), Word("on")), None),)
