@@ -35,7 +35,7 @@ LOST = 137
 USUAL = ("", "None", "JobArrayTaskLimit")  # reasons of squeue: the task runs, or --max-jobs-run others do
 NUMBER = "slurm_job"  # file in a job's folder while its wrapper waits
 # Of a job's own variables, what its jobs may have as well: where Slurm is, and what users set.
-HANDED_ON = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_WAIT")
+HANDED_ON = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_WAIT")
 
 
 def run(request: Request) -> Mapping[int, int]:

@@ -31,7 +31,7 @@ from dualmode.data.folder import Contents, incomplete
 from dualmode.data.kaldi_dir import KaldiDir, Utterance, table_writers, write_table
 from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.data.rejection import Rejection, stop_if_too_many, write_rejections
-from dualmode.data.speed import original, prefix
+from dualmode.data.speed import prefix
 from dualmode.data.tokens import Tokenizer
 from dualmode.data.transcript_length import frames_needed, is_hurried
 from dualmode.errors import UserError
@@ -161,10 +161,10 @@ def _look_ahead(features: FeatureSet) -> tuple[int, list[Rejection], str]:
     uncovered: list[str] = []
     for total, utterance in enumerate(features.utterances(), start=1):  # noqa: B007
         seconds += utterance.seconds or 0.0
-        if (name := original(utterance.utt)) != utterance.utt:
+        if made := next((p for p in map(prefix, features.speeds) if p and utterance.utt.startswith(p)), None):
             raise UserError(
-                f"{features.folder.path}: the utterance {utterance.utt} begins as copies at another speed do "
-                f"({utterance.utt.removesuffix(name)}), for which it would be taken: give it another name"
+                f"{features.folder.path}: the utterance {utterance.utt} begins as copies at another speed do ({made}): "
+                "give it another name, or take this factor out of --speeds"
             )
         if utterance.text == "" and not features.checks.keep:
             left_out.append(Rejection(utterance.utt, Reason.NO_TEXT, f"no words in {features.folder.path}/text"))

@@ -43,8 +43,12 @@ def original(utterance: str) -> str:
 
     >>> original("sp1.1-anna-01"), original("anna-01")
     ('anna-01', 'anna-01')
+    >>> original("sp1-01"), original("sp12-01"), original("sp0.90-01")  # such names no copy has
+    ('sp1-01', 'sp12-01', 'sp0.90-01')
     """
-    return re.sub(r"^sp[0-9.]+-", "", utterance)
+    match = re.match(r"sp([0-9]+(?:\.[0-9]+)?)-", utterance)
+    factor = float(match[1]) if match else 1.0
+    return utterance[match.end() :] if match and 0.5 <= factor <= 2 and prefix(factor) == match[0] else utterance
 
 
 def change_speed(samples: np.ndarray, speed: float, sample_rate: int) -> np.ndarray:

@@ -16,7 +16,7 @@ LICENCE = (
 )
 HEARS = "It hears 16 kHz audio as 80 log-mel filter banks of 25 ms every 10 ms."
 TOKENS = "| `tokens/` | the vocabulary |"
-COPYING_S = 60.0  # a folder that was copied has files of one minute, in any order
+COPYING_S = 60.0  # a small folder that was copied without its times has files of one minute, in any order
 NOT_RUN = "not run with these weights: stages 5 and 6 of the recipe measure error rates before a model is packed"
 
 
@@ -120,7 +120,8 @@ def results_of(folder: Path, checkpoint: str) -> str | None:
     if page.stat().st_mtime + COPYING_S < (folder / checkpoint).stat().st_mtime:
         print(
             f"warning: {page} is older than {checkpoint}, so that its error rates may be of other weights: they are "
-            "not given away; decode and score again (stages 5 and 6)",
+            "not given away; decode and score again (stages 5 and 6), or if the folder was copied without its times, "
+            f"touch {page}",
             file=sys.stderr,
         )
         return None

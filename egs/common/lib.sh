@@ -61,15 +61,20 @@ make_folder() {
 # it.  With "shared", others may share it, but none has it alone.  ADVICE ends the message that another run is at work.
 lock() {
   command -v flock >/dev/null || die "flock was not found: apt install util-linux"
-  { exec 9>>"$1"; } 2>/dev/null || die "cannot write to $1: change its permissions, or use another --work-dir"
+  { exec 9<>"$1"; } 2>/dev/null || die "cannot write to $1: change its permissions, or use another --work-dir"
   locked "$1" ${2:+"--$2"} 9 ||
     die "another run is at work in ${1%/*} (process $(holders "$1")): wait for it, stop it, or use another --work-dir${3:-}"
   if [[ -z ${2:-} ]]; then echo "$$ on $HOSTNAME"; fi >"$1" # who has it alone, or nothing
 }
 
-# share_lock FILE: from now on, others may share what lock gave this process alone; it waits for one that was quicker.
+# share_lock FILE: from now on, others may share what lock gave this process alone.  Between the two another one may have
+# taken it, which is waited for.
 share_lock() {
-  flock -s 9
+  if ! locked "$1" -s 9; then
+    log "waiting for another run in ${1%/*} (process $(holders "$1"))"
+    flock -s 9 & # in the background: signals are acted on while it waits
+    wait $! || die "there is no shared lock to have on $1: use another --work-dir"
+  fi
   : >"$1"
 }
 

@@ -62,13 +62,14 @@ run_queue() {
 # after a second signal.  (Sees the variables of run_queue.)
 stop_jobs() {
   local pid
-  trap tell_jobs INT TERM HUP
+  trap '' PIPE HUP # as in the recipe
+  trap tell_jobs INT TERM
   tell_jobs
   for pid in "${!running[@]}"; do
-    while kill -0 -- "-$pid" 2>/dev/null; do sleep 0.1; done
+    while kill -0 -- "-$pid" 2>/dev/null; do sleep 0.1 || true; done
   done
-  trap '' INT TERM HUP
-  log "stopped by SIG$1; the same command goes on from here" >&2
+  trap '' INT TERM
+  log "stopped by SIG$1; the same command goes on from here" >&2 || true
   exit $((128 + $2))
 }
 

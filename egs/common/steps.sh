@@ -311,23 +311,25 @@ failed() {
 
 patience_s=60 # for what is told to stop to save its state: an update of a large model, and its checkpoint
 
-# interrupted NAME NUMBER: stops the command and this shell on a signal; a second one does not wait for the command.
+# interrupted NAME NUMBER: stops the command and this shell on a signal; a second INT or TERM does not wait for the command.
+# Who reads what this says may be gone: the terminal, which hangs up twice, or a tee that had the same Ctrl-C.
 interrupted() {
   local began=$SECONDS told='' again="the same command"
-  trap 'began=-$patience_s' INT TERM HUP
+  trap '' PIPE HUP
+  trap 'began=-$patience_s' INT TERM
   if [[ -n $child ]]; then
     kill -TERM -- "-$child" 2>/dev/null || true
     while kill -0 -- "-$child" 2>/dev/null && ((SECONDS - began < patience_s)); do
       if [[ -z $told ]] && ((SECONDS - began >= 2)); then
         told=true
-        log "SIG$1: waiting for the command to save where it is, at most $patience_s s; once more ends it at once" >&2
+        log "SIG$1: waiting for the command to save where it is, at most $patience_s s; once more ends it at once" >&2 || true
       fi
-      sleep 0.1
+      sleep 0.1 || true # which Ctrl-C ends as well
     done
     kill -KILL -- "-$child" 2>/dev/null || true
   fi
-  trap '' INT TERM HUP
+  trap '' INT TERM
   [[ $force != true ]] || again+=" without --force"
-  log "stopped by SIG$1${stage_now:+ in stage $stage_now}; $again goes on from here" >&2
+  log "stopped by SIG$1${stage_now:+ in stage $stage_now}; $again goes on from here" >&2 || true
   exit $((128 + $2))
 }

@@ -40,7 +40,7 @@ def test_an_id_that_speed_perturbation_would_make_is_refused(tmp_path):
     for name, value in tables.items():
         (tmp_path / name).write_text(f"a-1 {value}\nsp0.9-a-1 {value}\n")
     with pytest.raises(UserError, match="sp0.9-a-1 begins as copies at another speed do"):
-        make_fbank(["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--speeds", "1.0"])
+        make_fbank(["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--speeds", "0.9,1.0"])
 
 
 def test_decoding_leaves_out_what_validation_rejected(tmp_path, capsys):

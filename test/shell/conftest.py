@@ -48,11 +48,13 @@ class Corpus:
             "CORPUS": str(folder),
         }
 
-    def start(self, *options: str, cwd: Path | None = None, **variables: str) -> subprocess.Popen:
+    def start(
+        self, *options: str, cwd: Path | None = None, start_new_session: bool = False, **variables: str
+    ) -> subprocess.Popen:
         return subprocess.Popen(
             [str(self.folder / "run.sh"), *options],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env=self.environment | variables, cwd=cwd or self.folder,
+            env=self.environment | variables, cwd=cwd or self.folder, start_new_session=start_new_session,
             # A shell ignores for good what its parent ignores: SIGINT after "&" in a script, SIGHUP under nohup.
             preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)],
         )  # fmt: skip

@@ -752,13 +752,26 @@ def test_what_is_told_to_stop_has_time_to_save(corpus):
     assert "SIGTERM: waiting for the command to save where it is, at most 60 s; once more ends it at once" in output
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_it_may_save_where_nobody_reads_any_more(corpus, number):
+    process = corpus.start(STUB_HANG="asr_train", STUB_SAVES="4")
+    corpus.hanging("asr_base")
+    process.stdout.close()  # as a tee that had the same Ctrl-C, and a terminal that hangs up
+    process.send_signal(number)
+    time.sleep(0.1)
+    if number == signal.SIGHUP:
+        process.send_signal(number)  # a terminal does so twice
+    assert process.wait(corpus.PATIENCE_S) == 128 + number
+    assert (corpus.folder / "exp/asr_base/saved").exists()
+
+
 def test_a_second_signal_waits_for_nothing(corpus):
-    process = corpus.start("--force", STUB_HANG="asr_train", STUB_SAVES="1000")
+    process = corpus.start("--force", STUB_HANG="asr_train", STUB_SAVES="1000", start_new_session=True)
     training, _ = corpus.hanging("asr_base")
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # all that is in the foreground, as Ctrl-C does
     time.sleep(1)
     assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=corpus.PATIENCE_S)
     assert process.returncode == 130 and not alive(training)
     assert output.endswith("stopped by SIGINT in stage 4; the same command without --force goes on from here\n")
