@@ -44,7 +44,9 @@ if folder and "pre-" not in folder.name:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text("[]")
 if words[0].endswith("choose.py"):
-    print("supernet=a")
+    rows = words[words.index("--rows") + 1 : words.index("--settings")]
+    if any(list(pathlib.Path(value("--exp")).glob(f"asr_{row}_*")) for row in rows):
+        print("supernet=a")
     pathlib.Path(value("--out") + "_rates.md").write_text("rates")
 if words[:2] == ["-m", "dualmode.bin.compare"]:
     pathlib.Path(value("--out")).write_text("intervals")
@@ -233,6 +235,13 @@ def test_half_batches_needs_a_length_to_halve(study):
     output = study.run("--asr-config", str(config), "--rows", "supernet half-batches", status=2)
     assert f"{config} has no batch_bins, which half-batches halves: leave that row out of --rows" in output
     assert study.calls() == []
+
+
+def test_a_table_of_remedies_alone_is_shown(study):
+    options = ["--seeds", "1", "--rates", "8.0e-4", "--pretrain-updates", "0", "--jobs", "1"]
+    assert study.run(*options, "--rows", "alternate").endswith("rates\nintervals")
+    assert not (study.work / "twins.md").exists()
+    assert study.run("--pretrain-updates", "0", "--tables") == "rates\nintervals"
 
 
 def test_remedies_have_a_table_once_one_is_done(study):

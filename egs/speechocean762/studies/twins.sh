@@ -266,6 +266,15 @@ tables() {
   done
 }
 
+# show_tables: prints those that there are; of some rows alone it is one of the two.
+show_tables() {
+  local name found=''
+  for name in twins remedies; do
+    [[ ! -f $work/$name.md ]] || { cat "$work/$name.md" && found=true; }
+  done
+  [[ -n $found ]] || die "no training is done yet in $work"
+}
+
 # tables_of NAME PLAN ROW...: NAME.md with its figures in $work.
 tables_of() {
   local name=$1 plan=$2 words
@@ -314,8 +323,7 @@ main() {
   done
   if [[ $tables == true ]]; then
     tables
-    [[ -f $work/twins.md ]] || die "no training is done yet in $work"
-    cat "$work/twins.md"
+    show_tables
     return
   fi
 
@@ -336,7 +344,7 @@ main() {
     done
   done
   run_queue "$jobs" "$work/log" tables
-  cat "$work/twins.md"
+  show_tables
 }
 
 main "$@"
