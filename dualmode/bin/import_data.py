@@ -14,8 +14,6 @@ recording has, too) and OUT/downloads/audio (files that had to be made).
 """
 
 import argparse
-import errno
-import fcntl
 import json
 import os
 import shutil
@@ -97,13 +95,14 @@ def keep_others_out(path: Path) -> None:
     Raises:
         UserError: another import has it.
     """
+    from dualmode.data.folder import take_lock
+
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)  # closed with the process
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN):
-            raise UserError(f"another import is at work in {path.parent}: wait for it, or name another --out") from None
-        print(f"warning: {path.parent} is on a disk without locks: let no second import run in it", file=sys.stderr)
+        if not take_lock(file):
+            print(f"warning: {path.parent} is on a disk without locks: let no second import run in it", file=sys.stderr)
+    except BlockingIOError:
+        raise UserError(f"another import is at work in {path.parent}: wait for it, or name another --out") from None
 
 
 def remove_sets(data: Path, names: Iterable[str]) -> list[Path]:

@@ -1,12 +1,15 @@
 """Folders that are either complete or not there."""
 
 import contextlib
+import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import IO
 
 from dualmode.errors import UserError
 from dualmode_runtime.files import naming
@@ -47,6 +50,21 @@ def check_no_data(out: Path) -> None:
     for name in ("wav.scp", "feats.scp"):
         if (out / name).exists():
             raise UserError(f"{out} holds data ({name}), and its text would be replaced: name another --out")
+
+
+def take_lock(file: int | IO) -> bool:
+    """Take the lock of an open file until it is closed; return whether its disk has locks.
+
+    Raises:
+        BlockingIOError: another process has it.
+    """
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            raise BlockingIOError(error.errno, error.strerror) from None
+        return False
+    return True
 
 
 def incomplete(path: Path) -> Path:

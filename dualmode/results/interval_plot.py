@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dualmode.results.compare import Column, subnet_name
 from dualmode.results.intervals import Estimate, Interval
 from dualmode.results.planned import Verdict
-from dualmode.results.plots import BLUE, GREY, OTHERS, VERMILION, save
+from dualmode.results.plots import BLUE, GREY, VERMILION, save, subnet_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,11 +54,8 @@ def styles(columns: Iterable[Column]) -> dict[tuple[float, str], tuple[str, str]
     ['dense', 'sparse 70 %, chunk 320 ms', 'sparse 70 %, full']
     """
     found: dict[tuple[float, str], tuple[str, str]] = {}
-    others = iter(OTHERS * 8)
     subnets = sorted({(sparsity, where) for _, sparsity, where in columns})
-    for sparsity, where in subnets:
-        first = VERMILION if sparsity else BLUE
-        colour = next(others) if any(first == colour for _, colour in found.values()) else first
+    for (sparsity, where), colour in subnet_colours((subnet, subnet[0]) for subnet in subnets).items():
         alone = sum(bool(other) == bool(sparsity) for other, _ in subnets) == 1
         label = subnet_name(sparsity, where)
         if alone and (sparsity == 0) == (where == "full"):

@@ -159,7 +159,7 @@ def wer_figure(rows: Sequence[Row]) -> Figure:
     size = (max(6.4, 1.5 + 0.75 * len(sets) * len(subnets)), 4 + 0.22 * len(subnets))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
-    colours = _subnet_colours(subnets.values())
+    colours = subnet_colours((name, row["sparsity"]) for name, row in subnets.items())
     for number, (subnet, example) in enumerate(subnets.items()):
         own = [row for row in rows if row["subnet"] == subnet]
         shift = (number - (len(subnets) - 1) / 2) * width
@@ -197,13 +197,16 @@ def _context_label(row: Row) -> str:
     return words.replace("full", "full context", 1) if words.startswith("full") else words
 
 
-def _subnet_colours(rows: Iterable[Row]) -> dict[str, str]:
-    """Blue for the first dense sub-network, vermilion for the first sparse one, other colours for any further ones."""
-    colours: dict[str, str] = {}
+def subnet_colours(subnets: Iterable[tuple[Any, float]]) -> dict[Any, str]:
+    """Return the colour of each (name, sparsity), by name.
+
+    Blue for the first dense sub-network, vermilion for the first sparse one, other colours for any further ones.
+    """
+    colours: dict[Any, str] = {}
     others = iter(OTHERS * 8)
-    for row in rows:
-        first = BLUE if row["sparsity"] == 0 else VERMILION
-        colours[row["subnet"]] = next(others) if first in colours.values() else first
+    for name, sparsity in subnets:
+        first = BLUE if sparsity == 0 else VERMILION
+        colours[name] = next(others) if first in colours.values() else first
     return colours
 
 

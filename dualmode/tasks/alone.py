@@ -2,8 +2,6 @@
 
 import argparse
 import contextlib
-import errno
-import fcntl
 import os
 import platform
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from typing import TextIO
 
 from espnet2.train.distributed_utils import get_rank
 
+from dualmode.data.folder import take_lock
 from dualmode.errors import UserError
 
 LOCK = ".lock"
@@ -60,13 +59,10 @@ def check_alone(args: argparse.Namespace, folder: Path) -> None:
 def _take(file: TextIO, folder: Path) -> bool:
     """Take the lock, until ``file`` is closed; return whether the disk has locks."""
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN):
-            file.seek(0)
-            raise UserError(
-                f"another training is at work in {folder} (process {file.read().strip()}): wait for it, stop it, or "
-                f"train into another folder; if that machine has failed, remove {folder / LOCK}"
-            ) from None
-        return False
-    return True
+        return take_lock(file)
+    except BlockingIOError:
+        file.seek(0)
+        raise UserError(
+            f"another training is at work in {folder} (process {file.read().strip()}): wait for it, stop it, or "
+            f"train into another folder; if that machine has failed, remove {folder / LOCK}"
+        ) from None

@@ -21,17 +21,18 @@ own_options() {
   option small N "" "only N utterances in every set: to see whether everything runs, not to recognise anything"
 }
 
-prepare_data() {
+own_checks() {
   [[ -z $fsdd_dir || $fsdd_dir == /* ]] || fsdd_dir=$caller_dir/$fsdd_dir
+}
+
+prepare_data() {
   [[ -z $fsdd_dir || -d $fsdd_dir ]] || die "there is no folder $fsdd_dir (--fsdd-dir)"
   prepare_command=(python local/prepare.py --out "${work_dir:-.}" ${fsdd_dir:+--fsdd-dir "$fsdd_dir"}
     --held-out-speaker "$held_out_speaker" ${small:+--small "$small"})
 }
 
 own_notes() {
-  local corpus=${fsdd_dir:-${work}downloads/free-spoken-digit-dataset}
-  [[ -z $fsdd_dir || $corpus == /* ]] || corpus=$caller_dir/$corpus
-  note_commit "$corpus"
+  note_commit "${fsdd_dir:-${work}downloads/free-spoken-digit-dataset}"
 }
 
 recipe "$@"

@@ -27,6 +27,7 @@ transcripts is for pre-training only"
 
 own_checks() {
   local i name
+  [[ -z $speechocean_dir || $speechocean_dir == /* ]] || speechocean_dir=$caller_dir/$speechocean_dir
   split_words more "$more_speech"
   for i in "${!more[@]}"; do
     [[ ${more[i]} == /* ]] || more[i]=$caller_dir/${more[i]}
@@ -38,7 +39,6 @@ own_checks() {
 }
 
 prepare_data() {
-  [[ -z $speechocean_dir || $speechocean_dir == /* ]] || speechocean_dir=$caller_dir/$speechocean_dir
   [[ -z $speechocean_dir || -d $speechocean_dir ]] || die "there is no folder $speechocean_dir (--speechocean-dir)"
   prepare_command=(python local/prepare.py --out "${work_dir:-.}" ${speechocean_dir:+--speechocean-dir "$speechocean_dir"}
     --seed "$split_seed" ${small:+--small "$small"})
@@ -46,9 +46,7 @@ prepare_data() {
 }
 
 own_notes() {
-  local corpus=${speechocean_dir:-${work}downloads/speechocean762}
-  [[ -z $speechocean_dir || $corpus == /* ]] || corpus=$caller_dir/$corpus
-  note_commit "$corpus"
+  note_commit "${speechocean_dir:-${work}downloads/speechocean762}"
 }
 
 recipe "$@"
