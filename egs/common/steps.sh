@@ -5,6 +5,8 @@
 #   file conf/tuning/prune.yaml 5f3a...                                          its small input files, by what they say
 #   step pretrain_base 77c0...                                                   the markers of the steps before it
 #   finished 1795417872.123                                                      when; steps that follow depend on it
+#   finished 1795417872.123 as 97e6...                                           the same, where it left what the marker
+#                                                                                of that digest stood for
 #
 # While the lines above "finished" mean the same (a configuration is what it says, not what it is called) and the outputs
 # exist, the step is skipped.  Beside the marker are NAME.watched, digests of more inputs, which markers of the first
@@ -21,8 +23,8 @@
 #   --launcher        words put before the command that do not change its result (a job wrapper)
 #   --intact PATH     done again when a file in that folder, or of that pattern, is gone or has another size than it was
 #                     left with
-#   --compared DIR    has a folder for each set: where the same command leaves the same lists there again, as after a run
-#                     with other options that failed, what follows stays done
+#   --compared DIR    has a folder for each set: where the same lists are left there again, as after a run with other options
+#                     that failed, or by a later version of the command that only reads the audio, what follows stays done
 #   --quiet           what the command prints goes to its log only
 step() {
   local name=$1 what=$2 list='' folder='' compared='' quiet='' recipe by_bytes reason marker=$done_dir/$1
@@ -79,19 +81,42 @@ step() {
   rm -f "$marker.before"
 }
 
-# when_finished: prints what the marker says: now, or, where the same lists were left by the same command before, then.
+# when_finished: prints what the marker says: now, or, where the same lists were left by the same command before, then; or,
+# where another one left them and all of their audio is from elsewhere, now, and which marker it stands for.
 when_finished() {
-  local now lists before=$marker.before
+  local now lists same_as='' before=$marker.before
   now=$(date +%s.%N)
   if [[ -n $compared ]]; then
     lists=$(lists_of "$compared")
-    if [[ -n $lists && -f $before && $(sed '$d' "$before") == "$recipe" && $lists == "$(cat "$marker.lists" 2>/dev/null)" ]]; then
-      log "stage $stage_now: $what: as it was before, and what follows stays done" >&2
-      now=$(sed -n '$s/^finished //p' "$before")
+    if [[ -n $lists && -f $before && $lists == "$(cat "$marker.lists" 2>/dev/null)" ]]; then
+      if [[ $(sed '$d' "$before") == "$recipe" ]]; then
+        now=$(sed -n '$s/^finished //p' "$before") same_as=before
+      elif audio_is_elsewhere "$compared"; then
+        same_as=$(stands_for "$before")
+        now+=" as $same_as"
+      fi
     fi
+    [[ -z $same_as ]] || log "stage $stage_now: $what: as it was before, and what follows stays done" >&2
     printf '%s\n' "$lists" >"$marker.lists"
   fi
   echo "$now"
+}
+
+# stands_for MARKER: prints the digest by which the steps that follow know it: of the first one with the same result.
+stands_for() {
+  local first
+  first=$(sed -nE '$s/^finished .* as ([0-9a-f]{16})$/\1/p' "$1")
+  echo "${first:-$(digest "$1")}"
+}
+
+# audio_is_elsewhere DIR: whether no recording of the sets in it was written by the recipe, which may have changed it.
+audio_is_elsewhere() {
+  local own real
+  own=$(realpath -m -- "$(dirname -- "$1")")/ real=$(realpath -m -- "$1")/
+  find -L "$1" -mindepth 2 -maxdepth 2 -name wav.scp -exec cat {} + | OWN=$own REAL=$real awk '
+    {sub(/^[^ \t]+[ \t]+/, "")}
+    !/^\// || index($0, ENVIRON["OWN"]) == 1 || index($0, ENVIRON["REAL"]) == 1 {inside = 1}
+    END {exit inside}'
 }
 
 # lists_of DIR: prints digests of the lists of the sets in it.
@@ -170,7 +195,7 @@ ingredients() {
     [[ -f $item ]] || die "stage $stage_now: there is no file $item: run an earlier --stage first"
     printf 'file %s %s\n' "$item" "$("$of" "$item")"
   done
-  for item in "${after[@]}"; do printf 'step %s %s\n' "$item" "$(digest "$done_dir/$item")"; done
+  for item in "${after[@]}"; do printf 'step %s %s\n' "$item" "$(stands_for "$done_dir/$item")"; done
 }
 
 # why_again: prints why the step has to be done (what follows its name in the log), or nothing if it has not.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Stands in for Python in the tests of the recipe's shell: writes what each command of the package leaves, and nothing
 # more.  $CALLS gets a line for each call.  $STUB_HANG names a module that starts and never ends, $STUB_FAIL one that
-# ends with status 3, $STUB_UNLABELLED sets without text.
+# ends with status 3, $STUB_UNLABELLED sets without text, $STUB_AUDIO the recording of all utterances.
 set -euo pipefail
 # The checks of configurations and options, in front of all steps, are not among them.
 if [[ $1 == -m && $2 == dualmode.extras ]]; then
@@ -31,6 +31,7 @@ case $module in
     for set in train valid test; do
       mkdir -p "$out/data/$set"
       for file in wav.scp text utt2spk; do echo "utt $file" >"$out/data/$set/$file"; done
+      [[ -z ${STUB_AUDIO:-} ]] || echo "utt $STUB_AUDIO" >"$out/data/$set/wav.scp"
     done
     for set in ${STUB_UNLABELLED:-}; do
       mkdir -p "$out/data/$set"

@@ -366,6 +366,30 @@ def test_a_forced_run_that_failed_is_not_taken_for_the_one_before(corpus):
     assert "pretrain" in corpus.new_calls()
 
 
+def test_a_later_version_of_the_preparation_throws_no_training_away(corpus, tmp_path):
+    """The same lists of a corpus's own recordings.  Recordings that the recipe writes may be others."""
+    audio = {"STUB_AUDIO": str(tmp_path / "corpus/utt.flac")}
+    corpus.run(**audio)
+    for version in ("# another comment\n", "# and another\n"):
+        (corpus.folder / "local/prepare.py").write_text(version)
+        corpus.new_calls()
+        output = corpus.run(**audio)
+        assert "the corpus: again, since this changed: file local/prepare.py" in output
+        assert "the corpus: as it was before, and what follows stays done" in output
+        assert corpus.new_calls() == ["prepare"]
+    assert "the corpus: done already" in corpus.run(**audio)
+
+    corpus.run("--size", "9", STUB_AUDIO=str(tmp_path / "corpus/other.flac"))
+    assert "pretrain" in corpus.new_calls()
+
+    own = {"STUB_AUDIO": str(corpus.folder / "data/audio/utt.flac")}
+    corpus.run("--size", "10", **own)
+    (corpus.folder / "local/prepare.py").write_text("# which may write something else\n")
+    corpus.new_calls()
+    corpus.run("--size", "10", **own)
+    assert "pretrain" in corpus.new_calls()
+
+
 def test_lists_behind_links_are_compared_too(corpus):
     (corpus.folder / "elsewhere").mkdir()
     (corpus.folder / "data").symlink_to("elsewhere")
