@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from dualmode.align.segmentation import MAX_FRAMES, token_frames
+from dualmode.align.segmentation import fits, token_frames
 from dualmode.align.words import TimedWord, timed_words
 from dualmode.asr.model import AsrModel
 from dualmode.data.rejection import Rejection
@@ -50,10 +50,9 @@ class Aligner:
         if frames < frames_needed(tokens):
             detail = f"{len(tokens)} tokens need {frames_needed(tokens)} frames of {FRAME_MS} ms, it has {frames}"
             return Rejection(utt, Reason.SHORT_FOR_TEXT, detail)
-        if frames >= MAX_FRAMES:
-            return Rejection(
-                utt, Reason.TOO_LONG, f"it has {frames} frames of {FRAME_MS} ms, {MAX_FRAMES} are too many"
-            )
+        if not fits(frames, tokens):
+            detail = f"{frames} frames of {FRAME_MS} ms and {len(tokens)} tokens need too much memory: cut it in pauses"
+            return Rejection(utt, Reason.TOO_LONG, detail)
         spans = word_spans([self.tokenizer.tokens[token] for token in tokens], self.tokenizer.kind)
         if len(spans) != len(words):
             written = self.tokenizer.decode(tokens)

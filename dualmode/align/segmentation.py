@@ -14,7 +14,7 @@ from dualmode.data.transcript_length import frames_needed
 from dualmode.errors import UserError
 
 START = -1  # the package's mark of the column before the first token
-MAX_FRAMES = 100_000  # the package's longest window, 67 minutes
+MAX_CELLS = 500_000_000  # of the package's table, frames x tokens, of 4 bytes each
 
 
 def load_package():
@@ -34,6 +34,11 @@ def load_package():
     return ctc_segmentation
 
 
+def fits(frames: int, tokens: Sequence[int]) -> bool:
+    """Whether the table of an alignment has at most :data:`MAX_CELLS`: half an hour with 10 000 tokens has."""
+    return (frames + 1) * (frames_needed(tokens) + 1) <= MAX_CELLS
+
+
 def token_frames(log_probs: np.ndarray, tokens: Sequence[int]) -> list[tuple[int, int]]:
     """Return the (first, last + 1) encoder frames of 40 ms of each token.
 
@@ -50,9 +55,9 @@ def token_frames(log_probs: np.ndarray, tokens: Sequence[int]) -> list[tuple[int
 
     Raises:
         UserError: the package is not installed.
-        ValueError: there are too few frames for the tokens, or more than :data:`MAX_FRAMES`.
+        ValueError: there are too few frames for the tokens, or more than :func:`fits` allows.
     """
-    if not frames_needed(tokens) <= len(log_probs) < MAX_FRAMES:
+    if len(log_probs) < frames_needed(tokens) or not fits(len(log_probs), tokens):
         raise ValueError(f"{len(tokens)} tokens cannot be aligned with {len(log_probs)} frames")
     if not tokens:
         return []
@@ -65,7 +70,11 @@ def token_frames(log_probs: np.ndarray, tokens: Sequence[int]) -> list[tuple[int
         path.append(token)
     # The package gives frame 0 to the column before the first token, so there is one more frame in front.
     padded = np.concatenate([np.zeros_like(log_probs[:1]), log_probs])
+    # Its search goes through a window of frames that moves on while the likeliest end of each token does, and finds a
+    # wrong path where there is much silence.  A window of all frames does not move.
     config = package.CtcSegmentationParameters(
+        min_window_size=len(padded),
+        max_window_size=len(padded),
         blank=BLANK,
         char_list=[str(number) for number in range(log_probs.shape[1])],
         index_duration=1,

@@ -122,7 +122,8 @@ class AsrModel(TwoBranchModel):
 
         def judge(branch: Branch, encoded: Tensor, predicted: Tensor | None) -> Judgement:
             output = self._output(encoded, predicted, batch)
-            losses = branch_losses(output, batch, self.config, branch.name == "sparse", flat="flat" in weights)
+            streaming = branch.name == "sparse" and branch.subnet.context.chunk is not None
+            losses = branch_losses(output, batch, self.config, streaming, flat="flat" in weights)
             several = {f"loss_{kind}": value for kind, value in losses.items()} if len(losses) > 1 else {}
             loss = torch.stack([weights[kind] * value for kind, value in losses.items()]).sum()
             return Judgement(loss, several, output)

@@ -31,14 +31,14 @@ def get_parser() -> argparse.ArgumentParser:
         help=f"16 kHz mono files; without them, noise of {', '.join(map(str, SECONDS))} s",
     )
     add_weights(parser, "check it only: dense, sparse, or one sparsity such as sparse_0.8 (default: all of the model)")
+    parser.add_argument("--chunk-ms", type=float, metavar="MS", help="check one context only, of this chunk")
+    parser.add_argument("--left-ms", type=float, metavar="MS", help="the same, of this left context")
     parser.add_argument(
-        "--chunk-ms", type=float, metavar="MS", help="check this chunk only (default: all chunks of the model)"
-    )
-    parser.add_argument(
-        "--left-ms", type=float, metavar="MS", help="of --chunk-ms: left context (default: the model's first)"
-    )
-    parser.add_argument(
-        "--lookahead-ms", type=float, default=0, metavar="MS", help="of --chunk-ms: look-ahead past the chunk"
+        "--lookahead-ms",
+        type=float,
+        metavar="MS",
+        help="the same, of this look-ahead past the chunk (what is not said of these three is what the model was "
+        "validated with; default: all contexts of the model)",
     )
     parser.add_argument(
         "--right-ms", type=float, dest="lookahead_ms", default=argparse.SUPPRESS, help=argparse.SUPPRESS
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def load(args: argparse.Namespace):
-    """Return the encoder, in evaluation mode, and the head's posteriors; None for an encoder without one."""
+    """Return the encoder, in evaluation mode, and the CTC head's posteriors; None where there is no such head."""
     import torch
 
     from dualmode.asr.build import build_encoder
@@ -105,19 +105,19 @@ def load(args: argparse.Namespace):
     folder = ModelFolder.open(args.model, args.checkpoint)
     if folder.has_tokens:
         model = folder.supernet()
-        return model.encoder, model.posteriors
+        return model.encoder, None if model.head is None else model.posteriors
     return folder.encoder(), None
 
 
 def chosen_subnets(config, args: argparse.Namespace) -> list:
     """Return the sub-networks to check; one that the model was not trained for is a UserError without --force."""
-    from dualmode.models.choice import choose_sparsity
-    from dualmode.supernet.subnet import Context, Subnet
+    from dualmode.models.choice import choose_sparsity, choose_subnet
+    from dualmode.supernet.subnet import Subnet
 
     contexts = [context for context in config.contexts if context.chunk]
-    if args.chunk_ms is not None:
-        left = config.left_ms[0] if args.left_ms is None else args.left_ms
-        wanted = Context.from_ms(args.chunk_ms, left, args.lookahead_ms)
+    asked = (args.chunk_ms, args.left_ms, args.lookahead_ms)
+    if any(value is not None for value in asked):
+        wanted = choose_subnet(config, "sparse", *asked).context
         if wanted not in contexts and not args.force:
             have = "; ".join(map(str, contexts))
             raise UserError(f"this model was not trained for: {wanted}; it was for: {have} (--force checks it)")

@@ -169,7 +169,7 @@ class Cache:
 
     Attributes:
         keys, values: (batch, left, heads, head size), keys not rotated.
-        convolution: (batch, kernel // 2, d), gated input of the depthwise convolution.
+        convolution: (batch, kernel // 2, convolution channels), gated input of the depthwise convolution.
     """
 
     keys: Tensor

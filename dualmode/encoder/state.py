@@ -16,7 +16,7 @@ class StreamState:
 
     Attributes:
         keys, values: (batch, blocks, left, heads, head size), the last ``left`` frames, keys not rotated.
-        convolution: (batch, blocks, kernel // 2, d), gated input of the depthwise convolutions.
+        convolution: (batch, blocks, kernel // 2, convolution channels), gated input of the depthwise convolutions.
         seen: (batch,), encoder frames so far; tells which cached frames exist.
     """
 

@@ -232,9 +232,9 @@ class TwoBranchModel(nn.Module):
     def settled(self) -> dict[str, Tensor]:
         """Return what validation says about the masks: ``masks_settled``, 0 before and on their ramp and 1 behind it.
 
-        Nothing in training, and where the masks follow no schedule.
+        Nothing in training, and where the masks follow no schedule, or none is pruned.
         """
-        if self.training or not self.schedule.interval:
+        if self.training or not self.schedule.interval or not self.encoder.config.masked:
             return {}
         settled = self.step > 0 and self.schedule.fraction(self.step - 1) >= 1.0  # as the last update had it
         # A schedule that starts at the full sparsity has pruned nothing until its first estimate.

@@ -140,8 +140,11 @@ class ModelFolder:
         check_masks(encoder, encoder.config.pruning)
         return encoder.eval()
 
-    def supernet(self) -> AsrModel:
+    def supernet(self, sparsity: float | None = None) -> AsrModel:
         """Load the recogniser with all its sub-networks, in evaluation mode.
+
+        Args:
+            sparsity: of the only one that will be run; the dense one, 0, needs no masks, as on their ramp.
 
         Raises:
             UserError: the folder holds one sub-network alone, or something is missing, damaged or does not fit.
@@ -149,7 +152,8 @@ class ModelFolder:
         weights = self.weights()
         model = build_asr_model(self.config, self.tokenizer.tokens)
         load_into(model, weights, self.checkpoint)
-        check_masks(model, model.encoder.config.pruning)
+        if sparsity != 0:
+            check_masks(model, model.encoder.config.pruning)
         return model.eval()
 
     def load(self, subnet: Subnet, force: bool = False) -> LoadedModel:
@@ -164,7 +168,7 @@ class ModelFolder:
         """
         if self.one_subnet:
             return self._load_alone(subnet, force)
-        model = self.supernet()
+        model = self.supernet(subnet.sparsity)
         config = model.encoder.config
         if not force:
             check_trained(config, subnet)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dualmode.align.segmentation import load_package, token_frames
+from dualmode.align import segmentation
+from dualmode.align.segmentation import fits, load_package, token_frames
 from dualmode.data.transcript_length import frames_needed
 from dualmode.errors import UserError
 
@@ -92,6 +93,25 @@ def test_the_package_and_torchaudio_agree_on_clear_posteriors():
     path, _ = forced_align(torch.tensor(peaks(best))[None], torch.tensor([[1, 2, 2, 3, 1]]))
     assert path[0].tolist() == best
     assert token_frames(peaks(best), [1, 2, 2, 3, 1]) == [(1, 2), (3, 5), (7, 8), (8, 10), (11, 12)]
+
+
+@needs_package
+@pytest.mark.parametrize("spoken", ["both ends", "end"])
+def test_long_silence_is_passed(spoken):
+    """More frames than the package's window of 8000, 5 min 20 s, with all tokens at the ends."""
+    places = ([*range(5, 50, 3)] if spoken == "both ends" else []) + [*range(8940, 8985, 3)]
+    tokens = [1 + index % 3 for index in range(len(places))]
+    best = np.zeros(9000, dtype=int)
+    best[places] = tokens
+    assert token_frames(peaks(best), tokens) == [(place, place + 1) for place in places]
+
+
+def test_a_table_that_would_not_fit_is_refused(monkeypatch):
+    tokens = [1, 1]  # and the blank between them: 4 columns with the one before
+    monkeypatch.setattr(segmentation, "MAX_CELLS", 4 * 5)
+    assert fits(4, tokens) and not fits(5, tokens)
+    with pytest.raises(ValueError, match="2 tokens cannot be aligned with 5 frames"):
+        token_frames(peaks([0] * 5), tokens)
 
 
 @pytest.mark.parametrize("frames, tokens", [(1, [1, 2]), (2, [1, 1])])

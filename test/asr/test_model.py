@@ -145,16 +145,20 @@ def test_kind_ctc_has_the_weights_that_it_always_had():
     assert names == {"_extra_state", "head.weight", "head.bias"}
 
 
-def test_fastemit_is_for_the_sparse_branch():
-    gradients = {}
+@pytest.mark.parametrize("branch, seed, acts", [("dense", 0, False), ("sparse", 0, True), ("sparse", 5, False)])
+def test_fastemit_is_for_the_branch_that_streams(branch, seed, acts):
+    """The sparse branch draws its context: a chunk with seed 0, the whole utterance with seed 5."""
+    gradients = []
     for fastemit in (0.0, 0.5):
-        for branches in ({"dense": 1.0, "sparse": 0.0}, {"dense": 0.0, "sparse": 1.0}):
-            conf = {"kind": "rnnt", "transducer": {"fastemit": fastemit}}
-            model = tiny(model_conf=conf, branch_conf=branches).train()
-            model(**batch())[0].backward()
-            gradients[fastemit, branches["sparse"]] = model.joiner.output.bias.grad
-    torch.testing.assert_close(gradients[0.0, 0.0], gradients[0.5, 0.0])
-    assert not torch.allclose(gradients[0.0, 1.0], gradients[0.5, 1.0])
+        model = tiny(
+            encoder_conf={**CONF["encoder_conf"], "chunk_ms": [640, None]},
+            model_conf={"kind": "rnnt", "transducer": {"fastemit": fastemit}},
+            branch_conf={"dense": 0.0, "sparse": 0.0, branch: 1.0},
+        ).train()
+        model.seed = seed
+        model(**batch())[0].backward()
+        gradients.append(model.joiner.output.bias.grad)
+    assert torch.allclose(*gradients) != acts
 
 
 @pytest.mark.parametrize("kind", ["ctc", "rnnt"])

@@ -3,11 +3,14 @@
 import pytest
 import soundfile
 import torch
+import yaml
 
+from dualmode.asr.build import build_asr_model
 from dualmode.bin.check_streaming import main, noise
 from dualmode.encoder import check
 from dualmode.encoder.layout import StreamingChunk
 from dualmode.errors import UserError
+from dualmode.supernet.pruning import estimate_masks
 
 YAML = """
 encoder_conf: {output_size: 16, num_blocks: 2, attention_heads: 2, linear_units: 32, subsampling_channels: 4,
@@ -62,6 +65,7 @@ def test_audio_files(config, tmp_path, capsys, rng):
         ([], "either a model folder or --config"),
         (["--config", "CONFIG", "--chunk-ms", "640"], "was not trained for: chunk 640 ms"),
         (["--config", "CONFIG", "--sparsity", "0.5"], "no sub-network of sparsity 0.5"),
+        (["--config", "CONFIG", "--left-ms", "99"], "99"),
         (["EMPTY"], "is no model folder"),
     ],
 )
@@ -69,6 +73,36 @@ def test_mistakes_are_one_sentence(config, options, words, tmp_path):
     named = {"CONFIG": config, "EMPTY": str(tmp_path)}
     with pytest.raises(UserError, match=words):
         main([named.get(option, option) for option in options])
+
+
+@pytest.mark.parametrize(
+    "options, context",
+    [
+        (["--lookahead-ms", "80"], "chunk 160 ms, left context 320 ms, look-ahead past the chunk 80 ms"),
+        (["--left-ms", "320"], "chunk 160 ms, left context 320 ms, look-ahead past the chunk 0 ms"),
+        (["--chunk-ms", "320"], "chunk 320 ms, left context 320 ms, look-ahead past the chunk 0 ms"),
+    ],
+)
+def test_what_is_not_said_of_a_context_is_as_validated(config, capsys, options, context):
+    assert main(["--config", config, *options, "--subnet", "sparse"]) == 0
+    assert context in (out := capsys.readouterr().out)
+    assert "EQUAL: 1 sub-networks" in out
+
+
+def test_the_look_ahead_of_a_model_that_has_one_need_not_be_said(tmp_path, capsys):
+    (tmp_path / "conf.yaml").write_text(YAML.replace("[0, 80]", "[80]"))
+    assert main(["--config", str(tmp_path / "conf.yaml"), "--chunk-ms", "160"]) == 0
+    assert "look-ahead past the chunk 80 ms" in capsys.readouterr().out
+
+
+def test_a_recogniser_without_a_ctc_head_is_checked_too(tmp_path, save_model, capsys):
+    tokens = ["<blank>", "<unk>", "a"]
+    conf = yaml.safe_load(YAML) | {"model_conf": {"kind": "rnnt", "transducer": {"ctc_weight": 0.0}}}
+    model = build_asr_model(conf, tokens)
+    estimate_masks(model, model.encoder.config.pruning)
+    folder = save_model(tmp_path / "model", conf, tokens, model)
+    assert main([str(folder), "--subnet", "sparse", "--chunk-ms", "160"]) == 0
+    assert "every output within" in (out := capsys.readouterr().out) and "best token" not in out
 
 
 def test_force_checks_a_context_that_was_not_trained(config, capsys):

@@ -152,6 +152,12 @@ def test_validation_says_whether_masks_are_at_their_full_sparsity(schedule, sett
     assert model.train().settled() == {}
 
 
+def test_without_a_sparsity_above_0_nothing_is_to_settle():
+    model = Model(build(sparsities=[0]), PruningSchedule(2, 5, 1))
+    model.train().begin_batch()
+    assert model.eval().settled() == {}
+
+
 def test_masks_of_before_a_training_are_settled_before_its_first_estimate():
     model = Model(build(), PruningSchedule(2, 5, 1, start=1.0)).train()
     estimate_masks(model.encoder, model.encoder.config.pruning)
