@@ -1,9 +1,9 @@
 // Uses the page as a person would, in headless Chromium; prints what was seen as JSON.
-//   node page_check.mjs FOLDER_OF_PLAYWRIGHT CHROMIUM URL WAV SCREENSHOT
+//   node page_check.mjs FOLDER_OF_PLAYWRIGHT CHROMIUM URL WAV MODEL SCREENSHOT
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
 
-const [modules, executablePath, url, wav, screenshot] = process.argv.slice(2);
+const [modules, executablePath, url, wav, model, screenshot] = process.argv.slice(2);
 const { chromium } = createRequire(resolve(modules, "package.json"))("playwright-core");
 const args = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"];
 const browser = await chromium.launch({ executablePath, args: [...args, `--use-file-for-fake-audio-capture=${wav}`] });
@@ -44,7 +44,6 @@ try {
   await page.keyboard.press("Enter");
   await status("Listening.");
   await page.getByRole("button", { name: "Stop microphone" }).waitFor();
-  seen.pressed = await page.getByRole("button", { name: "Stop microphone" }).getAttribute("aria-pressed");
   const growing = page.locator("#growing");
   await page.waitForFunction(() => document.getElementById("growing").textContent.split(" ").length > 3, null, { timeout: 60000 });
   seen.growing = await growing.textContent();
@@ -59,6 +58,31 @@ try {
   await page.getByLabel("Audio file").setInputFiles(wav);
   await status("Ready.");
   seen.again = (await heard()).at(-1);
+
+  // A microphone that is unplugged: what was heard is finished, and the page says so.
+  await page.evaluate(() => {
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => (window.stream = await open(wanted));
+  });
+  const lines = (await heard()).length;
+  await page.getByRole("button", { name: "Start microphone" }).click();
+  await status("Listening.");
+  await page.waitForFunction(() => document.getElementById("growing").textContent.split(" ").length > 1, null, { timeout: 60000 });
+  await page.evaluate(() => window.stream.getTracks()[0].dispatchEvent(new Event("ended")));
+  await status("Error: the microphone is gone");
+  await page.locator("#heard p").nth(lines).waitFor();
+  await page.getByRole("button", { name: "Start microphone" }).waitFor();
+  await page.waitForFunction(() => !document.getElementById("file").disabled);
+
+  // A model file that was deleted behind its back: the model before stays.
+  await page.evaluate(() => {
+    const read = File.prototype.arrayBuffer;
+    File.prototype.arrayBuffer = () => ((File.prototype.arrayBuffer = read), Promise.reject(new DOMException("gone", "NotReadableError")));
+  });
+  await page.getByLabel("Model file").setInputFiles(model);
+  await status("Error: sparse.dmdl cannot be read.");
+  seen.chosen = await page.getByLabel("Model file").inputValue();
+  seen.usable = await page.getByRole("button", { name: "Start microphone" }).isEnabled();
 
   // As in a page without HTTPS.
   await page.evaluate(() => Object.defineProperty(navigator, "mediaDevices", { value: undefined }));

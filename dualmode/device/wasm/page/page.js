@@ -137,7 +137,13 @@ part("model").addEventListener("change", async ({ target }) => {
   if (!file) return;
   usable(false);
   say(`Loading ${file.name} …`);
-  local.load(await file.arrayBuffer());
+  try {
+    local.load(await file.arrayBuffer());
+  } catch {
+    say(`Error: ${file.name} cannot be read.`);
+    usable(ready);
+  }
+  target.value = ""; // the same file may be chosen again, when it is mended
 });
 
 async function listen() {
@@ -161,6 +167,13 @@ async function listen() {
       await stop();
       capture.port.onmessage = null; // a piece that comes now would begin new audio, at the microphone's rate
     };
+    // Unplugged, or not allowed any more; stop() does not fire it.
+    stream.getAudioTracks()[0].addEventListener("ended", () => {
+      if (microphone?.hears !== hears) return;
+      failed = true;
+      say("Error: the microphone is gone: it was unplugged, or may not be used any more.");
+      turn();
+    });
     return { hears, stop: silence };
   } catch (error) {
     await stop();
@@ -188,7 +201,7 @@ async function turn() {
   }
   changing = false;
   for (const id of ["file", "model", "remote", "token"]) part(id).disabled = Boolean(microphone);
-  part("microphone").setAttribute("aria-pressed", String(Boolean(microphone)));
+  part("microphone").classList.toggle("on", Boolean(microphone));
   part("microphone").textContent = microphone ? "Stop microphone" : "Start microphone";
 }
 part("microphone").addEventListener("click", turn);
