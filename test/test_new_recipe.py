@@ -41,6 +41,8 @@ def test_a_new_recipe_runs_from_the_import_on(checkout):
         return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
 
     assert run().stderr.startswith("error: --source names no corpus: what is to be imported?")
+    (checkout / "a=b").symlink_to(".")  # a path, not a set's name
+    assert "would run" in run("--source", "a=b/data.csv", "--dry-run").stdout
     assert run("--source", "none.csv").stderr == f"error: there is no {checkout}/none.csv (--source)\n"
     done = run("--source", "dev=data.csv", "--import-args", "--text-rule plain")
     assert done.returncode == 0, done.stderr

@@ -22,17 +22,19 @@ own_options() {
 }
 
 own_checks() {
-  local i path hint=''
+  local i path set hint=''
   split_words test_sets "$decode_sets"
   split_words sources "$source"
   ((${#test_sets[@]})) || die "--decode-sets names no set: what is to be decoded?"
   ((stage > 0 || ${#sources[@]})) || [[ $clean_old == true ]] || die "--source names no corpus: what is to be imported? (see dualmode import-data --help)"
   prepare_inputs=()
   for i in "${!sources[@]}"; do
-    path=${sources[i]#*=}
+    path=${sources[i]} set=''
+    [[ $path == /* ]] || path=$caller_dir/$path
+    if [[ ! -e $path && ${sources[i]} == *=* ]]; then set=${sources[i]%%=*}= path=${sources[i]#*=}; fi
     [[ $path == /* ]] || path=$caller_dir/$path
     [[ ! -e $path || /$path/ != */..*/* ]] || path=$(realpath -s -- "$path") # one name, however it is spelled
-    sources[i]=${sources[i]%"${sources[i]#*=}"}$path
+    sources[i]=$set$path
     ((${#sources[@]} == 1)) || hint="; spaces part sources: a path with a space in it needs a link without"
     [[ -e $path ]] || die "there is no $path (--source$hint)"
     # What is imported anew when it changes: the lists, not the audio.

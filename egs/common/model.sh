@@ -40,10 +40,22 @@ choose_model() {
   [[ -z $chunk_ms ]] || subnet_words+=(--encoder_conf "chunk_ms=[$chunk_ms]")
 }
 
-# not_needed: whether fine-tuning a trained model leaves the stage that runs out; says so.
+# not_needed: whether the stage that runs, 2 or 3, makes something that no later one starts from; says so.
 not_needed() {
-  [[ -n $init_asr ]] || return
-  log "stage $stage_now: not needed, fine-tuning starts from $init_asr"
+  local why=''
+  if [[ -n $init_asr ]]; then
+    why="fine-tuning starts from $init_asr"
+  elif [[ $from_scratch == true ]]; then
+    why="fine-tuning starts from random weights (--from-scratch)"
+  elif [[ $prune_tag != "$tag" ]]; then
+    why="fine-tuning starts from $exp/prune_$prune_tag (--prune-tag)"
+  elif ((stage_now == 2)) && [[ -n $prune_asr ]]; then
+    why="stage 3 prunes $exp/asr_$prune_asr (--prune-asr)"
+  elif ((stage_now == 2)) && [[ $pretrain_tag != "$tag" ]]; then
+    why="stage 3 prunes $exp/pretrain_$pretrain_tag (--pretrain-tag)"
+  fi
+  [[ -n $why ]] || return
+  log "stage $stage_now: not needed, $why"
 }
 
 # weights_of MODEL: prints a file of a model folder that changes with its weights (dualmode/models/weights.py says which

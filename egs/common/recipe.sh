@@ -50,10 +50,12 @@ last_stage=$((${#stage_names[@]} - 1))
 results_stage=6
 devices=() # steps of stage 7, which scores again
 pool_sets=() config_suffix='' validation=(--read-audio)
-# Job wrappers with their options, see tools/cluster; a corpus's cmd.sh may set them.  Empty: in processes of the recipe.
+# Job wrappers with their options, see tools/cluster.  Empty: in processes of the recipe.
 feature_cmd='' decode_cmd='' train_cmd=''
-# shellcheck source=egs/librispeech/cmd.sh
-[[ ! -f $corpus_dir/cmd.sh ]] || source "$corpus_dir/cmd.sh"
+cmd_file=$corpus_dir/cmd.sh
+[[ -f $cmd_file ]] || cmd_file=$root/egs/common/cmd.sh
+# shellcheck source=egs/common/cmd.sh
+source "$cmd_file"
 own_checks() { :; }
 own_config_checks() { :; }
 own_notes() { :; }
@@ -66,9 +68,9 @@ common_options() {
   upkeep_options
   option work-dir DIR "" "where data, dump and exp are written (default: the corpus's folder)"
   option tag NAME base "name of this experiment: exp/pretrain_NAME, exp/prune_NAME, exp/asr_NAME"
-  option pretrain-tag NAME "" "stage 3 prunes exp/pretrain_NAME, of another experiment (default: that of --tag)"
-  option prune-asr NAME "" "stage 3 prunes the trained recogniser exp/asr_NAME instead, which stage 4 then trains further"
-  option prune-tag NAME "" "stage 4 starts with exp/prune_NAME, of another experiment (default: that of --tag)"
+  option pretrain-tag NAME "" "stage 3 prunes exp/pretrain_NAME, of another experiment, and stage 2 is left out (default: that of --tag)"
+  option prune-asr NAME "" "stage 3 prunes the trained recogniser exp/asr_NAME instead, which stage 4 then trains further; stage 2 is left out"
+  option prune-tag NAME "" "stage 4 starts with exp/prune_NAME, of another experiment, and stages 2 and 3 are left out (default: that of --tag)"
   model_options
   heading "Configuration (files are looked for in the corpus's folder, then in yours, then in the repository's)"
   option pretrain-config FILE "conf/tuning/pretrain$config_suffix.yaml" "YAML of stage 2"
@@ -82,7 +84,7 @@ common_options() {
   option device-args WORDS "" "sub-network of stage 7, such as \"--subnet sparse_0.7 --chunk-ms 640\" (default: that of --device-decode)"
   option device-decode NAME sparse "decoding of stage 5 that stage 7 compares transcripts with: that of decode_NAME.yaml"
   option seed N 0 "seed of both trainings"
-  flag from-scratch "stage 4 starts with random weights instead of those of stages 2 and 3, to see what these are worth"
+  flag from-scratch "stage 4 starts with random weights instead of those of stages 2 and 3, which are left out, to see what these are worth"
   flag emission-delay "stage 6 also measures how late the streaming sub-networks put words out (needs tools/setup.sh --with-align)"
   heading "Data"
   option speeds LIST "$speeds" "speed factors of the training set, a copy of it for each, separated by commas"
@@ -140,7 +142,7 @@ check_options() {
   for name in jobs nj num-nodes; do whole_number "$name" 1; done
   [[ $decode_device =~ ^(cpu|cuda(:[0-9]{1,3})?)?$ ]] ||
     die "--decode-device is '$decode_device': it must be cpu, cuda, or one GPU such as cuda:1"
-  [[ $num_nodes == 1 || -n $train_cmd ]] || die "--num-nodes $num_nodes needs a train_cmd in $corpus_dir/cmd.sh"
+  [[ $num_nodes == 1 || -n $train_cmd ]] || die "--num-nodes $num_nodes needs a cluster: say cmd_backend=slurm in front of the command, or set train_cmd in $cmd_file"
   ((stage <= last_stage)) || die "--stage is $stage: the stages are 0 to $last_stage"
   ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
   ((stage <= stop_stage)) ||

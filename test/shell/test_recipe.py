@@ -232,6 +232,23 @@ def test_from_scratch_a_fine_tuning_without_sizes_has_those_of_the_pre_training(
     assert "asr_train" in calls.read_text() and "--encoder-from" not in calls.read_text()
 
 
+@pytest.mark.parametrize(
+    ("options", "made"),
+    [
+        (("--pretrain-tag", "base"), ["prune", "asr_train"]),
+        (("--prune-asr", "base"), ["prune", "asr_train"]),
+        (("--prune-tag", "base"), ["asr_train"]),
+        (("--from-scratch",), ["asr_train"]),
+    ],
+)
+def test_what_nothing_starts_from_is_not_made(corpus, options, made):
+    corpus.run("--stop-stage", "4")
+    corpus.new_calls()
+    output = corpus.run("--stop-stage", "4", "--tag", "other", *options)
+    assert corpus.new_calls() == made
+    assert output.count(f"({options[0]})") == 3 - len(made)
+
+
 def test_a_comment_in_a_configuration_redoes_nothing_and_a_value_does(corpus):
     corpus.run()
     corpus.new_calls()
@@ -928,6 +945,14 @@ def test_a_training_job_has_cores_for_its_gpus(corpus, own, options, words):
     (corpus.folder / "cmd.sh").write_text(f"train_cmd='slurm.pl --mem 1G{own}'\n")
     corpus.run("--stop-stage", "2", *options, status=2)  # the stub's launcher trains nothing
     assert f"-m espnet2.bin.launch --cmd {words}" in corpus.calls_file.read_text()
+
+
+def test_any_recipe_runs_on_a_cluster(corpus):
+    assert "needs a cluster: say cmd_backend=slurm" in corpus.run("--num-nodes", "2", status=2)
+    corpus.run("--stop-stage", "2", "--num-nodes", "2", status=2, cmd_backend="slurm")  # whose launcher trains nothing
+    calls = corpus.calls_file.read_text()
+    assert "tools/cluster/slurm.pl --mem 64G" in calls and "--num_nodes 2" in calls
+    assert "it must be local or slurm" in corpus.run(status=2, cmd_backend="other")
 
 
 def test_experiments_run_side_by_side_once_the_data_are_there(corpus):

@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154  # variables of the recipe
-# Where the long commands of the recipe run: edit it, or say  cmd_backend=slurm ./run.sh --stage 0 --stop-stage 6
+# Where the long commands of a recipe run: say  cmd_backend=slurm ./run.sh --stage 0 --stop-stage 6  or put a cmd.sh of your
+# own beside the corpus's run.sh, which then counts instead of this one.
 #
 #   local   in processes of the recipe: features by --jobs of them, training on --ngpu GPUs of this machine
 #   slurm   features and decoding as arrays of --nj jobs, training on --num-nodes machines with --ngpu GPUs each
@@ -14,5 +15,5 @@ case $cmd_backend in
     decode_cmd="$slurm --mem 8G --num-threads 2 --time 4:00:00 --max-jobs-run 64"
     train_cmd="$slurm --mem 64G --time 48:00:00"
     ;;
-  *) die "cmd_backend is '$cmd_backend': it must be local or slurm (egs/librispeech/cmd.sh)" ;;
+  *) die "cmd_backend is '$cmd_backend': it must be local or slurm (egs/common/cmd.sh)" ;;
 esac
