@@ -1,6 +1,7 @@
 """The device file: what is written is read back; anything else is refused with one sentence."""
 
 import base64
+import ctypes
 import re
 import struct
 import subprocess
@@ -323,6 +324,23 @@ def test_python_bounds_what_all_matrices_take_made_dense(monkeypatch):
 def test_a_missing_file_is_one_sentence(library, tmp_path):
     with pytest.raises(UserError, match="gone.dmdl: it cannot be opened"):
         Device.open(tmp_path / "gone.dmdl", library=library)
+
+
+def test_a_long_path_leaves_the_reason(library, tmp_path):
+    """With room for the end of the sentence only, which begins with a whole sign."""
+    path = tmp_path.joinpath(*3 * ["\u00e4" * 100], "gone.dmdl")
+    with pytest.raises(UserError, match=r"^\.\.\.\u00e4+/.*/gone\.dmdl: it cannot be opened$") as refused:
+        Device.open(path, library=library)
+    assert 509 <= len(str(refused.value).encode()) <= 511
+    whole = f"{path}: it cannot be opened".encode()
+    for size in range(1, 800):
+        error = ctypes.create_string_buffer(b"x" * size, size + 1)
+        assert library.dualmode_model_open(str(path).encode(), None, error, size) is None
+        said = error.value
+        assert size - 2 <= len(said) < size or said == whole
+        assert error[size] == b"\0"
+        if 3 < size <= len(whole):
+            assert said.startswith(b"...") and whole.endswith(said[3:]) and said.decode()
 
 
 def test_a_folder_is_one_sentence(library, tmp_path):
