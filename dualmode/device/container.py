@@ -60,6 +60,76 @@ class DeviceConfig:
 
 
 NUMBERS = struct.Struct("<14If5I")
+_RANGES = {  # as FORMAT.md and read_config of csrc/model.cpp have them
+    "precision": (0, 1),
+    "bins": (7, 1024),
+    "size": (2, 8192),
+    "heads": (1, 1024),
+    "units": (1, 65536),
+    "kernel": (1, 1023),
+    "channels": (1, 4096),
+    "blocks": (1, 1024),
+    "vocabulary": (2, 1 << 20),
+    "chunk": (1, 1024),
+    "left": (0, 65536),
+    "right": (0, 1024),
+    "token_type": (0, 2),
+    "block_rows": (4, 16),
+    "head_size": (2, 65536),
+    "convolution_channels": (1, 65536),
+    "context": (0, 16),
+}
+_STREAM_FLOATS = 2**28  # 1 GiB
+
+
+def impossible(config: DeviceConfig) -> tuple[str, str] | None:
+    """Return which number no file may have and why, in words that follow "its"; None if all are possible.
+
+    It is named by its field, or "stream" where all of them together ask for too much memory.
+    """
+    for name, (low, high) in _RANGES.items():
+        if not low <= (value := getattr(config, name)) <= high:
+            return name, f"{name} of {value} is not in {low} to {high}"
+    attended, wide = config.heads * config.head_size, _bins_left(config) * config.channels
+    if config.head_size % 2:
+        return "head_size", f"head_size of {config.head_size} is odd"
+    if attended > 65536:
+        return "head_size", f"{config.heads} heads of {config.head_size} are wider than 65536"
+    if config.kernel % 2 == 0:
+        return "kernel", f"kernel of {config.kernel} is even"
+    if config.block_rows not in (4, 8, 16):
+        return "block_rows", f"block_rows of {config.block_rows} are not 4, 8 or 16"
+    if not 0 <= np.float32(config.sparsity) < 1:
+        return "sparsity", f"sparsity of {config.sparsity} is not in 0 to 1"
+    for name in ("predictor_size", "joiner_size"):
+        low, high = (1, 8192) if config.context else (0, 0)
+        if not low <= (value := getattr(config, name)) <= high:
+            return name, f"{name} of {value} is not in {low} to {high}"
+    if wide > 65536:
+        return "channels", f"{config.channels} channels are {wide} wide after the subsampling, more than 65536"
+    if _stream_floats(config) > _STREAM_FLOATS:
+        return "stream", "stream would need more than 1 GiB of memory"
+    return None
+
+
+def _bins_left(config: DeviceConfig) -> int:
+    """Return the bins after both convolutions."""
+    return ((config.bins - 1) // 2 - 1) // 2
+
+
+def _stream_floats(config: DeviceConfig) -> int:
+    """Return what a stream remembers and works in, in floats, as read_config of csrc/model.cpp counts it."""
+    heard, attended, channels = config.chunk + config.right, config.heads * config.head_size, config.channels
+    window = _padded(config.left + heard)
+    wide = _padded(config.size + config.units + 3 * attended + 2 * config.convolution_channels) + ALIGN
+    cached = _padded(attended + config.convolution_channels + ALIGN * config.heads) + ALIGN
+    worked = 4 * wide + window + config.vocabulary + config.joiner_size + _bins_left(config) * channels
+    subsampled = (2 * heard + 1) * ((config.bins - 1) // 2) * channels + 40 * _bins_left(config) * channels
+    return 2 * config.blocks * (window + config.kernel) * cached + heard * worked + subsampled
+
+
+def _padded(count: int) -> int:
+    return count + -count % ALIGN
 
 
 @dataclass(frozen=True)
@@ -208,6 +278,10 @@ def read(data: bytes, source: str) -> tuple[DeviceConfig, dict[str, Any]]:
     if not fits or zlib.crc32(header) != struct.unpack_from("<I", data, 28)[0]:
         raise UserError(f"{source} is damaged, or of another version of the format")
     config = DeviceConfig(*NUMBERS.unpack_from(data, 32))
+    if fault := impossible(config):
+        raise UserError(f"{source} is damaged: its {fault[1]}")
+    if any(data[32 + NUMBERS.size : FIXED]):
+        raise UserError(f"{source} is damaged: its header has something where zeros must be")
     tensors, end, dense = {}, header_size, 0
     for index in range(count):
         name, kind, rows, columns, block_rows, kept, checksum, offset, length = ENTRY.unpack_from(

@@ -68,6 +68,7 @@ def _sizes(config: DeviceConfig) -> Iterator[tuple[str, tuple[int, int]]]:
     size, channels, units, inner = config.size, config.channels, config.units, config.convolution_channels
     attended = config.heads * config.head_size
     yield "normalize.mean", (1, config.bins)
+    yield "normalize.std", (1, config.bins)
     yield "subsampling.conv.0.weight", (9, channels)
     yield "subsampling.conv.2.weight", (channels, 9 * channels)
     yield "subsampling.project.weight", (size, ((config.bins - 1) // 2 - 1) // 2 * channels)
@@ -96,7 +97,9 @@ def _check_sizes(config: DeviceConfig, stored: Mapping, source: str) -> None:
     for name, size in _sizes(config):
         if name not in stored or np.shape(stored[name]) != size:
             raise UserError(f"{source} is damaged: its header does not fit the section {name}")
-    if config.token_type >= len(TOKEN_TYPES) or len(stored.get("tokens", ())) != config.vocabulary:
+    if not (stored["normalize.std"] > 0).all():
+        raise UserError(f"{source} is damaged: the section normalize.std has a value that is not above 0")
+    if len(stored.get("tokens", ())) != config.vocabulary:
         raise UserError(f"{source} is damaged: its tokens are impossible")
 
 

@@ -16,6 +16,7 @@ from dualmode.device.container import (
     Section,
     file_bytes,
     has_control,
+    impossible,
     matrix,
     text,
     vector,
@@ -27,6 +28,20 @@ from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.subnet import Subnet
 
 DENSE_ROWS = 16
+_SETTINGS = {  # what sets a number of the file, where that has another name
+    "bins": "input_size",
+    "size": "output_size",
+    "heads": "attention_heads",
+    "units": "linear_units",
+    "kernel": "kernel_size",
+    "channels": "subsampling_channels",
+    "blocks": "num_blocks",
+    "vocabulary": "token list",
+    "chunk": "--chunk-ms (a frame is 40 ms)",
+    "left": "--left-ms (a frame is 40 ms)",
+    "right": "--lookahead-ms (a frame is 40 ms)",
+    "stream": "--left-ms or --chunk-ms",
+}
 
 
 def block_rows(encoder: DualModeEncoder, subnet: Subnet) -> int:
@@ -126,6 +141,18 @@ def _sections(writer: _Writer, model: AsrModel) -> Iterator[Section]:
     yield text("tokens", model.tokens)
 
 
+def _check_runs(config: DeviceConfig, std: np.ndarray) -> None:
+    """Raise UserError for what the engine refuses to open."""
+    if fault := impossible(config):
+        name, why = fault
+        raise UserError(f"the device engine cannot run this: its {why}; choose another {_SETTINGS.get(name, name)}")
+    if not (std > 0).all():
+        raise UserError(
+            f"the device engine cannot run this: the standard deviation of its feature bin {np.argmin(std > 0)} is not "
+            "above 0; compute mean and variance anew, of recordings that are not silent"
+        )
+
+
 def pack_model(model: AsrModel, token_type: str, subnet: Subnet, precision: str) -> bytes:
     """Return the device file of a model whose masks are multiplied in (:func:`dualmode.supernet.storage.materialise`).
 
@@ -170,7 +197,9 @@ def pack_model(model: AsrModel, token_type: str, subnet: Subnet, precision: str)
     tensors = {name.removeprefix("encoder."): value for name, value in model.state_dict().items()}
     if model.kind == "rnnt":  # every matrix has a bias there
         tensors["joiner.predictor.bias"] = torch.zeros(config.joiner_size)
-    return file_bytes(config, list(_sections(_Writer(tensors, rows, precision == "int8"), model)))
+    writer = _Writer(tensors, rows, precision == "int8")
+    _check_runs(config, writer.get("normalize.std"))
+    return file_bytes(config, list(_sections(writer, model)))
 
 
 def pack(loaded: LoadedModel, precision: str) -> bytes:

@@ -77,7 +77,7 @@ _SAFE_FUNCTIONS: dict[str, tuple[Any, tuple]] = {
     "dualmode_end_ms": (c_double, (c_void_p,)),
     "dualmode_endpoint": (c_int, (c_void_p,)),
     "dualmode_fbank": (c_size_t, (FLOATS, c_size_t, FLOATS, c_size_t)),
-    "dualmode_matrix_multiply": (None, (c_void_p, FLOATS, c_size_t, FLOATS)),
+    "dualmode_matrix_multiply": (c_int, (c_void_p, FLOATS, c_size_t, FLOATS)),
     "dualmode_matrix_free": (None, (c_void_p,)),
 }
 
@@ -279,7 +279,7 @@ class Device(_Handle):
             UserError: a sample is not finite, or far outside of [-1, 1]; the rate is impossible, or not that of the
                 samples before.
         """
-        hertz = max(-1, min(operator.index(rate), 2**31 - 1))  # what is passed on has 32 bits
+        hertz = max(-(2**31), min(operator.index(rate), 2**31 - 1))  # what is passed on has 32 bits
         _call(self._library, "dualmode_set_rate", self._handle, hertz)
         samples = _contiguous(as_floats(samples), None)
         _call(self._library, "dualmode_accept_samples", self._handle, _floats(samples), len(samples))
@@ -445,7 +445,8 @@ class BlockMatrix(_Handle):
         """Map x (frames, inputs) to (frames, outputs)."""
         x = _contiguous(x, None, self.inputs)
         y = np.empty((len(x), self.outputs), np.float32)
-        self._library.dualmode_matrix_multiply(self._handle, _floats(x), len(x), _floats(y))
+        if self._library.dualmode_matrix_multiply(self._handle, _floats(x), len(x), _floats(y)):
+            raise MemoryError
         return y
 
 
@@ -453,8 +454,10 @@ def fbank(samples: np.ndarray, library: ctypes.CDLL | None = None) -> np.ndarray
     """Return the engine's log-mel features, ((samples + 80) // 160, 80), of samples (n,) in [-1, 1] at 16 kHz."""
     samples = _contiguous(samples, None)
     features = np.empty(((len(samples) + 80) // 160, 80), np.float32)
-    count = (library or load_library()).dualmode_fbank(_floats(samples), len(samples), _floats(features), len(features))
-    return features[:count]
+    arguments = _floats(samples), len(samples), _floats(features), len(features)
+    if (library or load_library()).dualmode_fbank(*arguments) != len(features):
+        raise MemoryError
+    return features
 
 
 def resample(samples: np.ndarray, rate: int, library: ctypes.CDLL | None = None) -> np.ndarray:

@@ -1,17 +1,18 @@
 """The device file: what is written is read back; anything else is refused with one sentence."""
 
 import base64
+import ctypes
 import re
 import struct
 import subprocess
 import zlib
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dualmode.asr.build import build_asr_model, build_encoder
@@ -23,12 +24,14 @@ from dualmode.device.container import (
     file_bytes,
     from_blocks,
     has_control,
+    impossible,
     matrix,
     quantise,
     read,
     scale_of,
     to_blocks,
 )
+from dualmode.device.fallback import unpack_model
 from dualmode.device.pack import block_rows, pack_model
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
@@ -37,6 +40,7 @@ from dualmode_runtime.build import compile_engine
 from dualmode_runtime.engine import Device
 
 STREAMED = Context(5, 8)
+SMALLEST = DeviceConfig(0, 7, 2, 1, 1, 1, 1, 1, 2, 1, 0, 0, 0, 4, 0.0, head_size=2, convolution_channels=1)
 
 
 @given(st.sampled_from([4, 8, 16]), st.integers(0, 40), st.integers(0, 40))
@@ -164,6 +168,46 @@ DAMAGE = {
 }
 
 
+def sized(tokens=("<blank>", "<unk>"), **sizes):
+    sizes = {"output_size": 8, "attention_heads": 1, "num_blocks": 1, "linear_units": 8} | sizes
+    return build_asr_model({"encoder_conf": sizes}, list(tokens))
+
+
+@pytest.mark.parametrize(
+    "context, sizes, fault",
+    [
+        (Context(1025, 8), {}, "its chunk of 1025 is not in 1 to 1024; choose another --chunk-ms"),
+        (Context(5, 70000), {}, "its left of 70000 is not in 0 to 65536; choose another --left-ms"),
+        (Context(5, 8, 1100), {}, "its right of 1100 is not in 0 to 1024; choose another --lookahead-ms"),
+        (STREAMED, {"linear_units": 65540}, "its units of 65540 is not in 1 to 65536; choose another linear_units"),
+        (STREAMED, {"tokens": ["<blank>"]}, "its vocabulary of 1 is not in 2 to 1048576; choose another token list"),
+        (
+            Context(1024, 65536),
+            {"num_blocks": 32},
+            "its stream would need more than 1 GiB of memory; choose another --left-ms or --chunk-ms",
+        ),
+    ],
+)
+def test_what_the_engine_refuses_is_not_written(context, sizes, fault):
+    with pytest.raises(UserError, match=f"^the device engine cannot run this: {fault}"):
+        pack_model(sized(**sizes), "char", Subnet(0.0, context), "int8")
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_a_deviation_that_is_not_above_zero_is_neither_written_nor_read(value):
+    recogniser = sized()
+    recogniser.encoder.normalize.std[3] = value
+    with pytest.raises(UserError, match="the standard deviation of its feature bin 3 is not above 0; compute mean and"):
+        pack_model(recogniser, "char", Subnet(0.0, STREAMED), "int8")
+    file = bytearray(pack_model(sized(), "char", Subnet(0.0, STREAMED), "int8"))
+    at = entry(file, "normalize.std")
+    offset, size = struct.unpack_from("<2Q", file, at + 64)
+    struct.pack_into("<f", file, offset + 12, value)
+    struct.pack_into("<I", file, at + 60, zlib.crc32(file[offset : offset + size]))
+    with pytest.raises(UserError, match="^it is damaged: the section normalize.std has a value that is not above 0$"):
+        unpack_model(repaired(file), "it")
+
+
 def test_an_lstm_predictor_is_refused():
     conf = {"encoder_conf": {"output_size": 8, "attention_heads": 1, "num_blocks": 1, "linear_units": 8}}
     conf["model_conf"] = {"kind": "rnnt", "transducer": {"predictor": "lstm"}}
@@ -278,6 +322,42 @@ def test_no_token_with_a_control_character_is_written(model, monkeypatch):
             pack_model(recogniser, "char", subnet, "int8")
 
 
+NUMBERS_AT = dict(zip([field.name for field in fields(DeviceConfig)], range(32, 112, 4), strict=True))
+ODD = [*range(5), 7, 8, 15, 16, 17, 1023, 1024, 1025, 2000, 4096, 4097, 5000, 8192, 8193, 65535, 65536, 65537]
+ODD += [2**20, 2**20 + 1, 2**31, 2**32 - 1, *struct.unpack("<4I", struct.pack("<4f", 0.5, 1.0, -0.5, np.nan))]
+
+
+@pytest.mark.parametrize("context", [0, 2], ids=["ctc", "rnnt"])
+@settings(deadline=None, max_examples=300)
+@given(changed=st.dictionaries(st.sampled_from(list(NUMBERS_AT)), st.sampled_from(ODD), min_size=1, max_size=3))
+@example(changed={"channels": 1024, "left": 65536})
+@example(changed={"left": 65536, "blocks": 1024, "heads": 1024})
+def test_both_readers_refuse_the_same_headers(model, library, context, changed):
+    recogniser, subnet = model(context=context)
+    file = bytearray(pack_model(recogniser, "char", subnet, "int8"))
+    for name, value in changed.items():
+        struct.pack_into("<I", file, NUMBERS_AT[name], value)
+    fault = impossible(DeviceConfig(*container.NUMBERS.unpack_from(file, 32)))
+    with pytest.raises(UserError, match=f"^it is damaged: its {re.escape(fault[1])}$") if fault else nullcontext():
+        read(repaired(file), "it")
+    try:
+        said = ""
+        Device.open(repaired(file), library=library)
+    except UserError as refused:
+        said = str(refused)
+    sections = re.match(r"the section|it has another section|it has \d+ tokens|it lacks|it has sections", said)
+    assert bool(said and not sections) == bool(fault), said
+
+
+@pytest.mark.parametrize("at", [112, 127])
+def test_python_refuses_a_header_with_something_behind_its_numbers(model, at):
+    recogniser, subnet = model()
+    file = bytearray(pack_model(recogniser, "char", subnet, "int8"))
+    file[at] = 1
+    with pytest.raises(UserError, match="^it is damaged: its header has something where zeros must be$"):
+        read(repaired(file), "it")
+
+
 @settings(deadline=None, max_examples=200)
 @given(data=st.data())
 def test_python_refuses_damaged_files_too(model, data):
@@ -306,13 +386,13 @@ def test_python_refuses_a_mask_of_more_blocks_than_are_stored():
     one = matrix("one", np.array([[1, 2, 3, 4, 0, 0, 0, 0]] * 4, np.float32), 4, False)
     two = replace(one, data=b"\xc0" + one.data[1:])
     with pytest.raises(UserError, match="^it: the section one is impossible: its mask keeps another number of blocks$"):
-        read(file_bytes(DeviceConfig(*[0] * 14, 0.0), [two]), "it")
+        read(file_bytes(SMALLEST, [two]), "it")
 
 
 def test_python_bounds_what_all_matrices_take_made_dense(monkeypatch):
     """Two of 5 x 6, of which no block is stored: in blocks of 4 x 4 they take 8 x 8 each."""
     sections = [matrix(name, np.zeros((5, 6), np.float32), 4, False) for name in ("one", "two")]
-    file = file_bytes(DeviceConfig(*[0] * 14, 0.0), sections)
+    file = file_bytes(SMALLEST, sections)
     monkeypatch.setattr(container, "LARGEST", 128)
     assert {name: dense.shape for name, dense in read(file, "it")[1].items()} == {"one": (5, 6), "two": (5, 6)}
     monkeypatch.setattr(container, "LARGEST", 127)
@@ -323,6 +403,23 @@ def test_python_bounds_what_all_matrices_take_made_dense(monkeypatch):
 def test_a_missing_file_is_one_sentence(library, tmp_path):
     with pytest.raises(UserError, match="gone.dmdl: it cannot be opened"):
         Device.open(tmp_path / "gone.dmdl", library=library)
+
+
+def test_a_long_path_leaves_the_reason(library, tmp_path):
+    """With room for the end of the sentence only, which begins with a whole sign."""
+    path = tmp_path.joinpath(*3 * ["\u00e4" * 100], "gone.dmdl")
+    with pytest.raises(UserError, match=r"^\.\.\.\u00e4+/.*/gone\.dmdl: it cannot be opened$") as refused:
+        Device.open(path, library=library)
+    assert 509 <= len(str(refused.value).encode()) <= 511
+    whole = f"{path}: it cannot be opened".encode()
+    for size in range(1, 800):
+        error = ctypes.create_string_buffer(b"x" * size, size + 1)
+        assert library.dualmode_model_open(str(path).encode(), None, error, size) is None
+        said = error.value
+        assert size - 2 <= len(said) < size or said == whole
+        assert error[size] == b"\0"
+        if 3 < size <= len(whole):
+            assert said.startswith(b"...") and whole.endswith(said[3:]) and said.decode()
 
 
 def test_a_folder_is_one_sentence(library, tmp_path):

@@ -1,6 +1,8 @@
 """The engine against the encoder that it is a copy of."""
 
 import ctypes
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 from dualmode.supernet.view import View
+from dualmode_runtime.build import FLAGS, LIBRARY, SOURCES, find_compiler, run_compiler
 from dualmode_runtime.engine import Device, _call, as_floats
 
 
@@ -196,6 +199,8 @@ def test_misuse_is_one_sentence(model, library, features):
         device.accept_features(np.where(np.arange(160).reshape(2, 80) == 85, np.nan, 0.0))
     with pytest.raises(UserError, match="audio of 2147483647 Hz cannot be resampled"):  # not 16000 Hz, modulo 2**32
         device.accept_samples(np.zeros(10), 2**32 + 16000)
+    with pytest.raises(UserError, match="audio of -8000 Hz cannot be resampled"):
+        device.accept_samples(np.zeros(10), -8000)
     for wrong in (4.01, -32768.0, np.inf, np.nan):  # as C hands them over, past as_floats
         one = (ctypes.c_float * 1)(wrong)
         with pytest.raises(UserError, match=r"^samples are not finite, or far outside of \[-1, 1\]"):
@@ -208,6 +213,18 @@ def test_misuse_is_one_sentence(model, library, features):
         device.accept_features(features(3))
     with pytest.raises(UserError, match="this machine has no kernels called sse9"):
         Device.open(pack_model(recogniser, "char", subnet, "int8"), "sse9", library)
+
+
+def test_memory_that_runs_out_does_not_end_the_process(built, model, features, tmp_path):
+    """Built beside the engine with its own allocations."""
+    recogniser, subnet = model()
+    (tmp_path / "model.dmdl").write_bytes(pack_model(recogniser, "char", subnet, "fp32"))
+    features(260).tofile(tmp_path / "features")
+    linked = [str(Path(__file__).with_name("memory.cpp")), str(built / LIBRARY), f"-Wl,-rpath,{built}"]
+    run_compiler([*find_compiler(), *FLAGS, f"-I{SOURCES}", *linked, "-o", str(tmp_path / "memory")])
+    words = [tmp_path / "memory", tmp_path / "model.dmdl", tmp_path / "features"]
+    result = subprocess.run(words, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, "text: well\nwords: well\nfbank: well\n"), result.stderr
 
 
 def test_samples_are_floats_or_integers_of_their_full_range():

@@ -1,5 +1,7 @@
 """Features and files of the program, against those that training uses."""
 
+import ctypes
+
 import numpy as np
 import pytest
 import soundfile
@@ -37,6 +39,17 @@ def test_features_are_those_of_kaldi_native_fbank(library, count, scale, seed):
 @pytest.mark.parametrize("wave", [tone(40000), np.zeros(4000, np.float32), np.eye(1, 8000, 4000, dtype=np.float32)[0]])
 def test_features_of_tones_silence_and_clicks(library, wave):
     assert_same_features(fbank(wave, library), kaldi_fbank(wave))
+
+
+def test_all_frames_are_counted_and_no_more_written_than_there_is_room_for(library):
+    wave = tone(50000)
+    whole, part = fbank(wave, library), np.zeros((len(fbank(wave, library)), 80), np.float32)
+    at = ctypes.POINTER(ctypes.c_float)
+    samples = wave.ctypes.data_as(at)
+    for room in (0, 1, 100, len(whole)):
+        assert library.dualmode_fbank(samples, len(wave), part.ctypes.data_as(at), room) == len(whole) == 313
+        np.testing.assert_array_equal(part[:room], whole[:room])
+        assert not part[room:].any()
 
 
 def test_samples_in_pieces_are_the_features_of_the_whole(model, library):

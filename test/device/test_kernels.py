@@ -102,6 +102,11 @@ def test_a_value_outside_of_the_matrix_is_refused(library):
         BlockMatrix(np.ones((1, 1), bool), np.ones((1, 4, 4), np.int8), np.ones(3), np.zeros(3), 4, library=library)
 
 
+def test_a_product_without_memory_for_it_is_no_end_of_the_process(library):
+    one = BlockMatrix(np.ones((1, 1), bool), np.ones((1, 4, 4), np.float32), None, np.zeros(4), 4, library=library)
+    assert library.dualmode_matrix_multiply(one._handle, None, 2**50, None) == -1
+
+
 def test_an_unknown_instruction_set_is_refused(library):
     with pytest.raises(UserError, match="this machine has no kernels called mmx"):
         BlockMatrix(np.ones((1, 1), bool), np.ones((1, 4, 4), np.float32), None, np.zeros(4), 4, "mmx", library=library)

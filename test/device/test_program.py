@@ -1,5 +1,7 @@
 """The program with several channels, other rates, and standard input."""
 
+import io
+import os
 import subprocess
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from dualmode_runtime.audio.containers import length_fault
 from dualmode_runtime.build import PROGRAM
 from dualmode_runtime.engine import Device
 
@@ -95,6 +98,60 @@ def test_standard_input_is_raw_samples_or_wav(files, pipe, hear):
     assert pipe(samples.tobytes(), "--rate", "16001").returncode == 2
 
 
+def wav(samples, stated=None, behind=b""):
+    """A WAV file whose header states another number of bytes, and what lies behind its samples."""
+    memory = io.BytesIO()
+    soundfile.write(memory, samples, RATE, format="WAV", subtype="PCM_16")
+    data, size = memory.getvalue(), 2 * len(samples)
+    stated = (size if stated is None else stated).to_bytes(4, "little")
+    return data.replace(b"data" + size.to_bytes(4, "little"), b"data" + stated) + behind
+
+
+CHUNK = b"LIST\x04\0\0\0INFO"
+WHOLE = {
+    "chunks": CHUNK + b"odd \x01\0\0\0x\0" + CHUNK,
+    "no padding": b"odd \x01\0\0\0x" + CHUNK,
+    "zeros": CHUNK + bytes(5000),
+    "less than a chunk": b"LIST\x04\0\0",
+}
+STRAY = {
+    "audio": bytes(range(1, 101)),
+    "audio behind a chunk": CHUNK + bytes(range(1, 101)),
+    "audio behind zeros": bytes(4000) + b"\x01",
+    "part of a chunk": CHUNK + b"LIST\x08\0\0\0INFO",
+}
+
+
+def test_audio_that_a_header_does_not_count_is_not_left_out(files, program, pipe, hear):
+    """By the rule of dualmode_runtime/audio/containers.py."""
+    samples, silent = speech(), np.zeros(800, np.int16)
+    odd = wav(silent, 1599)[:-1]
+    good = {name: wav(samples, behind=behind) for name, behind in WHOLE.items()} | {"open": wav(samples, 0xFFFFFFFF)}
+    bad = {name: wav(samples, behind=behind) for name, behind in STRAY.items()}
+    bad |= {"no bytes": wav(samples, 0), "fewer bytes": wav(samples, 20000), "an odd end": odd + b"\0" + b"\x01" * 9}
+    silence = {"padded": odd + b"\0" + CHUNK, "not padded": odd + CHUNK}
+    paths = {}
+    for name, data in (good | bad | silence).items():
+        paths[name] = files / f"{name}.wav"
+        paths[name].write_bytes(data)
+    faults = {name: length_fault(io.BytesIO(paths[name].read_bytes()), "WAV") for name in paths}
+    assert all(faults[name].endswith("states: write the file anew") for name in bad)
+    assert not any(faults[name] for name in [*good, *silence])
+    result = program(files / "model.dmdl", *paths.values())
+    heard = [*(f"{paths[name]} {hear(samples)}" for name in good), *(f"{paths[name]} " for name in silence)]
+    assert result.returncode == 2 and result.stdout.splitlines() == heard
+    assert result.stderr.splitlines() == [f"error: {paths[name]}: it {faults[name]}" for name in bad]
+    for data in good.values():
+        result = pipe(data)
+        assert (result.returncode, result.stdout) == (0, lines(hear(samples)))
+    for data in bad.values():
+        result = pipe(data)
+        assert result.returncode == 2 and result.stderr == (
+            b"error: -: it has audio behind the end that its header states: send raw samples, or state no length\n"
+        )
+    assert pipe(bad["audio"]).stdout == lines(hear(samples))
+
+
 def test_a_line_is_printed_as_soon_as_an_utterance_ends(built, files, library):
     """The program is given no end: what it prints, it prints while it listens."""
     samples = np.concatenate([speech(), np.zeros(3 * RATE, np.int16), speech("news")])
@@ -132,6 +189,27 @@ def test_a_name_does_not_drive_the_terminal_nor_forge_a_line(files, program, hea
     assert program(files / "model.dmdl", path).stderr.startswith(f"{name}: audio of 8000 Hz is resampled")
 
 
+def test_no_sign_of_a_path_drives_the_terminal(files, program):
+    """As Python's commands show them: C1 controls, directions of text, and bytes that are not UTF-8."""
+    named = b"a\xc2\x9b2J\xe2\x80\xaeb\xe2\x81\xa6\xc3\xa4\x9b.dmdl"
+    path = os.path.join(os.fsencode(files), named)
+    shown = f"{files}/a\\u009b2J\\u202eb\\u2066\u00e4\\udc9b.dmdl"
+    assert program(path, "x.wav").stderr == f"error: {shown}: it cannot be opened\n"
+    assert program(files / "model.dmdl", path).stderr == f"error: {shown}: it cannot be opened\n"
+
+
+def test_rates_that_cannot_be_resampled_are_not_said_to_be(files, program, pipe):
+    path, data = files / "a.wav", wav(speech())
+    for rate, fault in (
+        (16001, "audio of 16001 Hz cannot be resampled to 16000 Hz here"),
+        (0, "audio of 0 Hz cannot be resampled to 16000 Hz here"),
+        (3_000_000_000, "its sample rate of 3000000000 Hz is impossible"),
+    ):
+        path.write_bytes(data[:24] + rate.to_bytes(4, "little") + data[28:])
+        assert program(files / "model.dmdl", path).stderr == f"error: {path}: {fault}\n"
+    assert pipe(b"\0\0" * 1000, "--rate", "16001").stderr.startswith(b"error: -: audio of 16001 Hz")
+
+
 @pytest.mark.parametrize("options", [[], ["--words"]])
 def test_text_that_cannot_be_written_is_no_success(built, files, options):
     command = [built / PROGRAM, *options, files / "model.dmdl", DEMO / "news.wav", DEMO / "temperature.wav"]
@@ -149,6 +227,8 @@ def test_text_that_cannot_be_written_is_no_success(built, files, options):
         (["--foo", "model.dmdl", "x.wav"], "there is no option --foo"),
         (["--rate"], "--rate lacks its value"),
         (["--rate", "abc", "model.dmdl", "-"], "--rate abc: it must be a sample rate in Hz, such as 16000"),
+        (["--kernels", "foo", "model.dmdl", "-"], "--kernels: this machine has no kernels called foo"),
+        (["--f\x1b[2J", "model.dmdl", "-"], r"there is no option --f\u001b[2J"),
     ],
 )
 def test_wrong_options_are_one_sentence(program, words, fault):

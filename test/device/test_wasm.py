@@ -197,6 +197,9 @@ def test_mistakes_are_one_sentence(call):
     for sample in (None, 16384, -16384):  # not a number, and integers of 16 bits that nobody divided
         with pytest.raises(RuntimeError, match=r"^samples are not finite, or far outside of \[-1, 1\]: divide"):
             call("refuse", model=packed(model), sample=sample)
+    for rate in (0, -8000, 16000.5, 2**31, 2**32 + 16000, "16000"):
+        with pytest.raises(RuntimeError, match=f"^expected a sample rate in whole Hz, not {rate}$"):
+            call("refuse", model=packed(model), sample=0, rate=rate)
     for bins in (40, 160, 0):
         with pytest.raises(RuntimeError, match=f"^this model takes 80 features a frame, not {bins}$"):
             call("features", model=packed(model), frames=8, bins=bins)

@@ -47,9 +47,9 @@ const CALLS = {
     return { utterances, kernels: name };
   },
 
-  async refuse({ model, wasm, sample }) {
+  async refuse({ model, wasm, sample, rate }) {
     const stream = (await Model.load(bytes(model), { wasm: wasm ? bytes(wasm) : module })).stream();
-    stream.accept(new Float32Array([0, sample ?? NaN]));
+    stream.accept(new Float32Array([0, sample ?? NaN]), rate);
   },
 
   async features({ model, frames, bins }) {

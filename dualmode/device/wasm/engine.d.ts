@@ -43,8 +43,8 @@ export class Recognizer {
   readonly bytes: { readonly engine: number; readonly model: number };
   readonly kernels: string;
 
-  /** Takes more samples, in [-1, 1]; what is not 16 kHz is resampled.  The rate must stay until `reset`.  Throws an Error
-   * where samples are not finite or far outside of [-1, 1]. */
+  /** Takes more samples, in [-1, 1]; what is not 16 kHz is resampled.  The rate, in whole Hz, must stay until `reset`.
+   * Throws an Error where samples are not finite or far outside of [-1, 1], or the rate is impossible. */
   accept(samples: Float32Array, rate?: number): void;
   /** Takes log-mel features instead, frames of 10 ms one after the other. */
   acceptFeatures(features: Float32Array, bins?: number): void;

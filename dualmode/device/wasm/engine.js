@@ -53,6 +53,8 @@ export class Recognizer {
 
   accept(samples, rate = 16000) {
     if (!(samples instanceof Float32Array)) throw new TypeError("expected samples as a Float32Array in [-1, 1]");
+    if (!Number.isInteger(rate) || rate <= 0 || rate >= 2 ** 31)
+      throw new TypeError(`expected a sample rate in whole Hz, not ${rate}`);
     const stream = this.#open;
     this.#engine.call("dualmode_set_rate", stream, rate);
     this.#engine.lend(samples, (at) => this.#engine.call("dualmode_accept_samples", stream, at, samples.length));

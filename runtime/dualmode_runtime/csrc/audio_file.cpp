@@ -1,5 +1,6 @@
 #include "audio_file.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
@@ -18,6 +19,10 @@ uint32_t number(const uint8_t* p, size_t bytes) {
   uint32_t value = 0;
   for (size_t i = bytes; i-- > 0;) value = value << 8 | p[i];
   return value;
+}
+
+bool is_name(const uint8_t* p) {
+  return std::all_of(p, p + 4, [](uint8_t sign) { return sign >= ' ' && sign <= '~'; });
 }
 
 }  // namespace
@@ -48,6 +53,7 @@ std::optional<WavFormat> read_wav_header(const uint8_t* p, size_t size) {
       const uint32_t bits = number(chunk + 22, 2);
       format.channels = number(chunk + 10, 2);
       format.rate = number(chunk + 12, 4);
+      if (format.rate > INT32_MAX) refuse("its sample rate of " + std::to_string(format.rate) + " Hz is impossible");
       format.floats = kind == 3;
       if (!(kind == 1 && bits == 16) && !(kind == 3 && bits == 32))
         refuse("its samples are neither 16-bit integers nor 32-bit floats");
@@ -59,6 +65,40 @@ std::optional<WavFormat> read_wav_header(const uint8_t* p, size_t size) {
     at += step;
   }
   return {};
+}
+
+void Rest::accept(const uint8_t* p, size_t size) {
+  for (const uint8_t* end = p + size; p < end && !audio_;) {
+    if (filling_) {
+      audio_ = *p++;
+    } else if (left_) {
+      const auto step = size_t(std::min(left_, uint64_t(end - p)));
+      p += step;
+      taken_ += step;
+      left_ -= step;
+    } else {
+      head_.push_back(*p++);
+      ++taken_;
+      if (odd_ && head_.size() == 5) {
+        // Some programs leave out the padding.
+        if (is_name(head_.data() + 1) || !is_name(head_.data())) head_.erase(head_.begin());
+        odd_ = false;
+      }
+      if (!odd_ && head_.size() == 8) begin_chunk();
+    }
+  }
+}
+
+void Rest::begin_chunk() {
+  known_ = taken_ - head_.size();
+  filling_ = !is_name(head_.data());
+  if (filling_) {
+    audio_ = std::any_of(head_.begin(), head_.end(), [](uint8_t byte) { return byte; });
+  } else {
+    left_ = number(head_.data() + 4, 4);
+    odd_ = left_ % 2;
+  }
+  head_.clear();
 }
 
 void check_channel(const WavFormat& format, std::optional<size_t> channel) {

@@ -20,6 +20,26 @@ struct WavFormat {
   size_t frame() const { return channels * (floats ? 4 : 2); }  // bytes of a sample of all channels
 };
 
+// What lies behind the samples of a WAV file: whole chunks, or zeros that fill it up.  All else is audio that its header
+// does not count (_Chunks of dualmode_runtime/audio/containers.py).
+class Rest {
+ public:
+  explicit Rest(size_t samples) : odd_(samples % 2) {}
+  void accept(const uint8_t* p, size_t size);
+  bool is_audio() const { return audio_; }
+  bool is_audio_if_ended() const { return audio_ || left_; }  // then a chunk that is not whole is none
+  uint64_t known() const { return known_; }                    // bytes of whole chunks before the audio
+
+ private:
+  void begin_chunk();
+
+  bool odd_;                             // whether a byte of padding may come
+  std::vector<uint8_t> head_;            // name and length of the next chunk, as far as they have come
+  uint64_t left_ = 0;                    // bytes of the chunk that are to come
+  bool filling_ = false, audio_ = false;
+  uint64_t taken_ = 0, known_ = 0;
+};
+
 // Reads the beginning of a WAV file; nothing if more of it is needed.
 std::optional<WavFormat> read_wav_header(const uint8_t* p, size_t size);
 

@@ -33,13 +33,20 @@ namespace {
 
 using namespace dualmode;
 
-void say(const std::string& message, char* error, size_t size) {
-  if (error && size) std::snprintf(error, size, "%s", message.c_str());
+// Of a message that is too long, the end is written: the reason stands behind a path of any length.
+void say(const char* message, char* error, size_t size) noexcept {
+  if (!error || !size) return;
+  const size_t length = std::strlen(message);
+  const char* mark = length < size || size < 4 ? "" : "...";
+  size_t from = length < size ? 0 : length + 1 - size + std::strlen(mark);
+  while (from && (message[from] & 0xC0) == 0x80) ++from;  // not within a sign of UTF-8
+  std::snprintf(error, size, "%s%s", mark, message + from);
 }
 
-// Runs `work`; exceptions end here, since C knows none.
+// Runs `work`; exceptions end here, since C knows none.  Functions that tell no errors give no room for one.
 template <class Work>
-auto guarded(const Work& work, decltype(work()) failed, char* error, size_t size) noexcept -> decltype(work()) {
+auto guarded(const Work& work, decltype(work()) failed, char* error = nullptr,
+             size_t size = 0) noexcept -> decltype(work()) {
   try {
     return work();
   } catch (const std::bad_alloc&) {
@@ -56,12 +63,11 @@ const Kernels& kernels_called(const char* name) {
   return *kernels;
 }
 
-dualmode_model open_bytes(const void* data, size_t size, const char* kernels) {
-  const Kernels& chosen = kernels_called(kernels);
-  return {std::make_shared<const Model>(parse_model(static_cast<const uint8_t*>(data), size)), chosen};
+dualmode_model open_bytes(const void* data, size_t size, const Kernels& kernels) {
+  return {std::make_shared<const Model>(parse_model(static_cast<const uint8_t*>(data), size)), kernels};
 }
 
-dualmode_model open_file(const char* path, const char* kernels) {
+dualmode_model open_file(const char* path, const Kernels& kernels) {
   try {
     const std::vector<uint8_t> bytes = read_file(path);
     return open_bytes(bytes.data(), bytes.size(), kernels);
@@ -83,12 +89,13 @@ dualmode_info info_of(const Config& c) {
 }  // namespace
 
 dualmode_model* dualmode_model_open(const char* path, const char* kernels, char* error, size_t error_size) {
-  return guarded([&] { return new dualmode_model(open_file(path, kernels)); }, nullptr, error, error_size);
+  return guarded([&] { return new dualmode_model(open_file(path, kernels_called(kernels))); }, nullptr, error, error_size);
 }
 
 dualmode_model* dualmode_model_open_memory(const void* data, size_t size, const char* kernels, char* error,
                                            size_t error_size) {
-  return guarded([&] { return new dualmode_model(open_bytes(data, size, kernels)); }, nullptr, error, error_size);
+  return guarded([&] { return new dualmode_model(open_bytes(data, size, kernels_called(kernels))); }, nullptr, error,
+                 error_size);
 }
 
 void dualmode_model_free(dualmode_model* model) { delete model; }
@@ -100,12 +107,13 @@ dualmode_device* dualmode_stream(const dualmode_model* model, char* error, size_
 }
 
 dualmode_device* dualmode_open(const char* path, const char* kernels, char* error, size_t error_size) {
-  return guarded([&] { return open_stream(open_file(path, kernels)); }, nullptr, error, error_size);
+  return guarded([&] { return open_stream(open_file(path, kernels_called(kernels))); }, nullptr, error, error_size);
 }
 
 dualmode_device* dualmode_open_memory(const void* data, size_t size, const char* kernels, char* error,
                                       size_t error_size) {
-  return guarded([&] { return open_stream(open_bytes(data, size, kernels)); }, nullptr, error, error_size);
+  return guarded([&] { return open_stream(open_bytes(data, size, kernels_called(kernels))); }, nullptr, error,
+                 error_size);
 }
 
 void dualmode_free(dualmode_device* device) { delete device; }
@@ -117,7 +125,7 @@ const char* dualmode_get_kernels(const dualmode_device* device) { return device-
 void dualmode_reset(dualmode_device* device) { device->recogniser.reset(); }
 
 int dualmode_set_rate(dualmode_device* device, int32_t rate, char* error, size_t error_size) {
-  return guarded([&] { return device->recogniser.set_rate(rate < 0 ? 0 : size_t(rate)), 0; }, -1, error, error_size);
+  return guarded([&] { return device->recogniser.set_rate(rate), 0; }, -1, error, error_size);
 }
 
 int dualmode_accept_samples(dualmode_device* device, const float* samples, size_t count, char* error,
@@ -162,19 +170,26 @@ size_t dualmode_token_times(const dualmode_device* device, const double** ms) {
 }
 
 size_t dualmode_words(dualmode_device* device, const dualmode_word** words) {
-  device->said = device->recogniser.words();
-  device->words.clear();
-  for (const Word& word : device->said)
-    device->words.push_back({word.text.c_str(), word.start, word.end, word.stable});
-  *words = device->words.data();
-  return device->words.size();
+  *words = nullptr;
+  return guarded(
+      [&] {
+        device->said = device->recogniser.words();
+        device->words.clear();
+        for (const Word& word : device->said)
+          device->words.push_back({word.text.c_str(), word.start, word.end, word.stable});
+        *words = device->words.data();
+        return device->words.size();
+      },
+      size_t(0));
 }
 
 double dualmode_start_ms(const dualmode_device* device) { return device->recogniser.start_ms(); }
 
 double dualmode_end_ms(const dualmode_device* device) { return device->recogniser.end_ms(); }
 
-const char* dualmode_text(dualmode_device* device) { return device->recogniser.text().c_str(); }
+const char* dualmode_text(dualmode_device* device) {
+  return guarded([&] { return device->recogniser.text().c_str(); }, "");
+}
 
 int dualmode_encode(dualmode_device* device, const float* features, size_t frames, float* encoded, float* scores,
                     char* error, size_t error_size) {
@@ -201,19 +216,29 @@ void dualmode_run_products(dualmode_device* device, size_t frames) {
 }
 
 size_t dualmode_fbank(const float* samples, size_t count, float* features, size_t room) {
-  Fbank fbank;
-  fbank.accept(samples, count);
-  fbank.finish();
-  size_t frames = 0;
-  while (frames < room && fbank.next(features + frames * Fbank::kBins)) ++frames;
-  return frames;
+  return guarded(
+      [&] {
+        Fbank fbank;
+        size_t written = 0;
+        const auto write = [&] {
+          while (written < room && fbank.next(features + written * Fbank::kBins)) ++written;
+        };
+        for (size_t start = 0; start < count && written < room; start += kPiece) {
+          fbank.accept(samples + start, std::min(kPiece, count - start));
+          write();
+        }
+        fbank.finish();
+        write();
+        return size_t(Fbank::frames(count));
+      },
+      size_t(0));
 }
 
 int64_t dualmode_resample(const float* samples, size_t count, int32_t rate, float* resampled, size_t room, char* error,
                           size_t error_size) {
   return guarded(
       [&] {
-        Resampler resampler(rate < 0 ? 0 : size_t(rate));
+        Resampler resampler(rate);
         std::vector<float> all;
         resampler.accept(samples, count, all);
         resampler.finish(all);
@@ -240,15 +265,20 @@ dualmode_matrix* dualmode_matrix_new(int int8, size_t outputs, size_t inputs, si
       nullptr, error, error_size);
 }
 
-void dualmode_matrix_multiply(dualmode_matrix* matrix, const float* x, size_t frames, float* y) {
-  const Matrix& view = matrix->matrix.view();
-  Rows from(frames, view.inputs), to(frames, round_up(view.outputs, kAlign));
-  for (size_t t = 0; t < frames && view.inputs; ++t)
-    std::memcpy(from[t], x + t * view.inputs, view.inputs * sizeof(float));
-  Packing packing(matrix->precision, frames, frames * round_up(view.inputs, kBlockColumns));
-  packing.multiply(matrix->kernels, view, from.data(), from.stride(), frames, {to.data(), to.stride()});
-  for (size_t t = 0; t < frames && view.outputs; ++t)
-    std::memcpy(y + t * view.outputs, to[t], view.outputs * sizeof(float));
+int dualmode_matrix_multiply(dualmode_matrix* matrix, const float* x, size_t frames, float* y) {
+  return guarded(
+      [&] {
+        const Matrix& view = matrix->matrix.view();
+        Rows from(frames, view.inputs), to(frames, round_up(view.outputs, kAlign));
+        for (size_t t = 0; t < frames && view.inputs; ++t)
+          std::memcpy(from[t], x + t * view.inputs, view.inputs * sizeof(float));
+        Packing packing(matrix->precision, frames, frames * round_up(view.inputs, kBlockColumns));
+        packing.multiply(matrix->kernels, view, from.data(), from.stride(), frames, {to.data(), to.stride()});
+        for (size_t t = 0; t < frames && view.outputs; ++t)
+          std::memcpy(y + t * view.outputs, to[t], view.outputs * sizeof(float));
+        return 0;
+      },
+      -1);
 }
 
 void dualmode_matrix_free(dualmode_matrix* matrix) { delete matrix; }

@@ -11,7 +11,8 @@
  *
  * A model is only read once it is open: any number of threads may open streams of it and run them at the same time.  A
  * device is one stream, for one thread at a time.  Functions that can fail return -1, or NULL, and write one sentence to
- * `error`.  Close each handle once.  Nothing is allocated while a stream runs but room for what was heard and said.
+ * `error`, or the end of it where there is no room for more.  Close each handle once.  Nothing is allocated while a stream
+ * runs but room for what was heard and said.
  *
  * All times are ms from the beginning of the audio on.
  */
@@ -101,7 +102,8 @@ DUALMODE_API int dualmode_set_endpointing(dualmode_device *device, const dualmod
 DUALMODE_API int dualmode_endpoint(const dualmode_device *device);
 DUALMODE_API int dualmode_next_utterance(dualmode_device *device, char *error, size_t error_size);
 
-/* What was recognised so far of the utterance; the pointers are good until the next call. */
+/* What was recognised so far of the utterance; the pointers are good until the next call.  Where there is not enough
+ * memory for it, the text is empty and there are no words. */
 DUALMODE_API size_t dualmode_tokens(const dualmode_device *device, const int32_t **tokens);
 /* The beginning of the 40 ms frame in which each token was put out. */
 DUALMODE_API size_t dualmode_token_times(const dualmode_device *device, const double **ms);
@@ -128,7 +130,8 @@ DUALMODE_API int dualmode_encode(dualmode_device *device, const float *features,
  * the next utterance. */
 DUALMODE_API void dualmode_run_products(dualmode_device *device, size_t frames);
 
-/* Log-mel features of a whole utterance, ((count + 80) / 160, 80); returns the frames.  Writes at most `room` frames. */
+/* Log-mel features of a whole utterance, ((count + 80) / 160, 80); returns its frames, and writes at most `room` of
+ * them.  Returns 0 where there is not enough memory. */
 DUALMODE_API size_t dualmode_fbank(const float *samples, size_t count, float *features, size_t room);
 
 /* A whole recording of `rate` Hz at 16 kHz; returns its samples there, ceil(count * 16000 / rate), and writes at most
@@ -143,7 +146,8 @@ DUALMODE_API dualmode_matrix *dualmode_matrix_new(int int8, size_t outputs, size
                                                   const uint8_t *bitmask, const void *values, const float *scales,
                                                   const float *bias, const char *kernels, char *error,
                                                   size_t error_size);
-DUALMODE_API void dualmode_matrix_multiply(dualmode_matrix *matrix, const float *x, size_t frames, float *y);
+/* Returns -1 where there is not enough memory. */
+DUALMODE_API int dualmode_matrix_multiply(dualmode_matrix *matrix, const float *x, size_t frames, float *y);
 DUALMODE_API void dualmode_matrix_free(dualmode_matrix *matrix);
 
 #ifdef __cplusplus

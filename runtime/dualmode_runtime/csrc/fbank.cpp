@@ -55,7 +55,7 @@ void Fbank::accept(const float* samples, size_t count) {
 
 bool Fbank::next(float* features) {
   const int64_t heard = int64_t(heard_), first = int64_t(frame_ * kShift + kShift / 2) - int64_t(kLength / 2);
-  if (finished_ ? frame_ >= (heard_ + kShift / 2) / kShift : first + int64_t(kLength) > heard) return false;
+  if (finished_ ? frame_ >= frames(heard_) : first + int64_t(kLength) > heard) return false;
 
   float frame[kLength];
   double total = 0.0;

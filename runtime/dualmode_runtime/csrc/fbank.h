@@ -19,6 +19,8 @@ class Fbank {
   void accept(const float* samples, size_t count);
   // No more samples follow: the frames that mirror the end become ready.
   void finish() { finished_ = true; }
+  // Frames of a whole utterance.
+  static uint64_t frames(uint64_t samples) { return (samples + kShift / 2) / kShift; }
   // Writes the next frame (kBins) and returns true, if it is ready.
   bool next(float* features);
 

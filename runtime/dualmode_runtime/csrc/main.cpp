@@ -11,7 +11,9 @@
 
 #include "audio_file.h"
 #include "device.h"
+#include "kernels.h"
 #include "model.h"
+#include "utf8.h"
 
 namespace {
 
@@ -53,21 +55,25 @@ struct Unwritten : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// A file's name on one line, with what would drive a terminal as JSON writes it.
-std::string shown(const char* name) {
-  std::string text;
-  for (const char* sign = name; *sign; ++sign) {
-    const auto byte = static_cast<unsigned char>(*sign);
-    if (byte < ' ' || byte == 0x7f) {
-      char code[8];
-      std::snprintf(code, sizeof code, "\\u%04x", byte);
-      text += code;
-    } else {
-      text += *sign;
+// A text of others on one line, with what would drive a terminal as JSON writes it, and bytes that are not UTF-8 as Python
+// does.
+std::string shown(const std::string& text) {
+  std::string line;
+  for (size_t i = 0, bytes; i < text.size(); i += bytes) {
+    const dualmode::Sign sign = dualmode::first_sign(text.data() + i, text.size() - i);
+    bytes = std::max(sign.bytes, size_t(1));
+    if (sign.bytes && !dualmode::is_control(sign.code)) {
+      line.append(text, i, bytes);
+      continue;
     }
+    char code[16];
+    std::snprintf(code, sizeof code, "\\u%04x", unsigned(sign.bytes ? sign.code : 0xDC00u + uint8_t(text[i])));
+    line += code;
   }
-  return text;
+  return line;
 }
+
+void complain(const std::string& what) { std::fprintf(stderr, "error: %s\n", shown(what).c_str()); }
 
 void flush() {
   if (std::fflush(stdout) || std::ferror(stdout))
@@ -96,7 +102,14 @@ class Hearing {
       if (format->size != SIZE_MAX && format->size > left)
         throw std::runtime_error("it is cut off: its last " + std::to_string(format->size - left) +
                                  " bytes are missing");
-      hear(*format, bytes.data() + format->start, std::min(format->size, left));
+      const uint8_t* samples = bytes.data() + format->start;
+      const size_t size = std::min(format->size, left);
+      dualmode::Rest rest(size);
+      rest.accept(samples + size, left - size);
+      if (rest.is_audio_if_ended())
+        throw std::runtime_error("it has " + std::to_string(left - size - rest.known()) +
+                                 " bytes behind the end that its header states: write the file anew");
+      hear(*format, samples, size);
     }
     finish(true);
   }
@@ -105,6 +118,7 @@ class Hearing {
     begin(&kEndpointing);
     std::vector<uint8_t> bytes;
     std::optional<dualmode::WavFormat> format;
+    std::optional<dualmode::Rest> rest;
     for (uint8_t piece[3200]; size_t count = std::fread(piece, 1, sizeof piece, stdin);) {
       bytes.insert(bytes.end(), piece, piece + count);
       if (!format) {
@@ -116,6 +130,7 @@ class Hearing {
           format->rate = size_t(options_.rate);
         }
         open(*format);
+        rest.emplace(format->size);
         bytes.erase(bytes.begin(), bytes.begin() + std::ptrdiff_t(format->start));
       }
       const size_t whole = std::min(bytes.size() / format->frame() * format->frame(), format->size);
@@ -128,9 +143,22 @@ class Hearing {
     finish(!said_);
     if (format->size != SIZE_MAX && format->size)
       throw std::runtime_error("it is cut off: its last " + std::to_string(format->size) + " bytes are missing");
+    if (!format->size) check_rest(*rest, bytes);
   }
 
  private:
+  // Reads on behind the samples of standard input, of which `bytes` have come already.
+  void check_rest(dualmode::Rest& rest, const std::vector<uint8_t>& bytes) {
+    rest.accept(bytes.data(), bytes.size());
+    uint8_t piece[3200];
+    for (size_t count; !rest.is_audio() && (count = std::fread(piece, 1, sizeof piece, stdin));)
+      rest.accept(piece, count);
+    if (std::ferror(stdin)) throw std::runtime_error("it cannot be read");
+    if (rest.is_audio_if_ended())
+      throw std::runtime_error(
+          "it has audio behind the end that its header states: send raw samples, or state no length");
+  }
+
   void begin(const dualmode_endpointing* rules) {
     dualmode_reset(device_);
     check(dualmode_set_endpointing(device_, rules, error_, sizeof error_), error_);
@@ -138,10 +166,10 @@ class Hearing {
 
   void open(const dualmode::WavFormat& format) {
     dualmode::check_channel(format, options_.channel);
+    check(dualmode_set_rate(device_, int32_t(format.rate), error_, sizeof error_), error_);
     if (format.rate != 16000)
       std::fprintf(stderr, "%s: audio of %zu Hz is resampled to 16000 Hz%s\n", shown_.c_str(), format.rate,
                    format.rate < 16000 ? "; it lacks the high tones that the model knows, and will be heard worse" : "");
-    check(dualmode_set_rate(device_, int32_t(format.rate), error_, sizeof error_), error_);
   }
 
   void hear(const dualmode::WavFormat& format, const uint8_t* bytes, size_t size) {
@@ -210,7 +238,8 @@ int read_options(int count, char** words, Options& options) {
     if (next + 1 == count) throw std::invalid_argument(name + " lacks its value");
     const char* value = words[++next];
     if (name == "--kernels") {
-      options.kernels = value;
+      if (!dualmode::find_kernels(options.kernels = value))
+        throw std::invalid_argument("--kernels: this machine has no kernels called " + std::string(value));
     } else if (name == "--rate") {
       if (!(options.rate = positive(value)))
         throw std::invalid_argument("--rate " + std::string(value) + ": it must be a sample rate in Hz, such as 16000");
@@ -237,13 +266,13 @@ int main(int count, char** words) {
   try {
     next = read_options(count, words, options);
   } catch (const std::invalid_argument& problem) {
-    std::fprintf(stderr, "error: %s (dualmode-device --help)\n", problem.what());
+    complain(std::string(problem.what()) + " (dualmode-device --help)");
     return 2;
   }
   char error[512] = {};
   const Device device(dualmode_open(words[next], options.kernels, error, sizeof error));
   if (!device) {
-    std::fprintf(stderr, "error: %s\n", error);
+    complain(error);
     return 2;
   }
   int status = 0;
@@ -255,10 +284,10 @@ int main(int count, char** words) {
       else
         hearing.file();
     } catch (const Unwritten& problem) {
-      std::fprintf(stderr, "error: %s\n", problem.what());
+      complain(problem.what());
       return 2;
     } catch (const std::exception& problem) {
-      std::fprintf(stderr, "error: %s: %s\n", shown(words[next]).c_str(), problem.what());
+      complain(std::string(words[next]) + ": " + problem.what());
       status = 2;
     }
   }

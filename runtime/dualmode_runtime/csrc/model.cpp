@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "crc32.h"
+#include "utf8.h"
 
 namespace dualmode {
 namespace {
@@ -206,33 +207,14 @@ class Reader {
   uint64_t end_ = 0, count_ = 0, taken_ = 0;
 };
 
-// What drives a terminal, or turns the direction of what is printed around (dualmode_runtime/lines.py, and tabs).
-bool is_control(uint32_t code) {
-  return code < 0x20 || (code >= 0x7F && code < 0xA0) || (code >= 0x2028 && code <= 0x202E) ||
-         (code >= 0x2066 && code <= 0x2069);
-}
-
-// Returns why a text is no token, or null.  UTF-8 has no code point written longer than need be, no surrogates, none
-// past U+10FFFF (RFC 3629).
+// Returns why a text is no token, or null.
 const char* fault_of(const std::string& text) {
-  static constexpr char kNotUtf8[] = "is not UTF-8";
   bool control = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    uint32_t code = uint8_t(text[i]);
-    if (code >= 0x80) {
-      if (code < 0xC2 || code > 0xF4) return kNotUtf8;
-      const size_t more = code < 0xE0 ? 1 : code < 0xF0 ? 2 : 3;
-      if (text.size() - i <= more) return kNotUtf8;
-      code &= 0x3F >> more;
-      for (size_t k = 0; k < more; ++k) {
-        const uint8_t byte = uint8_t(text[++i]);
-        if ((byte & 0xC0) != 0x80) return kNotUtf8;
-        code = code << 6 | (byte & 0x3F);
-      }
-      const uint32_t least = more == 1 ? 0x80 : more == 2 ? 0x800 : 0x10000;
-      if (code < least || (code >= 0xD800 && code < 0xE000) || code > 0x10FFFF) return kNotUtf8;
-    }
-    control = control || is_control(code);
+  for (size_t i = 0; i < text.size();) {
+    const Sign sign = first_sign(text.data() + i, text.size() - i);
+    if (!sign.bytes) return "is not UTF-8";
+    control = control || is_control(sign.code);
+    i += sign.bytes;
   }
   return control ? "has a control character" : nullptr;
 }

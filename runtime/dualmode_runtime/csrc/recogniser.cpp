@@ -13,7 +13,6 @@ namespace {
 constexpr double kFeatureMs = 10.0, kFrameMs = 40.0;
 // Audio that an encoder frame needs beyond its own 40 ms (dualmode_runtime/frames.py, LAST_FRAME_MS).
 constexpr double kLastFrameMs = 37.5;
-constexpr size_t kPiece = 16000;  // samples taken at once, so that audio given whole needs no memory for all of it
 
 }  // namespace
 
@@ -49,10 +48,10 @@ void Recogniser::check_untouched(const char* what) const {
   if (input_ != Input::none || finished_) throw std::runtime_error(std::string(what) + " cannot change: reset before");
 }
 
-void Recogniser::set_rate(size_t rate) {
-  if (rate == (resampler_ ? resampler_->rate() : Resampler::kRate)) return;
+void Recogniser::set_rate(int64_t rate) {
+  if (rate == int64_t(resampler_ ? resampler_->rate() : Resampler::kRate)) return;
   check_untouched("the sample rate");
-  if (rate == Resampler::kRate)
+  if (rate == int64_t(Resampler::kRate))
     resampler_.reset();
   else
     resampler_ = Resampler(rate);  // made first: where that fails, the one before stays

@@ -17,6 +17,7 @@
 
 namespace dualmode {
 
+constexpr size_t kPiece = 16000;  // samples taken at once, so that audio given whole needs no memory for all of it
 constexpr float kLoudest = 4.0f;  // MAX_PEAK of dualmode_runtime/frames.py, which says why
 
 // Times in ms of the audio; see Word of dualmode/search/words.py.
@@ -40,7 +41,7 @@ class Recogniser {
   void reset();
 
   // Both throw std::runtime_error where it is impossible, or something was heard already.
-  void set_rate(size_t rate);
+  void set_rate(int64_t rate);
   void set_endpointing(std::optional<Endpointing> rules);
 
   // Both throw std::runtime_error for values that are not finite, or samples beyond kLoudest, after finish(), where the

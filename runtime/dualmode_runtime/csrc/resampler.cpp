@@ -26,12 +26,12 @@ double bessel(double x) {
 
 }  // namespace
 
-Resampler::Resampler(size_t rate) : rate_(rate) {
-  const size_t common = std::gcd(rate, kRate);
+Resampler::Resampler(int64_t rate) : rate_(size_t(rate)) {
+  const size_t common = std::gcd(rate_, kRate);
   if (rate < 4000 || rate > 384000 || common < 25)
     throw std::runtime_error("audio of " + std::to_string(rate) + " Hz cannot be resampled to 16000 Hz here");
   up_ = kRate / common;
-  down_ = rate / common;
+  down_ = rate_ / common;
   // In cycles an input: half of the slower rate.
   const double cutoff = 0.5 * std::min(1.0, double(kRate) / double(rate));
   const double width = kCrossings / (2.0 * cutoff);

@@ -16,7 +16,7 @@ class Resampler {
   static constexpr size_t kRate = 16000;
 
   // Throws std::runtime_error unless rate is 4000 to 384000 Hz and has a common divisor of 25 or more with 16000.
-  explicit Resampler(size_t rate);
+  explicit Resampler(int64_t rate);
 
   size_t rate() const { return rate_; }
   void reset();
