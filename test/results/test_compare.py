@@ -65,6 +65,30 @@ def test_what_is_missing_is_named(tmp_path):
         main([f"x={a},{b}"])
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{}", "it must be a list of rows"),
+        ("[]", "it has no row of a decoded set"),
+        ('[{"runtime": "dualmode"}]', "it has no row of a decoded set"),
+        ("[" * 100_000, "maximum recursion depth"),
+    ],
+)
+def test_a_file_without_rows_is_refused(tmp_path, content, says):
+    a = experiment(tmp_path / "a", 4.0, 8.0)
+    (tmp_path / "a" / "results.json").write_text(content)
+    with pytest.raises(UserError, match=f"a/results.json is not a results.json of dualmode report: {says}"):
+        main([f"x={a}"])
+
+
+def test_a_nested_decode_json_is_one_sentence(tmp_path):
+    a, b = experiment(tmp_path / "a", 4.0, 8.0), experiment(tmp_path / "b", 6.0, 8.5)
+    (tmp_path / "b" / "decode_x").mkdir()
+    (tmp_path / "b" / "decode_x" / "decode.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"b/decode_x/decode.json is not valid JSON .*recursion"):
+        main([f"a={a}", f"b={b}", "--against", "a"])
+
+
 def test_what_an_experiment_does_not_have_is_said_to_be_not_run(tmp_path):
     a, b = experiment(tmp_path / "a", 4.0, 8.0), experiment(tmp_path / "b", 6.0, 8.5)
     rows = json.loads((tmp_path / "b" / "results.json").read_text())
@@ -157,6 +181,8 @@ def test_the_figure_shows_the_means_and_spreads():
         ("set", 1, "set is 1"),
         ("chunk_ms", [], r"chunk_ms is \[\]"),
         ("wer", None, "wer is None"),
+        ("wer", True, "wer is True"),
+        ("wer", float("nan"), "NaN is not a number"),
     ],
 )
 def test_a_damaged_value_is_named_with_its_key(tmp_path, key, value, says):
