@@ -206,12 +206,36 @@ def test_error_rates_against_other_references_are_not_compared(tmp_path):
 
 def test_files_that_are_written_are_no_others(tmp_path):
     a = experiment(tmp_path / "a", 20.0, 30.0)
-    with pytest.raises(UserError, match="two of --out, --json and --plot are the same file"):
+    with pytest.raises(UserError, match="--out and --json are the same file, .*b/../x: name one for each"):
         main([f"x={a}", "--out", str(tmp_path / "x"), "--json", str(tmp_path / "b/../x")])
     (tmp_path / "config.yaml").write_text("seed: 0\n")
     with pytest.raises(UserError, match="config.yaml is there and is no PNG"):
         main([f"x={a}", "--plot", str(tmp_path / "config.yaml")])
     assert (tmp_path / "config.yaml").read_text() == "seed: 0\n"
+
+
+@pytest.mark.parametrize("option", ["--out", "--json", "--plot"])
+@pytest.mark.parametrize("name", ["results.json", "decode_x/text", "decode_x/decode.json"])
+def test_what_is_compared_is_not_replaced(tmp_path, name, option):
+    a, b = experiment(tmp_path / "a", 20.0, 30.0), experiment(tmp_path / "b", 20.0, 30.0)
+    (tmp_path / "b/decode_x").mkdir()
+    (tmp_path / "b" / name).touch()
+    before = (tmp_path / "b" / name).read_text()
+    with pytest.raises(UserError, match=f"b/{name} is read here, and {option} would replace it: name another"):
+        main([f"A={a}", f"B={b}", option, f"{b}/{name}"])
+    assert (tmp_path / "b" / name).read_text() == before
+
+
+def test_references_and_plans_are_not_replaced(tmp_path):
+    a, planned = experiment(tmp_path / "a", 20.0, 30.0), tmp_path / "planned.yaml"
+    for name in ("dump", "data"):
+        (tmp_path / name / "test").mkdir(parents=True)
+    planned.touch()
+    options = ["--bootstrap", "10", "--data-dir", str(tmp_path / "dump"), "--subsets-dir", str(tmp_path / "data")]
+    for path in (tmp_path / "dump/test/text", tmp_path / "data/test/utt2subsets", planned):
+        path.touch()
+        with pytest.raises(UserError, match=f"{path} is read here, and --json would replace it"):
+            main([f"A={a}", *options, "--planned", str(planned), "--json", str(path)])
 
 
 @pytest.mark.parametrize("text", ["-1", "4294967296", "1.5"])
