@@ -4,6 +4,7 @@ A few damages of each run with all tests, many more with ``--slow``; a failure n
 """
 
 import gzip
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ from dualmode.models.folder import ModelFolder
 from dualmode.models.one_subnet import save_one_subnet
 from dualmode.models.weights import load_cmvn
 from dualmode.models.yaml_file import read_yaml
+from dualmode.results.compare import read_rows
+from dualmode.results.decodes import FIELDS, Fields, read_meta
+from dualmode.results.device import FIELDS as DEVICE_FIELDS
+from dualmode.results.device import device_section, read_devices
 from dualmode.results.text import read_text
 from dualmode.search.arpa import read_arpa
 from dualmode.search.options import read_phrases
@@ -160,6 +165,20 @@ def device(folder: Path) -> Reader:
     return single("m.dmdl", data, lambda path: TorchDevice(path.read_bytes(), str(path)))(folder)
 
 
+def said(fields: Fields) -> dict:
+    """Return values of the types that a table names."""
+    return {key: {str: "test", int: 2}[types[0]] for key, types in fields.items()} | {"sparsity": 0.7}
+
+
+def of_a_device(folder: Path) -> Reader:
+    files = {"device_x/device.json": json.dumps(said(DEVICE_FIELDS)), "device_x/text": "u1 on\nu2\n"}
+    for name, content in (files | {"test/text": "u1 on\nu2 off\n"}).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    return Reader(folder, ("device_x/device.json",), lambda copy: list(device_section(read_devices(copy, copy))))
+
+
+ROW = {"set": "test", "sparsity": 0.7, "wer": 8.5, "chunk_ms": 640, "lookahead_ms": 0, "left_ms": None}
 YAML = "encoder_conf: {output_size: 144, chunk_ms: [640, null], dropout_rate: 0.1}\n"
 HISTORY = "".join(f'{{"epoch": 1, "phase": "{phase}", "stats": {{"loss": 2.5}}}}\n' for phase in ("train", "valid"))
 CMVN = '{"frames": 9, "mean": [0.0, 1.0], "std": [1.0, 2.0]}\n'
@@ -172,6 +191,9 @@ READERS = {
     "compressed ARPA": single("lm.arpa.gz", gzip.compress(ARPA.encode()), read_arpa),
     "transcripts": single("text", "u1 turn on\nu2\n", read_text),
     "word times": single("ctm", "u1 1 0.10 0.20 turn\nu1 1 0.30 0.20 on\n", read_ctm),
+    "results": single("results.json", json.dumps([ROW, ROW | {"set": "other"}]), read_rows),
+    "decoding": single("decode.json", json.dumps(said(FIELDS)), read_meta),
+    "decoding on a device": of_a_device,
     "hotwords": single("hotwords", "turn on\nlight\n", read_phrases),
     "rejected utterances": rejected,
     "history": single("history.jsonl", HISTORY, lambda path: read_history(path.parent)),

@@ -12,7 +12,7 @@ comparisons that were planned (--planned): is a row at least as good as another?
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dualmode.cli import existing_dir, existing_file, make_parser, run, seed
@@ -20,7 +20,7 @@ from dualmode.commands import command_line
 from dualmode.errors import UserError
 from dualmode.results.compare import compare, tables
 from dualmode.results.compare_plot import plot_comparison
-from dualmode.results.output import check_kind, write_together
+from dualmode.results.output import check_kind, check_outputs, write_together
 from dualmode.results.provenance import provenance
 from dualmode_runtime.files import json_text
 
@@ -94,9 +94,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise UserError(f"row {name} has the same run twice: each seed counts once")
     if args.against and args.against not in experiments:
         raise UserError(f"--against is {args.against}: the rows are {', '.join(experiments)}")
-    written_to = [path.resolve() for path in (args.out, args.json, args.plot) if path]
-    if len(set(written_to)) < len(written_to):
-        raise UserError("two of --out, --json and --plot are the same file: name one for each")
+    outputs = [("--out", args.out), ("--json", args.json), ("--plot", args.plot)]
+    check_outputs(outputs, read_files(experiments, args))
     if args.plot:
         check_kind(args.plot, b"\x89PNG", "PNG")
     if args.bootstrap is not None:
@@ -114,6 +113,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         origin = provenance(command_line("compare", arguments), None, configs)
         written[args.json] = json_text({"origin": origin, "rows": records})
     write_together(written)
+
+
+def read_files(experiments: Mapping[str, Sequence[Path]], args: argparse.Namespace) -> Iterator[Path]:
+    """Yield the files that a comparison reads, with intervals or without."""
+    for exp in (exp for folders in experiments.values() for exp in folders):
+        yield exp / "results.json"
+        for name in ("decode.json", "text"):
+            yield from exp.glob(f"decode_*/{name}")
+    for folder in filter(None, (args.data_dir, args.subsets_dir)):
+        for name in ("text", "utt2spk", "utt2subsets"):
+            yield from folder.glob(f"*/{name}")
+    if args.planned:
+        yield args.planned
 
 
 def with_spreads(experiments: Mapping[str, Sequence[Path]], args: argparse.Namespace) -> tuple[list[str], list[dict]]:

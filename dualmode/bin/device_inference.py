@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.export.runtimes import open_runtime
     from dualmode.frames import SAMPLE_RATE
     from dualmode.progress import progress
+    from dualmode.results.output import check_outputs
     from dualmode.results.text import read_text
     from dualmode_runtime.audio.fault import AudioFault
     from dualmode_runtime.audio.reading import read_audio
@@ -55,7 +56,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     paths = usable_recordings(args.wav_scp)
     if not paths:
         raise UserError(f"{args.wav_scp} is empty: there is nothing to decode")
+    read = [args.model, args.wav_scp, *filter(None, [args.reference]), *map(Path, paths.values())]
+    check_outputs([("--out", args.out / name) for name in ("text", "device.json")], read)
     reference = read_text(args.reference) if args.reference else None
+    if reference == {}:
+        raise UserError(f"{args.reference} is empty: give the text of dualmode decode, or no --reference")
     if missing := sorted(set(reference or ()) - set(paths)):
         raise UserError(f"{args.wav_scp} lacks {missing[0]}, which {args.reference} has: give the same set")
     before = peak_memory()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dualmode.cli import existing_file, make_parser, run
 from dualmode.results.details import details
-from dualmode.results.output import write_json_file, write_lines
+from dualmode.results.output import check_outputs, write_json_file, write_lines
 from dualmode.results.score import score_files, summary
 from dualmode.results.text import read_text
 from dualmode.results.trn import trn_lines
@@ -33,11 +33,13 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
+    trn_files = [args.trn / f"{name}.trn" for name in ("ref", "hyp")] if args.trn else []
+    outputs = [("--json", args.json), ("--details", args.details), *(("--trn", path) for path in trn_files)]
+    check_outputs(outputs, [args.ref, args.hyp])
     score = score_files(args.ref, args.hyp)
     trn = {}  # made before anything is written: what sclite cannot read is refused here
-    if args.trn:
-        for name, text in (("ref", args.ref), ("hyp", args.hyp)):
-            trn[args.trn / f"{name}.trn"] = list(trn_lines(read_text(text), score.alignments))
+    for path, text in zip(trn_files, (args.ref, args.hyp), strict=False):
+        trn[path] = list(trn_lines(read_text(text), score.alignments))
     if args.json:
         write_json_file(args.json, score.as_json(cer=args.cer))
     if args.details:

@@ -6,6 +6,8 @@ from typing import Any
 from dualmode.frames import FRAME_MS
 from dualmode.models.card import LICENCE, front_matter
 from dualmode.models.loaded import LoadedModel
+from dualmode.supernet.storage import kept_parameters
+from dualmode.supernet.view import ALL
 
 WHOLE = """\
 stream = recognizer.create_stream()
@@ -58,7 +60,8 @@ def missing_s(about: Mapping[str, Any]) -> float:
 
 
 def _zeros(loaded: LoadedModel) -> str:
-    if not loaded.subnet.sparsity or loaded.model.encoder.config.view(loaded.subnet.sparsity).whole:
+    # A model whose pruned units were taken out has no more parameters than are kept.
+    if kept_parameters(loaded.model, ALL) == loaded.parameters_kept:
         return ""
     return "; those that were pruned are stored as zeros here"
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import reprlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from dualmode.errors import UserError
 from dualmode.extras import missing
 from dualmode.frames import EXTRA, FACTOR, SAMPLE_RATE
-from dualmode.lines import words
+from dualmode.lines import read_lines, words
 from dualmode_runtime.audio.pauses import Piece
 from dualmode_runtime.engine import DeviceModel
 from dualmode_runtime.recognizer import PIECE, Recognizer
@@ -36,6 +38,7 @@ def padded(samples: np.ndarray, window: int, shift: int) -> np.ndarray:
     return np.concatenate([samples, np.zeros(max(missing, 0), np.float32)])
 
 
+AGAIN = "copy the folder again, or export it again"
 ABOUT_KEYS = ("kind", "files", "sparsity", "chunk_ms", "left_ms", "lookahead_ms")
 
 
@@ -50,13 +53,40 @@ def read_about(folder: Path) -> dict:
         about = json.loads(path.read_text(encoding="utf-8"))
         if about["format"] != "sherpa-onnx":
             raise ValueError(f"unknown format {about['format']!r}")
-        if lacking := [key for key in ABOUT_KEYS if key not in about]:
+        cut = () if about.get("chunk_ms") is None else ("window", "shift")
+        if lacking := [key for key in (*ABOUT_KEYS, *cut) if key not in about]:
             raise KeyError(lacking[0])
+        for files in about["files"].values():
+            if not isinstance(files, dict) or len(files) != (1 if about["kind"] == "ctc" else 3):
+                raise ValueError(f"files of a recogniser of kind {about['kind']} cannot be {reprlib.repr(files)}")
         return about
     except FileNotFoundError:
         raise UserError(f"{folder} holds no export.json: make it with dualmode export") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} was not written by dualmode export: {error}") from error
+
+
+def check_files(folder: Path, about: Mapping, precision: str) -> None:
+    """Raise UserError unless the files of a precision, and tokens.txt, are those that export.json is about.
+
+    sherpa-onnx ends the process, or fails in the midst of decoding, where they are not.
+    """
+    for name, size in about["files"][precision].items():
+        path = folder / name
+        found = path.stat().st_size if path.is_file() else None
+        if found != size:
+            has = "is not there" if found is None else f"has {found} bytes"
+            raise UserError(f"{path} {has}, and export.json says {size} bytes: {AGAIN}")
+    path = folder / "tokens.txt"
+    if not path.is_file():
+        raise UserError(f"{path} is not there: {AGAIN}")
+    count = 0
+    for number, line in read_lines(path):
+        if line.rpartition(" ")[2] != str(count):
+            raise UserError(f"{path}:{number} is no symbol with the number {count}: {AGAIN}")
+        count += 1
+    if count != about.get("tokens", max(count, 1)):  # folders of before do not say it
+        raise UserError(f"{path} has {count} tokens, which are not all of the model's: {AGAIN}")
 
 
 class SherpaOnnx:
@@ -64,28 +94,36 @@ class SherpaOnnx:
 
     Attributes:
         about: the row that describes it: runtime, precision, bytes, sub-network.
+
+    Raises:
+        UserError: the folder is something else or damaged, or sherpa-onnx is not installed.
     """
 
     def __init__(self, folder: Path, precision: str):
         exported = read_about(folder)
         if precision not in exported["files"]:
             raise UserError(f"{folder} has no {precision} files: export it with --int8")
+        check_files(folder, exported, precision)
         try:
             import sherpa_onnx
         except ImportError:
             raise missing("sherpa_onnx", f"{folder}") from None
         files = exported["files"][precision]
         paths = [os.fspath(folder / name) for name in files]
-        common = {"tokens": os.fspath(folder / "tokens.txt"), "num_threads": 1, "provider": "cpu"}
+        self._tokens = os.fspath(folder / "tokens.txt")
+        common = {"tokens": self._tokens, "num_threads": 1, "provider": "cpu"}
         self._whole = exported["chunk_ms"] is None
         kind = sherpa_onnx.OfflineRecognizer if self._whole else sherpa_onnx.OnlineRecognizer
-        if exported["kind"] == "ctc":
-            from_model = kind.from_zipformer_ctc if self._whole else kind.from_zipformer2_ctc
-            self._recogniser = from_model(model=paths[0], **common)
-        else:
-            parts = dict(zip(("encoder", "decoder", "joiner"), paths, strict=True))
-            model_type = "transducer" if self._whole else "ebranchformer"
-            self._recogniser = kind.from_transducer(**parts, model_type=model_type, **common)
+        try:
+            if exported["kind"] == "ctc":
+                from_model = kind.from_zipformer_ctc if self._whole else kind.from_zipformer2_ctc
+                self._recogniser = from_model(model=paths[0], **common)
+            else:
+                parts = dict(zip(("encoder", "decoder", "joiner"), paths, strict=True))
+                model_type = "transducer" if self._whole else "ebranchformer"
+                self._recogniser = kind.from_transducer(**parts, model_type=model_type, **common)
+        except RuntimeError as error:  # its first line says what is wrong, the others where in ONNX Runtime
+            raise UserError(f"sherpa-onnx cannot open {folder} ({str(error).splitlines()[0]}): {AGAIN}") from None
         self._cut = None if self._whole else (exported["window"], exported["shift"])
         self.about = {
             "runtime": f"sherpa-onnx {sherpa_onnx.__version__}",
@@ -95,7 +133,17 @@ class SherpaOnnx:
         }
 
     def transcribe(self, samples: np.ndarray) -> str:
-        """Return the text of samples (n,) in [-1, 1] at 16 kHz, heard 100 ms at a time; whole in the full context."""
+        """Return the text of samples (n,) in [-1, 1] at 16 kHz, heard 100 ms at a time; whole in the full context.
+
+        Raises:
+            UserError: tokens.txt lacks a token of the model.
+        """
+        try:
+            return self._transcribe(samples)
+        except IndexError:
+            raise UserError(f"{self._tokens} lacks a token that the model puts out: {AGAIN}") from None
+
+    def _transcribe(self, samples: np.ndarray) -> str:
         stream = self._recogniser.create_stream()
         if self._whole:
             stream.accept_waveform(SAMPLE_RATE, samples)

@@ -169,6 +169,7 @@ def export(loaded: LoadedModel, out: Path, int8: bool = False) -> dict:
             "params_total": loaded.parameters_total,
             "params_kept": loaded.parameters_kept,
             "checkpoint": str(loaded.checkpoint),
+            "tokens": len(names),
             "files": {
                 precision: {name: (tmp / name).stat().st_size for name in files[precision]}
                 for precision in ("fp32", "int8")[: 1 + int8]

@@ -111,10 +111,18 @@ def use(arguments: str) -> Iterator[str]:
 def results_of(folder: Path, checkpoint: str) -> str | None:
     """Return the RESULTS.md of a model folder, or None where it is of other weights, or there is none.
 
-    Of a page that is older than the weights, as where a training went on, that is said.
+    Of a page that is older than the weights, as where a training went on, or is not UTF-8, that is said.
     """
     page = folder / "RESULTS.md"
-    results = page.read_text(encoding="utf-8") if page.is_file() else ""
+    try:
+        results = page.read_text(encoding="utf-8") if page.is_file() else ""
+    except UnicodeDecodeError:
+        print(
+            f"warning: {page} is not UTF-8, so that its error rates are not given away: score again (stage 6), or "
+            "convert it, such as with iconv -f LATIN1 -t UTF-8",
+            file=sys.stderr,
+        )
+        return None
     if f"/{checkpoint}`" not in results:
         return None
     if page.stat().st_mtime + COPYING_S < (folder / checkpoint).stat().st_mtime:

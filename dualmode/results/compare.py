@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dualmode.errors import UserError
-from dualmode.results.decodes import read_meta
+from dualmode.results.decodes import NUMBER, fits, no_number, read_meta
 from dualmode.results.table import heard, weights
 
 
@@ -58,13 +58,18 @@ def read_rows(path: Path) -> list[dict]:
         UserError: the file is missing or has other contents.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json.loads(path.read_text(encoding="utf-8"), parse_constant=no_number)
+        if not isinstance(rows, list):
+            raise ValueError("it must be a list of rows, each with keys and values")
         for row in rows:
             _check_row(row)
-        return [row for row in rows if "runtime" not in row]
+        decoded = [row for row in rows if "runtime" not in row]
+        if not decoded:
+            raise ValueError("it has no row of a decoded set")
+        return decoded
     except FileNotFoundError:
         raise UserError(f"there is no {path}: run stages 5 and 6 of that experiment") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a results.json of dualmode report: {error}") from error
 
 
@@ -113,8 +118,8 @@ def _check_row(row: dict) -> None:
         if key not in row:
             raise ValueError(f"a row has no {key}")
         value = row[key]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (isinstance(value, str) if key == "set" else number or (value is None and key.endswith("_ms"))):
+        types = (str,) if key == "set" else (*NUMBER, type(None)) if key.endswith("_ms") else NUMBER
+        if not fits(value, types):
             raise ValueError(f"{key} is {value!r}")
 
 

@@ -1,6 +1,8 @@
 """Decoded sets: ``exp/asr_X/decode_*/{text,decode.json}`` scored into the rows of the results."""
 
 import json
+import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,9 @@ from dualmode.results.delays import STATISTICS, DelayStatistics, read_delays
 from dualmode.results.score import Score, score_files
 
 NUMBER = (int, float)
+Fields = Mapping[str, tuple[type, ...]]
 # What decode.json must hold, and of which type.
-FIELDS: dict[str, tuple[type, ...]] = {
+FIELDS: Fields = {
     "set": (str,),
     "subnet": (str,),
     "sparsity": NUMBER,
@@ -33,7 +36,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "command": (str,),
 }
 # What it holds of the search; those that were written before lack some of it.
-SEARCH: dict[str, tuple[type, ...]] = {
+SEARCH: Fields = {
     "beam_size": (int,),
     "lm": (str, type(None)),
     "lm_weight": NUMBER,
@@ -42,6 +45,7 @@ SEARCH: dict[str, tuple[type, ...]] = {
 }
 IN_ROW = ("set", "subnet", "sparsity", "chunk_ms", "lookahead_ms", "left_ms")
 MEASURED = ("params_total", "params_kept", "bytes", "rtf")
+AGAIN = "decode it again (stage 5)"
 
 Row = dict[str, Any]
 
@@ -90,35 +94,65 @@ def read_decodes(exp: Path, data_dir: Path) -> list[Decode]:
 def read_decode(folder: Path, data_dir: Path) -> Decode:
     """Read one folder and score its ``text`` against ``data_dir/<set>/text``."""
     meta = read_meta(folder / "decode.json")
+    score = score_beside(folder / "decode.json", meta, data_dir, AGAIN)
+    return Decode(folder, meta, score, read_delays(folder / STATISTICS))
+
+
+def score_beside(path: Path, meta: Mapping[str, Any], data_dir: Path, again: str) -> Score:
+    """Score the ``text`` beside a file that says what was decoded, against ``data_dir/<set>/text``.
+
+    Args:
+        path: of the file.
+        meta: what it says.
+        data_dir: folder with a folder for each set.
+        again: ends a sentence: what to do.
+
+    Raises:
+        UserError: one of the texts is missing, they do not fit each other, or ``text`` is of another decoding.
+    """
+    folder, reference = path.parent, data_dir / meta["set"] / "text"
     if not (folder / "text").is_file():
-        raise UserError(f"{folder} has no text; decode it again (stage 5)")
-    reference = data_dir / meta["set"] / "text"
+        raise UserError(f"{folder} has no text; {again}")
     if not reference.is_file():
         raise UserError(f"there is no reference {reference} for {folder}; check --data-dir")
     score = score_files(reference, folder / "text")
     if meta["utterances"] != len(score.alignments):
         raise UserError(
-            f"{folder}/text has {len(score.alignments)} utterances but decode.json says {meta['utterances']}; "
-            "decode it again (stage 5)"
+            f"{folder}/text has {len(score.alignments)} utterances but {path.name} says {meta['utterances']}; {again}"
         )
-    return Decode(folder, meta, score, read_delays(folder / STATISTICS))
+    return score
 
 
 def read_meta(path: Path) -> dict[str, Any]:
     """Return a checked decode.json."""
+    return read_fields(path, FIELDS, SEARCH, AGAIN)
+
+
+def read_fields(path: Path, fields: Fields, optional: Fields, again: str) -> dict[str, Any]:
+    """Return the checked object of a JSON file that says what was decoded.
+
+    Args:
+        path: of the file.
+        fields: what it must hold, a sparsity among it, and of which type.
+        optional: what it may hold.
+        again: ends a sentence: what to do.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        meta = json.loads(path.read_text(encoding="utf-8"), parse_constant=no_number)
     except FileNotFoundError:
-        raise UserError(f"there is no {path}: decoding did not finish; run stage 5 again") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); decode it again (stage 5)") from error
+        raise UserError(f"there is no {path}: decoding did not finish; {again}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); {again}") from error
     if not isinstance(meta, dict):
-        raise UserError(f"{path} must hold a JSON object; decode it again (stage 5)")
-    for key, types in (FIELDS | {key: types for key, types in SEARCH.items() if key in meta}).items():
+        raise UserError(f"{path} must hold a JSON object; {again}")
+    for key, types in {**fields, **{key: types for key, types in optional.items() if key in meta}}.items():
         if key not in meta:
-            raise UserError(f"{path} has no {key!r}; decode it again (stage 5)")
-        if not isinstance(meta[key], types) or isinstance(meta[key], bool):
-            raise UserError(f"{path}: {key!r} cannot be {meta[key]!r}; decode it again (stage 5)")
+            raise UserError(f"{path} has no {key!r}; {again}")
+        if not fits(meta[key], types):
+            raise UserError(f"{path}: {key!r} cannot be {reprlib.repr(meta[key])}; {again}")
     if not 0 <= meta["sparsity"] < 1:
         raise UserError(f"{path}: sparsity is a share from 0 to below 1, not {meta['sparsity']}")
     return meta
@@ -156,5 +190,17 @@ def rejected_utterances(path: Path) -> int:
     return len({line.split("\t")[0] for line in lines if line.strip()})
 
 
-def _no_number(name: str) -> None:
+def fits(value: object, types: tuple[type, ...]) -> bool:
+    """Return whether a value of JSON is of one of the types, and finite where it is a number.
+
+    >>> fits(0.5, NUMBER), fits(True, NUMBER), fits(float("1e999"), NUMBER), fits(None, (str,))
+    (True, False, False, False)
+    """
+    if isinstance(value, bool) or not isinstance(value, types):
+        return False
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def no_number(name: str) -> None:
+    """Refuse what Python's JSON has and JSON has not: the ``parse_constant`` of ``json.loads``."""
     raise ValueError(f"{name} is not a number")

@@ -1,16 +1,29 @@
 """Sets decoded in a device runtime: ``exp/asr_X/device_*/{text,device.json}`` scored into rows and a table."""
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dualmode.errors import UserError
-from dualmode.results.decodes import Row
-from dualmode.results.score import score_files
+from dualmode.results.decodes import NUMBER, Fields, Row, read_fields, score_beside
 from dualmode.results.table import context, megabytes, weights
 
-COPIED = ("set", "runtime", "precision", "sparsity", "chunk_ms", "lookahead_ms", "left_ms", "bytes", "rtf")
-MEASURED = ("peak_memory_bytes", "memory_before_bytes", "transcripts_differ", "utterances")
+# What device.json must hold, and of which type; all of it is in the row.
+FIELDS: Fields = {
+    "set": (str,),
+    "runtime": (str,),
+    "precision": (str,),
+    "sparsity": NUMBER,
+    "chunk_ms": (*NUMBER, type(None)),
+    "lookahead_ms": (*NUMBER, type(None)),
+    "left_ms": (*NUMBER, type(None)),
+    "bytes": (int,),
+    "rtf": NUMBER,
+    "peak_memory_bytes": (int,),
+    "memory_before_bytes": (int,),
+    "transcripts_differ": (int, type(None)),
+    "utterances": (int,),
+    "command": (str,),
+}
+AGAIN = "run stage 7 again"
 
 MEASURES = """\
 - RTF on one thread, of decoding from samples to text, features included. Peak memory: the most that the process had;
@@ -24,19 +37,13 @@ def read_devices(exp: Path, data_dir: Path) -> list[Row]:
     """Score every ``device_*`` folder that stage 7 left; an empty list where there is none.
 
     Raises:
-        UserError: one is damaged, or its set has no reference.
+        UserError: one is unfinished or damaged, its set has no reference, or texts and references differ.
     """
     rows = []
-    for folder in sorted(path.parent for path in exp.glob("device_*/device.json")):
-        try:
-            meta = json.loads((folder / "device.json").read_text(encoding="utf-8"))
-            row = {key: meta[key] for key in (*COPIED, *MEASURED, "command")}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{folder}/device.json or the text beside it is damaged ({error}): run stage 7 again"
-            ) from error
-        score = score_files(data_dir / row["set"] / "text", folder / "text").as_json()
-        rows.append(row | {key: score[key] for key in ("wer", "cer")})
+    for path in sorted(exp.glob("device_*/device.json")):
+        meta = read_fields(path, FIELDS, {}, AGAIN)
+        score = score_beside(path, meta, data_dir, AGAIN).as_json()
+        rows.append({key: meta[key] for key in FIELDS} | {key: score[key] for key in ("wer", "cer")})
     return sorted(rows, key=lambda row: (row["set"], row["runtime"], row["precision"]))
 
 

@@ -34,6 +34,26 @@ def write_json_file(path: str | os.PathLike, value: Any) -> None:
         write_json(os.path.realpath(path), value)
 
 
+def check_outputs(outputs: Iterable[tuple[str, Path | None]], read: Iterable[Path]) -> None:
+    """Raise UserError if a file to be written is one that is read, or is to be written twice, by whatever link.
+
+    Args:
+        outputs: options, and the files that they name; None where one was not given.
+        read: files that the command reads.
+    """
+    inputs = set(map(os.path.realpath, read))
+    owners: dict[str, str] = {}
+    for option, path in outputs:
+        if path is None:
+            continue
+        place = os.path.realpath(path)
+        if place in inputs:
+            raise UserError(f"{path} is read here, and {option} would replace it: name another")
+        if place in owners:
+            raise UserError(f"{owners[place]} and {option} are the same file, {path}: name one for each")
+        owners[place] = option
+
+
 def check_kind(path: Path, begins: bytes, kind: str) -> None:
     """Raise UserError if at ``path`` is a file that is not of the kind that would replace it.
 

@@ -59,7 +59,10 @@ class Guard:
         origin = headers.get("origin")
         if origin is None or origin in self.origins:
             return None
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return "origin"
         return None if parts.scheme in ("http", "https") and parts.netloc == host else "origin"
 
     def knows(self, token: str | None) -> bool:

@@ -66,6 +66,27 @@ def test_transcripts_do_not_replace_references(model_dir, data, tmp_path):
     assert (tmp_path / "test/text").read_text() == "a as it was said\n"
 
 
+def test_a_device_replaces_no_reference(data, tmp_path):
+    (tmp_path / "m.dmdl").touch()
+    (tmp_path / "dev").mkdir()
+    reference = tmp_path / "dev/text"
+    reference.write_text("a as it was said\n")
+    (tmp_path / "link").symlink_to(reference)
+    options = [str(tmp_path / "m.dmdl"), "--wav-scp", str(data / "wav.scp"), "--out", str(tmp_path / "dev")]
+    for given in (reference, tmp_path / "link"):
+        with pytest.raises(UserError, match="dev/text is read here, and --out would replace it: name another"):
+            on_device([*options, "--reference", str(given)])
+    assert reference.read_text() == "a as it was said\n"
+
+
+def test_an_empty_reference_is_refused_before_decoding(data, tmp_path):
+    for name in ("m.dmdl", "reference"):
+        (tmp_path / name).touch()
+    options = ["--wav-scp", str(data / "wav.scp"), "--out", str(tmp_path / "out")]
+    with pytest.raises(UserError, match="reference is empty: give the text of dualmode decode, or no --reference"):
+        on_device([str(tmp_path / "m.dmdl"), *options, "--reference", str(tmp_path / "reference")])
+
+
 def test_options_stand_for_a_yaml_and_the_model_says_the_rest(model_dir, data, tmp_path):
     yaml = decode(model_dir, data, tmp_path / "a", STREAMING + "beam_size: 8\nhotwords: [abc, d]\n")
     phrases = tmp_path / "phrases"

@@ -16,12 +16,16 @@ from dualmode.bin.export import main
 from dualmode.data.fbank import fbank
 from dualmode.encoder.streaming import StreamingEncoder
 from dualmode.errors import UserError
-from dualmode.export.card import missing_s
+from dualmode.export.card import export_card, missing_s
 from dualmode.export.check import Audio, compare, ours, run_sherpa
 from dualmode.export.runtimes import padded
 from dualmode.export.sherpa import encoder_graph, interface_of
 from dualmode.frames import EXTRA, FACTOR, FRAME_MS
-from dualmode.supernet.subnet import Context, Subnet
+from dualmode.models.folder import ModelFolder
+from dualmode.supernet.pruning import estimate_masks
+from dualmode.supernet.subnet import DENSE, Context, Subnet
+
+from .conftest import ENCODER, SUBNET, TOKENS
 
 KINDS = ("ctc", "rnnt")
 
@@ -121,12 +125,27 @@ def test_the_cards_program_says_what_we_say(kind, exported, recognisers, wavs, t
     assert {name for name in re.findall(r"`(.+?\.onnx)`", card)} == {path.name for path in folder.glob("*.onnx")}
 
 
+@pytest.mark.parametrize("granularity", ["units", "unstructured"])
+@pytest.mark.parametrize("subnet", [DENSE, SUBNET])
+def test_the_card_says_that_zeros_are_stored_only_where_they_are(granularity, subnet, tmp_path, save_model):
+    conf = {"encoder_conf": ENCODER | {"granularity": granularity}, "model_conf": {}}
+    supernet = build_asr_model(conf, TOKENS)
+    estimate_masks(supernet, supernet.encoder.config.pruning)
+    loaded = ModelFolder.open(save_model(tmp_path / "model", conf, TOKENS, supernet)).load(subnet)
+    about = {"kind": "ctc", "chunk_ms": None, "params_kept": 1, "params_total": 2, "files": {"fp32": {"x.onnx": 9}}}
+    view = supernet.encoder.config.view(subnet.sparsity)
+    assert view.whole == (granularity == "units")
+    zeros = bool(view.level) and not view.whole  # pruned units are taken out
+    assert ("stored as zeros" in "\n".join(export_card("x", loaded, about))) == zeros
+
+
 def test_what_sherpa_onnx_dislikes_becomes_a_sentence(exported, wavs, tmp_path):
     pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (the extra export)")
     for name in ("export.json", "tokens.txt"):
         (tmp_path / name).write_bytes((exported("ctc") / name).read_bytes())
-    (tmp_path / "model.onnx").write_bytes(b"no ONNX at all")
-    with pytest.raises(UserError, match=r"do not run in sherpa-onnx \(fp32\)"):
+    size = json.loads((tmp_path / "export.json").read_text())["files"]["fp32"]["model.onnx"]
+    (tmp_path / "model.onnx").write_bytes(b"no ONNX at all".ljust(size))
+    with pytest.raises(UserError, match=r"do not run in sherpa-onnx \(fp32\): sherpa-onnx cannot open .*failed"):
         run_sherpa(tmp_path, "fp32", Audio.find(wavs))
 
 

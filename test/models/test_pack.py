@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from dualmode.asr.build import build_asr_model
 from dualmode.bin import pack
+from dualmode.bin.subnet import main as subnet_main
 from dualmode.data.make_tokens import make_token_list
 from dualmode.data.tokens import Tokenizer
 from dualmode.errors import UserError
@@ -136,6 +137,15 @@ def test_results_that_are_older_than_the_weights_are_not_given_away(trained, tmp
     pack.main([str(trained), "--out", str(tmp_path / "out")])
     assert NOT_RUN in (tmp_path / "out" / "README.md").read_text()
     assert "RESULTS.md is older than valid.ter.best.pth" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [pack.main, subnet_main])
+def test_results_that_cannot_be_read_are_not_given_away(trained, tmp_path, capsys, command):
+    (trained / "RESULTS.md").write_bytes(RESULTS.encode() + b"gr\xfc\xdfe\n")
+    command([str(trained), "--out", str(tmp_path / "out")])
+    assert NOT_RUN in (tmp_path / "out" / "README.md").read_text()
+    [warning] = capsys.readouterr().err.splitlines()
+    assert "RESULTS.md is not UTF-8, so that its error rates are not given away: score again" in warning
 
 
 def test_a_failure_leaves_no_folder(trained, tmp_path):

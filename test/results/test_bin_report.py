@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from dualmode.bin.report import main
+from dualmode.errors import UserError
 
 
 def test_everything_is_written_and_the_table_printed(decoded, capsys):
@@ -58,3 +59,15 @@ def test_a_failed_report_writes_nothing(decoded):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "u2" in done.stderr
     assert not list(exp.glob("RESULTS.md")) and not list(exp.glob("*/score.json"))
+
+
+def test_a_damaged_device_json_leaves_what_is_there(on_device):
+    exp, data, write = on_device
+    main(["--exp", str(exp), "--data-dir", str(data)])
+    left = ["RESULTS.md", "results.json", "decode_dense_test/score.json"]
+    before = [(exp / name).read_bytes() for name in left]
+    (exp / "decode_dense_test/text").write_text("u1 turn on the light\nu2 stop\n")  # of other figures
+    write(rtf=None)
+    with pytest.raises(UserError, match="device.json: 'rtf' cannot be None; run stage 7 again"):
+        main(["--exp", str(exp), "--data-dir", str(data)])
+    assert [(exp / name).read_bytes() for name in left] == before

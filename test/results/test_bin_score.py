@@ -57,3 +57,21 @@ def test_what_sclite_cannot_read_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match="cannot be written for sclite"):
         main(["--ref", ref, "--hyp", ref, *outputs])
     assert not out.exists()
+
+
+@pytest.mark.parametrize("option", ["--json", "--details", "--trn"])
+def test_what_is_read_is_not_replaced(texts, tmp_path, option):
+    (tmp_path / "link").symlink_to(tmp_path / ("ref" if option == "--json" else "hyp"))
+    (tmp_path / "trn").mkdir()
+    (tmp_path / "trn/hyp.trn").symlink_to(tmp_path / "ref")
+    before = [path.read_text() for path in texts]
+    given = str(tmp_path / ("trn" if option == "--trn" else "link"))
+    with pytest.raises(UserError, match=f"{given}.* is read here, and {option} would replace it: name another"):
+        main(["--ref", str(texts[0]), "--hyp", str(texts[1]), option, given])
+    assert [path.read_text() for path in texts] == before
+
+
+def test_two_outputs_are_no_one_file(texts, tmp_path):
+    out = str(tmp_path / "out")
+    with pytest.raises(UserError, match="--json and --details are the same file"):
+        main(["--ref", str(texts[0]), "--hyp", str(texts[1]), "--json", out, "--details", out])

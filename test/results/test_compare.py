@@ -65,6 +65,30 @@ def test_what_is_missing_is_named(tmp_path):
         main([f"x={a},{b}"])
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{}", "it must be a list of rows"),
+        ("[]", "it has no row of a decoded set"),
+        ('[{"runtime": "dualmode"}]', "it has no row of a decoded set"),
+        ("[" * 100_000, "maximum recursion depth"),
+    ],
+)
+def test_a_file_without_rows_is_refused(tmp_path, content, says):
+    a = experiment(tmp_path / "a", 4.0, 8.0)
+    (tmp_path / "a" / "results.json").write_text(content)
+    with pytest.raises(UserError, match=f"a/results.json is not a results.json of dualmode report: {says}"):
+        main([f"x={a}"])
+
+
+def test_a_nested_decode_json_is_one_sentence(tmp_path):
+    a, b = experiment(tmp_path / "a", 4.0, 8.0), experiment(tmp_path / "b", 6.0, 8.5)
+    (tmp_path / "b" / "decode_x").mkdir()
+    (tmp_path / "b" / "decode_x" / "decode.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"b/decode_x/decode.json is not valid JSON .*recursion"):
+        main([f"a={a}", f"b={b}", "--against", "a"])
+
+
 def test_what_an_experiment_does_not_have_is_said_to_be_not_run(tmp_path):
     a, b = experiment(tmp_path / "a", 4.0, 8.0), experiment(tmp_path / "b", 6.0, 8.5)
     rows = json.loads((tmp_path / "b" / "results.json").read_text())
@@ -157,6 +181,8 @@ def test_the_figure_shows_the_means_and_spreads():
         ("set", 1, "set is 1"),
         ("chunk_ms", [], r"chunk_ms is \[\]"),
         ("wer", None, "wer is None"),
+        ("wer", True, "wer is True"),
+        ("wer", float("nan"), "NaN is not a number"),
     ],
 )
 def test_a_damaged_value_is_named_with_its_key(tmp_path, key, value, says):
@@ -180,12 +206,36 @@ def test_error_rates_against_other_references_are_not_compared(tmp_path):
 
 def test_files_that_are_written_are_no_others(tmp_path):
     a = experiment(tmp_path / "a", 20.0, 30.0)
-    with pytest.raises(UserError, match="two of --out, --json and --plot are the same file"):
+    with pytest.raises(UserError, match="--out and --json are the same file, .*b/../x: name one for each"):
         main([f"x={a}", "--out", str(tmp_path / "x"), "--json", str(tmp_path / "b/../x")])
     (tmp_path / "config.yaml").write_text("seed: 0\n")
     with pytest.raises(UserError, match="config.yaml is there and is no PNG"):
         main([f"x={a}", "--plot", str(tmp_path / "config.yaml")])
     assert (tmp_path / "config.yaml").read_text() == "seed: 0\n"
+
+
+@pytest.mark.parametrize("option", ["--out", "--json", "--plot"])
+@pytest.mark.parametrize("name", ["results.json", "decode_x/text", "decode_x/decode.json"])
+def test_what_is_compared_is_not_replaced(tmp_path, name, option):
+    a, b = experiment(tmp_path / "a", 20.0, 30.0), experiment(tmp_path / "b", 20.0, 30.0)
+    (tmp_path / "b/decode_x").mkdir()
+    (tmp_path / "b" / name).touch()
+    before = (tmp_path / "b" / name).read_text()
+    with pytest.raises(UserError, match=f"b/{name} is read here, and {option} would replace it: name another"):
+        main([f"A={a}", f"B={b}", option, f"{b}/{name}"])
+    assert (tmp_path / "b" / name).read_text() == before
+
+
+def test_references_and_plans_are_not_replaced(tmp_path):
+    a, planned = experiment(tmp_path / "a", 20.0, 30.0), tmp_path / "planned.yaml"
+    for name in ("dump", "data"):
+        (tmp_path / name / "test").mkdir(parents=True)
+    planned.touch()
+    options = ["--bootstrap", "10", "--data-dir", str(tmp_path / "dump"), "--subsets-dir", str(tmp_path / "data")]
+    for path in (tmp_path / "dump/test/text", tmp_path / "data/test/utt2subsets", planned):
+        path.touch()
+        with pytest.raises(UserError, match=f"{path} is read here, and --json would replace it"):
+            main([f"A={a}", *options, "--planned", str(planned), "--json", str(path)])
 
 
 @pytest.mark.parametrize("text", ["-1", "4294967296", "1.5"])

@@ -87,7 +87,7 @@ def test_what_cannot_be_is_one_sentence(decoded, change, message):
         read_decodes(*decoded)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '"text"'])
+@pytest.mark.parametrize("content", ["", "{", "[1]", '"text"', "[" * 100_000])
 def test_damaged_json(decoded, content):
     (decoded[0] / "decode_dense_test" / "decode.json").write_text(content)
     with pytest.raises(UserError, match="decode_dense_test/decode.json .*decode it again"):

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from dualmode.errors import UserError
-from dualmode.results.output import write_json_file, write_lines, write_together
+from dualmode.results.output import check_outputs, write_json_file, write_lines, write_together
 
 
 def test_a_link_stays_a_link(tmp_path):
@@ -36,3 +36,17 @@ def test_files_of_one_run_are_written_together_or_not_at_all(tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
     write_together({tmp_path / "a.json": "new", tmp_path / "a.md": "new"})
     assert [(tmp_path / name).read_text() for name in ("a.json", "a.md")] == ["new", "new"]
+
+
+def test_no_output_is_read_or_written_twice(tmp_path):
+    read, link = tmp_path / "read", tmp_path / "link"
+    read.write_text("u1 stop\n")
+    link.symlink_to(read)
+    for path in (read, link, tmp_path / "no" / ".." / "read"):
+        with pytest.raises(UserError, match=f"{path} is read here, and --json would replace it: name another"):
+            check_outputs([("--json", path)], [read])
+    with pytest.raises(UserError, match="read is read here"):
+        check_outputs([("--json", read)], [link])
+    with pytest.raises(UserError, match=f"--json and --details are the same file, {tmp_path}/a: name one for each"):
+        check_outputs([("--json", tmp_path / "b" / ".." / "a"), ("--details", tmp_path / "a")], [read])
+    check_outputs([("--json", None), ("--details", None), ("--out", tmp_path / "a")], [read, tmp_path / "not there"])

@@ -371,5 +371,13 @@ def test_hosts_and_origins():
         assert guard.refusal({"host": host}) == "host"
     for origin in ("https://app.example", "http://localhost:8800", "https://localhost:8800"):
         assert guard.refusal({"host": "localhost:8800", "origin": origin}) is None
-    for origin in ("null", "", "http://localhost", "http://localhost:8801", "file://localhost:8800", "https://evil"):
+    for origin in (
+        "null",
+        "",
+        "http://localhost",
+        "http://localhost:8801",
+        "file://localhost:8800",
+        "https://evil",
+        "http://[",
+    ):
         assert guard.refusal({"host": "localhost:8800", "origin": origin}) == "origin"
