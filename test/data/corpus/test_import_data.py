@@ -18,7 +18,7 @@ from dualmode.data.kaldi_dir import open_kaldi_dir, read_table, write_kaldi_dir
 from dualmode.data.rejection import read_rejections
 from dualmode.data.validate import Limits, validate
 from dualmode.errors import UserError
-from dualmode_runtime.audio.fault import AudioFault
+from dualmode_runtime.audio.fault import AudioFault, Reason
 from dualmode_runtime.audio.reading import read_audio
 from dualmode_runtime.tables import c_order
 
@@ -457,6 +457,30 @@ def test_values_of_other_kinds_are_rejected(record, manifest, work, more, said):
     main([str(manifest(good, {**good, "id": "b", **more})), "--out", str(work), "--max-rejected", "50", *ALONE])
     (one,) = read_rejections(work / "data/import_rejected.tsv")
     assert one.utt == "b" and said in one.detail
+
+
+@pytest.mark.parametrize("nothing", ["NaN", "Infinity", "-Infinity", "1e999", "null"])
+def test_a_number_that_is_none_says_nothing_as_null_does(record, work, tmp_path, nothing):
+    """pandas writes it where a table has an empty place."""
+    path = tmp_path / "all.jsonl"
+    names = {name: record(f"{name}.wav", 300) for name in "ab"}
+    path.write_text(
+        f'{{"audio": "{names["a"]}", "text": "nan", "speaker": {nothing}, "id": {nothing}, "split": {nothing}}}\n'
+        f'{{"audio": "{names["b"]}", "text": {nothing}, "speaker": "s"}}\n'
+        f'{{"audio": {nothing}, "text": "a", "id": {nothing}}}\n'
+    )
+    main([str(path), "--out", str(work), "--max-rejected", "70", *ALONE])
+    assert tables(work, "train")[1:3] == [{"a": "nan"}, {"a": "a"}]
+    deaf, mute = read_rejections(work / "data/import_rejected.tsv")
+    assert (deaf.utt, deaf.reason) == ("all-line-3", Reason.UNUSABLE)
+    assert mute.reason == Reason.NO_TEXT and mute.detail == f"{path}:2: there is no transcript"
+
+
+def test_invisible_signs_alone_are_no_transcript(record, manifest, work):
+    rows = [{"audio": str(record(f"{name}.wav", 300)), "text": text} for name, text in (("a", "a"), ("b", "\u200b"))]
+    main([str(manifest(*rows)), "--out", str(work), "--max-rejected", "50", *ALONE])
+    (one,) = read_rejections(work / "data/import_rejected.tsv")
+    assert (one.utt, one.reason) == ("b", Reason.NO_TEXT)
 
 
 def test_an_utterance_that_utt2spk_lacks_is_rejected(record, work, tmp_path):
