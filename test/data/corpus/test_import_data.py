@@ -23,6 +23,7 @@ from dualmode_runtime.audio.reading import read_audio
 from dualmode_runtime.tables import c_order
 
 ALONE = ["--valid-share", "0", "--test-share", "0"]
+CUTS = ({}, {"offset": 0.5}, {"offset": 0.25, "duration": 1.3333}, {"duration": 1.98}, {"duration": 2.3})
 
 
 @pytest.fixture
@@ -575,6 +576,27 @@ def test_damage_in_the_middle_of_linked_audio_is_found_where_it_is_decoded(recor
         if not options:
             with pytest.raises(AudioFault):
                 read_audio(tables(work, "train")[0]["middle"], 16000)
+
+
+@pytest.mark.parametrize("damage", [b"", b"RIFF", "cut off", "another"])
+def test_a_converted_file_that_was_damaged_since_is_made_again(record, manifest, work, damage):
+    rows = [
+        {"audio": str(record(f"{n}.wav", 300, 500, rate=8000)), "text": "fine", **cut} for n, cut in enumerate(CUTS)
+    ]
+    command = [str(manifest(*rows)), "--out", str(work), *ALONE]
+    main(command)
+    wavs = {utt: Path(wav) for utt, wav in tables(work, "train")[0].items()}
+    whole = {utt: wav.read_bytes() for utt, wav in wavs.items()}
+    for wav in wavs.values():
+        if damage == "another":
+            soundfile.write(wav, np.zeros(4000), 16000)
+        else:
+            wav.write_bytes(wav.read_bytes()[:-100] if damage == "cut off" else damage)
+    main(command)
+    assert {utt: wav.read_bytes() for utt, wav in wavs.items()} == whole
+    times = [wav.stat().st_mtime_ns for wav in wavs.values()]
+    main(command)
+    assert [wav.stat().st_mtime_ns for wav in wavs.values()] == times
 
 
 def test_ids_that_come_twice_are_counted(record, manifest, work, capsys):
