@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -281,6 +282,16 @@ def test_a_feature_folder_may_be_a_link_to_another_disk(good_dir):
         command(good_dir)
     assert link.is_symlink() and {path.name for path in disk.iterdir()} == {"train", ".train.lock"}
     assert len(dict(FeatureTable(link / "feats.scp"))) == len(read_table(good_dir / "wav.scp"))
+
+
+def test_a_place_whose_name_is_not_utf8_is_refused_before_any_work(good_dir, monkeypatch):
+    place = good_dir.parent / os.fsdecode(b"caf\xe9")
+    place.mkdir()
+    monkeypatch.chdir(place)
+    for out in ("dump", str(place / "dump")):
+        with pytest.raises(UserError, match=r"caf\\udce9/dump': this name is not UTF-8"):
+            make_fbank.main(["--data", str(good_dir), "--out", out])
+    assert list(place.iterdir()) == []
 
 
 def test_output_over_the_data(good_dir):

@@ -160,6 +160,15 @@ def test_a_manifest_whose_name_is_not_utf8_is_refused_before_it_is_read(tmp_path
     assert not work.exists()
 
 
+def test_a_work_folder_whose_name_is_not_utf8_is_refused_before_it_is_made(people, tmp_path, monkeypatch):
+    place = tmp_path / os.fsdecode(b"caf\xe9")
+    place.mkdir()
+    monkeypatch.chdir(place)
+    with pytest.raises(UserError, match=r"caf\\udce9/work': this name is not UTF-8"):
+        main([str(people), "--out", "work"])
+    assert list(place.iterdir()) == []
+
+
 def test_common_voice_keeps_its_splits(record, work, tmp_path, capsys):
     sentences = {"train": 'He said "no".', "dev": "Ça va ?", "test": "Stop!"}
     for number, (name, sentence) in enumerate(sentences.items()):
