@@ -2,16 +2,20 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from dualmode.commands import BY_MODULE
 from dualmode.errors import UserError
 from dualmode.extras import EXTRA_OF, missing
-from dualmode_runtime.cli import Parser, PlainOutput, describe, existing_dir, existing_file, refill
-from dualmode_runtime.cli import run as run_program
+from dualmode.lines import is_unicode
+from dualmode_runtime import cli
+from dualmode_runtime.cli import Parser, PlainOutput, describe, refill
 
 __all__ = [
     "PlainOutput",
     "add_max_rejected",
+    "check_name",
     "check_max_rejected",
     "describe",
     "existing_dir",
@@ -24,6 +28,36 @@ __all__ = [
 LARGEST_SEED = 2**32 - 1  # of NumPy's
 
 
+def check_name(path: object) -> None:
+    """Raise UserError for a name that is not UTF-8: lists and reports are, and would have it.
+
+    >>> check_name("caf\\u00e9")
+    """
+    if not is_unicode(str(path)):
+        raise UserError(f"{ascii(str(path))}: this name is not UTF-8, as the files are that would have it: rename it")
+
+
+def existing_file(text: str) -> Path:
+    """Argparse type: the path of a file that is there, by :func:`check_name`."""
+    check_name(text)
+    return cli.existing_file(text)
+
+
+def existing_dir(text: str) -> Path:
+    """Argparse type: the path of a folder that is there, by :func:`check_name`."""
+    check_name(text)
+    return cli.existing_dir(text)
+
+
+class _Parser(Parser):
+    """Refuses names that are not UTF-8 before any work; of audio each name is looked at where it is read."""
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        if action.dest != "audio":
+            check_name(arg_string)
+        return super()._get_value(action, arg_string)
+
+
 def make_parser(description: str, module: str) -> argparse.ArgumentParser:
     """Return the parser of a command.
 
@@ -34,7 +68,7 @@ def make_parser(description: str, module: str) -> argparse.ArgumentParser:
         description: what it does; lines are filled anew, but for those that are laid out with spaces.
         module: its file in dualmode/bin, as in the table of :mod:`dualmode.commands`.
     """
-    return Parser(prog=f"dualmode {BY_MODULE[module].name}", description=description.strip())
+    return _Parser(prog=f"dualmode {BY_MODULE[module].name}", description=description.strip())
 
 
 def seed(text: str) -> int:
@@ -77,4 +111,4 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> None:
                 raise
             raise missing(module) from error
 
-    run_program(named)
+    cli.run(named)

@@ -1,11 +1,13 @@
 """What every command does with a mistake, with the operating system's answers and with readers that go away."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from dualmode.cli import describe, make_parser, run
+from dualmode.cli import describe, existing_dir, make_parser, run
 from dualmode.errors import UserError
 
 
@@ -71,6 +73,22 @@ def test_an_option_that_is_misspelt_is_named_with_the_nearest_one(capsys):
             parser.parse_args(words)
         assert end.value.code == 2
         assert capsys.readouterr().err == f"error: {says} lists all options\n"
+
+
+def test_a_name_that_is_not_utf8_is_refused_whatever_it_names(tmp_path):
+    parser = make_parser("Score.", "score")
+    parser.add_argument("audio", nargs="*")
+    parser.add_argument_group("folders").add_argument("--out", type=Path)
+    parser.add_argument("--data", type=existing_dir, nargs="+")
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    for words in (["--out", str(folder)], [f"--out={folder}/text"], ["--data", str(tmp_path), str(folder)]):
+        for parse in (parser.parse_args, parser.parse_intermixed_args):
+            with pytest.raises(UserError, match=r"caf\\udce9.*': this name is not UTF-8, .*: rename it"):
+                parse(words)
+    with pytest.raises(UserError, match="this name is not UTF-8"):
+        existing_dir(str(folder))  # of a corpus's own program
+    assert parser.parse_args([str(folder)]).audio == [str(folder)]  # each file has its own sentence
 
 
 def test_a_description_is_filled_and_what_is_laid_out_is_not(monkeypatch):

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from dualmode.cli import add_max_rejected, check_max_rejected, existing_dir, make_parser, run, seed
+from dualmode.cli import add_max_rejected, check_max_rejected, check_name, existing_dir, make_parser, run, seed
 from dualmode.data.corpus.text_rule import RULES
 from dualmode.errors import UserError
 from dualmode_runtime.transcribe import add_channel, read_channel
@@ -123,6 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     check_max_rejected(args.max_rejected)
     check_numbers(args)
+    check_name(args.out.resolve())  # wav.scp has the whole path
     channel = read_channel(args.channel)
     from dualmode.data.corpus.audio_files import Conversion
     from dualmode.data.corpus.catalogue import Catalogue

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dualmode.cli import add_max_rejected, check_max_rejected, existing_dir, make_parser, run
+from dualmode.cli import add_max_rejected, check_max_rejected, check_name, existing_dir, make_parser, run
 from dualmode.cluster.parts import Part, add_options, run_parts
 from dualmode.errors import UserError
 from dualmode.frames import FRAME_MS
@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_max_rejected(args.max_rejected)
     if args.out.resolve() == args.data.resolve():
         raise UserError(f"--out {args.out} is the data folder itself: it would be replaced")
+    check_name(args.out.resolve())  # feats.scp has the whole path
     listed = args.data / "rejected.tsv"
     skip = rejected_ids(listed)
     folder = open_kaldi_dir(args.data, with_text=(args.data / "text").is_file())

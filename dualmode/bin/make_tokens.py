@@ -32,11 +32,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from dualmode.data.corpus.summary import advice
     from dualmode.data.kaldi_dir import read_table
-    from dualmode.data.make_tokens import make_token_list
+    from dualmode.data.make_tokens import check_transcripts, make_token_list
     from dualmode.data.rejection import read_rejections
 
     excluded = {rejection.utt for rejection in read_rejections(args.exclude)} if args.exclude else set()
-    texts = [text for utt, text in read_table(args.text).items() if utt not in excluded]
+    transcripts = {utt: text for utt, text in read_table(args.text).items() if utt not in excluded}
+    check_transcripts(transcripts, args.text)
+    texts = list(transcripts.values())
     tokens = make_token_list(texts, args.out, args.type, args.vocab_size, args.bpe_algorithm)
     print(f"{args.out}: {len(tokens)} tokens of type {args.type} from {len(texts)} transcripts")
     characters = Counter(char for text in texts for char in "".join(text.split()))

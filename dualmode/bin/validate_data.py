@@ -2,9 +2,9 @@
 
 Faults of the folder (duplicate or unsorted ids, text that is not UTF-8, files that contradict each other, commands in
 wav.scp) stop at once.  Faults of single utterances (missing, empty or undecodable audio, another sample rate, stereo,
-no text, no speaker, too short, too long; with --read-audio NaN samples and files cut off) are listed in
-DIR/rejected.tsv with the reason and counted; the later commands leave these utterances out and say so.  The command
-fails when more than --max-rejected percent are rejected.
+no text, text with a control character, no speaker, too short, too long; with --read-audio NaN samples and files cut
+off) are listed in DIR/rejected.tsv with the reason and counted; the later commands leave these utterances out and say
+so.  The command fails when more than --max-rejected percent are rejected.
 """
 
 import argparse

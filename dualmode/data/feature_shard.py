@@ -18,6 +18,7 @@ import kaldiio
 from dualmode.data.fbank import fbank
 from dualmode.data.rejection import Rejection
 from dualmode.data.speed import change_speed, prefix
+from dualmode.errors import UserError
 from dualmode.frames import SAMPLE_RATE, subsampled
 from dualmode_runtime.audio.fault import AudioFault, Reason
 from dualmode_runtime.audio.reading import read_audio
@@ -97,16 +98,24 @@ class ShardList:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Made:
+    """A shard that is done: of what it was made (:meth:`Shard.fingerprint`), and whether that was now."""
+
+    fingerprint: str
+    anew: bool
+
+
 def archive(folder: Path, number: int) -> Path:
     return folder / f"{number:05d}.ark"
 
 
-def make_shard(shard: Shard, folder: Path) -> bool:
-    """Make a shard in ``folder`` unless it is done; return whether there was anything to do."""
+def make_shard(shard: Shard, folder: Path) -> Made:
+    """Make a shard in ``folder`` unless it is done."""
     ark = archive(folder, shard.number)
     fingerprint = shard.fingerprint()
     if _is_done(ark, fingerprint):
-        return False
+        return Made(fingerprint, anew=False)
     entries: list[Entry] = []
     rejected: list[Rejection] = []
     warned: list[Rejection] = []
@@ -141,12 +150,22 @@ def make_shard(shard: Shard, folder: Path) -> bool:
         "warned": [_row(rejection) for rejection in warned],
     }
     write_json(ark.with_suffix(".json"), value)
-    return True
+    return Made(fingerprint, anew=True)
 
 
-def read_list(folder: Path, number: int) -> ShardList:
-    """Read the list of a shard that is done."""
-    value = json.loads(archive(folder, number).with_suffix(".json").read_text(encoding="utf-8"))
+def read_list(folder: Path, number: int, fingerprint: str) -> ShardList:
+    """Read the list of a shard that is done.
+
+    Raises:
+        UserError: by now it is made from something else.
+    """
+    path = archive(folder, number).with_suffix(".json")
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if value["fingerprint"] != fingerprint:
+        raise UserError(
+            f"{path} was made anew, from other data, while its set was made: let one make-fbank at a time write there, "
+            "and run this one again"
+        )
     return ShardList(
         tuple(Entry(*entry) for entry in value["entries"]),
         _rejections(value["rejected"]),

@@ -52,14 +52,17 @@ def check_no_data(out: Path) -> None:
             raise UserError(f"{out} holds data ({name}), and its text would be replaced: name another --out")
 
 
-def take_lock(file: int | IO) -> bool:
+def take_lock(file: int | IO, shared: bool = False) -> bool:
     """Take the lock of an open file until it is closed; return whether its disk has locks.
+
+    Args:
+        shared: with others that share it, and with none that does not.
 
     Raises:
         BlockingIOError: another process has it.
     """
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             raise BlockingIOError(error.errno, error.strerror) from None

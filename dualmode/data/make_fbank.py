@@ -16,7 +16,9 @@ killed; the next run makes only what is missing.  Once all are there they are jo
                   \\____ a part of the shards ___/
 """
 
+import contextlib
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,8 +28,8 @@ from pathlib import Path
 from dualmode.cluster.parts import Part
 from dualmode.data.corpus.text_rule import SAMPLE, offer
 from dualmode.data.fbank import BINS
-from dualmode.data.feature_shard import Entry, Shard, Task, archive, make_shard, read_list
-from dualmode.data.folder import Contents, incomplete
+from dualmode.data.feature_shard import Entry, Made, Shard, Task, archive, make_shard, read_list
+from dualmode.data.folder import Contents, incomplete, take_lock
 from dualmode.data.kaldi_dir import KaldiDir, Utterance, table_writers, write_table
 from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.data.rejection import Rejection, stop_if_too_many, write_rejections
@@ -107,6 +109,12 @@ class FeatureSet:
         """Where the shards are made: beside the folder itself, where ``out`` is a link to one on another disk."""
         return incomplete(self.out.resolve())
 
+    @property
+    def lock(self) -> Path:
+        """The file that says who writes there; it stays."""
+        out = self.out.resolve()
+        return out.with_name(f".{out.name}.lock")
+
     def utterances(self) -> Iterator[Utterance]:
         """Yield the utterances that are not skipped.
 
@@ -124,11 +132,13 @@ def make_fbank(features: FeatureSet, jobs: int = 1) -> Result:
 
     Raises:
         UserError: an utterance outside ``skip`` lacks audio, text or speaker, or too many are rejected; then ``out`` is
-            left as it was and the list of the rejected is OUT.rejected.tsv beside it.
+            left as it was and the list of the rejected is OUT.rejected.tsv beside it.  Or another process makes a part
+            of it, or the whole.
     """
-    total, left_out, advice = _look_ahead(features)
-    make_shards(features, left_out, jobs)
-    return _join(features, total, left_out, advice)
+    with _locked(features, shared=False):
+        total, left_out, advice = _look_ahead(features)
+        made = make_shards(features, left_out, jobs)
+        return _join(features, [shard.fingerprint for shard in made], total, left_out, advice)
 
 
 def make_part(features: FeatureSet, part: Part, jobs: int = 1) -> int:
@@ -137,26 +147,51 @@ def make_part(features: FeatureSet, part: Part, jobs: int = 1) -> int:
     Parts may be made at the same time, on several machines.
 
     Raises:
-        UserError: as :func:`make_fbank`.
+        UserError: as :func:`make_fbank`; here another process that makes the whole is one too many.
     """
-    _, left_out, _ = _look_ahead(features)
-    return make_shards(features, left_out, jobs, part)
+    with _locked(features, shared=True):
+        _, left_out, _ = _look_ahead(features)
+        return sum(shard.anew for shard in make_shards(features, left_out, jobs, part))
 
 
-def make_shards(features: FeatureSet, left_out: Iterable[Rejection], jobs: int, part: Part = ALL) -> int:
-    """Make the shards of ``part`` that are not done; return how many were made."""
+@contextlib.contextmanager
+def _locked(features: FeatureSet, shared: bool) -> Iterator[None]:
+    """Keep other processes from making the same folder; shared, only those that do not share it: they join it.
+
+    Raises:
+        UserError: another process makes it.
+    """
+    CONTENTS.check_replaceable(features.out.resolve())
+    features.lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(features.lock, "a+b") as file:
+        try:
+            if not take_lock(file, shared):
+                print(
+                    f"warning: {features.lock} is on a disk without locks: let no second make-fbank write "
+                    f"{features.out}",
+                    file=sys.stderr,
+                )
+        except BlockingIOError:
+            raise UserError(
+                f"another make-fbank is at work on {features.out}: wait for it, or name another --out; if its machine "
+                f"has failed, remove {features.lock}"
+            ) from None
+        yield
+
+
+def make_shards(features: FeatureSet, left_out: Iterable[Rejection], jobs: int, part: Part = ALL) -> list[Made]:
+    """Make the shards of ``part`` that are not done; return all of them, in order."""
     folder = features.incomplete / "shards"
     work = (shard for shard in _shards(features, left_out) if shard.number % part.count == part.index % part.count)
     label = f"features of {features.folder.path}"
-    return sum(parallel_blocks(partial(make_shard, folder=folder), work, jobs, label, features.folder.size()))
+    return list(parallel_blocks(partial(make_shard, folder=folder), work, jobs, label, features.folder.size()))
 
 
 def _look_ahead(features: FeatureSet) -> tuple[int, list[Rejection], str]:
     """Return the number of utterances and those whose transcripts rule them out: before hours of work, not after.
 
-    The last one is the advice of :class:`Result`.  A folder that is not to be replaced is a UserError, here as well.
+    The last one is the advice of :class:`Result`.
     """
-    CONTENTS.check_replaceable(features.out.resolve())
     total, seconds, left_out = 0, 0.0, []
     uncovered: list[str] = []
     for total, utterance in enumerate(features.utterances(), start=1):  # noqa: B007
@@ -210,25 +245,26 @@ def _task(utterance: Utterance, checks: Checks) -> Task:
     return Task(utterance.utt, utterance.audio, utterance.speaker, utterance.text or "", needed, unseen)
 
 
-def _join(features: FeatureSet, total: int, left_out: Sequence[Rejection], advice: str) -> Result:
-    """Write the lists of all shards and give the folder its name."""
+def _join(
+    features: FeatureSet, made_from: Sequence[str], total: int, left_out: Sequence[Rejection], advice: str
+) -> Result:
+    """Write the lists of all shards, whose fingerprints are ``made_from``, and give the folder its name."""
     folder, out = features.incomplete, features.out.resolve()
-    count = -(-(total - len(left_out)) // _SHARD)
     rejected = [Rejection(prefix(s) + r.utt, r.reason, r.detail) for s in features.speeds for r in left_out]
     warned: list[Rejection] = []
     with atomic_write(folder / "shards.sha256") as sums:
-        for number in range(1, count + 1):
-            shard = read_list(folder / "shards", number)
+        for number, fingerprint in enumerate(made_from, start=1):
+            shard = read_list(folder / "shards", number, fingerprint)
             rejected += shard.rejected
             warned += shard.warned
             sums.write(f"{shard.sha256}  shards/{archive(folder, number).name}\n")
     for found in (rejected, warned):
         found.sort(key=lambda rejection: c_order(rejection.utt))
     _stop_if_too_many(rejected, total * len(features.speeds), features, advice)
-    frames, hurried = _write_lists(features, count)
+    frames, hurried = _write_lists(features, made_from)
     write_rejections(folder / "rejected.tsv", rejected)
     write_rejections(folder / "warned.tsv", warned)
-    _remove_strangers(folder / "shards", count)
+    _remove_strangers(folder / "shards", len(made_from))
     if out.exists():
         CONTENTS.check_replaceable(out)
         shutil.rmtree(out)
@@ -237,14 +273,16 @@ def _join(features: FeatureSet, total: int, left_out: Sequence[Rejection], advic
     return Result(total * len(features.speeds), frames, tuple(rejected), tuple(warned), hurried, advice)
 
 
-def _write_lists(features: FeatureSet, count: int) -> tuple[int, int]:
+def _write_lists(features: FeatureSet, made_from: Sequence[str]) -> tuple[int, int]:
     """Write all tables, row by row; return the number of frames, and of hurried utterances."""
     folder, out, frames, hurried = features.incomplete, features.out.resolve(), 0, 0
     tokenizer = features.checks.tokenizer
     names = ["feats.scp", "utt2num_frames", "speech_shape", "utt2spk", *(["text"] if features.folder.with_text else [])]
     speakers: dict[str, list[str]] = {}
     # The copies of one speed are in order already.
-    rows = merge(*(_entries(features, speed, count) for speed in features.speeds), key=lambda row: c_order(row[1].utt))
+    rows = merge(
+        *(_entries(features, speed, made_from) for speed in features.speeds), key=lambda row: c_order(row[1].utt)
+    )
     with table_writers(folder, names) as tables:
         for number, entry in rows:
             frames += entry.frames
@@ -263,10 +301,10 @@ def _write_lists(features: FeatureSet, count: int) -> tuple[int, int]:
     return frames, hurried
 
 
-def _entries(features: FeatureSet, speed: float, count: int) -> Iterator[tuple[int, Entry]]:
+def _entries(features: FeatureSet, speed: float, made_from: Sequence[str]) -> Iterator[tuple[int, Entry]]:
     """Yield (shard, entry) of every copy of one speed."""
-    for number in range(1, count + 1):
-        for entry in read_list(features.incomplete / "shards", number).entries:
+    for number, fingerprint in enumerate(made_from, start=1):
+        for entry in read_list(features.incomplete / "shards", number, fingerprint).entries:
             if entry.speed == speed:
                 yield number, entry
 

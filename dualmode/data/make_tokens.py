@@ -3,11 +3,11 @@
 import io
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dualmode.data.folder import Contents, atomic_folder
-from dualmode.data.tokens import BLANK, FILES, SPACE, TYPES, UNK
+from dualmode.data.tokens import BLANK, FILES, SPACE, TYPES, UNK, control_character
 from dualmode.errors import UserError
 from dualmode.lines import words
 from dualmode_runtime.files import write_json
@@ -79,6 +79,16 @@ def bpe_tokens(texts: Sequence[str], vocab_size: int, algorithm: str = "unigram"
     return [BLANK, UNK, *pieces], model.getvalue()
 
 
+def check_transcripts(texts: Mapping[str, str], path: Path) -> None:
+    """Raise UserError for a control character in a transcript of ``path``: no token list may have one."""
+    for utt, text in texts.items():
+        if sign := control_character(text):
+            raise UserError(
+                f"{path}: {utt} has the control character {sign}, which cannot be a token: take it out, or leave out "
+                f"with --exclude what dualmode validate-data {path.parent} rejects"
+            )
+
+
 def make_token_list(
     texts: Sequence[str],
     out: str | os.PathLike,
@@ -89,12 +99,14 @@ def make_token_list(
     """Write the folder ``out`` (see :mod:`dualmode.data.tokens`) and return the tokens.
 
     Raises:
-        UserError: there is no text, or ``vocab_size`` does not fit the type.
+        UserError: there is no text, it has a control character, or ``vocab_size`` does not fit the type.
     """
     if kind not in TYPES:
         raise UserError(f"unknown token type {kind!r}: expected one of {', '.join(TYPES)}")
     if not any(words(text) for text in texts):
         raise UserError("there is no text to make tokens from")
+    if bad := next(filter(control_character, texts), None):
+        raise UserError(f"{bad!a} has the control character {control_character(bad)}, which cannot be a token")
     if kind == "char" and vocab_size is not None:
         raise UserError("--vocab-size does not go with --type char: every character is a token")
     if kind == "bpe" and vocab_size is None:

@@ -30,6 +30,15 @@ WORD_START = "\u2581"  # SentencePiece's mark for a space before a piece
 TYPES = ("char", "word", "bpe")
 
 
+def control_character(text: str) -> str:
+    """Return the first control character of a text, which no token can have, as JSON writes it; "" where there is none.
+
+    >>> control_character("go\\x1b on"), control_character("go on")
+    ('\\\\u001b', '')
+    """
+    return next((printable(char) for char in text if printable(char) != char), "") if printable(text) != text else ""
+
+
 class Tokenizer:
     """Text to token numbers and back.
 

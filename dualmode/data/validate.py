@@ -7,6 +7,7 @@ from functools import partial
 from dualmode.data.kaldi_dir import KaldiDir, Utterance
 from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.data.rejection import Rejection
+from dualmode.data.tokens import control_character
 from dualmode.errors import UserError
 from dualmode_runtime.audio.fault import AudioFault, Reason
 from dualmode_runtime.audio.reading import read_audio, read_header
@@ -99,7 +100,7 @@ def _check_block(block: Sequence[Utterance], folder: KaldiDir, limits: Limits, r
 
 
 def _check_listing(utterance: Utterance, folder: KaldiDir) -> None:
-    """Raise AudioFault if one of the lists lacks the utterance."""
+    """Raise AudioFault if one of the lists lacks the utterance, or its transcript has what no token can have."""
     wanted = [("wav.scp", utterance.audio, Reason.NO_AUDIO), ("utt2spk", utterance.speaker, Reason.NO_SPEAKER)]
     if folder.with_text:
         wanted.insert(1, ("text", utterance.text, Reason.NO_TEXT))
@@ -107,6 +108,8 @@ def _check_listing(utterance: Utterance, folder: KaldiDir) -> None:
         # An id alone in text is an utterance without words: in a test set, what is heard in silence is an error.
         if value is None or not (value or name == "text"):
             raise AudioFault(reason, f"{'not' if value is None else 'empty'} in {folder.path}/{name}")
+    if folder.with_text and (sign := control_character(utterance.text)):
+        raise AudioFault(Reason.UNUSABLE, f"the control character {sign} is in {folder.path}/text: take it out")
 
 
 def _check_audio(utterance: Utterance, limits: Limits, read_samples: bool) -> float:

@@ -205,6 +205,9 @@ recipe() {
   [[ $work_dir == '' || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
   [[ -z $work_dir ]] || work_dir=$(realpath -m -- "$work_dir") # one name, however it is spelled
   [[ $work_dir != *,* ]] || die "--work-dir $work_dir has a comma in its path, at which ESPnet would cut it: name another folder"
+  local folder=${work_dir:-$corpus_dir}
+  ! command -v iconv >/dev/null || iconv -f UTF-8 -t UTF-8 <<<"$folder" >/dev/null 2>&1 ||
+    die "the work folder ${folder@Q} has a name that is not UTF-8, as lists and configurations are: name another --work-dir"
   [[ $clean_old == true ]] || settle
   # Paths in commands and results stay short where the work folder is the corpus's.
   [[ $work_dir != "$corpus_dir" ]] || work_dir=''

@@ -1,4 +1,7 @@
+import os
+import shutil
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import kaldiio
@@ -10,6 +13,7 @@ from dualmode.bin import make_fbank
 from dualmode.data.fbank import fbank
 from dualmode.data.features import FeatureTable
 from dualmode.data.kaldi_dir import read_table
+from dualmode.data.make_fbank import make_shards
 from dualmode.data.make_tokens import make_token_list
 from dualmode.data.rejection import read_rejections
 from dualmode.data.transcript_length import frames_needed
@@ -101,6 +105,52 @@ def test_parts_made_in_any_order_are_joined_to_the_same_bytes(good_dir, monkeypa
     monkeypatch.setattr("dualmode.data.feature_shard.fbank", None)  # nothing is left to compute
     command(good_dir, "--speeds", "0.9,1.0", out="parts")
     assert {name: data.replace(b"/parts/", b"/whole/") for name, data in contents(parts).items()} == contents(whole)
+
+
+def other_process_with_lock(path, kind) -> subprocess.Popen:
+    """Return a process that has the lock, LOCK_EX or LOCK_SH, until it is told something."""
+    hold = f"import fcntl, sys; f = open(sys.argv[1], 'a+'); fcntl.lockf(f, fcntl.{kind}); print(flush=True); input()"
+    words = [sys.executable, "-c", hold, str(path)]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    return process
+
+
+def test_one_process_at_a_time_makes_a_folder_and_parts_go_side_by_side(good_dir):
+    lock = good_dir.parent / ".dump.lock"
+    refused = r"another make-fbank is at work on .*dump: wait for it, or name another --out; .* remove .*\.dump\.lock"
+    with other_process_with_lock(lock, "LOCK_EX") as whole:
+        for options in ([], ["--part", "1/2"]):
+            with pytest.raises(UserError, match=refused):
+                command(good_dir, *options)
+        whole.communicate("\n")
+    assert not (good_dir.parent / ".dump.incomplete").exists()
+    with other_process_with_lock(lock, "LOCK_SH") as part:
+        command(good_dir, "--part", "2/2")
+        with pytest.raises(UserError, match=refused):
+            command(good_dir)
+        part.communicate("\n")
+    assert len(read_table(command(good_dir) / "text")) == 4
+
+
+def test_shards_that_another_data_set_took_the_place_of_are_not_joined(good_dir, monkeypatch):
+    """As where a disk has no locks: a folder of two data sets was reported as made."""
+    monkeypatch.setattr("dualmode.data.make_fbank._SHARD", 2)
+    other = shutil.copytree(good_dir, good_dir.parent / "other")
+    (other / "text").write_text("".join(f"a-{number} goodbye\n" for number in range(4)))
+    all_made = make_shards
+
+    def with_another_in_between(features, *rest):
+        made = all_made(features, *rest)
+        monkeypatch.setattr("dualmode.data.make_fbank.make_shards", all_made)
+        make_fbank.main(["--data", str(other), "--out", str(features.out), "--part", "2/2"])
+        return made
+
+    monkeypatch.setattr("dualmode.data.make_fbank.make_shards", with_another_in_between)
+    with pytest.raises(UserError, match="00002.json was made anew, from other data, .* run this one again"):
+        command(good_dir)
+    assert not (good_dir.parent / "dump").exists()
+    assert (command(good_dir) / "text").read_text() == (good_dir / "text").read_text()
 
 
 @pytest.mark.parametrize("part", ["0/3", "4/3", "1", "x/y", "-1/3"])
@@ -230,8 +280,18 @@ def test_a_feature_folder_may_be_a_link_to_another_disk(good_dir):
     link.symlink_to(disk / "train")
     for _ in range(2):  # when it is not there yet, and when it is
         command(good_dir)
-    assert link.is_symlink() and [path.name for path in disk.iterdir()] == ["train"]
+    assert link.is_symlink() and {path.name for path in disk.iterdir()} == {"train", ".train.lock"}
     assert len(dict(FeatureTable(link / "feats.scp"))) == len(read_table(good_dir / "wav.scp"))
+
+
+def test_a_place_whose_name_is_not_utf8_is_refused_before_any_work(good_dir, monkeypatch):
+    place = good_dir.parent / os.fsdecode(b"caf\xe9")
+    place.mkdir()
+    monkeypatch.chdir(place)
+    for out in ("dump", str(place / "dump")):
+        with pytest.raises(UserError, match=r"caf\\udce9/dump': this name is not UTF-8"):
+            make_fbank.main(["--data", str(good_dir), "--out", out])
+    assert list(place.iterdir()) == []
 
 
 def test_output_over_the_data(good_dir):

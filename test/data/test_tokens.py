@@ -100,6 +100,7 @@ def test_sentencepiece_list_has_the_size_asked_for_and_is_the_same_each_time(tok
         (TEXTS, "bpe", None, "needs --vocab-size"),
         (TEXTS, "bpe", 5000, "--vocab-size 5000 does not suit these texts"),
         (TEXTS, "word", 2, "at least 3"),
+        (["go \x1bon"], "char", None, r"'go \\x1bon' has the control character \\u001b, which cannot be a token"),
     ],
 )
 def test_impossible_lists_are_refused(tmp_path, texts, kind, size, says):
@@ -139,6 +140,19 @@ def test_command_leaves_rejected_utterances_out(tmp_path, capsys):
     )
     assert Tokenizer.load(tmp_path / "t").tokens == ["<blank>", "<unk>", "<space>", "a", "b"]
     assert "5 tokens of type char from 1 transcripts" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", [["char"], ["word"], ["bpe", "--vocab-size", "6"]])
+def test_a_control_character_is_refused_where_it_stands_and_nothing_is_written(tmp_path, kind):
+    """A list with it could be read by no command after this one."""
+    text = tmp_path / "text"
+    text.write_text("u1 go on\nu2 go \u202bon\u202c\n")
+    command = ["--text", str(text), "--out", str(tmp_path / "t"), "--type", *kind]
+    with pytest.raises(UserError, match=r"text: u2 has the control character \\u202b, .*: take it out, or leave out"):
+        make_tokens.main(command)
+    assert not (tmp_path / "t").exists()
+    (tmp_path / "rejected.tsv").write_text("utt\treason\tdetail\nu2\tnot-usable\tx\n")
+    make_tokens.main([*command, "--exclude", str(tmp_path / "rejected.tsv")])
 
 
 @pytest.mark.parametrize(

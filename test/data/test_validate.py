@@ -56,6 +56,15 @@ def test_an_utterance_without_words_stays_and_is_told_of(good_dir, capsys):
     assert rejected(good_dir, "--no-text") == {} and "without words" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("sign", ["\u202b", "\u2069", "\x7f", "\x1b"])
+def test_text_that_no_token_list_can_have_is_rejected(good_dir, sign):
+    (good_dir / "text").write_text(f"a-0 hi\na-1 h{sign}i\na-2 hi\na-3 hi\n")
+    assert rejected(good_dir) == {"a-1": Reason.UNUSABLE}
+    (one,) = read_rejections(good_dir / "rejected.tsv")
+    assert one.detail == f"the control character \\u{ord(sign):04x} is in {good_dir}/text: take it out"
+    assert rejected(good_dir, "--no-text") == {}
+
+
 def test_bad_audio(good_dir):
     audio = good_dir.parent
     (good_dir / "utt2dur").unlink()

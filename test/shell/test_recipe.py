@@ -77,6 +77,18 @@ def test_a_comma_in_the_work_folder_is_refused_before_any_work(corpus, tmp_path)
     assert corpus.new_calls() == []
 
 
+def test_a_work_folder_whose_name_is_not_utf8_is_refused_before_any_work(corpus, tmp_path):
+    place = tmp_path / os.fsdecode(b"caf\xe9")
+    for options in (["--work-dir", str(place)], ["--work-dir", str(place / "ü"), "--dry-run"]):
+        output = corpus.run(*options, status=2)
+        assert output.startswith("error: the work folder $'") and r"caf\351" in output and "is not UTF-8" in output
+    assert corpus.new_calls() == [] and not place.exists()
+    assert "12 steps would run" in corpus.run("--work-dir", str(tmp_path / "ü"), "--stop-stage", "4", "--dry-run")
+    corpus.folder = corpus.folder.rename(place)
+    corpus.environment["DUALMODE_VENV"] = "/nowhere"
+    assert r"caf\351' has a name that is not UTF-8" in corpus.run("--dry-run", status=2)
+
+
 def test_an_option_that_is_given_twice_is_told(corpus):
     output = corpus.run("--seed", "1", "--dry-run", "--dry-run", "--seed=2")
     assert "--seed is given twice, and the last one counts" in output and "dry-run is given" not in output

@@ -46,7 +46,7 @@ def utterance_file(utt: str, cut: Cut, how: Conversion) -> tuple[str, float]:
     """Return the absolute path of a 16 kHz mono WAV or FLAC file of this cut, and how long it is in seconds.
 
     A recording that is one already is used where it lies (unless ``how.copy``); else a FLAC file is made, once: its
-    name says what it was made from.
+    name says what it was made from.  One that was damaged since is made again.
 
     Raises:
         AudioFault: the recording is missing or damaged, the cut is not in it, or too short or too long.
@@ -72,8 +72,9 @@ def utterance_file(utt: str, cut: Cut, how: Conversion) -> tuple[str, float]:
     if whole and ready and not how.copy and path.isprintable() and path == path.strip():
         return path, info.frames / SAMPLE_RATE
     target = _target(utt, cut, path, how)
-    if target.is_file():
-        return str(target), soundfile.info(str(target)).frames / SAMPLE_RATE
+    made = _seconds(target)
+    if made is not None and abs(made - (length if whole else end - cut.start)) <= _SAME_END_S:
+        return str(target), made
     first = round(cut.start * info.samplerate)
     frames = min(round((end - cut.start) * info.samplerate), info.frames - first)  # both may be rounded up
     samples = _to_mono_16k(_read(cut, first, -1 if whole else frames), info.samplerate)
@@ -92,6 +93,14 @@ def _target(utt: str, cut: Cut, path: str, how: Conversion) -> Path:
     made_from = f"{path} {stat.st_size} {stat.st_mtime_ns} {cut.start} {cut.seconds} {cut.channel}"
     digest = hashlib.sha256(made_from.encode("utf-8", "surrogateescape")).hexdigest()
     return how.folder.resolve() / digest[:2] / f"{utt}-{digest[2:10]}.flac"
+
+
+def _seconds(path: Path) -> float | None:
+    """Return how long a file of ours is; None where there is none that can be read."""
+    try:
+        return open_header(path).frames / SAMPLE_RATE
+    except AudioFault:
+        return None
 
 
 def _read(cut: Cut, first: int, frames: int) -> np.ndarray:

@@ -211,6 +211,7 @@ def read_table_rows(
 
 def _unusable(path: Path, where: str, own: Any, part: str | None, fault: str) -> Row:
     """Return the row of a line that has to be rejected; without a good id of its own it is named by its place."""
+    own = _said(own)
     named = own is not None and str(own).isprintable() and str(own)
     line = where.rpartition(":")[2]
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in fault)
@@ -241,11 +242,18 @@ def _tell_unused(path: Path, there: Iterable[str], found: Mapping[str, str]) -> 
 
 
 def _text(what: str, value: Any) -> str | None:
+    """Return text, or a number as text; None where nothing is said."""
+    value = _said(value)
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UserError(f"the {what} is {value!r}: expected text")
     return str(value)
+
+
+def _said(value: Any) -> Any:
+    """Return a value, and None for a number that is none: pandas writes NaN where nothing is said."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _times(values: Mapping[str, Any]) -> tuple[float, float | None]:

@@ -6,8 +6,9 @@
     plain    don't wait it's 5 o'clock
     upper    DON'T WAIT IT'S 5 O'CLOCK
 
-All of them compose accents (Unicode's NFC) and put one space between words.  No rule reads numbers out: how "5" is said
-depends on the language and the sentence, so transcripts with digits are left as they are, or rejected.
+All of them compose accents (Unicode's NFC), put one space between words, and leave out what no token can have: control
+characters, such as marks of the direction of writing, and words of invisible signs alone.  No rule reads numbers out:
+how "5" is said depends on the language and the sentence, so transcripts with digits are left as they are, or rejected.
 """
 
 import re
@@ -16,6 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from dualmode.errors import UserError
+from dualmode.lines import printable
 
 # Signs that are said, as digits are; taking them out would leave a transcript that lacks a word.
 _SAID = "%&@#$€£¥+=°§"
@@ -44,10 +46,11 @@ class TextRule:
         >>> RULES["plain"].apply("“Well-known,”  she said; don’t.")
         "well known she said don't"
         """
-        text = self.case(unicodedata.normalize("NFC", text.replace("\0", " ")))
+        text = self.case(unicodedata.normalize("NFC", _without_control_characters(text.replace("\0", " "))))
         if not self.punctuation:
             text = _without_punctuation(_APOSTROPHES.sub("'", text.translate(_INVISIBLE)))
-        return " ".join(unicodedata.normalize("NFC", text).split())
+        said = unicodedata.normalize("NFC", text).split()
+        return " ".join(word for word in said if word.translate(_INVISIBLE))
 
 
 RULES = {
@@ -56,6 +59,17 @@ RULES = {
     "plain": TextRule("lower case without punctuation, but for apostrophes inside words", str.lower, punctuation=False),
     "upper": TextRule("capitals without punctuation, but for apostrophes inside words", str.upper, punctuation=False),
 }
+
+
+def _without_control_characters(text: str) -> str:
+    """Take out what a token list refuses; those that are blanks stay, to part words.
+
+    >>> _without_control_characters("\\u202bgo\\u202c on\\x85")
+    'go on\\x85'
+    """
+    if printable(text) == text:
+        return text
+    return "".join(char for char in text if char.isspace() or printable(char) == char)
 
 
 def _without_punctuation(text: str) -> str:

@@ -18,11 +18,12 @@ from dualmode.data.kaldi_dir import open_kaldi_dir, read_table, write_kaldi_dir
 from dualmode.data.rejection import read_rejections
 from dualmode.data.validate import Limits, validate
 from dualmode.errors import UserError
-from dualmode_runtime.audio.fault import AudioFault
+from dualmode_runtime.audio.fault import AudioFault, Reason
 from dualmode_runtime.audio.reading import read_audio
 from dualmode_runtime.tables import c_order
 
 ALONE = ["--valid-share", "0", "--test-share", "0"]
+CUTS = ({}, {"offset": 0.5}, {"offset": 0.25, "duration": 1.3333}, {"duration": 1.98}, {"duration": 2.3})
 
 
 @pytest.fixture
@@ -157,6 +158,15 @@ def test_a_manifest_whose_name_is_not_utf8_is_refused_before_it_is_read(tmp_path
     with pytest.raises(UserError, match="this name is not UTF-8"):
         main([path, "--out", str(work)])
     assert not work.exists()
+
+
+def test_a_work_folder_whose_name_is_not_utf8_is_refused_before_it_is_made(people, tmp_path, monkeypatch):
+    place = tmp_path / os.fsdecode(b"caf\xe9")
+    place.mkdir()
+    monkeypatch.chdir(place)
+    with pytest.raises(UserError, match=r"caf\\udce9/work': this name is not UTF-8"):
+        main([str(people), "--out", "work"])
+    assert list(place.iterdir()) == []
 
 
 def test_common_voice_keeps_its_splits(record, work, tmp_path, capsys):
@@ -459,6 +469,30 @@ def test_values_of_other_kinds_are_rejected(record, manifest, work, more, said):
     assert one.utt == "b" and said in one.detail
 
 
+@pytest.mark.parametrize("nothing", ["NaN", "Infinity", "-Infinity", "1e999", "null"])
+def test_a_number_that_is_none_says_nothing_as_null_does(record, work, tmp_path, nothing):
+    """pandas writes it where a table has an empty place."""
+    path = tmp_path / "all.jsonl"
+    names = {name: record(f"{name}.wav", 300) for name in "ab"}
+    path.write_text(
+        f'{{"audio": "{names["a"]}", "text": "nan", "speaker": {nothing}, "id": {nothing}, "split": {nothing}}}\n'
+        f'{{"audio": "{names["b"]}", "text": {nothing}, "speaker": "s"}}\n'
+        f'{{"audio": {nothing}, "text": "a", "id": {nothing}}}\n'
+    )
+    main([str(path), "--out", str(work), "--max-rejected", "70", *ALONE])
+    assert tables(work, "train")[1:3] == [{"a": "nan"}, {"a": "a"}]
+    deaf, mute = read_rejections(work / "data/import_rejected.tsv")
+    assert (deaf.utt, deaf.reason) == ("all-line-3", Reason.UNUSABLE)
+    assert mute.reason == Reason.NO_TEXT and mute.detail == f"{path}:2: there is no transcript"
+
+
+def test_invisible_signs_alone_are_no_transcript(record, manifest, work):
+    rows = [{"audio": str(record(f"{name}.wav", 300)), "text": text} for name, text in (("a", "a"), ("b", "\u200b"))]
+    main([str(manifest(*rows)), "--out", str(work), "--max-rejected", "50", *ALONE])
+    (one,) = read_rejections(work / "data/import_rejected.tsv")
+    assert (one.utt, one.reason) == ("b", Reason.NO_TEXT)
+
+
 def test_an_utterance_that_utt2spk_lacks_is_rejected(record, work, tmp_path):
     wavs = {name: record(f"{name}.wav", 300) for name in ("a", "b")}
     write_kaldi_dir(tmp_path / "k", wavs, dict.fromkeys(wavs, "s"), dict.fromkeys(wavs, "one"))
@@ -551,6 +585,27 @@ def test_damage_in_the_middle_of_linked_audio_is_found_where_it_is_decoded(recor
         if not options:
             with pytest.raises(AudioFault):
                 read_audio(tables(work, "train")[0]["middle"], 16000)
+
+
+@pytest.mark.parametrize("damage", [b"", b"RIFF", "cut off", "another"])
+def test_a_converted_file_that_was_damaged_since_is_made_again(record, manifest, work, damage):
+    rows = [
+        {"audio": str(record(f"{n}.wav", 300, 500, rate=8000)), "text": "fine", **cut} for n, cut in enumerate(CUTS)
+    ]
+    command = [str(manifest(*rows)), "--out", str(work), *ALONE]
+    main(command)
+    wavs = {utt: Path(wav) for utt, wav in tables(work, "train")[0].items()}
+    whole = {utt: wav.read_bytes() for utt, wav in wavs.items()}
+    for wav in wavs.values():
+        if damage == "another":
+            soundfile.write(wav, np.zeros(4000), 16000)
+        else:
+            wav.write_bytes(wav.read_bytes()[:-100] if damage == "cut off" else damage)
+    main(command)
+    assert {utt: wav.read_bytes() for utt, wav in wavs.items()} == whole
+    times = [wav.stat().st_mtime_ns for wav in wavs.values()]
+    main(command)
+    assert [wav.stat().st_mtime_ns for wav in wavs.values()] == times
 
 
 def test_ids_that_come_twice_are_counted(record, manifest, work, capsys):
