@@ -139,8 +139,8 @@ def test_change_the_sparsity(checkout):
     rows = {
         "two": sparsities,
         "sparser": sparsities,
-        "chunks": {r"dense  +full ", r"sparse 70 %  +320 ", r"sparse 70 %  +640 "},
-        "ahead": {r"dense  +full ", r"sparse 70 %  +640 ", r"sparse 70 %  +640 .*160"},
+        "chunks": {r"dense  +full ", "sparse 70 %  +chunk 320 ahead 0 ", "sparse 70 %  +chunk 640 ahead 0 "},
+        "ahead": {r"dense  +full ", "sparse 70 %  +chunk 640 ahead 0 ", "sparse 70 %  +chunk 640 ahead 160 "},
     }
     for command in commands("change-the-sparsity"):
         if "run.sh" in command:
