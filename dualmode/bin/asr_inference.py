@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.data.folder import check_no_data
     from dualmode.models.folder import ModelFolder
 
-    check_no_data(args.out)
+    check_no_data(args.out, "device.json")
     folder = ModelFolder.open(args.model, args.checkpoint)
     settings, subnet, name = chosen(args, folder)
     if args.cmd:

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode_runtime.audio.reading import read_audio
     from dualmode_runtime.files import atomic_write, write_json
 
-    check_no_data(args.out)
+    check_no_data(args.out, "decode.json")
     paths = usable_recordings(args.wav_scp)
     if not paths:
         raise UserError(f"{args.wav_scp} is empty: there is nothing to decode")

@@ -45,11 +45,16 @@ class Contents:
         raise UserError(f"{path} is there and was not made by this command ({held}): name another --out, or remove it")
 
 
-def check_no_data(out: Path) -> None:
-    """Raise UserError if a folder for transcripts is one of data, whose references they would replace."""
-    for name in ("wav.scp", "feats.scp"):
+def check_no_data(out: Path, other: str) -> None:
+    """Raise UserError if a folder for transcripts has others: references of data, or what another decoder left.
+
+    Args:
+        out: the folder.
+        other: the file by which the other decoder's folders are known.
+    """
+    for name, what in (("wav.scp", "data"), ("feats.scp", "data"), (other, "a decoding of another kind")):
         if (out / name).exists():
-            raise UserError(f"{out} holds data ({name}), and its text would be replaced: name another --out")
+            raise UserError(f"{out} holds {what} ({name}), and its text would be replaced: name another --out")
 
 
 def take_lock(file: int | IO, shared: bool = False) -> bool:

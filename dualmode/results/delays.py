@@ -27,7 +27,7 @@ def read_delays(path: Path) -> DelayStatistics | None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); run dualmode emission-delay again") from error
     if not isinstance(found, dict) or set(found) != set(KINDS) or not all(map(_complete, found.values())):
         raise UserError(f"{path} must hold {', '.join(FIELDS)} of {', '.join(KINDS)}; run dualmode emission-delay")

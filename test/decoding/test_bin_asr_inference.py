@@ -66,6 +66,16 @@ def test_transcripts_do_not_replace_references(model_dir, data, tmp_path):
     assert (tmp_path / "test/text").read_text() == "a as it was said\n"
 
 
+def test_two_decoders_do_not_share_a_folder(model_dir, data, tmp_path):
+    for name in ("decode.json", "device.json"):
+        (tmp_path / name[:6]).mkdir()
+        (tmp_path / name[:6] / name).touch()
+    with pytest.raises(UserError, match=r"holds a decoding of another kind \(device.json\)"):
+        main(["--model", str(model_dir), "--data", str(data), "--out", str(tmp_path / "device")])
+    with pytest.raises(UserError, match=r"holds a decoding of another kind \(decode.json\)"):
+        on_device([str(model_dir), "--wav-scp", str(data / "wav.scp"), "--out", str(tmp_path / "decode")])
+
+
 def test_a_device_replaces_no_reference(data, tmp_path):
     (tmp_path / "m.dmdl").touch()
     (tmp_path / "dev").mkdir()
