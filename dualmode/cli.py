@@ -29,12 +29,12 @@ LARGEST_SEED = 2**32 - 1  # of NumPy's
 
 
 def check_name(path: object) -> None:
-    """Raise UserError for a name that is not UTF-8: lists and reports are, and would have it.
+    """Raise UserError for a name, or other words, that are not UTF-8: lists and reports are, and would have it.
 
     >>> check_name("caf\\u00e9")
     """
     if not is_unicode(str(path)):
-        raise UserError(f"{ascii(str(path))}: this name is not UTF-8, as the files are that would have it: rename it")
+        raise UserError(f"{ascii(str(path))} is not UTF-8, as the files are that would have it: use another name")
 
 
 def existing_file(text: str) -> Path:

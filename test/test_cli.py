@@ -84,9 +84,9 @@ def test_a_name_that_is_not_utf8_is_refused_whatever_it_names(tmp_path):
     folder.mkdir()
     for words in (["--out", str(folder)], [f"--out={folder}/text"], ["--data", str(tmp_path), str(folder)]):
         for parse in (parser.parse_args, parser.parse_intermixed_args):
-            with pytest.raises(UserError, match=r"caf\\udce9.*': this name is not UTF-8, .*: rename it"):
+            with pytest.raises(UserError, match=r"caf\\udce9.*' is not UTF-8, .*: use another name"):
                 parse(words)
-    with pytest.raises(UserError, match="this name is not UTF-8"):
+    with pytest.raises(UserError, match="is not UTF-8"):
         existing_dir(str(folder))  # of a corpus's own program
     assert parser.parse_args([str(folder)]).audio == [str(folder)]  # each file has its own sentence
 

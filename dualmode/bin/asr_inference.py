@@ -111,10 +111,10 @@ def decode_as_jobs(args, arguments: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = get_parser().parse_args(arguments)
-    from dualmode.data.folder import check_no_data
+    from dualmode.data.folder import check_transcripts_folder
     from dualmode.models.folder import ModelFolder
 
-    check_no_data(args.out, "device.json")
+    check_transcripts_folder(args.out, "device.json")
     folder = ModelFolder.open(args.model, args.checkpoint)
     settings, subnet, name = chosen(args, folder)
     if args.cmd:

@@ -117,7 +117,7 @@ def chosen_subnets(config, args: argparse.Namespace) -> list:
     contexts = [context for context in config.contexts if context.chunk]
     asked = (args.chunk_ms, args.left_ms, args.lookahead_ms)
     if any(value is not None for value in asked):
-        wanted = choose_subnet(config, "sparse", *asked).context
+        wanted = choose_subnet(config, "sparse" if config.masked else "dense", *asked).context
         if wanted not in contexts and not args.force:
             have = "; ".join(map(str, contexts))
             raise UserError(f"this model was not trained for: {wanted}; it was for: {have} (--force checks it)")

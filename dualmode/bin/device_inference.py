@@ -41,7 +41,7 @@ def peak_memory() -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = get_parser().parse_args(arguments)
-    from dualmode.data.folder import check_no_data
+    from dualmode.data.folder import check_transcripts_folder
     from dualmode.data.recordings import usable_recordings
     from dualmode.export.runtimes import open_runtime
     from dualmode.frames import SAMPLE_RATE
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode_runtime.audio.reading import read_audio
     from dualmode_runtime.files import atomic_write, write_json
 
-    check_no_data(args.out, "decode.json")
+    check_transcripts_folder(args.out, "decode.json")
     paths = usable_recordings(args.wav_scp)
     if not paths:
         raise UserError(f"{args.wav_scp} is empty: there is nothing to decode")

@@ -45,7 +45,7 @@ class Contents:
         raise UserError(f"{path} is there and was not made by this command ({held}): name another --out, or remove it")
 
 
-def check_no_data(out: Path, other: str) -> None:
+def check_transcripts_folder(out: Path, other: str) -> None:
     """Raise UserError if a folder for transcripts has others: references of data, or what another decoder left.
 
     Args:

@@ -23,8 +23,8 @@
 #   --launcher        words put before the command that do not change its result (a job wrapper)
 #   --intact PATH     done again when a file in that folder, or of that pattern, is gone or has another size than it was
 #                     left with
-#   --compared DIR    has a folder for each set: where the same lists are left there again, as after a run with other options
-#                     that failed, or by a later version of the command that only reads the audio, what follows stays done
+#   --compared DIR    has a folder for each set: where the same command leaves the same lists there again, as after a run
+#                     with other options that failed, or of a later version that only reads the audio, what follows stays done
 #   --quiet           what the command prints goes to its log only
 step() {
   local name=$1 what=$2 list='' folder='' compared='' quiet='' recipe by_bytes reason marker=$done_dir/$1
@@ -82,7 +82,8 @@ step() {
 }
 
 # when_finished: prints what the marker says: now, or, where the same lists were left by the same command before, then; or,
-# where another one left them and all of their audio is from elsewhere, now, and which marker it stands for.
+# where only its code is another and all of the audio is from elsewhere and as long as it was, now, and which marker it
+# stands for.
 when_finished() {
   local now lists same_as='' before=$marker.before
   now=$(date +%s.%N)
@@ -91,7 +92,8 @@ when_finished() {
     if [[ -n $lists && -f $before && $lists == "$(cat "$marker.lists" 2>/dev/null)" ]]; then
       if [[ $(sed '$d' "$before") == "$recipe" ]]; then
         now=$(sed -n '$s/^finished //p' "$before") same_as=before
-      elif audio_is_elsewhere "$compared"; then
+      elif [[ $(sed '$d' "$before" | but_code) == "$(but_code <<<"$recipe")" ]] && audio_is_elsewhere "$compared" &&
+        durations_are_as_validated "$compared"; then
         same_as=$(stands_for "$before")
         now+=" as $same_as"
       fi
@@ -107,6 +109,17 @@ stands_for() {
   local first
   first=$(sed -nE '$s/^finished .* as ([0-9a-f]{16})$/\1/p' "$1")
   echo "${first:-$(digest "$1")}"
+}
+
+# but_code: leaves out the lines of a marker that are about programs.
+but_code() { sed -E '/^file .*\.py [0-9a-f]+$/d'; }
+
+# durations_are_as_validated DIR: whether the recordings of the sets in it are as long as when they were validated.
+durations_are_as_validated() {
+  local list
+  for list in "$1"/*/utt2dur; do
+    [[ ! -f $list ]] || grep -qsxF -- "file $list $(meaning "$list")" "$done_dir"/validate_*.watched || return
+  done
 }
 
 # audio_is_elsewhere DIR: whether no recording of the sets in it was written by the recipe, which may have changed it.

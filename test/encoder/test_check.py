@@ -89,6 +89,12 @@ def test_what_is_not_said_of_a_context_is_as_validated(config, capsys, options, 
     assert "EQUAL: 1 sub-networks" in out
 
 
+def test_a_context_of_a_model_that_prunes_nothing(tmp_path, capsys):
+    (tmp_path / "conf.yaml").write_text(YAML.replace("chunk_ms", "sparsities: [0], chunk_ms"))
+    assert main(["--config", str(tmp_path / "conf.yaml"), "--chunk-ms", "320"]) == 0
+    assert "EQUAL: 1 sub-networks" in capsys.readouterr().out
+
+
 def test_the_look_ahead_of_a_model_that_has_one_need_not_be_said(tmp_path, capsys):
     (tmp_path / "conf.yaml").write_text(YAML.replace("[0, 80]", "[80]"))
     assert main(["--config", str(tmp_path / "conf.yaml"), "--chunk-ms", "160"]) == 0

@@ -408,8 +408,15 @@ def test_a_later_version_of_the_preparation_throws_no_training_away(corpus, tmp_
         assert corpus.new_calls() == ["prepare"]
     assert "the corpus: done already" in corpus.run(**audio)
 
-    corpus.run("--size", "9", STUB_AUDIO=str(tmp_path / "corpus/other.flac"))
-    assert "pretrain" in corpus.new_calls()
+    (corpus.folder / "data/train/utt2dur").write_text("utt 2.0\n")
+    corpus.run(**audio)  # has the durations validated
+    for change in ("another command", "longer recordings"):
+        corpus.new_calls()
+        if change == "longer recordings":
+            (corpus.folder / "local/prepare.py").write_text("# once more\n")
+            (corpus.folder / "data/train/utt2dur").write_text("utt 4.0\n")
+        output = corpus.run("--size", "9", **audio)
+        assert "what follows stays done" not in output and "pretrain" in corpus.new_calls()
 
     own = {"STUB_AUDIO": str(corpus.folder / "data/audio/utt.flac")}
     corpus.run("--size", "10", **own)

@@ -268,8 +268,8 @@ def _times(values: Mapping[str, Any]) -> tuple[float, float | None]:
 
 
 def _number(what: str, value: Any) -> float | None:
-    """Return seconds; None where nothing is said."""
-    if value is None or value == "":
+    """Return seconds; None where nothing is said, for which pandas writes NaN."""
+    if value is None or value == "" or value != value:
         return None
     try:
         number = float(value)

@@ -22,6 +22,7 @@ from dualmode.lines import printable
 # Signs that are said, as digits are; taking them out would leave a transcript that lacks a word.
 _SAID = "%&@#$€£¥+=°§"
 _INVISIBLE = str.maketrans("", "", "\ufeff\u200b\u00ad")
+_DIRECTIONS = str.maketrans("", "", "\u200e\u200f\u061c")
 _APOSTROPHES = re.compile("[’‘ʼ`´]")  # noqa: RUF001
 _NUMBERS = re.compile(rf"[\d{re.escape(_SAID)}]")
 
@@ -50,7 +51,7 @@ class TextRule:
         if not self.punctuation:
             text = _without_punctuation(_APOSTROPHES.sub("'", text.translate(_INVISIBLE)))
         said = unicodedata.normalize("NFC", text).split()
-        return " ".join(word for word in said if word.translate(_INVISIBLE))
+        return " ".join(word for word in said if any(unicodedata.category(char) != "Cf" for char in word))
 
 
 RULES = {
@@ -62,11 +63,12 @@ RULES = {
 
 
 def _without_control_characters(text: str) -> str:
-    """Take out what a token list refuses; those that are blanks stay, to part words.
+    """Take out what a token list refuses, and the other marks of direction; those that are blanks stay, to part words.
 
-    >>> _without_control_characters("\\u202bgo\\u202c on\\x85")
+    >>> _without_control_characters("\\u202bgo\\u202c on\\x85\\u200f")
     'go on\\x85'
     """
+    text = text.translate(_DIRECTIONS)
     if printable(text) == text:
         return text
     return "".join(char for char in text if char.isspace() or printable(char) == char)

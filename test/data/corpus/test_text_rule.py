@@ -27,7 +27,9 @@ def test_accents_are_composed_and_signs_that_are_said_stay():
 
 
 # Marks of the direction of writing, which web text in Hebrew and Arabic has, and what drives a terminal.
-@pytest.mark.parametrize("sign", "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\x7f\x1b\x01\x9f")
+@pytest.mark.parametrize(
+    "sign", "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\x7f\x1b\x01\x9f"
+)
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_what_no_token_can_have_is_left_out(rule, sign):
     text = RULES[rule].apply(f"{sign}e{sign}\u0301te{sign} on{sign}\x85it")
@@ -37,7 +39,7 @@ def test_what_no_token_can_have_is_left_out(rule, sign):
 
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_words_of_invisible_signs_alone_are_none(rule):
-    assert RULES[rule].apply("\u200b") == RULES[rule].apply(" \ufeff \u202b\u00ad") == ""
+    assert RULES[rule].apply("\u200b") == RULES[rule].apply(" \ufeff \u202b\u00ad \u2060\u200c") == ""
     assert RULES[rule].apply("go \u200b on").lower() == "go on"
     assert RULES["keep"].apply("go\u200bon") == "go\u200bon"
 
