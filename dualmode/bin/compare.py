@@ -104,7 +104,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError("--data-dir, --subsets-dir and --planned are for intervals: give --bootstrap 10000, too")
     else:
         lines, records = with_spreads(experiments, args)
-    print("\n".join(lines))
     written = {}
     if args.out:
         written[args.out] = "\n".join([*lines, ""])
@@ -113,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         origin = provenance(command_line("compare", arguments), None, configs)
         written[args.json] = json_text({"origin": origin, "rows": records})
     write_together(written)
+    print("\n".join(lines))
 
 
 def read_files(experiments: Mapping[str, Sequence[Path]], args: argparse.Namespace) -> Iterator[Path]:

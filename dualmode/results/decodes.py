@@ -82,9 +82,9 @@ def read_decodes(exp: Path, data_dir: Path) -> list[Decode]:
     if not folders:
         raise UserError(f"{exp} has no decode_* folder; decode first (stage 5)")
     decodes = [read_decode(folder, data_dir) for folder in folders]
-    seen: dict[tuple[str, str], Path] = {}
+    seen: dict[tuple[str, str, str], Path] = {}
     for decode in decodes:
-        key = (decode.meta["set"], decode.meta["subnet"])
+        key = (decode.meta["set"], decode.meta["subnet"], searched(decode.meta))
         if key in seen:
             raise UserError(f"{seen[key]} and {decode.folder} both hold {key[1]} on {key[0]}; remove the stale one")
         seen[key] = decode.folder

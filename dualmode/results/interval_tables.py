@@ -153,4 +153,4 @@ def head(names: Sequence[str]) -> Iterator[str]:
 
 
 def line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

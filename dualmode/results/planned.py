@@ -8,6 +8,7 @@
       - {row: supernet, against: scratch, set: test, weights: sparse, ask: different}
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from dualmode.results.bootstrap import FEWEST, LEVEL, holm
 from dualmode.results.compare import Column
 from dualmode.results.intervals import Comparer, Difference
 from dualmode.results.speakers import SpeakerErrors
+from dualmode.results.table import weights
 
 WEIGHTS = ("dense", "sparse")
 QUESTIONS = ("non-inferior", "different")
@@ -44,6 +46,9 @@ class Planned:
             if getattr(self, name) not in allowed:
                 raise UserError(f"a comparison has {name} {getattr(self, name)!r}: it must be {' or '.join(allowed)}")
 
+    def __str__(self) -> str:
+        return f"the comparison of {self.row} with {self.against} ({self.set}, {self.weights}, {self.ask})"
+
     def column(self, row: Mapping[Column, SpeakerErrors]) -> Column | None:
         """Return the column of ``row`` that this is about, None where it has none.
 
@@ -53,8 +58,8 @@ class Planned:
         found = [c for c in row if c[0] == self.set and (c[1] == 0) == (self.weights == "dense")]
         if len(found) > 1:
             raise UserError(
-                f"the planned comparison of {self.row} with {self.against}: {self.row} has several {self.weights} "
-                f"sub-networks on {self.set}, so it does not say which: name rows that have one"
+                f"{self}: one of them has several {self.weights} sub-networks on {self.set}, so it does not say which: "
+                "name rows that have one"
             )
         return found[0] if found else None
 
@@ -72,45 +77,65 @@ class Plan:
             raise UserError("comparisons must be a list of at least one comparison")
         items = [item if isinstance(item, dict) else {"": item} for item in self.comparisons]
         object.__setattr__(self, "comparisons", [from_mapping(Planned, item, "a comparison") for item in items])
+        twice = next((line for line, count in Counter(self.comparisons).items() if count > 1), None)
+        if twice:
+            raise UserError(f"{twice} is planned twice, and would count twice in Holm's correction: remove one")
 
     def verdicts(self, rows: Mapping[str, Mapping[Column, SpeakerErrors]], comparer: Comparer) -> list["Verdict"]:
         """Return what is known about each comparison.
 
         Holm's correction counts all of them: one that cannot be judged yet has p 1, so that a partial table never says
         more than the whole one.
+
+        Raises:
+            UserError: a row has several sub-networks that are meant, both have others, or no row has the set.
         """
-        found: list[tuple[Difference | None, float | None]] = []
+        sets = sorted({column[0] for row in rows.values() for column in row})
+        found: list[tuple[Difference | None, float | None, bool]] = []
         for planned in self.comparisons:
             difference = p = None
+            if sets and planned.set not in sets:
+                raise UserError(f"{planned} is planned on a set that no row has: they have {', '.join(sets)}")
             pair = [rows.get(name, {}) for name in (planned.row, planned.against)]
             columns = [planned.column(row) for row in pair]
             if None not in columns:
+                if columns[0] != columns[1]:
+                    names = [" ".join((weights(c[1]), c[2])) for c in columns]
+                    raise UserError(
+                        f"{planned} is planned of one sub-network, and they have {names[0]} and {names[1]}: "
+                        "compare rows that were decoded alike"
+                    )
                 bound = self.margin if planned.ask == "non-inferior" else None
                 mine, other = (row[column] for row, column in zip(pair, columns, strict=True))
                 difference = comparer.difference(mine, other, bound)
                 p = difference.p if difference and difference.speakers >= FEWEST else None
-            found.append((difference, p))
-        corrected = holm([1.0 if p is None else p for _, p in found])
+            found.append((difference, p, None not in columns))
+        corrected = holm([1.0 if p is None else p for _, p, _ in found])
         return [
-            Verdict(planned, self.margin, difference, None if p is None else fixed)
-            for planned, (difference, p), fixed in zip(self.comparisons, found, corrected, strict=True)
+            Verdict(planned, self.margin, difference, None if p is None else fixed, both)
+            for planned, (difference, p, both), fixed in zip(self.comparisons, found, corrected, strict=True)
         ]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A planned comparison with what came out: None where the rows are not there yet, or have too few speakers."""
+    """A planned comparison with what came out: None where the rows are not there yet, or have too few speakers.
+
+    Args:
+        both: both rows are there.
+    """
 
     planned: Planned
     margin: float
     difference: Difference | None
     p_holm: float | None
+    both: bool = False
 
     @property
     def text(self) -> str:
         """What may be said: "not run" until both rows are there."""
         if self.difference is None:
-            return "not run"
+            return "no seed that both have" if self.both else "not run"
         if self.difference.interval is None or self.p_holm is None:
             return "too few speakers to be judged"
         low, high = self.difference.interval

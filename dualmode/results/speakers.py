@@ -126,13 +126,22 @@ def speaker_errors(folders: Sequence[Path], sets: Sets) -> dict[Column, SpeakerE
                     "drawn again with the speakers"
                 )
             where = heard({**meta, "search": searched(meta)})
-            for part, counts in sets[meta["set"]].counts(read_text(decode / "text")).items():
+            for part, counts in counts_of(decode, sets[meta["set"]]).items():
                 name = f"{meta['set']}/{part}" if part else meta["set"]
                 runs = columns.setdefault((name, meta["sparsity"], where), {})
                 if seed in runs:
                     raise UserError(f"{folder} has {name} decoded twice by one sub-network; remove the stale folder")
                 runs[seed] = counts
     return {column: stacked(runs) for column, runs in sorted(columns.items())}
+
+
+def counts_of(decode: Path, references: References) -> dict[str, dict[str, tuple[int, int]]]:
+    """Return :meth:`References.counts` of a decoding; what does not fit is a UserError that names it."""
+    hypotheses = read_text(decode / "text")
+    try:
+        return references.counts(hypotheses)
+    except UserError as error:
+        raise UserError(f"{decode / 'text'} against {references.path / 'text'}: {error}") from None
 
 
 def stacked(runs: Mapping[int, Mapping[str, tuple[int, int]]]) -> SpeakerErrors:

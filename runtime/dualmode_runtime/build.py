@@ -103,6 +103,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NoCompiler as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: the engine cannot be written into {BUILT}: {error}", file=sys.stderr)
+        return 2
     print(f"compiled {BUILT / LIBRARY} and {BUILT / PROGRAM}")
     return 0
 

@@ -134,6 +134,17 @@ def test_a_server_without_ranges_sends_the_whole_file(download, server, tmp_path
     assert (tmp_path / "LibriSpeech" / PART).is_dir()
 
 
+@pytest.mark.parametrize("known", ["as it is", "longer"])
+def test_a_page_in_place_of_the_archive_replaces_nothing(download, server, tmp_path, known):
+    """As a network answers that wants to know who one is."""
+    one = server()
+    one.knows_ranges, one.content = False, b"<html>" if known == "as it is" else GOOD + b"more"
+    (tmp_path / f"{PART}.tar.gz").write_bytes(GOOD[:100])
+    with pytest.raises(UserError, match=f"the answer has {len(one.content)} bytes, where {len(GOOD)} of the archive"):
+        download.fetch(PART, tmp_path / "LibriSpeech", one.url)
+    assert (tmp_path / f"{PART}.tar.gz").read_bytes() == GOOD[:100]
+
+
 def test_a_damaged_archive_is_refused_and_removed(download, server, tmp_path):
     one = server()
     one.content = GOOD[:-1] + b"!"

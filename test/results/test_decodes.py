@@ -134,3 +134,13 @@ def test_a_damaged_search_is_one_sentence(decoded, key, value):
     edit(decoded[0] / "decode_dense_test" / "decode.json", **{key: value})
     with pytest.raises(UserError, match=f"'{key}' cannot be {value!r}"):
         read_decodes(*decoded)
+
+
+def test_searches_of_one_name_are_told_apart(decoded):
+    exp, data_dir = decoded
+    shutil.copytree(exp / "decode_dense_test", exp / "decode_lm_test")
+    search = {"beam_size": 4, "lm": None, "lm_weight": 0.3, "hotwords": [], "hotword_boost": 1.5}
+    edit(exp / "decode_dense_test" / "decode.json", **search)
+    edit(exp / "decode_lm_test" / "decode.json", **search | {"lm": "lm/3.arpa"})
+    rows = [decode.row() for decode in read_decodes(exp, data_dir) if decode.folder.name != "decode_sparse_test"]
+    assert {row.get("search") for row in rows} >= {"beam 4", "beam 4, LM 3.arpa * 0.3"}

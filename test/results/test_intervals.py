@@ -1,5 +1,6 @@
 """compare --bootstrap, from decoded folders to tables, and the bars of a report."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -172,8 +173,18 @@ def test_what_holds_alone_may_not_hold_among_many():
     rows = {"a": {COLUMN: errors((10, 21, 20), words=(50, 100, 100))}, "b": {COLUMN: errors((10, 20, 20))}}
     (alone,) = plan(("a", "b", "test", "dense", "non-inferior"), margin=1.01).verdicts(rows, Comparer(1000))
     assert alone.text == "non-inferior"
-    many = plan(*[("a", "b", "test", "dense", "non-inferior")] * 30, margin=1.01).verdicts(rows, Comparer(1000))
-    assert {one.text for one in many} == {"non-inferior, but not after Holm's correction"}
+    asked = [("a", against, "test", "dense", "non-inferior") for against in ["b", *(f"later{n}" for n in range(29))]]
+    among_many, *later = plan(*asked, margin=1.01).verdicts(rows, Comparer(1000))
+    assert among_many.text == "non-inferior, but not after Holm's correction"
+    assert {one.text for one in later} == {"not run"}
+
+
+def test_rows_without_a_seed_that_both_have_are_not_called_not_run():
+    one = errors((10, 20, 20))
+    other = dataclasses.replace(one, seeds=(7, 8, 9))
+    rows = {"a": {COLUMN: one}, "b": {COLUMN: other}}
+    (judged,) = plan(("a", "b", "test", "dense", "different")).verdicts(rows, Comparer(1000))
+    assert judged.text == "no seed that both have"
 
 
 def test_a_plan_names_its_mistakes(data, tmp_path):
@@ -186,8 +197,18 @@ def test_a_plan_names_its_mistakes(data, tmp_path):
     with pytest.raises(UserError, match="at least one comparison"):
         plan()
     both = {(*COLUMN[:1], 0.7, where): errors((1, 2, 3)) for where in ("chunk 320 ms", "chunk 640 ms")}
-    with pytest.raises(UserError, match="a has several sparse sub-networks on test"):
+    with pytest.raises(UserError, match="one of them has several sparse sub-networks on test"):
         plan(("a", "b", "test", "sparse", "different")).verdicts({"a": both, "b": both}, Comparer(1000))
+    asked = ("a", "b", "test", "sparse", "different")
+    with pytest.raises(UserError, match="comparison of a with b .* is planned twice"):
+        plan(asked, asked)
+    one, other = ({column: run} for column, run in both.items())
+    with pytest.raises(
+        UserError, match="they have sparse 70 % pruned chunk 320 ms and sparse 70 % pruned chunk 640 ms"
+    ):
+        plan(asked).verdicts({"a": one, "b": other}, Comparer(1000))
+    with pytest.raises(UserError, match="a set that no row has: they have test"):
+        plan(("a", "b", "tst", "sparse", "different")).verdicts({"a": one}, Comparer(1000))
     with pytest.raises(UserError, match="different references"):
         Comparer(1000).difference(errors((1, 2, 3)), errors((1, 2, 3), words=(50, 100, 90)))
 

@@ -86,10 +86,14 @@ def _download_rest(url: str, path: Path, archive: Archive) -> None:
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
         if answer.status != 206:
             there = 0  # the server sends the whole file
+        length, missing = answer.headers.get("Content-Length"), archive.bytes - there
+        if length is not None and length != str(missing):
+            # Such as the page on which a network asks who one is: it must not replace what is there.
+            raise ConnectionError(f"the answer has {length} bytes, where {missing} of the archive are missing")
         state = Progress(archive.bytes >> 20, f"downloading {path.name} (MiB)", done=there >> 20)
         with open(path, "ab" if there else "wb") as file:
-            while piece := answer.read(_PIECE):
-                file.write(piece)
+            while piece := answer.read(min(_PIECE, missing)):
+                missing -= file.write(piece)
                 state.advance(len(piece) >> 20)
     if path.stat().st_size < archive.bytes:
         raise ConnectionError(f"the connection ended after {path.stat().st_size} of {archive.bytes} bytes")
