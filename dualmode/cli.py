@@ -1,6 +1,7 @@
 """The parser of a sub-command of ``dualmode``; what else command lines share is :mod:`dualmode_runtime.cli`."""
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from dualmode_runtime.cli import Parser, PlainOutput, describe, refill
 __all__ = [
     "PlainOutput",
     "add_max_rejected",
+    "at_least",
     "check_name",
     "check_max_rejected",
     "describe",
@@ -80,6 +82,26 @@ def seed(text: str) -> int:
     if not text.isdecimal() or int(text) > LARGEST_SEED:
         raise argparse.ArgumentTypeError(f"{text} is no seed: it must be a whole number from 0 to {LARGEST_SEED}")
     return int(text)
+
+
+def at_least(lowest: float) -> Callable[[str], float]:
+    """Return the argparse type of a number from ``lowest`` on: a whole one where that is an int.
+
+    >>> at_least(1)("4"), at_least(0.5)("4")
+    (4, 4.0)
+    """
+    kind, words = (int, "whole number") if isinstance(lowest, int) else (float, "number")
+
+    def number(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not lowest <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text}: expected a {words} of at least {lowest:g}")
+        return value
+
+    return number
 
 
 def add_max_rejected(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from dualmode.asr.build import build_asr_model
 from dualmode.asr.model import AsrModel
 from dualmode.bench.timing import timed
+from dualmode.cli import at_least
 from dualmode.device.pack import pack_model
 from dualmode.encoder.conformer import give_weights
 from dualmode.encoder.slicing import without_pruned_units
@@ -180,7 +181,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--chunk-ms", nargs="+", type=int, default=[160, 320, 640], metavar="MS", help="chunks, in ms")
     parser.add_argument("--left-ms", type=int, default=1280, metavar="MS", help="left context, in ms")
-    parser.add_argument("--rounds", type=int, default=60, metavar="N", help="turns of each engine; the median counts")
+    parser.add_argument(
+        "--rounds", type=at_least(1), default=60, metavar="N", help="turns of each engine; the median counts"
+    )
 
 
 def measure(args: argparse.Namespace, encoder: dict = ENCODER) -> list[dict]:

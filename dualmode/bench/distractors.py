@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dualmode.bench.timing import interleaved
+from dualmode.cli import at_least
 from dualmode.pretrain.contrastive import contrastive_loss
 
 COLUMNS = ("hidden_frames", "how", "ms", "peak_mb", "over_copies")
@@ -19,10 +20,10 @@ STATUS, FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")  # of 
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="timed rounds; the median counts")
-    parser.add_argument("--frames", type=int, nargs="+", default=[500, 2000], metavar="N", help="hidden frames")
-    parser.add_argument("--size", type=int, default=256, metavar="N", help="of the vectors that are compared")
-    parser.add_argument("--distractors", type=int, default=100, metavar="N", help="of each frame")
+    parser.add_argument("--rounds", type=at_least(1), default=5, metavar="N", help="timed rounds; the median counts")
+    parser.add_argument("--frames", type=at_least(1), nargs="+", default=[500, 2000], metavar="N", help="hidden frames")
+    parser.add_argument("--size", type=at_least(1), default=256, metavar="N", help="of the vectors that are compared")
+    parser.add_argument("--distractors", type=at_least(1), default=100, metavar="N", help="of each frame")
 
 
 def by_copies(context: Tensor, targets: Tensor, codes: Tensor, distractors: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from dualmode.asr.build import build_asr_model
 from dualmode.bench.products import best_rate, operations
 from dualmode.bench.timing import interleaved, timed
+from dualmode.cli import at_least
 from dualmode.device.pack import pack_model
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder, give_weights
@@ -48,7 +49,7 @@ CHANNELS = 64  # of our subsampling, as in the small recipes
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="timed rounds; the median counts")
+    parser.add_argument("--rounds", type=at_least(1), default=9, metavar="N", help="timed rounds; the median counts")
     parser.add_argument(
         "--sizes",
         nargs="+",
@@ -68,18 +69,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--utterance-s",
         nargs="+",
-        type=float,
+        type=at_least(0.5),
         default=[4, 15],
         metavar="S",
         help="training: length of the utterances, s",
     )
     parser.add_argument(
-        "--streams", nargs="+", type=int, default=[1, 16], metavar="N", help="streaming: streams in one batch"
+        "--streams", nargs="+", type=at_least(1), default=[1, 16], metavar="N", help="streaming: streams in one batch"
     )
     parser.add_argument(
         "--channels",
         nargs="+",
-        type=int,
+        type=at_least(0),
         default=[CHANNELS],
         metavar="N",
         help="training: channels of our subsampling; 0 is as many as ESPnet's has, the width of the encoder",
@@ -88,7 +89,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes",
         nargs="+",
-        type=float,
+        type=at_least(0.001),
         default=[1, 10, 60],
         metavar="MIN",
         help="lengths of the growth part, minutes",

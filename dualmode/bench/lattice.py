@@ -11,6 +11,7 @@ from dualmode.asr.transducer.joiner import Joiner
 from dualmode.asr.transducer.lattice import make_lattice
 from dualmode.bench.distractors import peak
 from dualmode.bench.timing import interleaved
+from dualmode.cli import at_least
 from dualmode.frames import FRAME_MS
 
 COLUMNS = ("cells", "max_cells", "cpu_ms", "peak_mb", "over_whole")
@@ -19,11 +20,11 @@ TOKENS_PER_S = 4
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="timed rounds; the median counts")
-    parser.add_argument("--utterances", type=int, default=4, metavar="N", help="of a batch")
-    parser.add_argument("--utterance-s", type=float, default=15, metavar="S", help="length of each, s")
-    parser.add_argument("--joiner-size", type=int, default=512, metavar="N", help="width of joiner and encoder")
-    parser.add_argument("--vocabulary", type=int, default=1000, metavar="N", help="tokens")
+    parser.add_argument("--rounds", type=at_least(1), default=3, metavar="N", help="timed rounds; the median counts")
+    parser.add_argument("--utterances", type=at_least(1), default=4, metavar="N", help="of a batch")
+    parser.add_argument("--utterance-s", type=at_least(0.5), default=15, metavar="S", help="length of each, s")
+    parser.add_argument("--joiner-size", type=at_least(1), default=512, metavar="N", help="width of joiner and encoder")
+    parser.add_argument("--vocabulary", type=at_least(2), default=1000, metavar="N", help="tokens")
 
 
 def step(shape: tuple[int, int, int], size: int, vocabulary: int, max_cells: int) -> None:

@@ -4,11 +4,14 @@ import argparse
 import hashlib
 import itertools
 import json
+import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 import torch
@@ -154,7 +157,10 @@ def plan_of(args: argparse.Namespace, variant: str, size: str, rate: float, seed
 
 
 def train_all(args: argparse.Namespace, jobs: Sequence[tuple[str, Plan]], data: dict) -> None:
-    """Run the trainings, several side by side; the rows of each are written once it has ended."""
+    """Run the trainings, several side by side; the rows of each are written once it has ended.
+
+    What ends this early, an interrupt say, ends the trainings that run.
+    """
     if not jobs:
         return
     args.rows.parent.mkdir(parents=True, exist_ok=True)
@@ -166,12 +172,34 @@ def train_all(args: argparse.Namespace, jobs: Sequence[tuple[str, Plan]], data: 
         args.valid_utterances,
         max(torch.get_num_threads() // args.jobs, 1),
     )
-    with ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(args.jobs, get_context("spawn"), initializer=end_with_parent)
+    try:
         for done in as_completed([pool.submit(train_one, label, plan, *options) for label, plan in jobs]):
             with open(args.rows, "a", encoding="utf-8") as out:
                 out.writelines(json.dumps(row | data) + "\n" for row in done.result())
             progress.advance()
+    except BaseException:
+        workers = active_children()
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+        raise
+    pool.shutdown()
     progress.finish()
+
+
+def end_with_parent() -> None:
+    """Let this process end once its parent has, even by a kill; an interrupt is left to the parent, which ends both."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def train_one(

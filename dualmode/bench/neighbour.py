@@ -18,6 +18,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from dualmode.cli import at_least
+
 COLUMNS = ("busy_neighbours", "waiting", "ms", "over_passive")
 POLICY, SPINS = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
 WAITING: dict[str, dict[str, str]] = {
@@ -29,9 +31,16 @@ BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    pas
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="timed steps of each; the median counts")
     parser.add_argument(
-        "--neighbours", type=int, nargs="+", default=[0, 1], metavar="N", help="busy processes beside the training"
+        "--rounds", type=at_least(1), default=9, metavar="N", help="timed steps of each; the median counts"
+    )
+    parser.add_argument(
+        "--neighbours",
+        type=at_least(0),
+        nargs="+",
+        default=[0, 1],
+        metavar="N",
+        help="busy processes beside the training",
     )
 
 

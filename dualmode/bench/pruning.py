@@ -9,6 +9,7 @@ import torch
 
 from dualmode.bench.encoder import millions, two_branches
 from dualmode.bench.timing import interleaved
+from dualmode.cli import at_least
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder, give_weights
 from dualmode.supernet.pruning import estimate_masks
@@ -27,9 +28,11 @@ INTERVAL = 50  # batches between two estimates in the recipes
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="timed rounds; the median counts")
-    parser.add_argument("--blocks", type=int, default=17, metavar="N", help="Conformer blocks of width 512")
-    parser.add_argument("--audio-s", type=float, default=16, metavar="S", help="of the training step's batch, s")
+    parser.add_argument("--rounds", type=at_least(1), default=5, metavar="N", help="timed rounds; the median counts")
+    parser.add_argument("--blocks", type=at_least(1), default=17, metavar="N", help="Conformer blocks of width 512")
+    parser.add_argument(
+        "--audio-s", type=at_least(2.0), default=16, metavar="S", help="of the training step's batch, s"
+    )
 
 
 def measure(args: argparse.Namespace) -> list[dict]:

@@ -30,9 +30,10 @@ from dualmode.bench.servers import (
     memory_mb,
     sherpa_server,
 )
-from dualmode.cli import existing_dir, existing_file
+from dualmode.cli import at_least, existing_dir, existing_file
 from dualmode.errors import UserError
 from dualmode.frames import SAMPLE_RATE
+from dualmode_runtime.audio.fault import AudioFault
 from dualmode_runtime.audio.reading import read_audio
 
 COLUMNS = ("server", "streams", "held", "p50_ms", "p95_ms", "lost", "other", "cpu_percent", "memory_mb")
@@ -48,11 +49,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sherpa", type=existing_file, metavar="FILE", help="its sherpa-onnx-online-websocket-server, with --onnx"
     )
-    parser.add_argument("--streams", type=int, nargs="+", default=[50, 100, 200], metavar="N", help="streams at once")
-    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="of all servers in turns; medians count")
-    parser.add_argument("--seconds", type=float, default=15, metavar="S", help="audio of a stream")
-    parser.add_argument("--bound-ms", type=float, default=300, metavar="MS", help="of 95 %% of delays, to hold")
-    parser.add_argument("--core", type=int, default=0, metavar="N", help="of the server; clients have the others")
+    parser.add_argument(
+        "--streams", type=at_least(1), nargs="+", default=[50, 100, 200], metavar="N", help="streams at once"
+    )
+    parser.add_argument(
+        "--rounds", type=at_least(1), default=1, metavar="N", help="of all servers in turns; medians count"
+    )
+    parser.add_argument("--seconds", type=at_least(1.0), default=15, metavar="S", help="audio of a stream")
+    parser.add_argument("--bound-ms", type=at_least(0.0), default=300, metavar="MS", help="of 95 %% of delays, to hold")
+    parser.add_argument(
+        "--core", type=at_least(0), default=0, metavar="N", help="of the server; clients have the others"
+    )
 
 
 def measure(args: argparse.Namespace) -> list[dict]:
@@ -98,9 +105,16 @@ def holds(row: dict, bound_ms: float) -> bool:
 
 
 def recording(files: Sequence[Path], number: int, seconds: float) -> np.ndarray:
-    """Return sentences with pauses between them, (samples,) float32; each number begins with another one, and later."""
+    """Return sentences with pauses between them, (samples,) float32; each number begins with another one, and later.
+
+    Raises:
+        UserError: a file is no audio, or is damaged.
+    """
     pause = np.zeros(int(PAUSE_S * SAMPLE_RATE), np.float32)
-    sentences = [np.concatenate([read_audio(path, SAMPLE_RATE), pause]) for path in files]
+    try:
+        sentences = [np.concatenate([read_audio(path, SAMPLE_RATE), pause]) for path in files]
+    except AudioFault as fault:
+        raise UserError(fault.detail) from fault
     count = int(seconds * SAMPLE_RATE)
     order = [sentences[(number + n) % len(sentences)] for n in range(1 + count // min(map(len, sentences)))]
     return np.concatenate([np.zeros(1600 * number, np.float32), *order])[:count]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualmode.cli import existing_file
+from dualmode.cli import at_least, existing_file, run
 from dualmode.errors import UserError
 from dualmode_runtime.build import BUILT, LIBRARY
 from dualmode_runtime.engine import Device, DeviceModel, load_library
@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", type=existing_file, required=True, metavar="DMDL", help="file of dualmode pack-device"
     )
-    parser.add_argument("--streams", type=int, nargs="+", default=[1, 50], metavar="N", help="streams at once")
+    parser.add_argument("--streams", type=at_least(1), nargs="+", default=[1, 50], metavar="N", help="streams at once")
 
 
 def measure(args: argparse.Namespace) -> list[dict]:
@@ -38,10 +38,18 @@ def measure(args: argparse.Namespace) -> list[dict]:
 
 
 def memory_mb(model: Path, streams: int, shared: bool, library: Path = BUILT / LIBRARY) -> float:
-    """Return the MB that a new process needs for streams that have heard 2 s, the library's own not counted."""
+    """Return the MB that a new process needs for streams that have heard 2 s, the library's own not counted.
+
+    Raises:
+        UserError: the process did not get that far: the model is none, say.
+    """
     arguments = [str(model), str(streams), str(int(shared)), str(library)]
     command = [sys.executable, "-m", "dualmode.bench.streams", *arguments]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    found = subprocess.run(command, capture_output=True, text=True)
+    if found.returncode:
+        said = found.stderr.strip().rpartition("\n")[2].removeprefix("error: ")
+        raise UserError(said or f"the process with --streams {streams} ended with {found.returncode}")
+    return float(found.stdout)
 
 
 def _resident_mb() -> float:
@@ -59,4 +67,4 @@ def _main(model: str, streams: str, shared: str, path: str) -> None:
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    run(lambda _: _main(*sys.argv[1:]))

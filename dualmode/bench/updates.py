@@ -12,6 +12,7 @@ import torch
 from dualmode.asr.build import build_asr_model
 from dualmode.bench.encoder import SIZES, SPARSITY, build, build_espnet, one_pass, step
 from dualmode.bench.timing import interleaved
+from dualmode.cli import at_least
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.two_branch import BACKWARDS, BranchWeights, TwoBranchModel
 from dualmode.frames import FACTOR
@@ -28,7 +29,7 @@ RNNT = {"kind": "rnnt", "distill_weight": 0.5, "transducer": {"ctc_weight": 0.5}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="timed rounds; the median counts")
+    parser.add_argument("--rounds", type=at_least(1), default=5, metavar="N", help="timed rounds; the median counts")
     parser.add_argument(
         "--sizes",
         nargs="+",
@@ -38,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"width x blocks: of {', '.join(SIZES)}",
     )
     parser.add_argument(
-        "--utterance-s", nargs="+", type=float, default=[4, 15], metavar="S", help="length of the utterances, s"
+        "--utterance-s", nargs="+", type=at_least(0.5), default=[4, 15], metavar="S", help="length of the utterances, s"
     )
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda")
 

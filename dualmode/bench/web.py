@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualmode.cli import existing_dir, existing_file
+from dualmode.cli import at_least, existing_dir, existing_file
 from dualmode.data.fbank import BINS, fbank
 from dualmode.device.build_wasm import WASM, WASM_MODULE
 from dualmode.errors import UserError
@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--audio", type=existing_file, nargs="+", required=True, metavar="WAV", help="heard in one piece"
     )
-    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="timed rounds; the median counts")
+    parser.add_argument("--rounds", type=at_least(1), default=15, metavar="N", help="timed rounds; the median counts")
 
 
 def measure(args: argparse.Namespace) -> list[dict]:

@@ -6,8 +6,9 @@ a machine that does nothing else.
 
 import argparse
 import importlib
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dualmode.cli import make_parser, run
@@ -30,6 +31,7 @@ BENCHES = {
     "confidence": "how well confidence tells right words from wrong ones",
     "decode": "greedy decoding of whole utterances against ESPnet's asr_inference",
 }
+MAX_THREADS = 1024
 
 
 def get_parser(name: str | None = None) -> argparse.ArgumentParser:
@@ -61,8 +63,9 @@ def module(bench: str):
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = get_parser(next((word for word in arguments if word in BENCHES), None)).parse_args(arguments)
-    if args.threads < 0:
-        raise UserError(f"--threads {args.threads}: expected a number from 0 on")
+    if not 0 <= args.threads <= MAX_THREADS:
+        raise UserError(f"--threads {args.threads}: expected 0 to {MAX_THREADS}")
+    check_files(args)
     import torch
 
     from dualmode.results.output import write_together
@@ -72,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    rows = module(args.bench).measure(args)
+    rows = finite(module(args.bench).measure(args))
     columns = module(args.bench).COLUMNS
     threads = getattr(module(args.bench), "THREADS", torch.get_num_threads())
     lines = [*table(rows, columns), "", f"{threads} CPU threads."]
@@ -84,6 +87,45 @@ def main(argv: Sequence[str] | None = None) -> None:
         title = f"# Benchmark `{args.bench}`: {BENCHES[args.bench]}"
         page = [title, "", *lines, "", "## Where it comes from", "", *origin]
         write_together({args.json: json_text(rows), args.json.with_suffix(".md"): "\n".join([*page, ""])})
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """Look at the files that a benchmark would write, before it measures.
+
+    Raises:
+        UserError: one is read here or is another one's, is a folder, or cannot be written.
+    """
+    from dualmode.results.output import check_outputs, writable
+    from dualmode_runtime.files import check_writable
+
+    outputs = [(f"--{name}", getattr(args, name, None)) for name in ("json", "picture", "rows")]
+    for option, path in outputs:
+        if path and path.is_dir():
+            raise UserError(f"{option} {path} is a folder: name a file")
+    if args.json:
+        if args.json.suffix == ".md":
+            raise UserError(f"--json {args.json} would be its own page: name a file that ends in .json")
+        outputs.insert(1, ("the page of --json", args.json.with_suffix(".md")))
+    check_outputs(outputs[:-1], read_files(args))  # rows are added to their file
+    for _, path in outputs:
+        if path:
+            with writable(path):
+                check_writable(path.parent)
+
+
+def read_files(args: argparse.Namespace) -> Iterator[Path]:
+    """Yield every path that the options of a benchmark name, but for those that it writes anew."""
+    for name, value in vars(args).items():
+        if name not in ("json", "picture"):
+            yield from (path for path in (value if isinstance(value, list) else [value]) if isinstance(path, Path))
+
+
+def finite(rows: Sequence[dict]) -> list[dict]:
+    """Return the rows with None for numbers that are none, such as a delay where no text came: JSON has no others."""
+    return [
+        {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
+        for row in rows
+    ]
 
 
 def table(rows: Sequence[dict], columns: Sequence[str]) -> list[str]:

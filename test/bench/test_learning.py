@@ -2,6 +2,11 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +67,41 @@ def test_trainings_are_measured_drawn_and_not_repeated(dump, tmp_path, capsys):
     text.write_text(text.read_text().replace("A", "B"))
     with pytest.raises(UserError, match="has trainings with texts_sha256 "):
         main([*command, "--data", str(tmp_path / "other")])
+
+
+def running(pid):
+    """Whether a process is there and has not ended; one that nobody waited for has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(true):
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end, "it took a minute"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="processes are looked for in Linux's /proc")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_trainings_end_with_the_benchmark_and_what_is_done_is_kept(dump, tmp_path, number, status):
+    rows = tmp_path / "rows.jsonl"
+    more = ["--variants", "dense", "--jobs", "2", "--seeds", *map(str, range(5000))]
+    command = [sys.executable, "-m", "dualmode.bin.bench", *options(dump, rows, *more)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as bench:
+        try:
+            wait_until(lambda: rows.is_file() and rows.stat().st_size)
+            children = Path(f"/proc/{bench.pid}/task/{bench.pid}/children").read_text().split()
+            bench.send_signal(number)
+            assert bench.wait(60) == status
+        finally:
+            bench.kill()
+        assert len(children) >= 2
+        wait_until(lambda: not any(map(running, children)))
+        assert "Traceback" not in bench.stderr.read()
+    assert all(row["plan"]["seed"] < 5000 for row in read_rows(rows))
 
 
 def test_rows_of_before_there_was_a_flat_start_are_rows_without_one(dump, tmp_path):
