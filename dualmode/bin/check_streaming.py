@@ -31,14 +31,19 @@ def get_parser() -> argparse.ArgumentParser:
         help=f"16 kHz mono files; without them, noise of {', '.join(map(str, SECONDS))} s",
     )
     add_weights(parser, "check it only: dense, sparse, or one sparsity such as sparse_0.8 (default: all of the model)")
-    parser.add_argument("--chunk-ms", type=float, metavar="MS", help="check one context only, of this chunk")
-    parser.add_argument("--left-ms", type=float, metavar="MS", help="the same, of this left context")
+    asked = "check one context only, "
     parser.add_argument(
-        "--lookahead-ms",
+        "--chunk-ms", type=float, metavar="MS", help=asked + "of this chunk (default: all contexts of the model)"
+    )
+    parser.add_argument(
+        "--left-ms",
         type=float,
         metavar="MS",
-        help="the same, of this look-ahead past the chunk (what is not said of these three is what the model was "
-        "validated with; default: all contexts of the model)",
+        help=asked + "of this left context (default: what the model was "
+        "validated with, where another of the three is given)",
+    )
+    parser.add_argument(
+        "--lookahead-ms", type=float, metavar="MS", help=asked + "of this look-ahead past the chunk (default: as above)"
     )
     parser.add_argument(
         "--right-ms", type=float, dest="lookahead_ms", default=argparse.SUPPRESS, help=argparse.SUPPRESS
