@@ -78,9 +78,9 @@ def running(pid):
 
 
 def wait_until(true):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not true():
-        assert time.monotonic() < end, "it took a minute"
+        assert time.monotonic() < end, "it took four minutes"
         time.sleep(0.05)
 
 
@@ -90,12 +90,14 @@ def test_trainings_end_with_the_benchmark_and_what_is_done_is_kept(dump, tmp_pat
     rows = tmp_path / "rows.jsonl"
     more = ["--variants", "dense", "--jobs", "2", "--seeds", *map(str, range(5000))]
     command = [sys.executable, "-m", "dualmode.bin.bench", *options(dump, rows, *more)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as bench:
+    # What began behind "&" in a script ignores SIGINT, and hands that on.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **heard) as bench:
         try:
             wait_until(lambda: rows.is_file() and rows.stat().st_size)
             children = Path(f"/proc/{bench.pid}/task/{bench.pid}/children").read_text().split()
             bench.send_signal(number)
-            assert bench.wait(60) == status
+            assert bench.wait(240) == status
         finally:
             bench.kill()
         assert len(children) >= 2
