@@ -90,7 +90,7 @@ def impossible(config: DeviceConfig) -> tuple[str, str] | None:
     for name, (low, high) in _RANGES.items():
         if not low <= (value := getattr(config, name)) <= high:
             return name, f"{name} of {value} is not in {low} to {high}"
-    attended, wide = config.heads * config.head_size, _bins_left(config) * config.channels
+    attended, wide = config.heads * config.head_size, bins_left(config) * config.channels
     if config.head_size % 2:
         return "head_size", f"head_size of {config.head_size} is odd"
     if attended > 65536:
@@ -112,7 +112,7 @@ def impossible(config: DeviceConfig) -> tuple[str, str] | None:
     return None
 
 
-def _bins_left(config: DeviceConfig) -> int:
+def bins_left(config: DeviceConfig) -> int:
     """Return the bins after both convolutions."""
     return ((config.bins - 1) // 2 - 1) // 2
 
@@ -123,8 +123,8 @@ def _stream_floats(config: DeviceConfig) -> int:
     window = _padded(config.left + heard)
     wide = _padded(config.size + config.units + 3 * attended + 2 * config.convolution_channels) + ALIGN
     cached = _padded(attended + config.convolution_channels + ALIGN * config.heads) + ALIGN
-    worked = 4 * wide + window + config.vocabulary + config.joiner_size + _bins_left(config) * channels
-    subsampled = (2 * heard + 1) * ((config.bins - 1) // 2) * channels + 40 * _bins_left(config) * channels
+    worked = 4 * wide + window + config.vocabulary + config.joiner_size + bins_left(config) * channels
+    subsampled = (2 * heard + 1) * ((config.bins - 1) // 2) * channels + 40 * bins_left(config) * channels
     return 2 * config.blocks * (window + config.kernel) * cached + heard * worked + subsampled
 
 
@@ -288,7 +288,7 @@ def read(data: bytes, source: str) -> tuple[DeviceConfig, dict[str, Any]]:
             data, FIXED + ENTRY.size * index
         )
         name, part = name.rstrip(b"\0").decode(errors="replace"), data[offset : offset + length]
-        if offset != end + -end % ALIGN or any(data[end:offset]):
+        if offset != _padded(end) or any(data[end:offset]):
             raise UserError(f"{source} is damaged: the section {name} is not where the one before it ends")
         end = offset + length
         if zlib.crc32(part) != checksum:
@@ -335,11 +335,11 @@ def _decode(part: bytes, kind: int, rows: int, columns: int, block_rows: int, ke
     if len(part) < bitmask:
         raise ValueError("it is shorter than its mask")
     keep = np.unpackbits(np.frombuffer(part[:bitmask], np.uint8), count=blocks).astype(bool)
-    start = bitmask + -bitmask % ALIGN
+    start = _padded(bitmask)
     scales = np.ones(rows, np.float32)
     if kind == MATRIX_INT8:
         scales = scale_of(np.frombuffer(part, np.uint8, rows, start))
-        start += padded + -padded % ALIGN
+        start += _padded(padded)
     whole = np.zeros((blocks, block_rows, COLUMNS), np.float32)
     values = np.frombuffer(part, np.int8 if kind == MATRIX_INT8 else "<f4", -1, start) if kept else np.zeros(0)
     if kept != keep.sum():

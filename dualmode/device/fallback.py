@@ -14,7 +14,7 @@ from dualmode.asr.build import build_asr_model
 from dualmode.asr.model import AsrModel
 from dualmode.data.fbank import BINS, OnlineFbank
 from dualmode.data.tokens import Tokenizer
-from dualmode.device.container import TOKEN_TYPES, DeviceConfig, read
+from dualmode.device.container import TOKEN_TYPES, DeviceConfig, bins_left, read
 from dualmode.errors import UserError
 from dualmode.frames import FRAME_MS
 from dualmode.search.searcher import greedy_searcher
@@ -71,7 +71,7 @@ def _sizes(config: DeviceConfig) -> Iterator[tuple[str, tuple[int, int]]]:
     yield "normalize.std", (1, config.bins)
     yield "subsampling.conv.0.weight", (9, channels)
     yield "subsampling.conv.2.weight", (channels, 9 * channels)
-    yield "subsampling.project.weight", (size, ((config.bins - 1) // 2 - 1) // 2 * channels)
+    yield "subsampling.project.weight", (size, bins_left(config) * channels)
     for index in range(config.blocks):
         block = f"blocks.{index}"
         for name in ("ffn1", "ffn2"):

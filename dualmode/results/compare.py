@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dualmode.errors import UserError
-from dualmode.results.decodes import NUMBER, fits, no_number, read_meta
+from dualmode.results.decodes import NUMBER, NUMBER_OR_NONE, fits, no_number, read_meta
 from dualmode.results.table import heard, weights
 
 
@@ -118,7 +118,7 @@ def _check_row(row: dict) -> None:
         if key not in row:
             raise ValueError(f"a row has no {key}")
         value = row[key]
-        types = (str,) if key == "set" else (*NUMBER, type(None)) if key.endswith("_ms") else NUMBER
+        types = (str,) if key == "set" else NUMBER_OR_NONE if key.endswith("_ms") else NUMBER
         if not fits(value, types):
             raise ValueError(f"{key} is {value!r}")
 

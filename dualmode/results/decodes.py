@@ -13,15 +13,16 @@ from dualmode.results.delays import STATISTICS, DelayStatistics, read_delays
 from dualmode.results.score import Score, score_files
 
 NUMBER = (int, float)
+NUMBER_OR_NONE = (*NUMBER, type(None))
 Fields = Mapping[str, tuple[type, ...]]
 # What decode.json must hold, and of which type.
 FIELDS: Fields = {
     "set": (str,),
     "subnet": (str,),
     "sparsity": NUMBER,
-    "chunk_ms": (*NUMBER, type(None)),
-    "lookahead_ms": (*NUMBER, type(None)),
-    "left_ms": (*NUMBER, type(None)),
+    "chunk_ms": NUMBER_OR_NONE,
+    "lookahead_ms": NUMBER_OR_NONE,
+    "left_ms": NUMBER_OR_NONE,
     "params_total": (int,),
     "params_kept": (int,),
     "bytes": (int,),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dualmode.results.delays import FIELDS, KINDS, DelayStatistics
-from dualmode.results.table import context, weights
+from dualmode.results.table import context, escaped, weights
 
 MEASURES = """\
 Audio heard, in ms, between when something was said and when the stream put it out: chunk, look-ahead and what the
@@ -23,7 +23,7 @@ def markdown_section(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     yield "| :-- | :-- | :-- |" + " --: |" * (1 + len(heads))
     for row in streaming:
         where = [row["set"], weights(row["sparsity"]), context(row["chunk_ms"], row["lookahead_ms"], row["left_ms"])]
-        cells = [cell.replace("|", "\\|") for cell in where] + _cells(row["emission_delay"])
+        cells = [*map(escaped, where)] + _cells(row["emission_delay"])
         yield "| " + " | ".join(cells) + " |"
     yield from ("", MEASURES, "")
     yield from (f"- {kind.replace('_', ' ')}: {meaning}" for kind, meaning in KINDS.items())

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dualmode.results.decodes import NUMBER, Fields, Row, read_fields, score_beside
+from dualmode.results.decodes import NUMBER, NUMBER_OR_NONE, Fields, Row, read_fields, score_beside
 from dualmode.results.table import context, megabytes, weights
 
 # What device.json must hold, and of which type; all of it is in the row.
@@ -12,9 +12,9 @@ FIELDS: Fields = {
     "runtime": (str,),
     "precision": (str,),
     "sparsity": NUMBER,
-    "chunk_ms": (*NUMBER, type(None)),
-    "lookahead_ms": (*NUMBER, type(None)),
-    "left_ms": (*NUMBER, type(None)),
+    "chunk_ms": NUMBER_OR_NONE,
+    "lookahead_ms": NUMBER_OR_NONE,
+    "left_ms": NUMBER_OR_NONE,
     "bytes": (int,),
     "rtf": NUMBER,
     "peak_memory_bytes": (int,),

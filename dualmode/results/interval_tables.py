@@ -8,6 +8,7 @@ from dualmode.results.bootstrap import ENOUGH, FEWEST
 from dualmode.results.compare import Column, subnet_name
 from dualmode.results.intervals import Difference, Estimate, Interval
 from dualmode.results.planned import Verdict
+from dualmode.results.table import escaped
 
 ROWS = ("row", "set", "sub-network", "WER %", "95 % interval", "seeds")
 DIFFERENCES = ("row", "set", "sub-network", "difference, % absolute", "95 % interval", "p", "smallest visible", "seeds")
@@ -153,4 +154,4 @@ def head(names: Sequence[str]) -> Iterator[str]:
 
 
 def line(*cells: str) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"| {' | '.join(map(escaped, cells))} |"

@@ -74,10 +74,15 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
+def escaped(cell: str) -> str:
+    """Return the text of a cell as a Markdown table takes it."""
+    return cell.replace("|", "\\|")
+
+
 def markdown_table(rows: Iterable[Row]) -> list[str]:
     """Return the lines of the Markdown table."""
     marks = [":--" if column < LEFT_ALIGNED else "--:" for column in range(len(HEADER))]
-    cells = [tuple(cell.replace("|", "\\|") for cell in table_row(row)) for row in rows]
+    cells = [tuple(map(escaped, table_row(row))) for row in rows]
     return ["| " + " | ".join(line) + " |" for line in (HEADER, marks, *cells)]
 
 

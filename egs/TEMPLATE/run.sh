@@ -29,9 +29,9 @@ own_checks() {
   ((stage > 0 || ${#sources[@]})) || [[ $clean_old == true ]] || die "--source names no corpus: what is to be imported? (see dualmode import-data --help)"
   prepare_inputs=()
   for i in "${!sources[@]}"; do
-    path=${sources[i]} set=''
-    [[ $path == /* ]] || path=$caller_dir/$path
-    if [[ ! -e $path && ${sources[i]} == *=* ]]; then set=${sources[i]%%=*}= path=${sources[i]#*=}; fi
+    set='' # SET= in front, but where a path has the sign
+    [[ ${sources[i]} != *=* ]] || (cd "$caller_dir" && [[ -e ${sources[i]} ]]) || set=${sources[i]%%=*}=
+    path=${sources[i]#"$set"}
     [[ $path == /* ]] || path=$caller_dir/$path
     [[ ! -e $path || /$path/ != */..*/* ]] || path=$(realpath -s -- "$path") # one name, however it is spelled
     sources[i]=$set$path
