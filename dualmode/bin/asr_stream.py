@@ -30,6 +30,7 @@ from dualmode.models.options import (
 )
 from dualmode.search.config import SearchConfig
 from dualmode.search.options import add_search, given_search
+from dualmode_runtime.frames import SAMPLE_RATE
 from dualmode_runtime.transcribe import add_channel, read_channel
 
 SHORTEST_MS = 500  # of --max-utterance-ms: a word has to fit in
@@ -42,7 +43,7 @@ def get_parser() -> argparse.ArgumentParser:
         "audio", nargs="?", metavar="FILE", help="audio file, or - for 16-bit mono PCM without a header"
     )
     parser.add_argument("--microphone", action="store_true", help="listen to the default microphone instead")
-    parser.add_argument("--rate", type=int, default=16000, metavar="HZ", help="sample rate of PCM and microphone")
+    parser.add_argument("--rate", type=int, metavar="HZ", help="sample rate of PCM and microphone (default: 16000)")
     add_channel(parser)
     parser.add_argument("--format", choices=("text", "jsonl"), default="text", help="of the output")
     add_subnet(parser)
@@ -61,8 +62,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     if (args.audio is None) != args.microphone:
         raise UserError("give either an audio file, - for standard input, or --microphone")
-    if args.rate < 1:
-        raise UserError(f"--rate {args.rate}: it must be a sample rate in Hz, such as 16000")
+    from_file = args.audio not in (None, "-")
+    if args.rate is not None and from_file:
+        raise UserError(f"--rate is of samples without a header, and of a microphone: {args.audio} says its own")
+    hertz = SAMPLE_RATE if args.rate is None else args.rate
+    if hertz < 1:
+        raise UserError(f"--rate {hertz}: it must be a sample rate in Hz, such as 16000")
     if not args.max_utterance_ms >= SHORTEST_MS:
         raise UserError(f"--max-utterance-ms is {args.max_utterance_ms:g}: it must be at least {SHORTEST_MS}")
     if args.words and args.format != "text":
@@ -70,17 +75,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.model.is_file():
         refuse_for_device_file(args, "second_pass")
     channel, search = read_channel(args.channel), SearchConfig(**given_search(args))
+    if (channel or 1) > 1 and not from_file:
+        raise UserError(f"--channel {channel}: standard input and a microphone have one channel")
     from dualmode.decoding.growing import JsonLines, Printer
     from dualmode.decoding.live import file_pieces, microphone_pieces, pcm_pieces
     from dualmode_runtime.endpoint import Endpointing
 
     endpointing = Endpointing(silence_ms=args.silence_ms, max_utterance_ms=args.max_utterance_ms)
     if args.microphone:
-        rate, pieces = args.rate, microphone_pieces(args.rate)
+        rate, pieces = hertz, microphone_pieces(hertz)
     elif args.audio == "-":
         if sys.stdin is None:
             raise UserError("standard input is closed: give it audio, or name a file")
-        rate, pieces = args.rate, pcm_pieces(sys.stdin.buffer, args.rate)
+        rate, pieces = hertz, pcm_pieces(sys.stdin.buffer, hertz)
     elif Path(args.audio).is_dir():
         raise UserError(f"{args.audio} is a folder, and stream takes one file: dualmode transcribe reads folders")
     else:

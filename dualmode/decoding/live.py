@@ -10,18 +10,10 @@ import numpy as np
 
 from dualmode.errors import UserError
 from dualmode_runtime.audio.fault import AudioFault
+from dualmode_runtime.audio.kinds import bytes_to_tell, kind_of
 from dualmode_runtime.audio.media import check_media, one_channel, open_media
 
 PIECE_MS = 100
-HEADERS = {
-    "WAV": b"RIFF",
-    "FLAC": b"fLaC",
-    "Ogg": b"OggS",
-    "MP3": b"ID3",
-    "AIFF": b"FORM",
-    "AU": b".snd",
-    "CAF": b"caff",
-}
 
 
 def file_pieces(path: Path, channel: int | None = None) -> tuple[int, Iterator[np.ndarray]]:
@@ -67,11 +59,11 @@ def pcm_pieces(stream: BinaryIO, rate: int) -> Iterator[np.ndarray]:
     data = _beginning(stream, size)
     if not data:
         raise UserError("standard input is empty: raw 16-bit mono samples are expected")
-    kind = next((kind for kind, begins in HEADERS.items() if data.startswith(begins)), None)
+    kind = kind_of(data)
     if kind:
         raise UserError(
-            f"standard input is a {kind} file, and raw 16-bit mono samples are expected: name the file instead of -, "
-            "or send its samples alone, such as by ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -"
+            f"standard input is a {kind[1:].upper()} file, and raw 16-bit mono samples are expected: name the file "
+            "instead of -, or send its samples alone, such as by ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -"
         )
     while data:
         data = rest + data
@@ -82,9 +74,9 @@ def pcm_pieces(stream: BinaryIO, rate: int) -> Iterator[np.ndarray]:
 
 
 def _beginning(stream: BinaryIO, size: int) -> bytes:
-    """Read until a WAV header would show, 12 bytes, or the end."""
+    """Read until the header of a file would show, or the end."""
     data = b""
-    while len(data) < 12 and (more := stream.read1(size)):  # type: ignore[attr-defined]
+    while len(data) < bytes_to_tell(data) and (more := stream.read1(size)):  # type: ignore[attr-defined]
         data += more
     return data
 

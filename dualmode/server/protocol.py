@@ -12,6 +12,7 @@ from dualmode.errors import UserError
 VERSION = 1
 TYPES: dict[str, np.dtype] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
 RATES = (8000, 48000)  # Hz, from and to
+STEPS = (25, 32, 40)  # Hz; of one of them it is a multiple, or the engine cannot resample it (csrc/resampler.cpp)
 LONGEST_MS = 60_000  # of an utterance, whose audio is kept for the second pass
 MOST_JSON = 4096  # characters of a message of a client
 
@@ -43,6 +44,9 @@ class Hello:
     def __post_init__(self):
         if not RATES[0] <= self.sample_rate <= RATES[1]:
             raise UserError(f"sample_rate is {self.sample_rate}: it must be from {RATES[0]} to {RATES[1]} Hz")
+        if all(self.sample_rate % step for step in STEPS):
+            steps = f"{STEPS[0]}, {STEPS[1]} or {STEPS[2]}"
+            raise UserError(f"sample_rate is {self.sample_rate}: it must be a multiple of {steps} Hz")
         if self.format not in TYPES:
             raise UserError(f"format is {self.format!r}: it must be one of {', '.join(TYPES)}")
         for name in ("silence_ms", "max_utterance_ms"):

@@ -129,8 +129,14 @@ def _contiguous(values: np.ndarray, *shape: int | None) -> np.ndarray:
     return values
 
 
-def _name(kernels: str | None) -> bytes | None:
-    return None if kernels is None else kernels.encode()
+def _name(text: str | os.PathLike | bytes | None) -> bytes | None:
+    """Return what C takes for a name or path, which ends at the first zero."""
+    if text is None:
+        return None
+    name = os.fsencode(text)
+    if b"\0" in name:
+        raise UserError(f"{ascii(os.fsdecode(name))} has a zero byte, which no name has")
+    return name
 
 
 @dataclass(frozen=True)
@@ -220,7 +226,7 @@ class DeviceModel(_Handle):
         if isinstance(model, bytes):
             pointer = _call(library, "dualmode_model_open_memory", model, len(model), _name(kernels))
         else:
-            pointer = _call(library, "dualmode_model_open", os.fsencode(model), _name(kernels))
+            pointer = _call(library, "dualmode_model_open", _name(model), _name(kernels))
         return cls(pointer, library)
 
     def stream(self) -> "Device":

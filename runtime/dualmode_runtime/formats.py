@@ -36,13 +36,19 @@ def json_line(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def ctm(name: str | None, result: Result) -> str:
-    """Return NIST's CTM: name, channel, begin and duration in seconds, word, and confidence where there is one."""
+def ctm(name: str | None, result: Result, channel: int | None = None) -> str:
+    """Return NIST's CTM: name, channel, begin and duration in seconds, word, and confidence where there is one.
+
+    Args:
+        name: of the recording.
+        result: its words.
+        channel: that was heard, counted from 1; the mean of all is channel 1.
+    """
     lines = []
     for word in result.words:
         begin, duration = word.start_ms / 1000, (word.end_ms - word.start_ms) / 1000
         sure = "" if word.confidence is None else f" {word.confidence:.4f}"
-        lines.append(f"{name} 1 {begin:.2f} {duration:.2f} {word.text}{sure}\n")
+        lines.append(f"{name} {channel or 1} {begin:.2f} {duration:.2f} {word.text}{sure}\n")
     return "".join(lines)
 
 

@@ -124,7 +124,7 @@ class Stream:
             if self._rate not in (None, rate):
                 raise UserError(f"the sample rate changes from {self._rate} to {rate} Hz: call result() before")
             self._device.accept_samples(samples, rate)
-            self._rate = rate
+            self._rate = rate if len(samples) else self._rate
             if not self._said_rate:
                 self._said_rate = say_rate(rate)
             while said := self._device.endpoint:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,13 +95,14 @@ def transcribe(
     """
     from dualmode_runtime.audio.fault import AudioFault
     from dualmode_runtime.audio.pauses import SHORTEST_MS
-    from dualmode_runtime.formats import ONE_RECORDING, WRITERS
+    from dualmode_runtime.formats import ONE_RECORDING, WRITERS, ctm
     from dualmode_runtime.recordings import find_recordings, transcribe_all
 
     channel = read_channel(args.channel)
     if not args.max_utterance_ms >= SHORTEST_MS:
         raise UserError(f"--max-utterance-ms is {args.max_utterance_ms:g}: it must be at least {SHORTEST_MS}")
     recordings = find_recordings(args.audio)
+    writer = partial(ctm, channel=channel) if args.format == "ctm" else WRITERS[args.format]
     named = len(recordings) > 1 or args.format != "text"
     if args.format in ONE_RECORDING and len(recordings) > 1 and not args.out_dir:
         raise UserError(f"{len(recordings)} recordings need a file of subtitles each: give --out-dir DIR")
@@ -115,7 +117,7 @@ def transcribe(
             if isinstance(found, AudioFault):
                 faults[recording] = found
                 continue
-            text = WRITERS[args.format](id_in(recording, args.format) if named else None, found)
+            text = writer(id_in(recording, args.format) if named else None, found)
             if files is None:
                 print(text, end="", flush=True)
             else:

@@ -126,7 +126,7 @@ def test_pcm_comes_in_any_pieces():
 def test_a_wav_header_is_not_heard_as_samples(wav):
     with pytest.raises(UserError, match="^standard input is a WAV file, .*: name the file instead of -"):
         list(pcm_pieces(io.BytesIO(wav.read_bytes()), 16000))
-    for kind, begins in (("FLAC", b"fLaC"), ("Ogg", b"OggS"), ("MP3", b"ID3")):
+    for kind, begins in (("FLAC", b"fLaC"), ("OGG", b"OggS"), ("MP3", b"ID3"), ("RF64", b"RF64"), ("W64", b"riff")):
         with pytest.raises(UserError, match=f"^standard input is a {kind} file"):
             list(pcm_pieces(io.BytesIO(begins + bytes(100)), 16000))
 
@@ -160,6 +160,9 @@ def test_on_a_terminal_the_line_grows_in_place():
         (["-", "--silence-ms", "-1"], "silence_ms is -1"),
         (["-", "--beam-size", "0"], "beam_size is 0"),
         (["-", "--channel", "left"], "--channel is 'left'"),
+        (["-", "--channel", "2"], "--channel 2: standard input and a microphone have one channel"),
+        (["--microphone", "--channel", "2"], "--channel 2: standard input and a microphone have one channel"),
+        (["a.wav", "--rate", "8000"], "--rate is of samples without a header, and of a microphone: a.wav says its own"),
         (["-", "--words", "--format", "jsonl"], "--words goes with --format text"),
     ],
 )

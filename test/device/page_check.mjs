@@ -84,6 +84,50 @@ try {
   seen.chosen = await page.getByLabel("Model file").inputValue();
   seen.usable = await page.getByRole("button", { name: "Start microphone" }).isEnabled();
 
+  // One sound at a time: neither a file while the browser asks about the microphone, nor a model while a file is decoded.
+  const off = (...ids) => page.evaluate((all) => all.every((id) => document.getElementById(id).disabled), ids);
+  await page.evaluate(() => {
+    const open = navigator.mediaDevices.getUserMedia;
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+      await new Promise((allow) => (window.allow = allow));
+      navigator.mediaDevices.getUserMedia = open;
+      return (window.stream = await open(wanted));
+    };
+  });
+  await page.getByRole("button", { name: "Start microphone" }).click();
+  seen.asking = await off("file", "model");
+  await page.evaluate(() => window.allow());
+  await status("Listening.");
+  await page.getByRole("button", { name: "Stop microphone" }).click();
+  await status("Ready.");
+  await page.waitForFunction(() => !document.getElementById("file").disabled);
+  await page.evaluate(() => {
+    const decode = OfflineAudioContext.prototype.decodeAudioData;
+    OfflineAudioContext.prototype.decodeAudioData = async function (bytes) {
+      await new Promise((go) => (window.go = go));
+      OfflineAudioContext.prototype.decodeAudioData = decode;
+      return decode.call(this, bytes);
+    };
+  });
+  await page.getByLabel("Audio file").setInputFiles(wav);
+  await page.waitForFunction(() => window.go);
+  seen.decoding = await off("file", "model", "microphone");
+  await page.evaluate(() => window.go());
+  await status("Ready.");
+  seen.alone = (await heard()).at(-1);
+
+  // No sound can be taken from the microphone: it is given back.
+  await page.evaluate(() => {
+    window.AudioContext = class {
+      constructor() {
+        throw new Error("no more contexts");
+      }
+    };
+  });
+  await page.getByRole("button", { name: "Start microphone" }).click();
+  await status("Error: the microphone cannot be used: no more contexts");
+  seen.tracks = await page.evaluate(() => window.stream.getTracks().map((track) => track.readyState));
+
   // As in a page without HTTPS.
   await page.evaluate(() => Object.defineProperty(navigator, "mediaDevices", { value: undefined }));
   await page.getByRole("button", { name: "Start microphone" }).click();

@@ -19,7 +19,7 @@ from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 from dualmode.supernet.view import View
 from dualmode_runtime.build import FLAGS, LIBRARY, SOURCES, find_compiler, run_compiler
-from dualmode_runtime.engine import Device, _call, as_floats
+from dualmode_runtime.engine import Device, _call, _Word, as_floats
 
 
 def outputs_of_torch(recogniser, x, context):
@@ -205,6 +205,7 @@ def test_misuse_is_one_sentence(model, library, features):
         one = (ctypes.c_float * 1)(wrong)
         with pytest.raises(UserError, match=r"^samples are not finite, or far outside of \[-1, 1\]"):
             _call(library, "dualmode_accept_samples", device._handle, one, 1)
+    device.accept_samples(np.zeros(0))  # nothing: the kind of input is still free
     device.accept_features(features(3))
     with pytest.raises(UserError, match="either samples or features, not both"):
         device.accept_samples(np.zeros(10))
@@ -213,6 +214,38 @@ def test_misuse_is_one_sentence(model, library, features):
         device.accept_features(features(3))
     with pytest.raises(UserError, match="this machine has no kernels called sse9"):
         Device.open(pack_model(recogniser, "char", subnet, "int8"), "sse9", library)
+
+
+def test_handles_that_were_not_opened_are_one_sentence(library):
+    """As C hands them over whose caller did not look at what failed."""
+    samples, words = (ctypes.c_float * 1)(0.0), ctypes.POINTER(_Word)()
+    for name, arguments in (
+        ("dualmode_stream", ()),
+        ("dualmode_set_rate", (16000,)),
+        ("dualmode_accept_samples", (samples, 1)),
+        ("dualmode_accept_features", (samples, 1)),
+        ("dualmode_finish", ()),
+        ("dualmode_set_endpointing", (None,)),
+        ("dualmode_next_utterance", ()),
+        ("dualmode_encode", (samples, 1, None, None)),
+    ):
+        with pytest.raises(UserError, match="^NULL was given for a handle: it was not opened, see the error of that$"):
+            _call(library, name, None, *arguments)
+    with pytest.raises(UserError, match="^NULL was given for the path$"):
+        _call(library, "dualmode_model_open", None, None)
+    assert library.dualmode_text(None) == b"" and library.dualmode_words(None, ctypes.byref(words)) == 0
+    for free in ("dualmode_free", "dualmode_model_free", "dualmode_matrix_free"):
+        getattr(library, free)(None)
+
+
+def test_a_path_with_a_zero_byte_opens_no_other_file(model, library, tmp_path):
+    recogniser, subnet = model()
+    path = tmp_path / "model.dmdl"
+    path.write_bytes(pack_model(recogniser, "char", subnet, "int8"))
+    with pytest.raises(UserError, match=r"model.dmdl.x00.bak' has a zero byte, which no name has$"):
+        Device.open(f"{path}\0.bak", library=library)
+    with pytest.raises(UserError, match=r"^'avx2.x00' has a zero byte"):
+        Device.open(path, "avx2\0", library)
 
 
 def test_memory_that_runs_out_does_not_end_the_process(built, model, features, tmp_path):

@@ -97,7 +97,8 @@ def test_files_that_cannot_be_used_are_one_sentence(files, program):
     np.save(files / "wide.npy", np.zeros((5, 81), np.float32))
     np.save(files / "double.npy", np.zeros((5, 80)))
     reasons = {
-        "odd.wav": "audio of 16001 Hz cannot be resampled to 16000 Hz here",
+        "odd.wav": "audio of 16001 Hz cannot be resampled to 16000 Hz here: expected 4000 to 384000 Hz, a multiple of "
+        "25, 32 or 40",
         "stereo.wav": "it has 2 channels: choose one with --channel, or --channel mix",
         "deep.wav": "its samples are neither 16-bit integers nor 32-bit floats",
         "cut.wav": "it is cut off: its last 10 bytes are missing",

@@ -57,6 +57,8 @@ def test_the_page_is_used(seen):
     assert len(seen["growing"].split()) > 3
     assert seen["again"] == text  # by the model before the damaged one
     assert seen["chosen"] == "" and seen["usable"]
+    assert seen["asking"] and seen["decoding"] and seen["alone"] == text
+    assert seen["tracks"] == ["ended"]
     # On a busy machine the browser's fake microphone drops sound, and letters with it: some part is whole all the same.
     microphone = " ".join(seen["microphone"])
     longest = SequenceMatcher(None, microphone, f"{text} {text}", autojunk=False).find_longest_match()

@@ -15,6 +15,7 @@ from dualmode_runtime.engine import Device
 
 RATE = 16000
 DEMO = Path(__file__).parents[2] / "egs" / "mini" / "demo"
+NOT_HERE = "cannot be resampled to 16000 Hz here: expected 4000 to 384000 Hz, a multiple of 25, 32 or 40"
 
 
 @pytest.fixture
@@ -98,6 +99,43 @@ def test_standard_input_is_raw_samples_or_wav(files, pipe, hear):
     assert pipe(samples.tobytes(), "--rate", "16001").returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("container", "kind"),
+    [("RF64", "RF64"), ("W64", "W64"), ("FLAC", "FLAC"), ("OGG", "Ogg"), ("AIFF", "AIFF"), ("AU", "AU"), ("CAF", "CAF")]
+    + [("NIST", "NIST SPHERE"), ("MP3", "MP3")],
+)
+def test_files_on_standard_input_are_not_heard_as_samples(pipe, container, kind):
+    memory = io.BytesIO()
+    soundfile.write(memory, speech(), RATE, format=container)
+    data = memory.getvalue()
+    for whole in (data, data[data.index(b"\xff") :]) if container == "MP3" else (data,):  # without its tags, too
+        result = pipe(whole)
+        assert (result.returncode, result.stdout) == (2, b"")
+        assert result.stderr.startswith(f"error: -: it is a file of the kind {kind}: send WAV, or 16-bit".encode())
+    result = pipe(b"\xff\xf3\x84\xc4" + speech().tobytes())  # samples that begin as a frame of MPEG would
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_a_wav_file_is_answered_before_the_pipe_is_closed(built, files, hear):
+    command = [built / PROGRAM, files / "model.dmdl", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdin.write(wav(speech()))
+        process.stdin.flush()
+        assert process.stdout.readline() == lines(hear(speech()))
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+def test_pieces_of_standard_input_change_nothing(built, files, hear):
+    data = wav(speech())
+    command = [built / PROGRAM, files / "model.dmdl", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        for start in range(0, len(data), 501):  # also in the middle of the header and of samples
+            process.stdin.write(data[start : start + 501])
+            process.stdin.flush()
+        assert process.communicate()[0] == lines(hear(speech()))
+
+
 def wav(samples, stated=None, behind=b""):
     """A WAV file whose header states another number of bytes, and what lies behind its samples."""
     memory = io.BytesIO()
@@ -113,12 +151,14 @@ WHOLE = {
     "no padding": b"odd \x01\0\0\0x" + CHUNK,
     "zeros": CHUNK + bytes(5000),
     "less than a chunk": b"LIST\x04\0\0",
+    "no more samples": b"data\0\0\0\0" + CHUNK,
 }
 STRAY = {
     "audio": bytes(range(1, 101)),
     "audio behind a chunk": CHUNK + bytes(range(1, 101)),
     "audio behind zeros": bytes(4000) + b"\x01",
     "part of a chunk": CHUNK + b"LIST\x08\0\0\0INFO",
+    "more samples": CHUNK + b"data\x04\0\0\0\1\0\2\0",
 }
 
 
@@ -129,7 +169,7 @@ def test_audio_that_a_header_does_not_count_is_not_left_out(files, program, pipe
     good = {name: wav(samples, behind=behind) for name, behind in WHOLE.items()} | {"open": wav(samples, 0xFFFFFFFF)}
     bad = {name: wav(samples, behind=behind) for name, behind in STRAY.items()}
     bad |= {"no bytes": wav(samples, 0), "fewer bytes": wav(samples, 20000), "an odd end": odd + b"\0" + b"\x01" * 9}
-    silence = {"padded": odd + b"\0" + CHUNK, "not padded": odd + CHUNK}
+    silence = {"padded": odd + b"\0" + CHUNK, "not padded": odd + CHUNK, "nothing behind": odd}
     paths = {}
     for name, data in (good | bad | silence).items():
         paths[name] = files / f"{name}.wav"
@@ -144,6 +184,9 @@ def test_audio_that_a_header_does_not_count_is_not_left_out(files, program, pipe
     for data in good.values():
         result = pipe(data)
         assert (result.returncode, result.stdout) == (0, lines(hear(samples)))
+    for name in silence:
+        result = pipe(paths[name].read_bytes())
+        assert (result.returncode, result.stdout, result.stderr) == (0, b"- \n", b"")
     for data in bad.values():
         result = pipe(data)
         assert result.returncode == 2 and result.stderr == (
@@ -201,8 +244,8 @@ def test_no_sign_of_a_path_drives_the_terminal(files, program):
 def test_rates_that_cannot_be_resampled_are_not_said_to_be(files, program, pipe):
     path, data = files / "a.wav", wav(speech())
     for rate, fault in (
-        (16001, "audio of 16001 Hz cannot be resampled to 16000 Hz here"),
-        (0, "audio of 0 Hz cannot be resampled to 16000 Hz here"),
+        (16001, f"audio of 16001 Hz {NOT_HERE}"),
+        (0, f"audio of 0 Hz {NOT_HERE}"),
         (3_000_000_000, "its sample rate of 3000000000 Hz is impossible"),
     ):
         path.write_bytes(data[:24] + rate.to_bytes(4, "little") + data[28:])

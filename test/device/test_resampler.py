@@ -64,7 +64,8 @@ def test_pieces_change_nothing(model, library, rate, cuts):
 
 @pytest.mark.parametrize("rate", [-1, 0, 3999, 44101, 400000])
 def test_odd_rates_are_refused(library, rate):
-    with pytest.raises(UserError, match=f"^audio of {rate} Hz cannot be resampled to 16000 Hz here$"):
+    said = f"^audio of {rate} Hz cannot be resampled to 16000 Hz here: expected 4000 to 384000 Hz, a multiple of 25, "
+    with pytest.raises(UserError, match=f"{said}32 or 40$"):
         resample(np.zeros(100), rate, library)
 
 

@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import soundfile
 
 from dualmode.bin.asr_stream import main as dualmode_stream
 from dualmode.bin.transcribe import main as dualmode_transcribe
@@ -123,6 +125,15 @@ def test_dualmode_transcribe_refuses_what_no_device_file_does(demo, option):
 def test_dualmode_stream_refuses_what_no_device_file_does(demo, option):
     with pytest.raises(UserError, match=rf"{option[0]} is for model folders: .*sparse.dmdl holds one sub-network"):
         dualmode_stream([str(demo / "sparse.dmdl"), str(demo / "temperature.wav"), *option])
+
+
+def test_the_channel_that_was_heard_stands_in_ctm(compiled, demo, tmp_path, capsys):
+    speech, rate = soundfile.read(demo / "temperature.wav", dtype="int16")
+    soundfile.write(tmp_path / "call.wav", np.stack([0 * speech, speech], axis=1), rate)
+    for channel, number in (("2", "2"), ("mix", "1")):
+        main([str(demo / "sparse.dmdl"), str(tmp_path / "call.wav"), "--format", "ctm", "--channel", channel])
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert lines and all(line[:2] == ["call", number] for line in lines)
 
 
 @pytest.mark.parametrize("utt", ["../evil", "/tmp/evil", "a/b", ".."])

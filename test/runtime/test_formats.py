@@ -1,6 +1,6 @@
 """What the formats make of words that would be markup."""
 
-from dualmode_runtime.formats import srt, text, vtt
+from dualmode_runtime.formats import ctm, srt, text, vtt
 from dualmode_runtime.transcript import Result, Transcript
 from dualmode_runtime.words import Word
 
@@ -16,3 +16,8 @@ def test_a_name_with_an_end_of_line_in_it_is_one_line_and_one_column():
     result = Result(0.0, 400.0, Transcript((Word("go", 0.0, 400.0, 40.0),), None))
     assert text("new\nline\tü.wav", result) == '"new\\nline\\tü.wav"\tgo\n'
     assert text('a "b".wav', result) == 'a "b".wav\tgo\n'
+
+
+def test_ctm_says_which_channel_was_heard():
+    result = Result(0.0, 400.0, Transcript((Word("go", 0.0, 400.0, 40.0),), None))
+    assert ctm("a", result, 2) == "a 2 0.00 0.04 go\n" and ctm("a", result) == "a 1 0.00 0.04 go\n"

@@ -46,6 +46,13 @@ def test_files_samples_and_streams_are_the_same(recognizer, demo, texts):
         assert results[2].start_ms == 0 and stream.result().text == ""  # what comes then is new audio
 
 
+def test_no_samples_leave_the_rate_open(recognizer, demo, texts):
+    stream = recognizer.stream()
+    stream.accept_waveform(np.zeros(0, np.float32), 8000)
+    stream.accept_waveform(*soundfile.read(demo / "temperature.wav", dtype="float32"))
+    assert stream.result().text == texts["temperature"]
+
+
 def test_streams_share_the_weights_and_nothing_else(recognizer, demo, texts):
     heard = {}
 

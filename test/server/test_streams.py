@@ -156,6 +156,7 @@ def test_silence_is_no_utterance(server):
         ('{"rate": 16000}', "has no key 'rate'"),
         ("{}", "the first message lacks sample_rate"),
         ('{"sample_rate": 100}', "it must be from 8000 to 48000 Hz"),
+        ('{"sample_rate": 12345}', "it must be a multiple of 25, 32 or 40 Hz"),
         ('{"sample_rate": "16k"}', "sample_rate is '16k'"),
         ('{"sample_rate": NaN}', "sample_rate is nan"),
         ('{"sample_rate": 16000, "format": "mp3"}', "format is 'mp3'"),

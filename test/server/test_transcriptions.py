@@ -154,6 +154,13 @@ def test_curl_and_uploads_that_are_too_large(both, dense, wav, tmp_path):
     assert curl(both, place, "-d", "model=dense")[0] == 400
     assert curl(both, place, "-X", "POST", "-H", "Content-Type: multipart/form-data", "-d", "x")[0] == 400
     assert curl(both, place, "-F", "model=dense")[0] == 400
+    part = b"--x\r\nContent-Disposition: form-data; name="
+    body = part + b'"model"\r\n\r\ndense\r\n' + part + b'"file"; filename="audio.webm"\r\n\r\n'
+    body += wav.read_bytes() + b"\r\n--x--\r\n"  # a name that is wrong
+    (tmp_path / "body").write_bytes(body)
+    header = "Content-Type: multipart/form-data; boundary=x"
+    status, body = curl(both, place, "--data-binary", f"@{tmp_path / 'body'}", "-H", header)
+    assert status == 200 and json.loads(body)["text"] == dense.transcribe(wav).text
 
 
 def test_containers_by_ffmpeg(both, client, wav, tmp_path):

@@ -195,7 +195,7 @@ def ogg_fault(file: BinaryIO, size: int) -> str:
 # --- MP3 -------------------------------------------------------------------------------------------------------------
 
 
-def _mp3_frame(head: bytes) -> tuple[int, int] | None:
+def mp3_frame(head: bytes) -> tuple[int, int] | None:
     """Return (bytes, where a Xing header stands in it) of a frame that begins ``head``; None: it is no frame."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
@@ -225,12 +225,12 @@ def mp3_fault(file: BinaryIO, size: int) -> str:
     at = _id3(file)
     file.seek(at)
     data = file.read()
-    first = _mp3_frame(data[:4])
+    first = mp3_frame(data[:4])
     if first is None:
         return "begins with no MPEG frame: write the file anew"
     promised = _mp3_promise(data[: first[0]], first[1])
     count, at = 0, 0
-    while (frame := _mp3_frame(data[at : at + 4])) is not None:
+    while (frame := mp3_frame(data[at : at + 4])) is not None:
         if at + frame[0] > len(data):
             return f"is cut off: its last {at + frame[0] - len(data)} bytes are missing"
         at, count = at + frame[0], count + 1

@@ -77,8 +77,8 @@ class _Chunks:
             elif samples and not 0 <= length < self.open_from:
                 return ""
             end = begin + length - self.counted
-            if found and not _PRINTABLE.match(name):
-                return _more(file, at, size)
+            if found and (not _PRINTABLE.match(name) or (name[:4] == self.samples and begin < end)):
+                return _more(file, at, size)  # no chunk, or one of samples that libsndfile does not read
             if not begin <= end <= size:
                 return _less(end, size) if samples else _more(file, at, size) if found else ""
             found = found or samples

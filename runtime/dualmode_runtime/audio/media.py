@@ -1,6 +1,7 @@
 """Recordings of any rate, number of channels and format, block by block: an hour needs no more memory than a minute.
 
 What libsndfile reads (WAV, FLAC, MP3, Ogg, ...) is read by it; m4a, webm, mp4 and others by ffmpeg, where it is there.
+What a file is, its first bytes say, and only where they do not, its name.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import numpy as np
 import soundfile
 
 from dualmode_runtime.audio.fault import AudioFault, Reason
+from dualmode_runtime.audio.kinds import BEGINNING, kind_of
 from dualmode_runtime.audio.reading import check_name, check_rate, check_samples, decodable, open_header
 
 BY_FFMPEG = {".m4a", ".mp4", ".webm", ".aac", ".wma", ".mkv", ".mov", ".amr", ".3gp", ".avi", ".ts", ".ac3", ".mka"}
@@ -50,7 +52,7 @@ def open_media(path: Path) -> Iterator[Media]:
     Raises:
         AudioFault: it is missing, empty or damaged, or ffmpeg is needed and is not there; also from ``blocks``.
     """
-    if path.suffix.lower() in BY_FFMPEG and path.is_file():
+    if needs_ffmpeg(path):
         check_name(path)
         with _open_ffmpeg(path) as media:
             yield media
@@ -58,6 +60,18 @@ def open_media(path: Path) -> Iterator[Media]:
     info = open_header(path, counted=False)
     with soundfile.SoundFile(decodable(path)) as file:
         yield Media(info.samplerate, info.channels, _sndfile_blocks(path, file, info.frames))
+
+
+def needs_ffmpeg(path: Path) -> bool:
+    """Return whether there is such a file, and not one that libsndfile reads."""
+    try:
+        if not path.is_file():  # a pipe would wait
+            return False
+        with open(path, "rb") as file:
+            kind = kind_of(file.read(BEGINNING))
+    except OSError:
+        return False  # libsndfile's reader says what is wrong
+    return (kind or path.suffix.lower()) in BY_FFMPEG
 
 
 def check_media(path: Path, channel: int | None = None) -> tuple[int, int]:

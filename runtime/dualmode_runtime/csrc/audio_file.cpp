@@ -25,7 +25,45 @@ bool is_name(const uint8_t* p) {
   return std::all_of(p, p + 4, [](uint8_t sign) { return sign >= ' ' && sign <= '~'; });
 }
 
+// Bytes of the frame of MPEG's layer III that begins with these 4; 0 if none does (mp3_frame of audio/compressed.py).
+size_t mp3_frame(const uint8_t* p) {
+  static constexpr size_t kKbit[2][15] = {{0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160},
+                                          {0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320}};
+  static constexpr size_t kHertz[3] = {44100, 48000, 32000};
+  const unsigned version = p[1] >> 3 & 3, bitrate = p[2] >> 4, rate = p[2] >> 2 & 3;  // 3 is MPEG 1, 2 is MPEG 2
+  if (p[0] != 0xFF || (p[1] & 0xE6) != 0xE2 || version == 1 || !bitrate || bitrate == 15 || rate == 3) return 0;
+  const bool first = version == 3;
+  const size_t hertz = kHertz[rate] >> (first ? 0 : version == 2 ? 1 : 2);
+  return (first ? 144 : 72) * kKbit[first][bitrate] * 1000 / hertz + (p[2] >> 1 & 1);
+}
+
+constexpr size_t kBeginning = 12;  // bytes that tell every kind but MP3 without tags
+constexpr struct {
+  size_t at;
+  const char* begins;
+  const char* kind;
+} kKinds[] = {{0, "RIFX", "RIFX"},   {0, "RF64", "RF64"}, {0, "riff", "W64"},           {0, "fLaC", "FLAC"},
+              {0, "OggS", "Ogg"},    {0, "ID3", "MP3"},   {0, "FORM", "AIFF"},          {0, ".snd", "AU"},
+              {0, "caff", "CAF"},    {0, "NIST_1A", "NIST SPHERE"}, {0, "\x1a\x45\xdf\xa3", "Matroska or WebM"},
+              {4, "ftyp", "MP4 or M4A"}, {0, "\x93NUMPY", "NumPy"}};
+
 }  // namespace
+
+size_t bytes_to_tell(const uint8_t* p, size_t size) {
+  if (size < kBeginning) return kBeginning;
+  const size_t frame = mp3_frame(p);
+  return frame ? frame + 4 : kBeginning;
+}
+
+std::string other_kind(const uint8_t* p, size_t size) {
+  for (const auto& [at, begins, kind] : kKinds) {
+    const size_t length = std::strlen(begins);
+    if (at + length <= size && !std::memcmp(p + at, begins, length)) return kind;
+  }
+  // One header of a frame may be chance in samples; a second one where the first says is not.
+  const size_t frame = size < kBeginning ? 0 : mp3_frame(p);
+  return frame && frame + 4 <= size && mp3_frame(p + frame) ? "MP3" : "";
+}
 
 bool is_npy(const std::vector<uint8_t>& bytes) {
   return bytes.size() >= 6 && !std::memcmp(bytes.data(), "\x93NUMPY", 6);
@@ -92,7 +130,9 @@ void Rest::accept(const uint8_t* p, size_t size) {
 void Rest::begin_chunk() {
   known_ = taken_ - head_.size();
   filling_ = !is_name(head_.data());
-  if (filling_) {
+  if (!std::memcmp(head_.data(), "data", 4)) {
+    audio_ = number(head_.data() + 4, 4);  // more samples, which nothing would read
+  } else if (filling_) {
     audio_ = std::any_of(head_.begin(), head_.end(), [](uint8_t byte) { return byte; });
   } else {
     left_ = number(head_.data() + 4, 4);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace dualmode {
@@ -39,6 +40,12 @@ class Rest {
   bool filling_ = false, audio_ = false;
   uint64_t taken_ = 0, known_ = 0;
 };
+
+// What kind of file that is no WAV begins here, such as "FLAC", or "": samples without a header, or too few bytes to tell
+// (audio/kinds.py).
+std::string other_kind(const uint8_t* p, size_t size);
+// How many bytes other_kind() needs of what begins so.
+size_t bytes_to_tell(const uint8_t* p, size_t size);
 
 // Reads the beginning of a WAV file; nothing if more of it is needed.
 std::optional<WavFormat> read_wav_header(const uint8_t* p, size_t size);

@@ -57,6 +57,13 @@ auto guarded(const Work& work, decltype(work()) failed, char* error = nullptr,
   return failed;
 }
 
+// What a handle stands for, which is NULL where it could not be opened.
+template <class Handle>
+Handle& opened(Handle* handle) {
+  if (!handle) throw std::runtime_error("NULL was given for a handle: it was not opened, see the error of that");
+  return *handle;
+}
+
 const Kernels& kernels_called(const char* name) {
   const Kernels* kernels = find_kernels(name);
   if (!kernels) throw std::runtime_error("this machine has no kernels called " + std::string(name));
@@ -68,6 +75,7 @@ dualmode_model open_bytes(const void* data, size_t size, const Kernels& kernels)
 }
 
 dualmode_model open_file(const char* path, const Kernels& kernels) {
+  if (!path) throw std::runtime_error("NULL was given for the path");
   try {
     const std::vector<uint8_t> bytes = read_file(path);
     return open_bytes(bytes.data(), bytes.size(), kernels);
@@ -103,7 +111,7 @@ void dualmode_model_free(dualmode_model* model) { delete model; }
 dualmode_info dualmode_model_get_info(const dualmode_model* model) { return info_of(model->model->config); }
 
 dualmode_device* dualmode_stream(const dualmode_model* model, char* error, size_t error_size) {
-  return guarded([&] { return open_stream(*model); }, nullptr, error, error_size);
+  return guarded([&] { return open_stream(opened(model)); }, nullptr, error, error_size);
 }
 
 dualmode_device* dualmode_open(const char* path, const char* kernels, char* error, size_t error_size) {
@@ -125,21 +133,21 @@ const char* dualmode_get_kernels(const dualmode_device* device) { return device-
 void dualmode_reset(dualmode_device* device) { device->recogniser.reset(); }
 
 int dualmode_set_rate(dualmode_device* device, int32_t rate, char* error, size_t error_size) {
-  return guarded([&] { return device->recogniser.set_rate(rate), 0; }, -1, error, error_size);
+  return guarded([&] { return opened(device).recogniser.set_rate(rate), 0; }, -1, error, error_size);
 }
 
 int dualmode_accept_samples(dualmode_device* device, const float* samples, size_t count, char* error,
                             size_t error_size) {
-  return guarded([&] { return device->recogniser.accept_samples(samples, count), 0; }, -1, error, error_size);
+  return guarded([&] { return opened(device).recogniser.accept_samples(samples, count), 0; }, -1, error, error_size);
 }
 
 int dualmode_accept_features(dualmode_device* device, const float* features, size_t frames, char* error,
                              size_t error_size) {
-  return guarded([&] { return device->recogniser.accept_features(features, frames), 0; }, -1, error, error_size);
+  return guarded([&] { return opened(device).recogniser.accept_features(features, frames), 0; }, -1, error, error_size);
 }
 
 int dualmode_finish(dualmode_device* device, char* error, size_t error_size) {
-  return guarded([&] { return device->recogniser.finish(), 0; }, -1, error, error_size);
+  return guarded([&] { return opened(device).recogniser.finish(), 0; }, -1, error, error_size);
 }
 
 size_t dualmode_tokens(const dualmode_device* device, const int32_t** tokens) {
@@ -153,7 +161,7 @@ int dualmode_set_endpointing(dualmode_device* device, const dualmode_endpointing
       [&] {
         std::optional<Endpointing> chosen;
         if (rules) chosen = Endpointing{rules->silence_ms, rules->max_lead_ms, rules->max_utterance_ms};
-        return device->recogniser.set_endpointing(chosen), 0;
+        return opened(device).recogniser.set_endpointing(chosen), 0;
       },
       -1, error, error_size);
 }
@@ -161,7 +169,7 @@ int dualmode_set_endpointing(dualmode_device* device, const dualmode_endpointing
 int dualmode_endpoint(const dualmode_device* device) { return int(device->recogniser.endpoint()); }
 
 int dualmode_next_utterance(dualmode_device* device, char* error, size_t error_size) {
-  return guarded([&] { return device->recogniser.next_utterance(), 0; }, -1, error, error_size);
+  return guarded([&] { return opened(device).recogniser.next_utterance(), 0; }, -1, error, error_size);
 }
 
 size_t dualmode_token_times(const dualmode_device* device, const double** ms) {
@@ -173,12 +181,12 @@ size_t dualmode_words(dualmode_device* device, const dualmode_word** words) {
   *words = nullptr;
   return guarded(
       [&] {
-        device->said = device->recogniser.words();
-        device->words.clear();
-        for (const Word& word : device->said)
-          device->words.push_back({word.text.c_str(), word.start, word.end, word.stable});
-        *words = device->words.data();
-        return device->words.size();
+        dualmode_device& one = opened(device);
+        one.said = one.recogniser.words();
+        one.words.clear();
+        for (const Word& word : one.said) one.words.push_back({word.text.c_str(), word.start, word.end, word.stable});
+        *words = one.words.data();
+        return one.words.size();
       },
       size_t(0));
 }
@@ -188,14 +196,14 @@ double dualmode_start_ms(const dualmode_device* device) { return device->recogni
 double dualmode_end_ms(const dualmode_device* device) { return device->recogniser.end_ms(); }
 
 const char* dualmode_text(dualmode_device* device) {
-  return guarded([&] { return device->recogniser.text().c_str(); }, "");
+  return guarded([&] { return opened(device).recogniser.text().c_str(); }, "");
 }
 
 int dualmode_encode(dualmode_device* device, const float* features, size_t frames, float* encoded, float* scores,
                     char* error, size_t error_size) {
   return guarded(
       [&] {
-        Encoder& encoder = device->recogniser.encoder();
+        Encoder& encoder = opened(device).recogniser.encoder();
         const Config& c = device->recogniser.model().config;
         if (frames < 7 || frames > encoder.chunk_features())
           throw std::runtime_error("a chunk has 7 to " + std::to_string(encoder.chunk_features()) +
@@ -268,7 +276,7 @@ dualmode_matrix* dualmode_matrix_new(int int8, size_t outputs, size_t inputs, si
 int dualmode_matrix_multiply(dualmode_matrix* matrix, const float* x, size_t frames, float* y) {
   return guarded(
       [&] {
-        const Matrix& view = matrix->matrix.view();
+        const Matrix& view = opened(matrix).matrix.view();
         Rows from(frames, view.inputs), to(frames, round_up(view.outputs, kAlign));
         for (size_t t = 0; t < frames && view.inputs; ++t)
           std::memcpy(from[t], x + t * view.inputs, view.inputs * sizeof(float));

@@ -1,9 +1,10 @@
 /* A streaming speech recogniser from one file: see FORMAT.md for the file.
  *
- *     char error[256];
+ *     char error[256] = "";
  *     dualmode_model *model = dualmode_model_open("model.dmdl", NULL, error, sizeof error);
- *     dualmode_device *device = dualmode_stream(model, error, sizeof error);      one for each source of sound
- *     dualmode_accept_samples(device, samples, count, error, sizeof error);      any number of times
+ *     dualmode_device *device = model ? dualmode_stream(model, error, sizeof error) : NULL;  one for each source of sound
+ *     if (!device) return fprintf(stderr, "%s\n", error), 1;
+ *     dualmode_accept_samples(device, samples, count, error, sizeof error);       any number of times; 0 or -1
  *     dualmode_finish(device, error, sizeof error);
  *     puts(dualmode_text(device));
  *     dualmode_free(device);
@@ -11,8 +12,9 @@
  *
  * A model is only read once it is open: any number of threads may open streams of it and run them at the same time.  A
  * device is one stream, for one thread at a time.  Functions that can fail return -1, or NULL, and write one sentence to
- * `error`, or the end of it where there is no room for more.  Close each handle once.  Nothing is allocated while a stream
- * runs but room for what was heard and said.
+ * `error`, or the end of it where there is no room for more; a handle that is NULL is such a failure, and all others but
+ * dualmode_text, dualmode_words and those that free must not be given one.  Close each handle once.  Nothing is allocated
+ * while a stream runs but room for what was heard and said.
  *
  * All times are ms from the beginning of the audio on.
  */

@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <string>
 
+#include <unistd.h>
+
 #include "audio_file.h"
 #include "device.h"
 #include "kernels.h"
@@ -119,16 +121,11 @@ class Hearing {
     std::vector<uint8_t> bytes;
     std::optional<dualmode::WavFormat> format;
     std::optional<dualmode::Rest> rest;
-    for (uint8_t piece[3200]; size_t count = std::fread(piece, 1, sizeof piece, stdin);) {
-      bytes.insert(bytes.end(), piece, piece + count);
+    for (bool ended = false; !ended;) {
+      ended = !read_piece(bytes);
       if (!format) {
-        if (bytes.size() < 4 || !std::memcmp(bytes.data(), "RIFF", 4)) {
-          format = dualmode::read_wav_header(bytes.data(), bytes.size());
-          if (!format) continue;
-        } else {
-          format.emplace();
-          format->rate = size_t(options_.rate);
-        }
+        format = input_format(bytes, ended);
+        if (!format) continue;
         open(*format);
         rest.emplace(format->size);
         bytes.erase(bytes.begin(), bytes.begin() + std::ptrdiff_t(format->start));
@@ -138,22 +135,45 @@ class Hearing {
       bytes.erase(bytes.begin(), bytes.begin() + std::ptrdiff_t(whole));
       if (format->size != SIZE_MAX && !(format->size -= whole)) break;
     }
-    if (std::ferror(stdin)) throw std::runtime_error("it cannot be read");
     if (!format) throw std::runtime_error("it has no samples");
     finish(!said_);
+    if (format->size != SIZE_MAX) format->size -= std::min(bytes.size(), format->size);  // a part of a sample
     if (format->size != SIZE_MAX && format->size)
       throw std::runtime_error("it is cut off: its last " + std::to_string(format->size) + " bytes are missing");
     if (!format->size) check_rest(*rest, bytes);
   }
 
  private:
+  // Adds at most 100 ms of standard input, as soon as any is there; false at its end.
+  static bool read_piece(std::vector<uint8_t>& bytes) {
+    uint8_t piece[3200];
+    ssize_t count;
+    do count = ::read(STDIN_FILENO, piece, sizeof piece);
+    while (count < 0 && errno == EINTR);
+    if (count < 0) throw std::runtime_error(std::string("it cannot be read: ") + std::strerror(errno));
+    bytes.insert(bytes.end(), piece, piece + count);
+    return count;
+  }
+
+  // How the samples of standard input lie in it; nothing if more of it is needed.
+  std::optional<dualmode::WavFormat> input_format(const std::vector<uint8_t>& bytes, bool ended) const {
+    if (bytes.size() < dualmode::bytes_to_tell(bytes.data(), bytes.size()) && !ended) return {};
+    if (bytes.size() >= 4 && !std::memcmp(bytes.data(), "RIFF", 4))
+      return dualmode::read_wav_header(bytes.data(), bytes.size());
+    if (const std::string kind = dualmode::other_kind(bytes.data(), bytes.size()); !kind.empty())
+      throw std::runtime_error("it is a file of the kind " + kind +
+                               ": send WAV, or 16-bit mono samples, as ffmpeg -i FILE -f s16le -ac 1 -ar 16000 - does");
+    if (bytes.empty()) return {};
+    dualmode::WavFormat raw;
+    raw.rate = size_t(options_.rate);
+    return raw;
+  }
+
   // Reads on behind the samples of standard input, of which `bytes` have come already.
   void check_rest(dualmode::Rest& rest, const std::vector<uint8_t>& bytes) {
     rest.accept(bytes.data(), bytes.size());
-    uint8_t piece[3200];
-    for (size_t count; !rest.is_audio() && (count = std::fread(piece, 1, sizeof piece, stdin));)
-      rest.accept(piece, count);
-    if (std::ferror(stdin)) throw std::runtime_error("it cannot be read");
+    for (std::vector<uint8_t> piece; !rest.is_audio() && read_piece(piece); piece.clear())
+      rest.accept(piece.data(), piece.size());
     if (rest.is_audio_if_ended())
       throw std::runtime_error(
           "it has audio behind the end that its header states: send raw samples, or state no length");

@@ -75,7 +75,7 @@ void Recogniser::open_for(Input input, const float* values, size_t count) {
       throw std::runtime_error("samples are not finite, or far outside of [-1, 1]: divide integers by their range");
     if (!std::isfinite(values[i])) throw std::runtime_error("value " + std::to_string(i) + " is not finite");
   }
-  input_ = input;
+  if (count) input_ = input;
 }
 
 void Recogniser::accept_samples(const float* samples, size_t count) {

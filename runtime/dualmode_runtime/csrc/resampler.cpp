@@ -29,7 +29,7 @@ double bessel(double x) {
 Resampler::Resampler(int64_t rate) : rate_(size_t(rate)) {
   const size_t common = std::gcd(rate_, kRate);
   if (rate < 4000 || rate > 384000 || common < 25)
-    throw std::runtime_error("audio of " + std::to_string(rate) + " Hz cannot be resampled to 16000 Hz here");
+    throw std::runtime_error("audio of " + std::to_string(rate) + " Hz cannot be resampled to 16000 Hz here: expected 4000 to 384000 Hz, a multiple of 25, 32 or 40");
   up_ = kRate / common;
   down_ = rate_ / common;
   // In cycles an input: half of the slower rate.

@@ -50,6 +50,24 @@ def test_what_libsndfile_does_not_read_is_read_by_ffmpeg(tmp_path, ending):
         check_media(tmp_path / f"text.{ending}")
 
 
+@pytest.mark.parametrize("name", ["a.webm", "a.m4a", "a.mp3", "a"])
+def test_what_a_file_is_its_bytes_say_and_not_its_name(tmp_path, name):
+    path = tmp_path / name
+    soundfile.write(path, STEREO, 22050, format="WAV")
+    rate, samples = read(path, 1)
+    assert rate == 22050
+    np.testing.assert_allclose(samples, TONE, atol=1e-4)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_a_recording_of_a_browser_is_read_whatever_its_name(tmp_path):
+    soundfile.write(tmp_path / "source.wav", TONE, 22050)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "source.wav", tmp_path / "a.webm"], check=True)
+    (tmp_path / "a.webm").rename(tmp_path / "a.wav")
+    rate, samples = read(tmp_path / "a.wav")
+    assert len(samples) / rate == pytest.approx(1, abs=0.1)
+
+
 def test_without_ffmpeg_it_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.m4a").write_bytes(b"x")
     monkeypatch.setenv("PATH", "")

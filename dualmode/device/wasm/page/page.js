@@ -8,20 +8,30 @@ const RATE = 16000; // of files: the engine's own, so that nothing is resampled 
 const part = (id) => document.getElementById(id);
 const server = served();
 const local = new Session({ keepAudio: Boolean(server?.second_pass) });
-let session = local;
 const delays = [];
 let microphone = null;
 let rows = []; // words of the utterance with their delays
 let ended = false; // the rows are of an utterance that is over: they stay until the next one has words
 let ready = false; // a model was loaded
 let failed = false; // an error is shown, until there is something to hear again
+let busy = null; // the session that hears a file, or "model" while one is loaded
+let changing = false; // the microphone is being turned on or off
 
 function say(message) {
   part("status").textContent = message;
 }
 
-function usable(yes) {
-  part("microphone").disabled = part("file").disabled = !yes;
+/** One sound at a time: what would begin another is off meanwhile. */
+function controls() {
+  const free = !busy && !microphone && !changing;
+  part("microphone").disabled = !ready || Boolean(busy); // but not while it changes: it would lose the keyboard's focus
+  part("file").disabled = !ready || !free;
+  for (const id of ["model", "remote", "token"]) part(id).disabled = !free;
+}
+
+function nowBusy(what) {
+  busy = what;
+  controls();
 }
 
 function show({ words, delays: known, heardMs, busyMs }) {
@@ -73,9 +83,9 @@ function follow(one) {
   });
   one.addEventListener("second", ({ detail }) => lines.get(detail.utterance)?.(detail.text));
   one.addEventListener("finished", () => {
-    if (microphone?.hears === one) turn(); // it ended by itself
-    if (!failed) say("Ready.");
-    usable(true);
+    if (microphone?.hears === one && one !== local) turn(); // the server ended it
+    if (!failed && !microphone) say("Ready.");
+    if (busy === one) nowBusy(null);
   });
   one.addEventListener("error", ({ detail }) => {
     failed = true;
@@ -98,36 +108,37 @@ follow(local).addEventListener("loaded", ({ detail: { bytes } }) => {
   part("loaded").textContent = `${mb(bytes.engine + bytes.model)} MB (engine ${mb(bytes.engine)}, model ${mb(bytes.model)})`;
   say("Ready.");
   ready = true;
-  usable(true);
+  nowBusy(null);
 });
 local.addEventListener("error", () => {
-  if (ready && !microphone) usable(true); // a model that was refused leaves the one before
+  if (busy === "model") nowBusy(null); // one that was refused leaves the one before
 });
 
-/** Chooses where the next sound goes; live: it comes as it is made. */
+/** Chooses where the next sound goes, and returns it; live: it comes as it is made. */
 function choose(live) {
   failed = false;
   const [remote, again] = [part("remote").checked, part("again").checked && server?.second_pass];
-  session = remote ? follow(new ServerSession(part("token").value, again, live)) : local;
+  const session = remote ? follow(new ServerSession(part("token").value, again, live)) : local;
   const sent = again ? "Each utterance is sent to the server when it has ended." : "No sound leaves it.";
   part("where").textContent = remote ? "Now it listens on the server: all sound is sent there." : sent;
+  return session;
 }
 
 part("file").addEventListener("change", async ({ target }) => {
   const [file] = target.files;
   if (!file) return;
-  usable(false);
-  choose(false);
+  const hears = choose(false);
+  nowBusy(hears);
   say(`Hearing ${file.name} …`);
   try {
     const audio = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await file.arrayBuffer());
     const channels = Array.from({ length: audio.numberOfChannels }, (_, i) => audio.getChannelData(i));
     const mixed = channels[0].map((_, i) => channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length);
-    for (let at = 0; at < mixed.length; at += RATE / 10) session.accept(mixed.slice(at, at + RATE / 10), RATE);
-    session.finish();
+    for (let at = 0; at < mixed.length; at += RATE / 10) hears.accept(mixed.slice(at, at + RATE / 10), RATE);
+    hears.finish();
   } catch {
     say(`Error: ${file.name} is no audio that this browser can read.`);
-    usable(true);
+    nowBusy(null);
   }
   target.value = "";
 });
@@ -135,13 +146,13 @@ part("file").addEventListener("change", async ({ target }) => {
 part("model").addEventListener("change", async ({ target }) => {
   const [file] = target.files;
   if (!file) return;
-  usable(false);
+  nowBusy("model");
   say(`Loading ${file.name} …`);
   try {
     local.load(await file.arrayBuffer());
   } catch {
     say(`Error: ${file.name} cannot be read.`);
-    usable(ready);
+    nowBusy(null);
   }
   target.value = ""; // the same file may be chosen again, when it is mended
 });
@@ -150,17 +161,17 @@ async function listen() {
   const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
   if (!navigator.mediaDevices) throw new Error("browsers give it to pages by HTTPS or from localhost only");
   const stream = await navigator.mediaDevices.getUserMedia({ audio });
-  const context = new AudioContext();
+  let context = null;
   const stop = async () => {
     stream.getTracks().forEach((track) => track.stop());
-    await context.close();
+    await context?.close();
   };
   try {
+    context = new AudioContext();
     await context.audioWorklet.addModule(new URL("capture.js", import.meta.url));
     const mono = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
     const capture = new AudioWorkletNode(context, "capture", mono);
-    choose(true);
-    const hears = session;
+    const hears = choose(true);
     capture.port.onmessage = ({ data }) => hears.accept(data, context.sampleRate);
     context.createMediaStreamSource(stream).connect(capture);
     const silence = async () => {
@@ -181,17 +192,19 @@ async function listen() {
   }
 }
 
-let changing = false; // the button is not disabled meanwhile: it would lose the keyboard's focus
 /** Turns the microphone on or off. */
 async function turn() {
   if (changing) return;
   changing = true;
+  controls();
   try {
     if (microphone) {
       const { hears, stop } = microphone;
       microphone = null;
       await stop();
+      const over = new Promise((heard) => hears.addEventListener("finished", heard, { once: true }));
       hears.finish();
+      if (hears === local) await over; // its next sound would be in its way
     } else {
       microphone = await listen();
       say("Listening.");
@@ -200,7 +213,7 @@ async function turn() {
     say(`Error: the microphone cannot be used: ${error.message}`);
   }
   changing = false;
-  for (const id of ["file", "model", "remote", "token"]) part(id).disabled = Boolean(microphone);
+  controls();
   part("microphone").classList.toggle("on", Boolean(microphone));
   part("microphone").textContent = microphone ? "Stop microphone" : "Start microphone";
 }

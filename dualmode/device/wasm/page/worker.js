@@ -82,12 +82,15 @@ const ASKED = {
 
   finish() {
     const before = performance.now();
-    recognizer.finish();
-    const spent = performance.now() - before;
-    busyMs += spent;
-    utterance(spent);
-    begin();
-    postMessage({ type: "finished" });
+    try {
+      recognizer.finish();
+      const spent = performance.now() - before;
+      busyMs += spent;
+      utterance(spent);
+    } finally {
+      begin();
+      postMessage({ type: "finished" });
+    }
   },
 };
 
