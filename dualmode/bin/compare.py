@@ -164,7 +164,7 @@ def with_intervals(experiments: Mapping[str, Sequence[Path]], args: argparse.Nam
     lines, records = list(shown.estimate_table(estimates)), shown.estimate_records(estimates)
     if args.against:
         differences = comparer.differences(rows, args.against)
-        lines += ["", *shown.difference_table(differences, args.against)]
+        lines += ["", *shown.difference_table(differences, args.against, shown.columns_of(estimates))]
         records += shown.difference_records(differences, args.against)
     verdicts = plan.verdicts(rows, comparer) if plan else []
     if plan:

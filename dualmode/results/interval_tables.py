@@ -29,11 +29,12 @@ def estimate_table(rows: Mapping[str, Mapping[Column, Estimate]]) -> Iterator[st
                 yield line(name, *where, f"{one.wer:.2f}", bounds(one.interval, ""), seeds(one.seeds))
 
 
-def difference_table(rows: Mapping[str, Mapping[Column, Difference]], against: str) -> Iterator[str]:
-    """Yield the table of the differences from the row ``against``."""
+def difference_table(
+    rows: Mapping[str, Mapping[Column, Difference]], against: str, columns: Sequence[Column]
+) -> Iterator[str]:
+    """Yield the table of the differences from the row ``against``; ``columns`` are those of all rows' estimates."""
     yield from head((f"WER minus that of {against}", *DIFFERENCES[1:]))
-    columns = columns_of(rows)
-    for column in columns:
+    for column in columns_of(rows):
         for name, row in rows.items():
             if column in row:
                 one = row[column]

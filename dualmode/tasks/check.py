@@ -36,13 +36,18 @@ def named(where: str) -> Iterator[None]:
 def settings_of(task: type[SupernetTask], config: Path, options: Sequence[str]) -> argparse.Namespace:
     """Return a training's settings as ESPnet reads them, all but the encoder's checked; a bad one is a UserError."""
     check_names(task, config, options)
-    parser = task.get_parser()
+    parser, written = task.get_parser(), read_yaml(config)
     with named(str(config)):
-        check_values(parser, read_yaml(config))
+        check_values(parser, written)
     with named(f"{config} with {' '.join(options)}" if options else str(config)):
-        args = task.get_parser().parse_args(["--config", str(config), *options])
+        resume = [] if "resume" in written else ["--resume", "true"]  # as every training here has it
+        args = task.get_parser().parse_args(["--config", str(config), *resume, *options])
         check_values(parser, vars(args))
         refuse_unheeded(args)
+        if not args.resume:
+            raise UserError(
+                "resume: false would train anew over what is in the folder: train into another one, or remove it"
+            )
         numbers_in_settings(args)
         check_optimiser(args)
         check_criteria(args)

@@ -19,6 +19,7 @@ from dualmode.tasks.patches.whole_checkpoints import load_checkpoint
 ELSEWHERE = "go on with the same, or train into another folder, from these weights if you like (--init)"
 # Of a training that goes on; smaller batches, say, after a GPU's memory did not suffice.
 MAY_CHANGE = (
+    *("max_epoch", "num_iters_per_epoch"),
     *("train_shape_file", "valid_shape_file", "batch_type", "batch_size", "batch_bins", "accum_grad"),
     *("reference_batch_h", "window_h", "grad_clip", "use_amp"),
     *("branch_conf", "model_conf", "pruning_conf", "specaug_conf", "encoder_conf"),
@@ -40,7 +41,8 @@ def check_nothing_is_lost(args: argparse.Namespace) -> None:
     if args.resume and epochs and not (folder / EPOCH_STATE).exists():
         raise UserError(
             f"{folder} has no {EPOCH_STATE} to go on from, and a training from the start would write over its "
-            f"{epochs[-1]}: train into another folder, from these weights if you like (--init), or remove *epoch.pth"
+            f"{epochs[-1]}: train into another folder, from these weights if you like (--init), or remove *epoch.pth "
+            f"and {STEP_STATE}"
         )
 
 
@@ -58,6 +60,7 @@ def check_model_goes_on(args: argparse.Namespace, model: TwoBranchModel) -> None
     check_same_encoder(model.encoder.config, opened.encoder_config, str(folder))
     if (begun := opened.config.get("seed", args.seed)) != args.seed:
         raise UserError(f"{folder} was begun with the seed {begun}, which is now {args.seed}: {ELSEWHERE}")
+    say_start_is_unused(args, opened.config.get("init_encoder"), folder)
     theirs, own = load_checkpoint(checkpoint, map_location="cpu", mmap=True)["model"], model.state_dict()
     shapes = [{name: getattr(value, "shape", None) for name, value in state.items()} for state in (theirs, own)]
     if differ := sorted(name for name in {**theirs, **own} if shapes[0].get(name) != shapes[1].get(name)):
@@ -74,9 +77,21 @@ def check_model_goes_on(args: argparse.Namespace, model: TwoBranchModel) -> None
     now = {**vars(args), "encoder_conf": model.encoder.config.to_dict()}
     if changed := changes({**opened.config, "encoder_conf": opened.encoder_config.to_dict()}, now):
         said = f"warning: {folder} goes on with other settings than before, and its config.yaml will name these alone: "
-        said += ", ".join(changed)
-        logging.warning(said)
-        print(said, flush=True)
+        told(said + ", ".join(changed))
+
+
+def say_start_is_unused(args: argparse.Namespace, begun: str | None, folder: Path) -> None:
+    """Say that another --init than the training began with does nothing; config.yaml goes on to name the first one."""
+    was, now = (None if path is None else Path(path).resolve() for path in (begun, args.init_encoder))
+    if was != now:
+        unused = f"--init {args.init_encoder} does nothing: " if now else ""
+        told(f"warning: {unused}{folder} goes on from its own checkpoint, and began with {begun or 'random weights'}")
+    args.init_encoder = begun
+
+
+def told(sentence: str) -> None:
+    logging.warning(sentence)
+    print(sentence, flush=True)
 
 
 def changes(before: Mapping, now: Mapping) -> list[str]:
@@ -124,7 +139,7 @@ def check_plan_goes_on(args: argparse.Namespace) -> None:
             f"{now} ({', '.join(changed) or 'scheduler_conf'}): go on with the same plan, or train into another "
             "folder, from these weights if you like (--init)"
         )
-    for kind in ("optim", "scheduler"):
+    for kind in ("optim", "scheduler", "exclude_weight_decay"):
         was, now = (
             {kind: values.get(kind), **(values.get(f"{kind}_conf") or {}), "fused": None}  # fused: where, not what
             for values in (old, vars(args))

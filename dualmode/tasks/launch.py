@@ -14,7 +14,7 @@ from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.two_branch import BranchWeights
 from dualmode.errors import UserError
-from dualmode.models.weights import EPOCH_STATE
+from dualmode.models.weights import EPOCH_STATE, STEP_STATE
 from dualmode.results.provenance import git_commit
 from dualmode.tasks.alone import check_alone
 from dualmode.tasks.base import SupernetTask
@@ -22,9 +22,10 @@ from dualmode.tasks.check import settings_of
 from dualmode.tasks.feature_lists import FILES, check_lists
 from dualmode.tasks.features import FEATURES
 from dualmode.tasks.finish_epoch import chosen_epoch
+from dualmode.tasks.going_on import told
 from dualmode.tasks.history import HISTORY, read_history
 from dualmode.tasks.patches.short_command import short_command
-from dualmode.tasks.pool import Source, pool
+from dualmode.tasks.pool import Source, described, pool
 from dualmode.tasks.preemption import STOPPED, pass_on
 
 
@@ -85,7 +86,11 @@ def train(
     logging.info("how threads wait for each other: %s", waiting)
     logging.info("dualmode %s, commit: %s", __version__, git_commit(Path(__file__).parent))
     names = task.required_data_names()
+    before = described(out / "data" / "train")
     train_folder = pool(train, out / "data" / "train", names, max_ms, seed)
+    now = described(out / "data" / "train")
+    if before not in (None, now) and any((out / name).is_file() for name in (EPOCH_STATE, STEP_STATE)):
+        told(f"warning: {out} goes on with another training set than before: {before} -> {now}")
     valid_folder = pool([Source(valid)], out / "data" / "valid", names, max_ms, seed)
     bins = settings.encoder_conf.get("input_size", EncoderConfig.input_size)
     for folder in {train_folder, valid_folder}:

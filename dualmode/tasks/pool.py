@@ -145,6 +145,20 @@ def pool(sources: Sequence[Source], out: Path, names: Sequence[str], max_ms: int
     return out
 
 
+def described(out: Path) -> str | None:
+    """Return what :func:`pool` has made a folder of, in words; None where it has made none.
+
+    >>> described(Path("nowhere"))
+    """
+    try:
+        about = json.loads((out / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    sources = [f"{Path(lists[0][0]).parent}:{weight:g}" for weight, *lists in about["sources"]]
+    cut = "" if about["max_ms"] is None else f", cut at {about['max_ms']} ms"
+    return f"{' '.join(sources)}{cut}, chosen with seed {about['seed']}"
+
+
 def is_done(out: Path, about: dict, files: Sequence[str]) -> bool:
     """Return whether ``out`` has been made of the same lists in the same way."""
     try:

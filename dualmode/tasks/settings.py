@@ -25,6 +25,7 @@ from dualmode_runtime.cli import nearest
 # Least values; what is not here may be any number, but not below 0.
 FROM_1 = ("max_epoch", "accum_grad", "batch_size", "batch_bins", "num_iters_per_epoch", "log_interval")
 LEAST = dict.fromkeys((*FROM_1, "keep_nbest_models"), 1)
+UNHEEDED = ("collect_stats", "use_adapter", "dry_run")
 SIGNED = ("patience", "seed", "wandb_model_log_interval", "dist_rank", "local_rank", "ngpu")
 _TYPES = {"int": (int,), "float": (int, float), "str2bool": (bool,), "str": (str,)}
 _WORDS = {"int": "a whole number", "float": "a number", "str2bool": "true or false", "str": "text"}
@@ -63,9 +64,9 @@ def refuse_unheeded(args: argparse.Namespace) -> None:
         raise UserError(
             "init_param reads weights in a way that can start programs: start from a model folder instead (--init)"
         )
-    for name in ("grad_noise", "no_forward_run", "create_graph_in_tensorboard", "sharded_ddp"):
+    for name in ("grad_noise", "no_forward_run", "create_graph_in_tensorboard", "sharded_ddp", *UNHEEDED):
         if getattr(args, name):
-            raise UserError(f"{name} is an option of ESPnet's own training loop, which this training does not use")
+            raise UserError(f"{name} is an option of ESPnet's own trainings, which this training does not use")
     if args.iterator_type != "sequence" or args.multiple_iterator:
         name = "multiple_iterator" if args.multiple_iterator else f"iterator_type: {args.iterator_type}"
         raise UserError(f"{name} reads batches in a way that this training cannot go on in: leave it out")
@@ -140,6 +141,9 @@ def check_criteria(args: argparse.Namespace) -> None:
         raise UserError(
             f"best_model_criterion is {best}: it must be a list of [train or valid, what is measured, min or max]"
         )
+    waits = args.val_scheduler_criterion
+    if len(waits) != 2 or waits[0] not in ("train", "valid"):
+        raise UserError(f"val_scheduler_criterion has {list(waits)}: it must be [train or valid, what is measured]")
     of_epochs = [("best_model_criterion", one) for one in best]
     for name, one in [*of_epochs, ("early_stopping_criterion", args.early_stopping_criterion)]:
         if len(one) != 3 or one[0] not in ("train", "valid") or one[2] not in ("min", "max"):

@@ -93,12 +93,18 @@ def restore_reporter(reporter: SubReporter, state: dict) -> None:
         ]
 
 
-def save(folder: Path, running: Running, batches: int, total: int, rank: int, ranks: int) -> None:
-    """Write the checkpoint after ``batches`` of an epoch's ``total``; all ranks call this, rank 0 writes."""
-    states = [random_states()]
+def save(
+    folder: Path, running: Running, batches: int, total: int, rank: int, ranks: int, now: dict | None = None
+) -> None:
+    """Write the checkpoint after ``batches`` of an epoch's ``total``; all ranks call this, rank 0 writes.
+
+    ``now`` are the random states of this process at that time, where it is over.
+    """
+    now = now or random_states()
+    states = [now]
     if ranks > 1:
         states = [None] * ranks
-        torch.distributed.all_gather_object(states, random_states())
+        torch.distributed.all_gather_object(states, now)
     if rank == 0:
         place = {"epoch": running.reporter.get_epoch(), "batches": batches, "total": total, "random": states}
         save_checkpoint({**place, **running.state()}, folder / STEP_STATE)
@@ -115,7 +121,7 @@ def load(folder: Path, epoch: int, total: int, ranks: int) -> dict | None:
         return None
     state = load_weights(path)
     if state["epoch"] != epoch:
-        return None  # it stays where it is, since other processes may be reading it
+        return None  # it stays until the next epoch, since other processes may be reading it
     for what, written, now in (
         ("processes", len(state["random"]), ranks),
         ("batches an epoch", state["total"], total),

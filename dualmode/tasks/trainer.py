@@ -113,8 +113,8 @@ class SupernetTrainer(Trainer):
         return False
 
     @classmethod
-    def validate_one_epoch(cls, *, reporter, **kwargs) -> None:
-        super().validate_one_epoch(reporter=reporter, **kwargs)
+    def validate_one_epoch(cls, *, iterator, reporter, **kwargs) -> None:
+        super().validate_one_epoch(iterator=cls.state.until_told(iterator), reporter=reporter, **kwargs)
         cls.state.after_phase("valid", reporter)
 
 

@@ -4,18 +4,20 @@ ESPnet's loop calls :class:`dualmode.tasks.trainer.SupernetTrainer`, which hands
 
     going on after a kill   at_resume     writes what the kill cut off behind checkpoint.pth
     each epoch              before_epoch  zeroes gradients; in a run's first epoch takes up checkpoint_step.pth, and
-                                          tries the largest batches; in others looks whether epochs can be ranked
+                                          tries the largest batches; in others removes it, and looks whether epochs can
+                                          be ranked
       each update           votes         what this process wants: to stop, to write a checkpoint
                             (Updater)     accum_grad batches: forward, backward; divide, clip, optimizer, scheduler
                             after_update  report, progress; the watch, which may end the run; checkpoint_step.pth, where
                                           one is due; where told to stop, at_stop
                             after_phase   a line "train" in history.jsonl and on the terminal
       validation            (ESPnet)
+        each batch          until_told    where told to stop, at_stop: the epoch's updates are saved
                             after_phase   a line "valid" in both
       end of the epoch      (ESPnet)      checkpoint.pth, then Nepoch.pth, latest.pth and the links to the best epochs
     told to stop            at_stop       writes checkpoint_step.pth and exits with status 75, to be queued again
     end of the last epoch   (ESPnet)      mean of the best epochs
-                            at_end        removes checkpoint_step.pth
+                            at_end        looks whether epochs could be ranked; removes checkpoint_step.pth
 
 At a failure (an error, the alarm, a kill) nothing more is written: every checkpoint on disk is whole, and the next run
 goes on from the last one, checkpoint_step.pth where it is of the epoch after checkpoint.pth.
@@ -24,12 +26,13 @@ goes on from the last one, checkpoint_step.pth where it is of the epoch after ch
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import torch
+from espnet2.schedulers.abs_scheduler import AbsValEpochStepScheduler
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter, SubReporter, aggregate
 from espnet2.train.trainer import TrainerOptions
@@ -101,9 +104,14 @@ class RunState:
         self.measured: set[tuple[str, str]] = set()  # (phase, key) that were reported so far
 
     def at_resume(self, weights: Mapping[str, Tensor], reporter: Reporter) -> None:
-        """Complete the last epoch of checkpoint.pth, which has just been loaded."""
+        """Complete the last epoch of checkpoint.pth, which has just been loaded; where patience had ended, end."""
         if self.keeps_files:
             finish_epoch(self.folder, weights, reporter, self.criteria)
+        patience = self.options.patience
+        if patience is not None and reporter.check_early_stopping(patience, *self.options.early_stopping_criterion):
+            self.options.max_epoch = reporter.get_epoch()
+            if self.keeps_files:
+                print(f"the training had ended after epoch {reporter.get_epoch()} (patience {patience})", flush=True)
 
     def before_epoch(
         self, running: step_checkpoint.Running, batches: DataLoader, device: torch.device
@@ -134,6 +142,8 @@ class RunState:
         for optimizer in running.optimizers:
             optimizer.zero_grad()
         first = self.progress is None
+        if not first and self.keeps_files:  # its epoch is in checkpoint.pth, or it is another training's
+            (self.folder / STEP_STATE).unlink(missing_ok=True)
         if first:
             if self.options.resume:
                 state = step_checkpoint.load(self.folder, epoch, self.batches, self.ranks)
@@ -200,8 +210,8 @@ class RunState:
         if self.watch is not None and skipped is None:
             self.watch(reporter)
         told, due = totals.votes
-        last = number == self.updates  # after which comes the epoch's own checkpoint
-        if told and not last:
+        last = number == self.updates  # after which come validation and the epoch's own checkpoint
+        if told:
             self.at_stop(number)
         if (due or self.checkpoint_due(number)) and not last:
             self.save(number)
@@ -220,15 +230,42 @@ class RunState:
         every = self.options.checkpoint_every
         return bool(every) and number * self.options.accum_grad % every == 0
 
-    def save(self, number: int) -> None:
-        """Write checkpoint_step.pth after update ``number``; all processes take part, the first one writes."""
+    def save(self, number: int, states: dict | None = None) -> None:
+        """Write checkpoint_step.pth after update ``number``; all processes take part, the first one writes.
+
+        Args:
+            number: of the update.
+            states: random states after it; None is now.
+        """
         done = number * self.options.accum_grad
-        step_checkpoint.save(self.folder, self.running, done, self.batches, self.rank, self.ranks)
+        step_checkpoint.save(self.folder, self.running, done, self.batches, self.rank, self.ranks, states)
         self.saved_at = self.clock()
+
+    def until_told(self, batches: Iterable) -> Iterator:
+        """Yield the batches of a validation; leave where this process is told to stop.
+
+        Several processes may be told at different batches, where they cannot save together, so that they have saved
+        the epoch's last update before.
+        """
+        states = step_checkpoint.random_states()  # what the loader draws, it draws again then
+        options, saved = self.options, False
+        if self.ranks > 1 or options.checkpoint_every or options.checkpoint_minutes is not None:
+            self.save(self.updates)
+            saved = True
+        for batch in batches:
+            if self.preemption.told:
+                if not saved:
+                    self.save(self.updates, states)
+                self.leave(self.updates)
+            yield batch
 
     def at_stop(self, number: int) -> NoReturn:
         """Save update ``number`` and leave."""
         self.save(number)
+        self.leave(number)
+
+    def leave(self, number: int) -> NoReturn:
+        """End this process with the status of one to be queued again; update ``number`` is saved."""
         if self.keeps_files:
             epoch = self.running.reporter.get_epoch()
             print(f"told to stop: update {number}/{self.updates} of epoch {epoch} is saved, to go on from", flush=True)
@@ -241,6 +278,8 @@ class RunState:
             UserError: a loss of a validation is not finite, by which epochs cannot be ranked.
         """
         self.measured |= {(phase, key) for key in reporter.stats}
+        if phase == "valid":
+            self.check_scheduler()
         if self.keeps_files:
             history.record(self.folder, phase, reporter, self.options.max_epoch)
         losses = reporter.stats.get("loss", ())
@@ -256,21 +295,36 @@ class RunState:
                 )
 
     def check_criteria(self) -> None:
-        """Raise UserError if no epoch could be called the best: ESPnet passes over what is not measured.
+        """Raise UserError if no epoch could be called the best, or end the training: ESPnet passes over the first, and
+        meets the second once the masks are settled.
 
         Only the first process, once the epoch before is in checkpoint.pth: nothing is lost.
         """
-        measured = any((phase, key) in self.measured for phase, key, _ in self.criteria)
-        if self.keeps_files and self.measured and self.criteria and not measured:
+        if not self.keeps_files or not self.measured:
+            return
+        if self.criteria and not any((phase, key) in self.measured for phase, key, _ in self.criteria):
             wanted = ", ".join(f"{phase} {key}" for phase, key, _ in self.criteria)
-            known = ", ".join(
-                sorted(key for phase, key in self.measured if phase == "valid" and not key.endswith("_time"))
-            )
-            raise UserError(
-                f"best_model_criterion ranks epochs by {wanted}, which this training does not measure: name one of its "
-                f"values (valid {known}) and go on from the last epoch"
-            )
+            raise self.unmeasured("best_model_criterion ranks epochs", wanted, "go on from the last epoch")
+        phase, key, _ = self.options.early_stopping_criterion
+        if self.options.patience is not None and (phase, key) not in self.measured:
+            where = "patience ends a training by early_stopping_criterion"
+            raise self.unmeasured(where, f"{phase} {key}", "go on from the last epoch")
+
+    def check_scheduler(self) -> None:
+        """Raise UserError if a scheduler waits for a value of validation that is not measured, where ESPnet fails."""
+        phase, key = self.options.val_scheduler_criterion
+        waits = any(isinstance(one, AbsValEpochStepScheduler) for one in self.running.schedulers)
+        if waits and (phase, key) not in self.measured:
+            raise self.unmeasured("val_scheduler_criterion sets the learning rate", f"{phase} {key}", "start again")
+
+    def unmeasured(self, what: str, wanted: str, then: str) -> UserError:
+        known = sorted(key for phase, key in self.measured if phase == "valid" and not key.endswith("_time"))
+        return UserError(
+            f"{what} by {wanted}, which this training does not measure: name one of its values "
+            f"(valid {', '.join(known)}) and {then}"
+        )
 
     def at_end(self) -> None:
         """Remove the checkpoint inside an epoch, for all epochs are finished."""
         (self.folder / STEP_STATE).unlink(missing_ok=True)
+        self.check_criteria()

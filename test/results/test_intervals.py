@@ -103,6 +103,16 @@ def test_a_beam_is_not_compared_with_the_greedy_search(data, tmp_path, capsys):
     assert not any(line.startswith("| beam | test |") for line in lines)
 
 
+def test_differences_say_of_which_chunk_they_are(data, tmp_path, capsys):
+    """Where other rows, which have nothing to be compared with, were decoded in other chunks."""
+    new = run_of(tmp_path / "new", 1, {"u1": 1}, "sparse", CHUNKED)
+    run_of(tmp_path / "new", 1, {}, "sparse_320", CHUNKED | {"chunk_ms": 320})
+    old = run_of(tmp_path / "old", 1, {"u1": 2}, "sparse", CHUNKED)
+    main([f"new={new}", f"old={old}", "--bootstrap", "1000", "--data-dir", str(data), "--against", "old"])
+    estimates, differences = capsys.readouterr().out.split("| WER minus that of old")
+    assert "chunk 320 ms" in estimates and "| new | test | sparse 70 %, chunk 640 ms" in differences
+
+
 def test_words_of_utterances_are_those_of_the_score(data, tmp_path):
     with pytest.raises(UserError, match="u3.* of the reference is not in the hypotheses"):
         folder = run_of(tmp_path / "a", 1, {})

@@ -14,7 +14,8 @@ ACCUMULATED = 2  # batches of an update, as test_resume has it
 def train(
     kind: str, root: Path, out: Path, kill_at: int | None, more: Sequence[str] = (), number: int = signal.SIGKILL
 ) -> None:
-    """Run the training command in this process, which sends itself a signal in the forward pass of batch ``kill_at``.
+    """Run the training command in this process, which sends itself a signal in the forward pass of batch ``kill_at``;
+    -1 is the first one of a validation.
 
     Writes a digest of the masks that each batch ran with to ``out``/masks_PROCESS.
     """
@@ -24,9 +25,14 @@ def train(
 
     torch.set_num_threads(1)
     begin = TwoBranchModel.begin_batch
+    validated = 0
 
     def begin_or_die(model):
+        nonlocal validated
         stats = begin(model)
+        validated += not model.training
+        if not model.training and -validated == kill_at:
+            os.kill(os.getpid(), number)
         if model.training:
             masks = b"".join(layer.masks.numpy().tobytes() for _, layer in prunable(model.encoder))
             with open(out / f"masks_{os.getpid()}", "a") as digests:

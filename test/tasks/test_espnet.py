@@ -219,7 +219,7 @@ def test_a_checkpoint_that_is_cut_off_is_named(tmp_path, share):
     path.write_bytes(data[: int(share * len(data))])
     with (
         whole_checkpoints(),
-        pytest.raises(UserError, match="checkpoint.pth .* damaged, .* remove it and .*epoch.pth"),
+        pytest.raises(UserError, match="checkpoint.pth .* damaged, .* remove it, checkpoint_step.pth and .*epoch.pth"),
     ):
         trainer.torch.load(path, map_location="cpu", weights_only=False)
 

@@ -1,6 +1,7 @@
 """What a training that goes on must have as it began; that it goes on rightly: test_resume."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,12 @@ import yaml
 
 from dualmode.asr.build import build_asr_model
 from dualmode.errors import UserError
-from dualmode.tasks.going_on import check_model_goes_on, check_nothing_is_lost, check_plan_goes_on
+from dualmode.tasks.going_on import (
+    check_model_goes_on,
+    check_nothing_is_lost,
+    check_plan_goes_on,
+    say_start_is_unused,
+)
 
 CONF = {
     "output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4,
@@ -32,6 +38,7 @@ def begun(tmp_path, **settings):
         ({"max_epoch": 9}, "now have 900 .max_epoch 8 -> 9."),
         ({"optim": "sgd"}, "another optim or optim_conf .optim adamw -> sgd., which its checkpoint brings back"),
         ({"optim_conf": {"lr": 5e-4, "betas": [0.9, 0.98]}}, r".lr 0.001 -> 0.0005.,.*--init"),
+        ({"exclude_weight_decay": True}, "another exclude_weight_decay or .*exclude_weight_decay None -> True"),
         ({"scheduler": "noamlr"}, "another scheduler or scheduler_conf .scheduler onecyclelr -> noamlr."),
     ],
 )
@@ -50,6 +57,7 @@ def test_a_training_that_goes_on_keeps_its_model(tmp_path, capsys):
         )
 
     args = argparse.Namespace(output_dir=str(tmp_path), resume=True, distributed=False, seed=3, cmvn="new.json")
+    args.init_encoder = None
     check_model_goes_on(args, model("rnnt"))  # nothing was trained yet
     begun = {"encoder_conf": CONF, "seed": 3, "batch_bins": 800, "branch_conf": {"sparse": 1.0, "backward": "joint"}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(begun))
@@ -85,6 +93,23 @@ def test_a_training_that_goes_on_keeps_its_model(tmp_path, capsys):
     check_model_goes_on(
         argparse.Namespace(**vars(args) | {"distributed": True, "dist_rank": 1, "dist_launcher": None}), model()
     )
+
+
+def test_an_init_that_does_nothing_is_said_to_do_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for begun, given, says in (
+        ("a", "a", None),
+        ("a", str(tmp_path / "a"), None),
+        (None, None, None),
+        ("a", "b", "--init b does nothing: exp goes on from its own checkpoint, and began with a"),
+        (None, "b", "--init b does nothing: exp goes on from its own checkpoint, and began with random weights"),
+        ("a", None, "warning: exp goes on from its own checkpoint, and began with a"),
+    ):
+        args = argparse.Namespace(init_encoder=given)
+        say_start_is_unused(args, begun, Path("exp"))
+        said = capsys.readouterr().out
+        assert (says in said) if says else not said
+        assert args.init_encoder == begun  # what config.yaml names
 
 
 def test_epochs_of_a_training_that_cannot_go_on_are_not_written_over(tmp_path):

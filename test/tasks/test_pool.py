@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dualmode.data.features import FeatureTable
 from dualmode.errors import UserError
 from dualmode.tasks import feature_lists
-from dualmode.tasks.pool import Source, copies, parse_source, pieces, pool
+from dualmode.tasks.pool import Source, copies, described, parse_source, pieces, pool
 
 
 def features(folder, lengths, text=None):
@@ -92,6 +92,13 @@ def test_lists_are_made_once_of_the_same_sources(tmp_path):
     (folder / "speech_shape").write_text("u1 3,80\n")
     pool([Source(folder)], out, ["speech"], max_ms=40)
     assert lines(out / "speech_shape") == {"u1": "3,80"}
+
+
+def test_a_pool_says_what_it_was_made_of(tmp_path):
+    a, b = (features(tmp_path / name, {"u1": 7}) for name in "ab")
+    assert described(tmp_path / "out") is None
+    pool([Source(a), Source(b, 2.5)], tmp_path / "out", ["speech"], max_ms=50, seed=3)
+    assert described(tmp_path / "out") == f"{a}:1 {b}:2.5, cut at 50 ms, chosen with seed 3"
 
 
 def test_lists_that_were_left_half_written_are_made_anew(tmp_path, monkeypatch):

@@ -54,7 +54,12 @@ WRONG = [
     ({"init_param": ["gone.pth"]}, "init_param reads weights in a way that can start programs"),
     ({"iterator_type": "chunk"}, "iterator_type: chunk reads batches in a way"),
     ({"multiple_iterator": True}, "multiple_iterator reads batches in a way"),
-    ({"grad_noise": True}, "grad_noise is an option of ESPnet's own training loop"),
+    ({"grad_noise": True}, "grad_noise is an option of ESPnet's own trainings"),
+    ({"collect_stats": True}, "collect_stats is an option of ESPnet's own trainings"),
+    ({"use_adapter": True}, "use_adapter is an option of ESPnet's own trainings"),
+    ({"dry_run": True}, "dry_run is an option of ESPnet's own trainings"),
+    ({"resume": False}, "resume: false would train anew over what is in the folder"),
+    ({"val_scheduler_criterion": ["loss"]}, "val_scheduler_criterion has .'loss'.: it must be .train or valid, what"),
     ({"max_epochs": 3}, "has the key 'max_epochs', which no option goes by; did you mean 'max_epoch'"),
     ({"model_conf": {"distill_weight": "a lot"}}, "model_conf: distill_weight is 'a lot'"),
     ({"model_conf": {"distil_weight": 1}}, "model_conf has no key 'distil_weight'; did you mean 'distill_weight'"),
@@ -70,7 +75,7 @@ def test_mistakes_are_one_sentence_with_file_and_key(tmp_path, changes, sentence
     assert str(tmp_path / "asr.yaml") in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("options", [["--max_epoch", "ten"], ["--optim", "adamww"], ["--resume"]])
+@pytest.mark.parametrize("options", [["--max_epoch", "ten"], ["--optim", "adamww"], ["--resume"], ["--resume", "no"]])
 def test_mistakes_on_the_command_line_are_a_sentence_too(tmp_path, options):
     with pytest.raises(UserError, match=options[0].strip("-")):
         settings(tmp_path, options=options)

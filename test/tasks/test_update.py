@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from espnet2.train.distributed_utils import DistributedOption
-from espnet2.train.reporter import SubReporter
+from espnet2.train.reporter import Reporter, SubReporter
 from espnet2.train.trainer import Trainer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from dualmode.cluster.task import REQUEUE
 from dualmode.errors import UserError
@@ -23,7 +24,8 @@ from dualmode.tasks.update import RunState
 def options(folder, **others):
     defaults = {
         "checkpoint_every": None, "checkpoint_minutes": None, "dry_step": None, "accum_grad": 2, "max_epoch": 3,
-        "resume": True,
+        "resume": True, "patience": None, "early_stopping_criterion": ("valid", "loss", "min"),
+        "val_scheduler_criterion": ("valid", "loss"),
     }  # fmt: skip
     return SimpleNamespace(output_dir=folder, **{"best_model_criterion": [], **defaults, **others})
 
@@ -88,7 +90,60 @@ def test_a_run_that_is_told_to_stop_saves_the_update_that_it_was_in(tmp_path, ca
         finish(state, 1, told=1)  # this process, or another one
     assert ended.value.code == REQUEUE and saved(tmp_path) == 2
     assert capsys.readouterr().out == "told to stop: update 1/3 of epoch 1 is saved, to go on from\n"
-    finish(state, 3, told=1)  # ESPnet's checkpoint of the epoch comes first
+    with pytest.raises(SystemExit):
+        finish(state, 3, told=1)  # the validation may take longer than there is time
+    assert saved(tmp_path) == 6
+
+
+@pytest.mark.parametrize("often", [{}, {"checkpoint_every": 4}, {"checkpoint_minutes": 9}])
+def test_a_run_that_is_told_to_stop_in_validation_leaves_at_once(tmp_path, capsys, often):
+    state, *_ = begin(tmp_path, **often)
+
+    def batches():
+        torch.rand(3)  # what a loader draws
+        yield from "abc"
+
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    rest = state.until_told(batches())
+    assert next(rest) == "a" and saved(tmp_path) == (6 if often else None)
+    state.preemption.told = True
+    with pytest.raises(SystemExit) as ended:
+        next(rest)
+    assert ended.value.code == REQUEUE and saved(tmp_path) == 6
+    assert "update 3/3 of epoch 1 is saved" in capsys.readouterr().out
+    (random,) = torch.load(tmp_path / STEP_STATE, weights_only=True)["random"]
+    assert torch.equal(random["torch"], before)
+    _, done, rest = begin(tmp_path)
+    assert done == 3 and list(rest) == []  # validation comes next
+
+
+def test_a_checkpoint_inside_another_epoch_is_removed_by_the_next_one(tmp_path):
+    """A training that was begun anew, with other settings, must not take it up when it comes to that epoch."""
+    state, *_ = begin(tmp_path, epoch=2)
+    state.save(2)
+    state, done, _ = begin(tmp_path)
+    assert done == 0 and saved(tmp_path) == 4
+    state.before_epoch(
+        Running(state.running.model, [], [], None, SubReporter("train", 2, 0)),
+        torch.utils.data.DataLoader(range(6)),
+        torch.device("cpu"),
+    )
+    assert saved(tmp_path) is None
+
+
+@pytest.mark.parametrize(("patience", "ends"), [(None, False), (1, True), (2, False)])
+def test_a_training_that_patience_ended_does_not_go_on(tmp_path, capsys, patience, ends):
+    state, *_ = begin(tmp_path, patience=patience)
+    reporter = Reporter()
+    for epoch, loss in enumerate([3.0, 2.0, 2.5, 2.6][: 3 if patience == 2 else 4], 1):
+        reporter.set_epoch(epoch)
+        with reporter.observe("valid") as one:
+            one.register({"loss": loss})
+            one.next()
+    state.at_resume({}, reporter)
+    assert state.options.max_epoch == (4 if ends else 3)
+    assert capsys.readouterr().out == ("the training had ended after epoch 4 (patience 1)\n" if ends else "")
 
 
 def test_the_next_run_goes_on_after_the_update_that_was_saved(tmp_path, capsys):
@@ -183,6 +238,37 @@ def test_epochs_are_ranked_by_what_is_measured(tmp_path, criteria, fits):
         batches = torch.utils.data.DataLoader(range(6), batch_size=1)
         with pytest.raises(UserError, match="ranks epochs by .* not measure: name one of its values .valid loss, ter."):
             state.before_epoch(state.running, batches, torch.device("cpu"))
+
+
+def measure(state, phase, *keys):
+    reporter = SubReporter(phase, 1, 0)
+    reporter.register(dict.fromkeys(keys, 2.0))
+    reporter.next()
+    state.after_phase(phase, reporter)
+
+
+def test_what_ends_a_training_early_is_measured(tmp_path):
+    """ESPnet would meet it behind the ramp of the masks, days later."""
+    for patience, key, fits in ((None, "acc", True), (3, "ter", True), (3, "acc", False)):
+        state, *_ = begin(tmp_path, patience=patience, early_stopping_criterion=("valid", key, "max"))
+        measure(state, "valid", "loss", "ter")
+        if fits:
+            state.check_criteria()
+        else:
+            with pytest.raises(UserError, match="patience ends a training by .* valid acc, .*.valid loss, ter. and go"):
+                state.check_criteria()
+            with pytest.raises(UserError, match="valid acc"):
+                state.at_end()  # of a training of one epoch
+
+
+def test_a_scheduler_that_waits_for_validation_waits_for_what_is_measured(tmp_path):
+    state, *_ = begin(tmp_path, val_scheduler_criterion=("valid", "acc"))
+    measure(state, "valid", "loss")  # no scheduler asks
+    optimizer = state.running.optimizers[0]
+    running = Running(state.running.model, [optimizer], [ReduceLROnPlateau(optimizer)], None, state.running.reporter)
+    state.running = running
+    with pytest.raises(UserError, match="val_scheduler_criterion sets the learning rate by valid acc, .*.valid loss."):
+        measure(state, "valid", "loss")
 
 
 def test_only_the_first_process_writes_the_history(tmp_path, capsys, monkeypatch):

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from dualmode.errors import UserError
-from dualmode.models.weights import check_sums, save_checkpoint
+from dualmode.models.weights import STEP_STATE, check_sums, save_checkpoint
 
 # What ESPnet's reporter keeps its means and times in.
 KINDS = {type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")}
@@ -38,7 +38,8 @@ def load_checkpoint(path, *args, **kwargs):
             raise  # of a GPU, say: the file may be good
         raise UserError(
             f"{path} holds more than tensors and numbers, or is damaged, and is not loaded: train into another "
-            "folder, from its last epoch if you like (--init), or remove it and *epoch.pth to train from the start"
+            f"folder, from its last epoch if you like (--init), or remove it, {STEP_STATE} "
+            "and *epoch.pth to train from the start"
         ) from None
 
 
