@@ -113,8 +113,9 @@ class SupernetTrainer(Trainer):
         return False
 
     @classmethod
-    def validate_one_epoch(cls, *, iterator, reporter, **kwargs) -> None:
-        super().validate_one_epoch(iterator=cls.state.until_told(iterator), reporter=reporter, **kwargs)
+    def validate_one_epoch(cls, *, iterator, reporter, options, **kwargs) -> None:
+        batches = cls.state.until_told(iterator, torch.device("cuda" if options.ngpu else "cpu"))
+        super().validate_one_epoch(iterator=batches, reporter=reporter, options=options, **kwargs)
         cls.state.after_phase("valid", reporter)
 
 

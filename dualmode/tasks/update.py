@@ -12,7 +12,7 @@ ESPnet's loop calls :class:`dualmode.tasks.trainer.SupernetTrainer`, which hands
                                           one is due; where told to stop, at_stop
                             after_phase   a line "train" in history.jsonl and on the terminal
       validation            (ESPnet)
-        each batch          until_told    where told to stop, at_stop: the epoch's updates are saved
+        each batch          until_told    where told to stop, saves the epoch's updates and exits, too
                             after_phase   a line "valid" in both
       end of the epoch      (ESPnet)      checkpoint.pth, then Nepoch.pth, latest.pth and the links to the best epochs
     told to stop            at_stop       writes checkpoint_step.pth and exits with status 75, to be queued again
@@ -241,19 +241,19 @@ class RunState:
         step_checkpoint.save(self.folder, self.running, done, self.batches, self.rank, self.ranks, states)
         self.saved_at = self.clock()
 
-    def until_told(self, batches: Iterable) -> Iterator:
-        """Yield the batches of a validation; leave where this process is told to stop.
+    def until_told(self, batches: Iterable, device: torch.device) -> Iterator:
+        """Yield the batches of a validation, of which each process has as many; leave where one is told to stop.
 
-        Several processes may be told at different batches, where they cannot save together, so that they have saved
-        the epoch's last update before.
+        Where checkpoints inside an epoch are asked for, the epoch's last update is saved first.
         """
         states = step_checkpoint.random_states()  # what the loader draws, it draws again then
-        options, saved = self.options, False
-        if self.ranks > 1 or options.checkpoint_every or options.checkpoint_minutes is not None:
+        if saved := bool(self.options.checkpoint_every) or self.options.checkpoint_minutes is not None:
             self.save(self.updates)
-            saved = True
         for batch in batches:
-            if self.preemption.told:
+            told = torch.tensor(float(self.preemption.told), device=device)
+            if self.ranks > 1:
+                torch.distributed.all_reduce(told)
+            if told:
                 if not saved:
                     self.save(self.updates, states)
                 self.leave(self.updates)

@@ -192,7 +192,7 @@ def test_two_processes_that_are_killed_end_with_the_same_weights(server, root):
     assert [masks for _, masks, _ in first] == [masks for _, masks, _ in second] and len({one[1] for one in first}) > 2
     seeds = [{seed for _, _, seed in lines} for lines in (first, second)]  # of dropout and spans: two epochs each
     assert len(seeds[0]) == len(seeds[1]) == EPOCHS and not seeds[0] & seeds[1]
-    assert run_two(server, root, killed, -1, signal.SIGTERM) == [REQUEUE, REQUEUE]  # in the first validation
+    assert run_two(server, root, killed, -1, signal.SIGTERM, told=1) == [REQUEUE, REQUEUE]  # in the first validation
     assert 0 not in run_two(server, root, killed, 8, more=TRY)  # goes on from the end of the first epoch
     # One that is told to stop tells the other one, and both save the same batch.
     assert run_two(server, root, killed, 9, signal.SIGTERM, told=1) == [REQUEUE, REQUEUE]
