@@ -42,12 +42,13 @@ def fits(frames: int, tokens: Sequence[int]) -> bool:
 def token_frames(log_probs: np.ndarray, tokens: Sequence[int]) -> list[tuple[int, int]]:
     """Return the (first, last + 1) encoder frames of 40 ms of each token.
 
-    A token begins where the best path enters it, and lasts while it is more likely than the blank::
+    A token begins where ctc-segmentation's best path enters it, and lasts while it is more likely than the blank::
 
         log_probs   blank  g  g  blank  o  blank        tokens g o
         frames        0    1  2    3    4    5          (1, 3), (4, 5)
 
-    Two equal neighbours are parted by a blank, as CTC wants it.
+    Two equal neighbours are parted by a blank, as CTC wants it.  That path may go back to a token from the blank behind
+    it, which CTC's may not: of a trained model's posteriors both are the same but for a few tokens, by some frames.
 
     Args:
         log_probs: CTC log posteriors of one utterance, (frames, vocabulary).

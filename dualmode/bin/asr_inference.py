@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dualmode import __version__
 from dualmode.cli import existing_dir, existing_file, make_parser, run
-from dualmode.cluster.parts import Part, add_options, run_parts
+from dualmode.cluster.parts import Part, add_options, check_options, run_parts
 from dualmode.commands import command_line
 from dualmode.errors import UserError
 from dualmode.models.options import add_device, add_model, add_subnet, chosen_device, chosen_name
@@ -71,7 +71,7 @@ def chosen(args, folder) -> tuple[dict, "Subnet", str]:
         subnet = folder.choose(chosen_name(args), args.chunk_ms, args.left_ms, args.lookahead_ms)
         if settings["precision"] == "bf16" and subnet.context.chunk is not None:
             raise UserError("--precision bf16 is for the full context; streams are decoded in fp32")
-        return settings, subnet, name_of(args, subnet, settings.get("beam_size", 1))
+        return settings, subnet, name_of(args, subnet, settings.get("beam_size", 1), settings["precision"])
     words = ("subnet", "sparsity", "chunk_ms", "left_ms", "lookahead_ms")
     if given or any(getattr(args, key) is not None for key in words):
         raise UserError(f"give what to decode with either in {args.config} or by options, not by both")
@@ -80,11 +80,12 @@ def chosen(args, folder) -> tuple[dict, "Subnet", str]:
     return settings, Subnet(float(settings["sparsity"]), context), args.config.stem.removeprefix("decode_")
 
 
-def name_of(args, subnet: "Subnet", beam_size: int) -> str:
+def name_of(args, subnet: "Subnet", beam_size: int, precision: str) -> str:
     """Return what tells a decoding by options from others of the model: its sub-network, and what was asked for."""
     asked = (("chunk_ms", "{:g}ms"), ("left_ms", "left{:g}ms"), ("lookahead_ms", "lookahead{:g}ms"))
     words = [form.format(getattr(args, key)) for key, form in asked if getattr(args, key) is not None]
     words += [f"beam{beam_size}"] if beam_size > 1 else []
+    words += [precision] if precision != "fp32" else []
     return "_".join([args.subnet or ("sparse" if subnet.sparsity else "dense"), *words])
 
 
@@ -111,6 +112,7 @@ def decode_as_jobs(args, arguments: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = get_parser().parse_args(arguments)
+    check_options(args)
     from dualmode.data.folder import check_transcripts_folder
     from dualmode.models.folder import ModelFolder
 
@@ -129,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.decoding.parts import fingerprint, is_decoded
     from dualmode.decoding.settings import search_of
     from dualmode.models.placement import find_device, machine_name
-    from dualmode.results.provenance import git_commit
+    from dualmode.results.provenance import digest_of, git_commit
 
     device = find_device(chosen_device(args, settings["device"]))
     search = search_of(settings)
@@ -140,7 +142,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     names, out = part.of(sorted(utterances)), args.out / "parts" / str(part.index) if args.part else args.out
     if not names:
         raise UserError(f"--part {args.part}: {args.data} has {len(utterances)} utterances only")
-    check_writable(out)
     asked = {}
     if args.part:
         code = [__version__, git_commit(Path(__file__).parent)]
@@ -153,6 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     loaded = folder.load(subnet, args.force)
     loaded.model.to(device)
     decoder = Decoder.of(loaded, search, bf16=settings["precision"] == "bf16")
+    check_writable(out)  # not before: what is refused leaves no folder that looks like a decoding
 
     def text_of(hypothesis: "Hypothesis") -> str:
         return loaded.tokenizer.decode(hypothesis.tokens)
@@ -192,6 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "batch_size": settings["batch_size"],
             "precision": settings["precision"],
             **asdict(search),
+            **({"lm_sha256": digest_of(Path(search.lm))} if search.lm else {}),
             "checkpoint": str(loaded.checkpoint),
             "seed": loaded.config.get("seed"),
             "command": command_line("asr_inference", arguments),

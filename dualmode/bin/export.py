@@ -34,7 +34,8 @@ def get_parser():
         nargs="+",
         default=[],
         metavar="AUDIO",
-        help="run the files on this audio (files, or one Kaldi data folder) and compare the transcripts with ours",
+        help="run the files on this audio (16 kHz mono files, or one Kaldi data folder) and compare the transcripts "
+        "with ours",
     )
     return parser
 
@@ -44,17 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     from dualmode.export.sherpa import export
     from dualmode.models.folder import ModelFolder
 
+    audio = None
+    if args.check:
+        from dualmode.export.check import MAX_INT8_LOSS, Audio, check
+
+        audio = Audio.find(args.check)
     folder = ModelFolder.open(args.model, args.checkpoint)
     loaded = folder.load(folder.choose(chosen_name(args), args.chunk_ms, args.left_ms, args.lookahead_ms), args.force)
     about = export(loaded, args.out, args.int8)
     sizes = ", ".join(f"{precision} {sum(files.values())} bytes" for precision, files in about["files"].items())
     print(f"{args.out}: {loaded.subnet}, {sizes}")
-    if not args.check:
+    if audio is None:
         return 0
-
-    from dualmode.export.check import MAX_INT8_LOSS, check
-
-    report = check(loaded, args.out, about, args.check)
+    report = check(loaded, args.out, about, audio)
     print("\n".join(report.lines))
     if report.loss is not None and report.loss > MAX_INT8_LOSS:
         warn(f"int8 costs {report.loss:.2f} % of the words, more than {MAX_INT8_LOSS} %")

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.cli import add_max_rejected, check_max_rejected, check_name, existing_dir, make_parser, run
-from dualmode.cluster.parts import Part, add_options, run_parts
+from dualmode.cluster.parts import Part, add_options, check_options, run_parts
 from dualmode.errors import UserError
 from dualmode.frames import FRAME_MS
 
@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.data.speed import parse_speeds
     from dualmode.data.tokens import Tokenizer
 
+    check_options(args)
     check_max_rejected(args.max_rejected)
     if args.out.resolve() == args.data.resolve():
         raise UserError(f"--out {args.out} is the data folder itself: it would be replaced")

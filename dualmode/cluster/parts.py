@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dualmode.errors import UserError
 
+JOBS = 8
 TASK = "DUALMODE_TASK"  # what wrappers replace by a task's number, wherever it stands: no path has it in it
 
 
@@ -51,10 +52,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="WORDS",
         help="run as an array of jobs: a wrapper with its options, such as 'tools/cluster/slurm.pl --mem 4G'",
     )
-    parser.add_argument("--nj", type=int, default=8, metavar="N", help="of --cmd: jobs")
+    parser.add_argument("--nj", type=int, metavar="N", help=f"of --cmd: jobs (default: {JOBS})")
     parser.add_argument(
         "--log", type=Path, metavar="DIR", help="of --cmd: folder of the logs (default: beside the output)"
     )
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Raise UserError for --nj or --log without the --cmd that they are of."""
+    for name in ("nj", "log"):
+        if getattr(args, name) is not None and not args.cmd:
+            raise UserError(f"--{name} is of --cmd, which is not given: without it there are no jobs")
 
 
 def run_parts(args: argparse.Namespace, module: str, arguments: Sequence[str], most: int | None = None) -> int:
@@ -72,9 +80,10 @@ def run_parts(args: argparse.Namespace, module: str, arguments: Sequence[str], m
     Raises:
         UserError: a task failed, or the wrapper cannot be run.
     """
-    if args.nj < 1:
-        raise UserError(f"--nj is {args.nj}: it must be at least 1")
-    count = args.nj if most is None else min(args.nj, most)
+    jobs = JOBS if args.nj is None else args.nj
+    if jobs < 1:
+        raise UserError(f"--nj is {jobs}: it must be at least 1")
+    count = jobs if most is None else min(jobs, most)
     log = (args.log or args.out.parent / "log") / f"{module.rpartition('.')[2]}_{args.out.name}.{TASK}.log"
     own, skipped = [], False
     for word in arguments:

@@ -166,15 +166,14 @@ def compare(expected: Texts, texts: Mapping[str, Texts], references: Texts | Non
     return Report(lines, expected == texts["fp32"], loss)
 
 
-def check(loaded: LoadedModel, folder: Path, about: dict, given: Sequence[Path]) -> Report:
+def check(loaded: LoadedModel, folder: Path, about: dict, audio: Audio) -> Report:
     """Run an export on audio.
 
     Args:
         loaded: what was exported.
         folder, about: the export.
-        given: audio files or one data folder.
+        audio: what to run it on.
     """
-    audio = Audio.find(given)
     texts = {precision: run_sherpa(folder, precision, audio) for precision in about["files"]}
     cut = (about["window"], about["shift"]) if "window" in about else None
     expected = {

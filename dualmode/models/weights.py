@@ -142,6 +142,8 @@ def find_checkpoint(folder: Path, name: str | None = None, criteria: Sequence[Se
     for candidate in names:
         if (folder / candidate).is_file():
             return folder / candidate
+    if there := sorted(path.name for path in folder.glob("*.pth")):
+        raise UserError(f"there is no {', '.join(names)} in {folder}, which has {', '.join(there)}")
     raise UserError(f"there is no checkpoint in {folder} (looked for {', '.join(names)}): train the model first")
 
 

@@ -1,9 +1,10 @@
 """Decoded sets: ``exp/asr_X/decode_*/{text,decode.json}`` scored into the rows of the results."""
 
+import hashlib
 import json
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,14 @@ FIELDS: Fields = {
 SEARCH: Fields = {
     "beam_size": (int,),
     "lm": (str, type(None)),
+    "lm_sha256": (str,),
     "lm_weight": NUMBER,
     "hotwords": (list,),
     "hotword_boost": NUMBER,
 }
 IN_ROW = ("set", "subnet", "sparsity", "chunk_ms", "lookahead_ms", "left_ms")
 MEASURED = ("params_total", "params_kept", "bytes", "rtf")
+SHOWN = 40  # characters of hotwords that a table shows
 AGAIN = "decode it again (stage 5)"
 
 Row = dict[str, Any]
@@ -162,8 +165,10 @@ def read_fields(path: Path, fields: Fields, optional: Fields, again: str) -> dic
 def searched(meta: Mapping[str, Any]) -> str:
     """Say how a decode.json searched; nothing of the greedy search.
 
-    >>> searched({"beam_size": 8, "lm": "lm/3.arpa", "lm_weight": 0.3, "hotwords": ["go"], "hotword_boost": 2})
-    'beam 8, LM 3.arpa * 0.3, hotwords (1) * 2'
+    >>> searched({"beam_size": 8, "lm": "lm/3.arpa", "lm_sha256": "1a2b3c4d5e", "lm_weight": 0.3})
+    'beam 8, LM 3.arpa (1a2b3c) * 0.3'
+    >>> searched({"beam_size": 8, "hotwords": ["go", "stop"], "hotword_boost": 2})
+    'beam 8, hotwords (go, stop) * 2'
     >>> searched({"beam_size": 1}), searched({})
     ('', '')
     """
@@ -171,10 +176,23 @@ def searched(meta: Mapping[str, Any]) -> str:
         return ""
     said = [f"beam {meta['beam_size']}"]
     if meta.get("lm"):
-        said.append(f"LM {Path(meta['lm']).name} * {meta.get('lm_weight')}")
+        contents = f" ({meta['lm_sha256'][:6]})" if "lm_sha256" in meta else ""
+        said.append(f"LM {Path(meta['lm']).name}{contents} * {meta.get('lm_weight')}")
     if meta.get("hotwords"):
-        said.append(f"hotwords ({len(meta['hotwords'])}) * {meta.get('hotword_boost')}")
+        said.append(f"hotwords ({phrases(meta['hotwords'])}) * {meta.get('hotword_boost')}")
     return ", ".join(said)
+
+
+def phrases(hotwords: Sequence[str]) -> str:
+    """Return hotwords as they tell one list from another: few as they are, of many how many, and a digest.
+
+    >>> phrases(["kitchen heater"]), phrases([f"phrase {number}" for number in range(50)])
+    ('kitchen heater', '50: 9f3c52')
+    """
+    said = ", ".join(map(str, hotwords))
+    if len(said) <= SHOWN:
+        return said
+    return f"{len(hotwords)}: {hashlib.sha256(json.dumps(hotwords).encode()).hexdigest()[:6]}"
 
 
 def row_order(row: Row) -> tuple:

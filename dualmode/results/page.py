@@ -7,7 +7,7 @@ from dualmode.results import subsets
 from dualmode.results.decodes import Decode, Row
 from dualmode.results.delay_table import markdown_section
 from dualmode.results.device import device_section
-from dualmode.results.table import LEGEND, markdown_table
+from dualmode.results.table import LEGEND, escaped, markdown_table
 
 MEASURES = """\
 - WER and CER: edit distance over the reference's words and characters, summed over the set; a substitution (S), a
@@ -64,14 +64,27 @@ def results_page(
 
 
 def _measurements(decodes: Sequence[Decode]) -> Iterator[str]:
-    yield "| set | sub-network | utterances | audio | decoding | threads | batch size | seed | checkpoint |"
-    yield "| :-- | :-- | --: | --: | --: | --: | --: | --: | :-- |"
+    columns = (
+        "set",
+        "sub-network",
+        "utterances",
+        "audio",
+        "decoding",
+        "on",
+        "threads",
+        "precision",
+        "batch size",
+        "seed",
+    )
+    yield f"| {' | '.join(columns)} | checkpoint |"
+    yield "| :-- | :-- | --: | --: | --: | :-- | --: | :-- | --: | --: | :-- |"
     for meta in (decode.meta for decode in decodes):
         seconds = f"{meta['audio_s']:.1f} s | {meta['decode_s']:.1f} s"
+        where = f"{escaped(meta.get('device', '-'))} | {meta['threads']} | {meta.get('precision', '-')}"
         seed = "-" if meta["seed"] is None else meta["seed"]
         yield (
-            f"| {meta['set']} | {meta['subnet']} | {meta['utterances']} | {seconds} | {meta['threads']} "
-            f"| {meta['batch_size']} | {seed} | `{meta['checkpoint']}` |"
+            f"| {meta['set']} | {meta['subnet']} | {meta['utterances']} | {seconds} | {where} | {meta['batch_size']} "
+            f"| {seed} | `{meta['checkpoint']}` |"
         )
 
 
@@ -79,7 +92,7 @@ def origin_lines(origin: dict[str, Any]) -> Iterator[str]:
     """Yield what :func:`dualmode.results.provenance.provenance` found, as Markdown."""
     machine = origin["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
-    seed = "differs, see the table above" if origin["seed"] is None else origin["seed"]
+    seed = "unknown, or differs: see the table above" if origin["seed"] is None else origin["seed"]
     yield f"- Commit of this report: {origin['commit']}"
     yield f"- Seed: {seed}"
     yield f"- Versions: {versions}"

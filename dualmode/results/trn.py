@@ -3,8 +3,9 @@
     turn on the light (utt1)
 
 ``sclite -r ref.trn trn -h hyp.trn trn -i spu_id -s -e utf-8`` scores them (-s keeps case; what stands before the first
-hyphen or underline of an id is taken for its speaker).  Its alignments weigh a substitution 4, a deletion and an
-insertion 3 each, ours 1 each: where long stretches are wrong, it may count an error more than the edit distance has.
+hyphen or underline of an id is taken for its speaker; of ids without one sclite complains, and counts rightly).  Its
+alignments weigh a substitution 4, a deletion and an insertion 3 each, ours 1 each: where long stretches are wrong, it
+may count an error more than the edit distance has.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from dualmode.results.text import Transcripts
 
 SPECIAL = "{}()"  # alternatives and words that may be left out
 NOTHING, COMMENT = "@", ";;"
+FIRST_COMMENT = "**"  # at the beginning of a line
 
 
 def trn_lines(transcripts: Transcripts, utterances: Iterable[str]) -> Iterator[str]:
@@ -32,9 +34,11 @@ def trn_lines(transcripts: Transcripts, utterances: Iterable[str]) -> Iterator[s
     for utterance in utterances:
         words = transcripts[utterance]
         for word in (utterance, *words):
-            if any(mark in word for mark in SPECIAL) or word == NOTHING or word.startswith(COMMENT):
+            starts = word in words[:1] and word.startswith(FIRST_COMMENT)
+            if any(mark in word for mark in SPECIAL) or word == NOTHING or word.startswith(COMMENT) or starts:
                 raise UserError(
                     f"utterance {utterance} cannot be written for sclite, which takes {word!r} for markup: remove "
-                    f"{' '.join(SPECIAL)}, {NOTHING} and {COMMENT} from the texts, or score without --trn"
+                    f"{' '.join(SPECIAL)}, {NOTHING} and {COMMENT} from the texts, {FIRST_COMMENT} from where they "
+                    "begin, or score without --trn"
                 )
         yield " ".join([*words, f"({utterance})"])

@@ -4,12 +4,13 @@ import gzip
 import math
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dualmode.errors import UserError
-from dualmode.lines import words
+from dualmode.lines import check_blanks, words
 
 LN10 = math.log(10.0)
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
@@ -17,6 +18,7 @@ UPPER_UNKNOWN = "<UNK>"  # the same, as models of LibriSpeech write it
 SPECIAL = (START, END, UNKNOWN)
 UNSEEN = -100.0  # log10 probability of a word where the model has no <unk>
 _HEADING = re.compile(r"\\([1-9][0-9]?)-grams:", re.ASCII)
+_COUNT = re.compile(r"ngram\s+([1-9][0-9]?)\s*=\s*([0-9]{1,15})", re.ASCII)
 _LARGEST_BACKOFF = 100.0
 _LONGEST_LINE = 1 << 16
 _GROWTH = 200  # of a compressed file; real ones grow fourfold
@@ -61,11 +63,14 @@ def read_arpa(path: Path) -> NgramModel:
     r"""Read an ARPA file, also one that ends in ``.gz``.
 
     Raises:
-        UserError: it cannot be read, a line is malformed, or it is cut off before ``\end\``.
+        UserError: it cannot be read, a line is malformed, it is cut off before ``\end\``, or has other
+            numbers of n-grams than it states.
     """
     probabilities: dict[tuple[str, ...], float] = {}
     backoffs: dict[tuple[str, ...], float] = {}
     order, ended = 0, False
+    stated: dict[int, int] = {}
+    counts: Counter[int] = Counter()
     try:
         for number, line in _lines(path):
             where = f"{path}, line {number}"
@@ -75,13 +80,18 @@ def read_arpa(path: Path) -> NgramModel:
                     if int(heading[1]) != order + 1:
                         raise UserError(f"{where}: {heading[1]}-grams follow those of order {order}")
                     order += 1
+            elif not order:
+                if count := _COUNT.fullmatch(line):
+                    stated[int(count[1])] = int(count[2])
             elif order and line and not ended:
+                check_blanks(line, where)
                 fields = words(line)
                 if len(fields) not in (order + 1, order + 2):
                     raise UserError(f"{where}: expected a {order}-gram, found {line[:100]!r}")
                 ngram = tuple(UNKNOWN if word == UPPER_UNKNOWN else word for word in fields[1 : order + 1])
                 if ngram in probabilities:
                     raise UserError(f"{where}: the {order}-gram {' '.join(ngram)[:100]!r} comes twice")
+                counts[order] += 1
                 probabilities[ngram] = _log10(fields[0], where, 0.0)
                 if len(fields) == order + 2:
                     backoffs[ngram] = _log10(fields[-1], where, _LARGEST_BACKOFF)
@@ -89,6 +99,11 @@ def read_arpa(path: Path) -> NgramModel:
         raise UserError(f"{path} cannot be read as an ARPA language model: {error}") from None
     if not ended or not order:
         raise UserError(f"{path} is no complete ARPA language model: its last line must be \\end\\")
+    for length in sorted({*stated, *counts}) if stated else ():
+        if stated.get(length, 0) != counts[length]:
+            raise UserError(
+                f"{path} states {stated.get(length, 0)} {length}-grams, and has {counts[length]}: it is not whole"
+            )
     return NgramModel(order, probabilities, backoffs)
 
 

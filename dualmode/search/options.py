@@ -24,7 +24,10 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lm", type=existing_file, metavar="ARPA", help="n-gram language model of words")
     parser.add_argument("--lm-weight", type=float, metavar="X", help=f"of --lm (default: {SearchConfig.lm_weight})")
     parser.add_argument(
-        "--hotword", action="append", metavar="PHRASE", help="a phrase to prefer; give it again for more of them"
+        "--hotword",
+        action="append",
+        metavar="PHRASE",
+        help="a phrase to prefer, also within longer words where tokens are characters; give it again for more of them",
     )
     parser.add_argument("--hotwords", type=existing_file, metavar="FILE", help="phrases to prefer, one a line")
     parser.add_argument(
@@ -39,7 +42,8 @@ def given_search(args: argparse.Namespace) -> dict[str, Any]:
     """Return what was given, by the names of :class:`SearchConfig`.
 
     Raises:
-        UserError: the file of hotwords is not text, or empty; the command's --format has no room for an n-best list.
+        UserError: the file of hotwords is not text, or empty; a weight has nothing to weigh; the command's --format has
+            no room for an n-best list.
     """
     if (args.nbest or 1) > 1 and getattr(args, "format", "jsonl") != "jsonl":
         raise UserError(f"--nbest {args.nbest} needs --format jsonl: {args.format} has the best transcript alone")
@@ -52,6 +56,9 @@ def given_search(args: argparse.Namespace) -> dict[str, Any]:
         "hotword_boost": args.hotword_boost,
     }
     given = {key: value for key, value in given.items() if value is not None}
+    for weight, of in (("lm_weight", "lm"), ("hotword_boost", "hotwords")):
+        if weight in given and of not in given:
+            raise UserError(f"--{weight.replace('_', '-')} is of --{of}, which is not given")
     if "beam_size" not in given and ({"lm", "hotwords"} & set(given) or given.get("nbest", 1) > 1):
         given["beam_size"] = max(BEAM, given.get("nbest", 1))
     return given

@@ -17,7 +17,8 @@ places=(source)
 
 own_options() {
   option source SOURCES "" "what to import, relative to your folder, separated by spaces: PATH, or SET=PATH for a set of its own"
-  option import-args WORDS "" "more options of dualmode import-data, such as \"--text-rule plain --columns audio=wav\""
+  option import-args WORDS "" "more options of dualmode import-data, such as \"--text-rule plain --columns audio=wav\"; \
+paths in them are absolute, or as seen from this script's folder"
   option decode-sets SETS test "sets to decode, separated by spaces, if the corpus has others"
 }
 

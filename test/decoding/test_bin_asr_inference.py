@@ -16,6 +16,7 @@ from dualmode.data.kaldi_dir import read_table, write_kaldi_dir
 from dualmode.data.tokens import Tokenizer
 from dualmode.decoding.distinct import distinct
 from dualmode.errors import UserError
+from dualmode.results.decodes import searched
 from dualmode.search.hypothesis import Hypothesis
 
 STREAMING = "sparsity: 0.7\nchunk_ms: 160\nleft_ms: 320\n"
@@ -149,6 +150,39 @@ def test_bf16_is_close_to_fp32_and_not_the_same(model_dir, data, tmp_path):
         scores.append(np.array([float(score) for score in read_table(out / "1best_recog/score").values()]))
     assert (scores[0] != scores[1]).any()
     np.testing.assert_allclose(scores[0], scores[1], rtol=0.02, atol=0.3)
+
+
+def test_what_is_refused_leaves_no_folder_that_looks_like_a_decoding(model_dir, data, tmp_path):
+    words = ["--model", str(model_dir), "--data", str(data), "--out", str(tmp_path / "decode_x")]
+    for options, says in (
+        (["--chunk-ms", "5000"], "was not trained"),
+        (["--checkpoint", "none.pth"], "there is no none.pth in .*, which has .*pth"),
+        (["--hotword", "\u00e9\u00e9"], "hotword"),
+        (["--lm-weight", "3"], "--lm-weight is of --lm, which is not given"),
+        (["--hotword-boost", "3"], "--hotword-boost is of --hotwords, which is not given"),
+        (["--nj", "4"], "--nj is of --cmd, which is not given"),
+        (["--log", "x"], "--log is of --cmd, which is not given"),
+    ):
+        with pytest.raises(UserError, match=says):
+            main([*words, *options])
+        assert not (tmp_path / "decode_x").exists()
+
+
+def test_models_of_one_name_and_lists_of_one_length_are_told_apart(model_dir, data, tmp_path):
+    """In tables, and where the decodings of one experiment are read."""
+    exp = tmp_path / "exp"
+    exp.mkdir()
+    for number, probability in enumerate((-0.5, -0.7)):
+        lm = tmp_path / str(number) / "lm.arpa"
+        lm.parent.mkdir()
+        listed = "\n".join(f"{probability} {word}" for word in ("<s>", "</s>", "<unk>", "bad"))
+        lm.write_text(f"\\data\\\nngram 1=4\n\n\\1-grams:\n{listed}\n\n\\end\\\n")
+        decode(model_dir, data, exp / f"decode_lm{number}", STREAMING + f"beam_size: 2\nlm: {lm}\n")
+    for word in ("bad", "cab"):
+        decode(model_dir, data, exp / f"decode_{word}", STREAMING + f"beam_size: 2\nhotwords: [{word}]\n")
+    metas = [json.loads(path.read_text()) for path in sorted(exp.glob("*/decode.json"))]
+    found = {searched(meta) for meta in metas}
+    assert len(found) == 4 and {"beam 2, hotwords (bad) * 1.5", "beam 2, hotwords (cab) * 1.5"} < found
 
 
 @pytest.mark.parametrize(

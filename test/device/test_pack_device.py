@@ -5,6 +5,7 @@ import torch
 
 from dualmode.asr.build import build_asr_model
 from dualmode.bin.pack_device import main
+from dualmode.bin.subnet import main as subnet
 from dualmode.errors import UserError
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
@@ -38,6 +39,27 @@ def test_a_model_folder_becomes_a_file_that_runs(folder, library, features, stre
     assert device.tokens == streamed_tokens(model, features(300), Subnet(0.7, Context(8, 16)))
     main(options)
     assert Device.open(out, library=library).info.int8
+
+
+@pytest.mark.parametrize("masks", [{}, {"block": [8, 4]}, {"block": [4, 4]}, {"granularity": "unstructured"}])
+def test_a_sub_network_by_itself_is_the_same_file(tmp_path, save_model, masks):
+    """It has no masks, and is told by how it was pruned: the same bytes, or the same refusal."""
+    torch.manual_seed(0)
+    conf = {"encoder_conf": ENCODER | {"chunk_ms": [320], "left_ms": [640]} | masks}
+    model = build_asr_model(conf, TOKENS).eval()
+    estimate_masks(model, model.encoder.config.pruning)
+    path, alone = save_model(tmp_path / "model", conf, TOKENS, model), tmp_path / "alone"
+    subnet([str(path), "--subnet", "sparse", "--out", str(alone)])
+    files = [tmp_path / "a.dmdl", tmp_path / "b.dmdl"]
+    for where, out in zip((path, alone), files, strict=True):
+        words = ["--model", str(where), "--chunk-ms", "320", "--left-ms", "640", "--out", str(out)]
+        if "granularity" in masks:
+            with pytest.raises(UserError, match="masks of granularity unstructured cannot run on the device engine"):
+                main(words)
+        else:
+            main(words)
+    if "granularity" not in masks:
+        assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_a_context_that_was_not_trained_is_refused(folder):

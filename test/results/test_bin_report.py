@@ -43,12 +43,22 @@ def test_everything_is_written_and_the_table_printed(decoded, capsys):
     assert max(map(len, printed.splitlines()[:9])) <= 150
 
 
+def test_the_page_says_where_and_how_precisely_a_row_was_decoded(decoded):
+    exp, data = decoded
+    path = exp / "decode_dense_test" / "decode.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "NVIDIA H200", "precision": "bf16"}))
+    main(["--exp", str(exp), "--data-dir", str(data)])
+    lines = (exp / "RESULTS.md").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("| test | dense | 2 |")]
+    assert "| NVIDIA H200 |" in line and "| bf16 |" in line
+
+
 def test_differing_seeds_are_told(decoded):
     exp, data = decoded
     path = exp / "decode_dense_test" / "decode.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": 8}))
     main(["--exp", str(exp), "--data-dir", str(data)])
-    assert "- Seed: differs, see the table above" in (exp / "RESULTS.md").read_text()
+    assert "- Seed: unknown, or differs: see the table above" in (exp / "RESULTS.md").read_text()
 
 
 def test_a_failed_report_writes_nothing(decoded):

@@ -24,6 +24,12 @@ def test_what_sclite_reads_as_markup_is_refused(word):
         list(trn_lines({"u1": ("turn", word)}, ["u1"]))
 
 
+def test_a_line_that_sclite_takes_for_a_comment_is_refused():
+    with pytest.raises(UserError, match=r"utterance u1 cannot .* takes '\*\*ing' for markup"):
+        list(trn_lines({"u1": ("**ing", "hell")}, ["u1"]))
+    assert list(trn_lines({"u1": ("hell", "**ing")}, ["u1"])) == ["hell **ing (u1)"]
+
+
 def test_both_files_are_in_the_references_order(tmp_path):
     (tmp_path / "ref").write_text("a-2 größe\na-1 on Off\n")
     (tmp_path / "hyp").write_text("a-1 on off\na-2\n")

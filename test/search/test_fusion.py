@@ -69,6 +69,28 @@ def test_a_file_cut_off_is_one_sentence(tmp_path):
         read_arpa(tmp_path / "lm.arpa")
 
 
+@pytest.mark.parametrize(
+    ("lost", "says"),
+    [
+        ("-0.9 b\n", "states 5 1-grams, and has 4: it is not whole"),
+        ("-0.1 a b\n", "states 2 2-grams, and has 1: it is not whole"),
+        ("\\2-grams:\n-0.2 <s> a\n-0.1 a b\n", "states 2 2-grams, and has 0: it is not whole"),
+        ("ngram 2=2\n", "states 0 2-grams, and has 2: it is not whole"),
+    ],
+)
+def test_an_incomplete_model_is_told_by_what_it_states(tmp_path, lost, says):
+    assert lost in ARPA
+    (tmp_path / "lm.arpa").write_text(ARPA.replace(lost, ""))
+    with pytest.raises(UserError, match=says):
+        read_arpa(tmp_path / "lm.arpa")
+
+
+def test_a_blank_for_some_programs_only_is_no_part_of_a_word(tmp_path):
+    (tmp_path / "lm.arpa").write_text(ARPA.replace("-0.9 b", "-0.9 b\u00a0c"), encoding="utf-8")
+    with pytest.raises(UserError, match="lm.arpa, line 10: .*NO-BREAK SPACE"):
+        read_arpa(tmp_path / "lm.arpa")
+
+
 def total(hotwords, tokens):
     state, score = hotwords.start(), 0.0
     for token in tokens:

@@ -49,7 +49,7 @@ def test_what_does_not_fit_the_model_is_one_sentence(model, tokenizer, settings,
 def test_a_language_model_of_which_no_word_can_be_written_is_refused(tmp_path, kind, fits):
     tokenizer = Tokenizer(kind, ["<blank>", "<unk>", *(["<space>", *"abcd"] if kind == "char" else ["bad"])])
     listed = "\n".join(f"-0.5 {word}" for word in ("<s>", "</s>", "<unk>", *fits.split()))
-    (tmp_path / "lm.arpa").write_text(f"\\data\\\nngram 1=5\n\n\\1-grams:\n{listed}\n\n\\end\\\n")
+    (tmp_path / "lm.arpa").write_text(f"\\data\\\nngram 1={3 + len(fits.split())}\n\n\\1-grams:\n{listed}\n\n\\end\\\n")
     config = SearchConfig(beam_size=2, lm=str(tmp_path / "lm.arpa"))
     if "bad" in fits:
         make_scorer(tokenizer, config)

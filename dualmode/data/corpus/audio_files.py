@@ -19,6 +19,7 @@ from dualmode_runtime.files import atomic_path
 _OVERSHOOT_S = 0.5
 # Frames of lossy files are counted in packets, and durations in manifests are rounded.
 _SAME_END_S = 0.05
+_CANCELLED = 1e-3  # of the loudest channel: what is left of channels of opposite sign is rounding
 _READY = ("WAV", "WAVEX", "FLAC")
 
 
@@ -42,8 +43,9 @@ class Conversion:
     max_ms: float = 40000.0
 
 
-def utterance_file(utt: str, cut: Cut, how: Conversion) -> tuple[str, float]:
-    """Return the absolute path of a 16 kHz mono WAV or FLAC file of this cut, and how long it is in seconds.
+def utterance_file(utt: str, cut: Cut, how: Conversion) -> tuple[str, float, float]:
+    """Return the absolute path of a 16 kHz mono WAV or FLAC file of this cut, how long it is, and what lies behind it
+    in its recording, both in seconds, the latter 0 where it is no more than rounding.
 
     A recording that is one already is used where it lies (unless ``how.copy``); else a FLAC file is made, once: its
     name says what it was made from.  One that was damaged since is made again.
@@ -70,11 +72,12 @@ def utterance_file(utt: str, cut: Cut, how: Conversion) -> tuple[str, float]:
     ready = info.samplerate == SAMPLE_RATE and info.channels == 1 and info.format in _READY
     path = os.path.abspath(cut.audio)
     if whole and ready and not how.copy and path.isprintable() and path == path.strip():
-        return path, info.frames / SAMPLE_RATE
+        return path, info.frames / SAMPLE_RATE, 0.0
+    behind = length - end if length - end > _SAME_END_S else 0.0
     target = _target(utt, cut, path, how)
     made = _seconds(target)
     if made is not None and abs(made - (length if whole else end - cut.start)) <= _SAME_END_S:
-        return str(target), made
+        return str(target), made, behind
     first = round(cut.start * info.samplerate)
     frames = min(round((end - cut.start) * info.samplerate), info.frames - first)  # both may be rounded up
     samples = _to_mono_16k(_read(cut, first, -1 if whole else frames), info.samplerate)
@@ -84,7 +87,7 @@ def utterance_file(utt: str, cut: Cut, how: Conversion) -> tuple[str, float]:
             soundfile.write(tmp, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
         except soundfile.SoundFileError as error:
             raise UserError(f"{target} cannot be written: {error}: is the disk full?") from None
-    return str(target), len(samples) / SAMPLE_RATE
+    return str(target), len(samples) / SAMPLE_RATE, behind
 
 
 def _target(utt: str, cut: Cut, path: str, how: Conversion) -> Path:
@@ -115,6 +118,10 @@ def _read(cut: Cut, first: int, frames: int) -> np.ndarray:
         )
     mono = samples.mean(axis=1) if cut.channel is None else samples[:, cut.channel]
     check_samples(cut.audio, mono)
+    if np.abs(mono).max() < _CANCELLED * np.abs(samples).max():
+        raise AudioFault(
+            Reason.NOT_MONO, f"{cut.audio}: its channels cancel out in their mean: choose one (--channel 1)"
+        )
     return mono
 
 

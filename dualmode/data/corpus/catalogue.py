@@ -20,6 +20,7 @@ create table wanted (id text primary key, part text, speaker text, text text, au
     channel integer) without rowid;
 create table made (id text primary key, part text, speaker text, text text, path text, seconds real) without rowid;
 create table rejected (id text, reason text, detail text);
+create table behind (audio text, seconds real);
 create table renamed (id text, other text, place text);
 """
 _CACHE_KIB = 64 * 1024
@@ -186,6 +187,18 @@ class Catalogue:
         """Yield the utterances that got a suffix, since another recording has their id, as they came."""
         for row in self._db.execute("select * from renamed order by rowid"):
             yield Renamed(*row)
+
+    def leaves(self, audio: str, seconds: float) -> None:
+        """Note that an utterance from a recording's beginning on leaves so much of it behind."""
+        self._db.execute("insert into behind values (?, ?)", (audio, seconds))
+
+    def cut_short(self) -> tuple[int, float]:
+        """Return how many recordings end before their end though nothing else is of them, and by how much, seconds."""
+        count, seconds = self._db.execute(
+            "select count(*), total(seconds) from behind where audio in "
+            "(select audio from wanted group by audio having count(*) = 1)"
+        ).fetchone()
+        return count, seconds
 
     def renamed_count(self) -> int:
         return self._number("select count(*) from renamed")

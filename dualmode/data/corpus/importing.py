@@ -138,12 +138,17 @@ def make_audio(catalogue: Catalogue, how: Conversion, jobs: int) -> None:
             if isinstance(made, AudioFault):
                 catalogue.reject(Rejection(wanted.utt, made.reason, made.detail))
             else:
-                catalogue.made(wanted, *made)
+                path, seconds, behind = made
+                catalogue.made(wanted, path, seconds)
+                if behind and not wanted.cut.start:
+                    catalogue.leaves(wanted.cut.audio, behind)
     catalogue.index()
 
 
-def _convert_block(block: Sequence[Wanted], how: Conversion) -> list[tuple[Wanted, tuple[str, float] | AudioFault]]:
-    made: list[tuple[Wanted, tuple[str, float] | AudioFault]] = []
+def _convert_block(
+    block: Sequence[Wanted], how: Conversion
+) -> list[tuple[Wanted, tuple[str, float, float] | AudioFault]]:
+    made: list[tuple[Wanted, tuple[str, float, float] | AudioFault]] = []
     for wanted in block:
         try:
             made.append((wanted, utterance_file(wanted.utt, wanted.cut, how)))

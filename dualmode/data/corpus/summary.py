@@ -15,12 +15,14 @@ def summary(catalogue: Catalogue, total: int, characters: Mapping[str, int], **m
         sets[part] = {"utterances": size.utterances, "hours": round(size.hours, 4), "speakers": size.speakers}
         if part != "train":
             sets[part]["speakers_of_train"] = catalogue.shared_speakers(part, "train")
+    short, seconds = catalogue.cut_short()
     first = next(catalogue.renamed(), None)
     example = f"{first.utt} of {first.where} is {first.other}" if first else ""
     return {
         **more,
         "utterances": total,
         "rejected": catalogue.reasons(),
+        "cut_short": {"recordings": short, "seconds": round(seconds, 3)},
         "renamed": {"utterances": catalogue.renamed_count(), "example": example},
         "sets": sets,
         "characters": dict(sorted(characters.items())),
@@ -39,6 +41,12 @@ def lines(report: Mapping) -> list[str]:
         count = sum(report["rejected"].values())
         reasons = ", ".join(f"{number} {reason}" for reason, number in report["rejected"].items())
         text.append(f"rejected: {count} of {report['utterances']} ({reasons})")
+    if short := report["cut_short"]["recordings"]:
+        mean = report["cut_short"]["seconds"] / short
+        text.append(
+            f"cut short: {short} recordings of one utterance each, by the duration or end that is said of it, and "
+            f"{mean:.2f} s behind it on average are left out; --columns duration=,end= of a table takes them whole"
+        )
     if count := report["renamed"]["utterances"]:
         text.append(f"renamed: {count} whose id another recording has, too (such as {report['renamed']['example']})")
     characters = report["characters"]

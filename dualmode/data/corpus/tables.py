@@ -12,6 +12,7 @@ What a column holds follows from its name, in whatever kind of file:
     end       end, end_time                            seconds
 """
 
+import codecs
 import csv
 import gzip
 import io
@@ -26,6 +27,7 @@ from typing import Any, TextIO
 from dualmode.data.corpus.row import LONGEST_S, Row, set_of
 from dualmode.errors import UserError
 from dualmode.lines import is_unicode, printable
+from dualmode_runtime.audio.media import BY_FFMPEG, BY_SNDFILE
 
 NAMES = {
     "audio": ("audio_filepath", "file_name", "path", "audio", "wav_filename", "filename", "wav", "file"),
@@ -73,9 +75,15 @@ def find_columns(there: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[st
             raise UserError(f"it has no column {wanted[what]} (--columns); it has {', '.join(there)}")
         found = wanted.get(what) or next((name for name in names if name in there), None)
         if found is None and what in NEEDED:
+            data = any(Path(str(name)).suffix.lower() in BY_SNDFILE | BY_FFMPEG for name in there)
             raise UserError(
                 f"it has no column that is known to hold the {what} ({', '.join(names)}); it has "
-                f"{', '.join(there)}: name one with --columns {what}=NAME"
+                f"{', '.join(there)}: "
+                + (
+                    "that is data, so put a line with the names of the columns before it"
+                    if data
+                    else f"name one with --columns {what}=NAME"
+                )
             )
         if found is not None:
             columns[what] = found
@@ -104,8 +112,10 @@ def records(path: Path) -> Iterator[tuple[str, Record]]:
         with open_text(path) as lines:
             yield from _json_lines(path, lines) if kind in (".jsonl", ".json") else _delimited(path, lines, kind)
     except UnicodeDecodeError as error:
+        wide = path.suffix != ".gz" and path.open("rb").read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         raise UserError(
-            f"{path} is not UTF-8 ({error.reason}): convert it, such as with iconv -f LATIN1 -t UTF-8"
+            f"{path} is not UTF-8 ({error.reason}): convert it, such as with iconv -f {'UTF-16' if wide else 'LATIN1'} "
+            "-t UTF-8"
         ) from None
     except (gzip.BadGzipFile, EOFError) as error:
         raise UserError(f"{path} is damaged: {error}") from None
@@ -144,7 +154,15 @@ def _delimited(path: Path, lines: TextIO, kind: str) -> Iterator[tuple[str, Reco
         known = {name for names in NAMES.values() for name in names}
         if twice := [name for name, count in Counter(header).items() if count > 1 and name in known]:
             raise UserError(f"{path}:1 names the column {twice[0]!r} twice: give one of them another name")
+        quoted = kind != ".tsv"
         for row in reader:
+            if not quoted and any(_is_quoted(value) for value in row):
+                quoted = True
+                print(
+                    f"{path}:{reader.line_num}: quotes are doubled, as programs write them into a CSV; a TSV is read "
+                    "as it is, quotes and all: save it as .csv, or without quoting",
+                    flush=True,
+                )
             if len(row) == len(header):
                 yield f"{path}:{reader.line_num}", dict(zip(header, row, strict=True))
             elif row:
@@ -152,6 +170,16 @@ def _delimited(path: Path, lines: TextIO, kind: str) -> Iterator[tuple[str, Reco
                 yield f"{path}:{reader.line_num}", wrong
     except csv.Error as error:
         raise UserError(f"{path}:{reader.line_num}: {error}: is it a table of {kind[1:].upper()}?") from None
+
+
+def _is_quoted(value: str) -> bool:
+    """Return whether a value looks as CSV writes one that has quotes.
+
+    >>> _is_quoted('"he said ""two"" twice"'), _is_quoted('"Yes", he said, "no".'), _is_quoted('"Hello."')
+    (True, False, False)
+    """
+    inner = value[1:-1]
+    return value[:1] == value[-1:] == '"' and '""' in inner and '"' not in inner.replace('""', "")
 
 
 def read_table_rows(

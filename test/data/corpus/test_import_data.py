@@ -226,8 +226,10 @@ def test_an_utterance_to_the_end_of_its_recording_is_all_there(tmp_path, rate, m
     soundfile.write(wav, np.full(rate + more, 0.1), rate)
     for ms in range(10, 900, 50):
         for seconds in (None, (rate + more) / rate - ms / 1000):
-            path, length = utterance_file("u", Cut(str(wav), ms / 1000, seconds, None), Conversion(tmp_path / "out"))
-            assert length == pytest.approx((rate + more) / rate - ms / 1000, abs=2 / rate)
+            _, length, behind = utterance_file(
+                "u", Cut(str(wav), ms / 1000, seconds, None), Conversion(tmp_path / "out")
+            )
+            assert length == pytest.approx((rate + more) / rate - ms / 1000, abs=2 / rate) and behind == 0
 
 
 def test_kaldi_folder_with_segments(record, work, tmp_path, heard):
@@ -452,6 +454,47 @@ def test_ends_are_read_and_what_is_not_used_is_told(record, work, tmp_path, caps
     assert "not used: who" in said and "no column is known to hold the speaker (client_id, speaker" in said
 
 
+def test_recordings_that_a_duration_cuts_short_are_told(record, work, tmp_path, capsys):
+    """Many tables have it as what is known of a recording, in whole seconds."""
+    three, other = record("r.wav", 200, 500, 800), record("s.wav", 200, 500, 800)
+    path = tmp_path / "x.csv"
+    path.write_text(f"audio,text,offset,duration\n{three},a,,2.5\n{other},b,0,1\n{other},c,1,2\n")
+    main([str(path), "--out", str(work), *ALONE])
+    assert "cut short: 1 recordings of one utterance each" in (said := capsys.readouterr().out)
+    assert "0.50 s behind it on average are left out; --columns duration=" in said
+    assert json.loads((work / "data/import.json").read_text())["cut_short"] == {"recordings": 1, "seconds": 0.5}
+    path.write_text(f"audio,text,duration\n{three},a,2.97\n")  # rounded
+    main([str(path), "--out", str(work), *ALONE])
+    assert "cut short" not in capsys.readouterr().out
+
+
+def test_channels_that_cancel_out_are_no_silence(record, work, tmp_path):
+    samples = soundfile.read(record("r.wav", 200), dtype="float32")[0]
+    soundfile.write(tmp_path / "x.wav", np.stack([samples, -samples], axis=1), 16000)
+    path = tmp_path / "x.csv"
+    path.write_text(f"audio,text\n{tmp_path / 'x.wav'},a\n")
+    with pytest.raises(UserError, match="x.wav: its channels cancel out in their mean: choose one .--channel 1."):
+        main([str(path), "--out", str(work), *ALONE])
+    main([str(path), "--out", str(work), "--channel", "2", *ALONE])
+
+
+def test_doubled_quotes_of_a_tsv_are_told_once(record, work, tmp_path, capsys):
+    wav, other = record("r.wav", 200), record("s.wav", 300)
+    path = tmp_path / "x.tsv"
+    path.write_text(f'audio\ttext\n{wav}\t"he said ""go"" twice"\n{other}\t"and ""stop"""\n')
+    main([str(path), "--out", str(work), *ALONE])
+    assert capsys.readouterr().out.count(f"{path}:2: quotes are doubled, as programs write them into a CSV") == 1
+    path.write_text(f'audio\ttext\n{wav}\t"Yes", he said, "no".\n{other}\t"Hello."\n')  # Common Voice's
+    main([str(path), "--out", str(work), *ALONE])
+    assert "quotes are doubled" not in capsys.readouterr().out
+
+
+def test_what_excel_calls_unicode_is_said_to_be_utf_16(work, tmp_path):
+    (tmp_path / "x.csv").write_text("audio,text\na.wav,gr\u00f6\u00dfe\n", encoding="utf-16")
+    with pytest.raises(UserError, match="x.csv is not UTF-8 .*: convert it, such as with iconv -f UTF-16 -t UTF-8"):
+        main([str(tmp_path / "x.csv"), "--out", str(work)])
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -662,6 +705,11 @@ def test_capitals_and_full_stops_are_remarked_upon(record, manifest, work, capsy
             "wav,words\na.wav,go\n",
             "x.csv",
             r"^[^:]+x.csv: it has no column .* hold the text .* with --columns text=NAME$",
+        ),
+        (
+            "a.wav,go\nb.wav,stop\n",
+            "x.csv",
+            "it has a.wav, go: that is data, so put a line with the names of the columns before",
         ),
         ("[" * 100000, "x.jsonl", "x.jsonl:1: it is not JSON"),
         ('{"path": "a.wav", "text": "\\ud800"}\n', "x.jsonl", "x.jsonl:1: .* is not Unicode text"),
