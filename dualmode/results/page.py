@@ -64,19 +64,10 @@ def results_page(
 
 
 def _measurements(decodes: Sequence[Decode]) -> Iterator[str]:
-    columns = (
-        "set",
-        "sub-network",
-        "utterances",
-        "audio",
-        "decoding",
-        "on",
-        "threads",
-        "precision",
-        "batch size",
-        "seed",
+    yield (
+        "| set | sub-network | utterances | audio | decoding | on | threads | precision | batch size | seed "
+        "| checkpoint |"
     )
-    yield f"| {' | '.join(columns)} | checkpoint |"
     yield "| :-- | :-- | --: | --: | --: | :-- | --: | :-- | --: | --: | :-- |"
     for meta in (decode.meta for decode in decodes):
         seconds = f"{meta['audio_s']:.1f} s | {meta['decode_s']:.1f} s"
