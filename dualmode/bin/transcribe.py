@@ -41,12 +41,12 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser().parse_intermixed_args(argv)
-    search = SearchConfig(**given_search(args))
     for name, lowest in (("batch_size", 1), ("threads", 0)):
         if not getattr(args, name) >= lowest:
             raise UserError(f"--{name.replace('_', '-')} is {getattr(args, name)}: it must be at least {lowest}")
     if args.model.is_file():
         refuse_for_device_file(args, "threads")
+    search = SearchConfig(**given_search(args))
 
     def opened():
         if args.model.is_file():

@@ -56,10 +56,9 @@ def block_rows(encoder: DualModeEncoder, subnet: Subnet) -> int:
     layers = [layer for _, layer in prunable(encoder)]
     full = all(layer.masks.all() for layer in layers)
     # A sub-network by itself (dualmode subnet) has no masks either, and zeros where it was pruned; what is left of
-    # whole units (slice_encoder), an encoder without a granularity, has none.
+    # whole units (slice_encoder) has none.
     zeros = sum(float((layer.weight == 0).sum()) for layer in layers) / sum(layer.weight.numel() for layer in layers)
-    units = full and config.granularity == "unstructured" and zeros < subnet.sparsity / 2
-    if subnet.sparsity == 0 or units:
+    if subnet.sparsity == 0 or (full and zeros < subnet.sparsity / 2):
         return DENSE_ROWS
     if not config.pruning.granularity.runs_on_device_engine:
         raise UserError(

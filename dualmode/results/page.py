@@ -83,7 +83,7 @@ def origin_lines(origin: dict[str, Any]) -> Iterator[str]:
     """Yield what :func:`dualmode.results.provenance.provenance` found, as Markdown."""
     machine = origin["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
-    seed = "unknown, or differs: see the table above" if origin["seed"] is None else origin["seed"]
+    seed = "differs, or is unknown: see the table above" if origin["seed"] is None else origin["seed"]
     yield f"- Commit of this report: {origin['commit']}"
     yield f"- Seed: {seed}"
     yield f"- Versions: {versions}"

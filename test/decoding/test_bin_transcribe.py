@@ -126,7 +126,7 @@ def test_cues_by_hand():
         (["--channel", "left"], "--channel is 'left'"),
         (["--nbest", "3"], "--nbest 3 needs --format jsonl"),
         (["--beam-size", "0"], "beam_size is 0"),
-        (["--lm-weight", "-1"], "lm_weight is -1"),
+        (["--lm-weight", "-1"], "--lm-weight is of --lm, which is not given"),
         (["--batch-size", "0"], "--batch-size is 0"),
         (["--max-utterance-ms", "nan"], "--max-utterance-ms is nan"),
         (["--format", "srt"], "5 recordings need a file of subtitles each: give --out-dir"),

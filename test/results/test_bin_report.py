@@ -58,7 +58,7 @@ def test_differing_seeds_are_told(decoded):
     path = exp / "decode_dense_test" / "decode.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": 8}))
     main(["--exp", str(exp), "--data-dir", str(data)])
-    assert "- Seed: unknown, or differs: see the table above" in (exp / "RESULTS.md").read_text()
+    assert "- Seed: differs, or is unknown: see the table above" in (exp / "RESULTS.md").read_text()
 
 
 def test_a_failed_report_writes_nothing(decoded):
