@@ -21,7 +21,7 @@ from dualmode.errors import UserError
 from dualmode.models.options import add_device, add_model, add_subnet, chosen_device, chosen_name
 from dualmode.progress import progress
 from dualmode.search.options import add_search, given_search
-from dualmode_runtime.files import check_writable, write_json
+from dualmode_runtime.files import check_writable, sha256_of, write_json
 
 if TYPE_CHECKING:
     from dualmode.search.hypothesis import Hypothesis
@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.decoding.parts import fingerprint, is_decoded
     from dualmode.decoding.settings import search_of
     from dualmode.models.placement import find_device, machine_name
-    from dualmode.results.provenance import digest_of, git_commit
+    from dualmode.results.provenance import git_commit
 
     device = find_device(chosen_device(args, settings["device"]))
     search = search_of(settings)
@@ -194,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "batch_size": settings["batch_size"],
             "precision": settings["precision"],
             **asdict(search),
-            **({"lm_sha256": digest_of(Path(search.lm))} if search.lm else {}),
+            **({"lm_sha256": sha256_of(Path(search.lm))} if search.lm else {}),
             "checkpoint": str(loaded.checkpoint),
             "seed": loaded.config.get("seed"),
             "command": command_line("asr_inference", arguments),

@@ -22,7 +22,7 @@ from dualmode.errors import UserError
 from dualmode.frames import SAMPLE_RATE, subsampled
 from dualmode_runtime.audio.fault import AudioFault, Reason
 from dualmode_runtime.audio.reading import read_audio
-from dualmode_runtime.files import atomic_path, write_json
+from dualmode_runtime.files import atomic_path, sha256_of, write_json
 
 # Kaldi's compressed matrices by their bytes a value: 65536 steps between a matrix's least and largest value, or 256 of
 # unequal size between quantiles of each bin; docs/scale.md has what they cost.
@@ -140,7 +140,7 @@ def make_shard(shard: Shard, folder: Path) -> Made:
                     kaldiio.save_ark(file, {name: features}, compression_method=COMPRESSION[shard.value_bytes])
                     speaker = prefix(speed) + task.speaker
                     entries.append(Entry(name, speed, speaker, task.text, offset, len(features)))
-        sha256, size = _sha256(tmp), tmp.stat().st_size
+        sha256, size = sha256_of(tmp), tmp.stat().st_size
     value = {
         "fingerprint": fingerprint,
         "bytes": size,
@@ -198,14 +198,6 @@ def _stamp(path: str) -> list[int] | None:
     except OSError:
         return None
     return [stat.st_size, stat.st_mtime_ns]
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while data := file.read(1 << 20):
-            digest.update(data)
-    return digest.hexdigest()
 
 
 def _row(rejection: Rejection) -> list[str]:

@@ -1,6 +1,5 @@
 """Where a result comes from: command, configuration, commit, seed, versions, machine, date."""
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -12,6 +11,7 @@ from typing import Any
 
 from dualmode import __version__
 from dualmode.errors import UserError
+from dualmode_runtime.files import sha256_of
 
 PACKAGES = ("torch", "torchaudio", "espnet", "kaldi-native-fbank", "rapidfuzz")
 NO_CHECKOUT = "not a git checkout"
@@ -108,17 +108,8 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file of any size, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
 def _sha256(path: Path) -> str:
     try:
-        return digest_of(path)
+        return sha256_of(path)
     except OSError as error:
         raise UserError(f"the configuration {path} cannot be read: {error.strerror}") from error

@@ -17,7 +17,7 @@ ESPnet's loop calls :class:`dualmode.tasks.trainer.SupernetTrainer`, which hands
       end of the epoch      (ESPnet)      checkpoint.pth, then Nepoch.pth, latest.pth and the links to the best epochs
     told to stop            at_stop       writes checkpoint_step.pth and exits with status 75, to be queued again
     end of the last epoch   (ESPnet)      mean of the best epochs
-                            at_end        looks whether epochs could be ranked; removes checkpoint_step.pth
+                            at_end        removes checkpoint_step.pth; looks whether epochs could be ranked
 
 At a failure (an error, the alarm, a kill) nothing more is written: every checkpoint on disk is whole, and the next run
 goes on from the last one, checkpoint_step.pth where it is of the epoch after checkpoint.pth.
@@ -250,9 +250,11 @@ class RunState:
         if saved := bool(self.options.checkpoint_every) or self.options.checkpoint_minutes is not None:
             self.save(self.updates)
         for batch in batches:
-            told = torch.tensor(float(self.preemption.told), device=device)
+            told = self.preemption.told
             if self.ranks > 1:
-                torch.distributed.all_reduce(told)
+                votes = torch.tensor(float(told), device=device)
+                torch.distributed.all_reduce(votes)
+                told = bool(votes)
             if told:
                 if not saved:
                     self.save(self.updates, states)
