@@ -14,11 +14,15 @@ them cancels (Owen 2007, "The pigeonhole bootstrap", arXiv 0712.1111)::
 Of n, n - 1 are drawn.  The variance of what is drawn so is that of n in the long run; drawing n makes it smaller by
 1 - 1/n, a third with three seeds (Rao and Wu 1988, "Resampling inference with complex survey data").
 
-With 125 speakers and three seeds such an interval holds the truth in 98 cases of 100 where seeds differ by 0.3 %, in
-94 where they differ by 1 % and in 82 where they differ by 4 % (absolute, standard deviations; simulated in
-``test/results/test_bootstrap.py``); with two seeds that differ by 1 % in 90, and with one seed it is about speakers
-alone.  With few speakers it is too narrow: it holds the truth in 94 cases of 100 with 20 speakers and one seed, in 92
-with ten, in 88 with five, in 76 with three, in half of them with two.
+With 125 speakers such an interval holds the truth as often as this, of 100 cases, by how much seeds differ (standard
+deviation, % absolute; simulated in ``test/results/test_bootstrap.py``)::
+
+    seeds differ by    0.3 %   1 %   2 %   4 %
+    three seeds           99    93          81
+    two seeds             98    90    77    65
+
+With one seed it is about speakers alone.  With few speakers it is too narrow: it holds the truth in 93 cases of 100
+with 20 speakers and one seed, in 92 with ten, in 87 with five, in 75 with three, in half of them with two.
 """
 
 from __future__ import annotations

@@ -69,10 +69,16 @@ def legend(
             "\nWhere there is one seed, an interval is about other speakers only; how much other seeds would differ is "
             "not in it."
         )
+    if any(len(one.seeds) in (2, 3) for row in rows.values() for one in row.values()):
+        yield (
+            "\nOf few seeds, intervals are too narrow where much differs between them: those of 125 speakers and two "
+            "seeds hold the truth in 98 cases of 100 where seeds differ by 0.3 % (standard deviation, absolute), in 90 "
+            "where they differ by 1 %, in 65 where they differ by 4 %; with three seeds in 99, 93 and 81."
+        )
     if any(1 < one.speakers < ENOUGH for row in rows.values() for one in row.values()):
         yield (
             f"\nOf fewer than {ENOUGH} speakers, intervals are too narrow and p too small: with ten speakers they hold "
-            "the truth in 92 cases of 100, with five in 88, with three in 76, with two in half of them. Planned "
+            "the truth in 92 cases of 100, with five in 87, with three in 75, with two in half of them. Planned "
             f"comparisons are judged from {FEWEST} speakers on."
         )
     if planned:

@@ -128,7 +128,7 @@ def test_the_same_random_seed_draws_the_same():
     assert (draw_counts(np.random.default_rng(0), 4, 10).sum(axis=1) == 3).all()
 
 
-@pytest.mark.parametrize(("speakers", "held"), [(2, 0.50), (3, 0.76), (5, 0.88), (10, 0.92), (20, 0.94)])
+@pytest.mark.parametrize(("speakers", "held"), [(2, 0.50), (3, 0.75), (5, 0.87), (10, 0.92), (20, 0.93)])
 def test_few_speakers_cover_the_truth_as_rarely_as_the_legend_says(speakers, held):
     random, words, hits, trials = np.random.default_rng(0), np.full(speakers, 100), 0, 1000
     drawn = Resamples.draw(speakers, 1, 1000, random_seed=1)
@@ -139,13 +139,16 @@ def test_few_speakers_cover_the_truth_as_rarely_as_the_legend_says(speakers, hel
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed_spread", "held"), [(0.3, 0.98), (1.0, 0.94), (4.0, 0.82)])
-def test_three_seeds_cover_the_truth_as_often_as_is_said(seed_spread, held):
+@pytest.mark.parametrize(
+    ("seeds", "seed_spread", "held"),
+    [(3, 0.3, 0.99), (3, 1.0, 0.93), (3, 4.0, 0.81), (2, 0.3, 0.98), (2, 1.0, 0.90), (2, 2.0, 0.77), (2, 4.0, 0.65)],
+)
+def test_few_seeds_cover_the_truth_as_often_as_the_legend_says(seeds, seed_spread, held):
     # 125 speakers of 128 words; spreads in % absolute.  The true difference is 0.
-    random, words, hits, trials = np.random.default_rng(0), np.full(125, 128), 0, 300
-    drawn = Resamples.draw(125, 3, 2000, random_seed=1)
+    random, words, hits, trials = np.random.default_rng(0), np.full(125, 128), 0, 1000
+    drawn = Resamples.draw(125, seeds, 1000, random_seed=1)
     for _ in range(trials):
-        of_seeds, of_speakers = random.normal(0, seed_spread, (3, 1)), random.normal(0, 3, (1, 125))
-        low, high = interval(drawn.rates((of_seeds + of_speakers + random.normal(0, 5, (3, 125))) * 1.28, words))
+        of_seeds, of_speakers = random.normal(0, seed_spread, (seeds, 1)), random.normal(0, 3, (1, 125))
+        low, high = interval(drawn.rates((of_seeds + of_speakers + random.normal(0, 5, (seeds, 125))) * 1.28, words))
         hits += low <= 0 <= high
-    assert hits / trials == pytest.approx(held, abs=0.04)
+    assert hits / trials == pytest.approx(held, abs=0.03)

@@ -75,6 +75,7 @@ def test_two_speakers_worked_out_by_hand(data, tmp_path, capsys):
         "| one | test/child | dense, full | -25.00 | - | - | - | 1 |",
     ]
     assert any("about other speakers only" in line for line in lines)
+    assert not any("two seeds hold the truth" in line for line in lines)
     first = json.loads((tmp_path / "x.json").read_text())["rows"][0]
     assert first["interval"] == [25.0, 50.0] and (first["words"], first["speakers"], first["seeds"]) == (10, 2, [1])
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
@@ -86,7 +87,9 @@ def test_runs_are_paired_by_their_seeds(data, tmp_path, capsys):
     c = run_of(tmp_path / "c", 4, {})
     options = ["--bootstrap", "1000", "--data-dir", str(data), "--against", "b"]
     main([f"a={','.join(a)}", f"b={','.join(b)}", f"c={c}", *options])
-    lines = [line for line in capsys.readouterr().out.splitlines() if "| test | dense" in line]
+    out = capsys.readouterr().out
+    assert "those of 125 speakers and two seeds hold the truth" in out
+    lines = [line for line in out.splitlines() if "| test | dense" in line]
     assert (
         len(lines) == 1 and lines[0].startswith("| a | test | dense, full | +20.00 | ") and lines[0].endswith("| 2 |")
     )
