@@ -154,7 +154,8 @@ class Recognizer:
                 integers.
             rate: of samples, Hz; files say theirs.  What is not 16 kHz is resampled.
             channel: of a file with several, counted from 1; None is the mean of all.
-            max_utterance_ms: a longer recording is cut where it is quietest, so that memory stays bounded.
+            max_utterance_ms: a longer recording is cut in its pauses, the first after 3 s, or where it is quietest,
+                so that memory stays bounded.
 
         Raises:
             UserError: the file cannot be used, or samples or rate are impossible.
@@ -177,7 +178,7 @@ class Recognizer:
 
         Args:
             samples: (samples,), any number of them: floats in [-1, 1] or 16-bit integers.
-            rate: Hz; what is not 16 kHz is resampled, which is said once on standard error.
+            rate: Hz; what is not 16 kHz is resampled, which is said once an audio on standard error.
 
         Raises:
             UserError: the samples or the rate are impossible, or the rate changes within the audio.

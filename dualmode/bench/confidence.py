@@ -17,6 +17,7 @@ from dualmode.decoding.decoder import Decoder
 from dualmode.decoding.inputs import open_inputs
 from dualmode.errors import UserError
 from dualmode.models.folder import ModelFolder
+from dualmode.models.options import TRAINED, model_folder
 from dualmode.results.text import read_text
 from dualmode.search.confidence import Evidence
 from dualmode.search.config import SearchConfig
@@ -28,7 +29,7 @@ BATCH = 16
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=existing_dir, required=True, metavar="DIR", help="model folder")
+    parser.add_argument("--model", type=model_folder, required=True, metavar="MODEL", help=TRAINED)
     parser.add_argument(
         "--data",
         type=existing_dir,

@@ -1,4 +1,4 @@
-"""Stage 4: fine-tuning of the supernet with transcripts, both branches at once."""
+"""Stage 4: fine-tuning of the supernet with transcripts: both branches in each update, or one, in turn."""
 
 import argparse
 from collections.abc import Sequence

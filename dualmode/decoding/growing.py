@@ -47,7 +47,8 @@ class Printer:
 
 
 class JsonLines:
-    """Writes a JSON object a line, for programs, with the types and keys of dualmode serve's messages::
+    """Writes a JSON object a line, for programs, as dualmode serve's messages, but with a second pass in the
+    same line, whose ``first_pass`` is what was streamed::
 
     {"type": "partial", "utterance": 0, "text": "what is", "heard_ms": 1280.0}
     {"type": "final", "utterance": 0, "start_ms": 0.0, "end_ms": 2560.0, "text": "what is the", "words": [...], ...}

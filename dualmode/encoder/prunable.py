@@ -51,7 +51,7 @@ class PruningPart:
             raise UserError(f"{WHERE}: importance is {self.importance!r}: it must be {' or '.join(IMPORTANCES)}")
         if list(self.sparsities) != sorted(set(self.sparsities)) or not all(0 <= s < 1 for s in self.sparsities):
             raise UserError(
-                f"{WHERE}: sparsities is {list(self.sparsities)}: it must ascend strictly between 0 and 1 "
+                f"{WHERE}: sparsities is {list(self.sparsities)}: it must ascend strictly, from 0 to below 1 "
                 "(the dense sub-network, sparsity 0, is always there)"
             )
         try:

@@ -40,7 +40,7 @@ class BranchWeights:
         schedule: "both" branches in every update, or "alternate": dense in one update, sparse in the next, for a little
             more than half the cost of an update; distillation adds a dense pass without gradients to each sparse one.
             An update is then of one branch, whose weight scales its whole gradient: clipping takes that back.
-            Validation always runs both.
+            Validation runs both, but one of weight 0.
         backward: "joint" keeps the activations of both branches until the trainer's backward pass; "apart" takes the
             gradients of the first branch before the second one runs, so that the activations of one branch are in
             memory at a time, and instead of the first branch's its gradients, as large as the weights.

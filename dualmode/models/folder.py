@@ -122,7 +122,7 @@ class ModelFolder:
     ) -> Subnet:
         """Return the sub-network that a user names, see :func:`dualmode.models.choice.choose_subnet`.
 
-        Without a name it is the one that the folder holds alone, or the supernet's first sparsity.
+        Without a name it is the one that the folder holds alone, or the supernet's first sparsity above 0.
         """
         if name is None:
             alone = self.one_subnet["sparsity"] if self.one_subnet else None

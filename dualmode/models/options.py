@@ -14,8 +14,8 @@ from dualmode.errors import UserError
 from dualmode.models.hub import fetch, is_on_hub
 
 WEIGHTS = (
-    "dense, sparse (the model's first sparsity), or one sparsity such as sparse_0.8 (default: sparse, or what the "
-    "folder holds alone)"
+    "dense, sparse (the model's first sparsity above 0), or one sparsity such as sparse_0.8 (default: sparse, "
+    "or what the folder holds alone)"
 )
 ON_HUB = "or hf:USER/MODEL[@REVISION] on the Hugging Face Hub"
 TRAINED = f"model folder, of dualmode train, pack or subnet; {ON_HUB}"

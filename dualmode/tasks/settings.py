@@ -6,6 +6,7 @@ scheduler are made once, for one number.
 """
 
 import argparse
+import importlib.util
 import inspect
 import math
 import re
@@ -67,6 +68,8 @@ def refuse_unheeded(args: argparse.Namespace) -> None:
     for name in ("grad_noise", "no_forward_run", "create_graph_in_tensorboard", "sharded_ddp", *UNHEEDED):
         if getattr(args, name):
             raise UserError(f"{name} is an option of ESPnet's own trainings, which this training does not use")
+    if args.use_wandb and importlib.util.find_spec("wandb") is None:
+        raise UserError("use_wandb is true, but the package wandb is not installed: pip install wandb")
     if args.iterator_type != "sequence" or args.multiple_iterator:
         name = "multiple_iterator" if args.multiple_iterator else f"iterator_type: {args.iterator_type}"
         raise UserError(f"{name} reads batches in a way that this training cannot go on in: leave it out")

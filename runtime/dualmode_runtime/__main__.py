@@ -3,7 +3,7 @@
 import os
 import sys
 
-from dualmode_runtime.build import BUILT, PROGRAM
+from dualmode_runtime.build import BUILT, PROGRAM, is_stale
 from dualmode_runtime.cli import run
 from dualmode_runtime.transcribe import main
 
@@ -18,6 +18,8 @@ def compiled() -> None:
     path = BUILT / PROGRAM
     if not path.is_file():
         sys.exit(f"error: {path} is not there: install a C++17 compiler and run python -m dualmode_runtime.build")
+    if is_stale(path.parent):
+        sys.exit(f"error: {path} was compiled from other sources: run python -m dualmode_runtime.build")
     os.execv(path, [os.fspath(path), *sys.argv[1:]])
 
 

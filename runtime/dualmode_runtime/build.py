@@ -44,6 +44,15 @@ def sources_hash(without: Sequence[str] = ()) -> str:
     return digest.hexdigest()
 
 
+def is_stale(built: Path) -> bool:
+    """Return whether the engine of this folder was compiled from other sources than those that are here.
+
+    A wheel has no stamp: what is installed from it was compiled from the sources beside it.
+    """
+    stamp = built / STAMP
+    return stamp.is_file() and stamp.read_text(encoding="ascii") != sources_hash()
+
+
 def run_compiler(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
     """Run a command of the compiler; NoCompiler says what it complains of."""
     result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", env=env)

@@ -7,11 +7,11 @@ from dualmode_runtime.errors import UserError
 
 
 class Endpoint(Enum):
-    """Why an utterance ends."""
+    """Why an utterance ends, in the words of the engine and of ``dualmode serve``, too."""
 
-    SILENCE = "silence after words"
-    NOTHING_SAID = "no word so far"
-    TOO_LONG = "the longest utterance"
+    SILENCE = "silence"
+    NOTHING_SAID = "nothing said"
+    TOO_LONG = "too long"
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Endpointing:
             last_token_ms: when the last token's frame ended; None without a token.
 
         >>> Endpointing().check(2560, 1600), Endpointing().check(2640, 1600), Endpointing().check(5120, None)
-        (None, <Endpoint.SILENCE: 'silence after words'>, <Endpoint.NOTHING_SAID: 'no word so far'>)
+        (None, <Endpoint.SILENCE: 'silence'>, <Endpoint.NOTHING_SAID: 'nothing said'>)
         >>> Endpointing(max_utterance_ms=1000).check(1280, None)
-        <Endpoint.NOTHING_SAID: 'no word so far'>
+        <Endpoint.NOTHING_SAID: 'nothing said'>
         """
         if last_token_ms is None:
             return Endpoint.NOTHING_SAID if heard_ms >= min(self.max_lead_ms, self.max_utterance_ms) else None

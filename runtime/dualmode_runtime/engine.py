@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dualmode_runtime.build import BUILT, LIBRARY, STAMP, sources_hash
+from dualmode_runtime.build import BUILT, LIBRARY, is_stale
 from dualmode_runtime.errors import UserError
 from dualmode_runtime.frames import MAX_PEAK
 
@@ -94,8 +94,7 @@ def load_library(path: Path = BUILT / LIBRARY) -> ctypes.CDLL:
             f"the device engine was not compiled ({path} is not there): install a C++17 compiler and run "
             "python -m dualmode_runtime.build"
         )
-    stamp = path.with_name(STAMP)  # a wheel has none: what is installed from it was compiled from the sources beside it
-    if stamp.is_file() and stamp.read_text(encoding="ascii") != sources_hash():
+    if is_stale(path.parent):
         raise EngineMissing(f"{path} was compiled from other sources: run python -m dualmode_runtime.build")
     library = ctypes.CDLL(str(path))
     for name, (result, arguments) in _FUNCTIONS.items():
@@ -470,7 +469,8 @@ def resample(samples: np.ndarray, rate: int, library: ctypes.CDLL | None = None)
     """Return samples (n,) of ``rate`` Hz at 16 kHz, ceil(n * 16000 / rate) of them.
 
     Raises:
-        UserError: the rate is below 4 kHz, above 384 kHz, or unusual: it has no common divisor of 25 with 16000.
+        UserError: the rate is below 4 kHz, above 384 kHz, or unusual: it has no common divisor of 25 or more with
+            16000.
     """
     samples = _contiguous(samples, None)
     resampled = np.empty(-(-len(samples) * 16000 // max(rate, 1)), np.float32)

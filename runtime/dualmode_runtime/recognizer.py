@@ -21,7 +21,6 @@ from dualmode_runtime.transcript import Alternative, Result, Transcript
 from dualmode_runtime.words import Word
 
 PIECE = SAMPLE_RATE // 10  # samples that a device hears at a time
-ENDPOINTS = {"silence": Endpoint.SILENCE, "nothing said": Endpoint.NOTHING_SAID, "too long": Endpoint.TOO_LONG}
 
 
 class Recognizer:
@@ -69,7 +68,7 @@ class Recognizer:
                 integers.
             rate: of samples, Hz; files say theirs.  What is not 16 kHz is resampled.
             channel: of a file with several, counted from 1; None is the mean of all.
-            max_utterance_ms: a longer recording is cut where it is quietest.
+            max_utterance_ms: a longer recording is cut in its pauses, the first after 3 s, or where it is quietest.
 
         Raises:
             UserError: the file cannot be used, or samples or rate are impossible.
@@ -128,7 +127,7 @@ class Stream:
             if not self._said_rate:
                 self._said_rate = say_rate(rate)
             while said := self._device.endpoint:
-                endpoint = ENDPOINTS[said]
+                endpoint = Endpoint(said)
                 if endpoint is not Endpoint.NOTHING_SAID:
                     ended.append(self._result(arrived, endpoint))
                 self._device.next_utterance()

@@ -50,7 +50,7 @@ def add_audio(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=30000,
         metavar="MS",
-        help="a longer recording is cut where it is quietest",
+        help="a longer recording is cut in its pauses, or where it is quietest",
     )
 
 

@@ -9,9 +9,9 @@ class Word:
 
     Attributes:
         text: as written.
-        start_ms: beginning of the 40 ms frame in which its first token was put out, from the audio's beginning on; None
-            of a device that does not say so.
-        stable_ms: how much audio had been heard when the word could not change any more; None while it still can.
+        start_ms: beginning of the 40 ms frame in which its first token was put out, from the audio's beginning on.
+        stable_ms: how much audio had been heard when the word could not change any more; None while it still
+            can, and where PyTorch runs a device file.
         end_ms: end of the frame in which its last token was put out: of a word of one token, no more than that.
         confidence: from 0 to 1, see :mod:`dualmode.search.confidence`.
     """

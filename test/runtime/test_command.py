@@ -1,6 +1,7 @@
 """The command dualmode-runtime, and that dualmode transcribe is the same for device files."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import soundfile
 
 from dualmode.bin.asr_stream import main as dualmode_stream
 from dualmode.bin.transcribe import main as dualmode_transcribe
-from dualmode_runtime.build import LIBRARY, PROGRAM
+from dualmode_runtime import __main__ as entry
+from dualmode_runtime.build import LIBRARY, PROGRAM, STAMP
 from dualmode_runtime.errors import UserError
 from dualmode_runtime.transcribe import FORMATS, get_parser, main
 
@@ -52,6 +54,16 @@ def test_the_program_in_c_hears_the_same(compiled, demo, texts, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("\t")[1] for line in lines] == list(texts.values())
     assert done.stdout.splitlines() == [line.replace("\t", " ") for line in lines]
+
+
+def test_a_program_of_other_sources_is_not_run(compiled, tmp_path, monkeypatch):
+    for name in (PROGRAM, STAMP):
+        shutil.copy(compiled / name, tmp_path)
+    monkeypatch.setattr(entry, "BUILT", tmp_path)
+    monkeypatch.setattr(os, "execv", lambda path, words: pytest.fail(f"{path} was run"))
+    (tmp_path / STAMP).write_text("0" * 64)
+    with pytest.raises(SystemExit, match="was compiled from other sources: run python -m dualmode_runtime.build"):
+        entry.compiled()
 
 
 def test_a_bad_file_is_named_and_the_others_are_written(compiled, demo, texts, capsys, tmp_path):

@@ -1,4 +1,4 @@
-/* A streaming speech recogniser from one file: see FORMAT.md for the file.
+/* A streaming speech recogniser from one file: see dualmode/device/FORMAT.md of the repository for the file.
  *
  *     char error[256] = "";
  *     dualmode_model *model = dualmode_model_open("model.dmdl", NULL, error, sizeof error);
@@ -71,7 +71,8 @@ DUALMODE_API const char *dualmode_get_kernels(const dualmode_device *device);
 DUALMODE_API void dualmode_reset(dualmode_device *device);
 
 /* Rate of the samples in Hz; what is not 16000 is resampled.  Before the first samples, or after dualmode_reset.
- * Where it is impossible, the rate before stays. */
+ * Where it is impossible (not 4000 to 384000 Hz, or without a common divisor of 25 or more with 16000), the rate before
+ * stays. */
 DUALMODE_API int dualmode_set_rate(dualmode_device *device, int32_t rate, char *error, size_t error_size);
 
 /* Takes more of the utterance: samples in [-1, 1], at 16 kHz or the rate that was set, or
@@ -137,7 +138,7 @@ DUALMODE_API void dualmode_run_products(dualmode_device *device, size_t frames);
 DUALMODE_API size_t dualmode_fbank(const float *samples, size_t count, float *features, size_t room);
 
 /* A whole recording of `rate` Hz at 16 kHz; returns its samples there, ceil(count * 16000 / rate), and writes at most
- * `room` of them; -1 if the rate is impossible. */
+ * `room` of them; -1 if the rate is impossible, see dualmode_set_rate. */
 DUALMODE_API int64_t dualmode_resample(const float *samples, size_t count, int32_t rate, float *resampled, size_t room,
                                        char *error, size_t error_size);
 

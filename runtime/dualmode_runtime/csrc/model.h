@@ -1,4 +1,4 @@
-// A device model in memory: the checked contents of a file (FORMAT.md).
+// A device model in memory: the checked contents of a file (dualmode/device/FORMAT.md of the repository).
 #pragma once
 
 #include <cstddef>
