@@ -19,7 +19,7 @@ from dualmode.supernet.subnet import Context, Subnet
     ("conf", "words"),
     [
         ({"outptu_size": 16}, "has no key 'outptu_size'"),
-        ({"sparsities": [1.2]}, "between 0 and 1"),
+        ({"sparsities": [1.2]}, "from 0 to below 1"),
         ({"sparsities": [0.7, 0.5]}, "ascend"),
         ({"sparsities": 0.7}, "must be a list"),
         ({"chunk_ms": [0]}, "at least 1"),
