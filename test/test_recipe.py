@@ -156,7 +156,7 @@ def test_a_wrong_decoding_configuration_is_one_sentence(finished, tmp_path, edit
     ("edit", "words"),
     [
         (("num_blocks: 2", "num_blocks: 3"), "has num_blocks 2, but this configuration has 3"),
-        (("sparsities: [0.7]", "sparsities: [1.2]"), "between 0 and 1"),
+        (("sparsities: [0.7]", "sparsities: [1.2]"), "from 0 to below 1"),
         (("max_epoch: 3", "max_epohc: 3"), "did you mean 'max_epoch'"),
         (("distill_weight: 0.5", "distil_weight: 0.5"), "has no key 'distil_weight'"),
     ],
