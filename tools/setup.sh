@@ -81,9 +81,12 @@ up_to_date() {
 
 # make_venv: an empty environment with uv in it.
 make_venv() {
-  local interpreter
+  local interpreter other
   interpreter=$(find_python ${python:+"$python"})
   if [[ -n $(find "$venv" -mindepth 1 -maxdepth 1 -print -quit) ]]; then
+    other=$(sed -n 's/^environment //p' "$stamp" 2>/dev/null || true)
+    [[ -z $other || $other == "$venv" || ! $other -ef $venv ]] ||
+      die "$venv is $other under another name, for which it was made, and may be in use: go there, or name another --venv"
     [[ -f $venv/.dualmode || $venv == "$root/tools/venv" ]] ||
       die "$venv is there, cannot be used as it is, and was not made by this script: remove it, or name another --venv"
     say "emptying $venv, which is incomplete or was made for another folder or Python"
@@ -99,7 +102,7 @@ make_venv() {
 check_disk() {
   local free_kb
   [[ -z $(compgen -G "$venv/lib/python*/site-packages/torch/version.py") ]] || return 0
-  free_kb=$(df -Pk "$venv" | awk 'NR == 2 {print $4}')
+  free_kb=$(df -k --output=avail -- "$venv" | sed -n 2p)
   say "$((free_kb / 1000000)) GB free where $venv goes, $needed_gb GB needed"
   ((free_kb > needed_gb * 1000000)) || die "too little disk space for $venv: free some, or name another folder with --venv"
 }
@@ -139,7 +142,7 @@ if [[ -n $python ]]; then find_python "$python" >/dev/null; fi
 
 mkdir -p "$venv" || die "cannot make the folder $venv"
 venv=$(cd "$venv" && pwd -P)
-stamp=$venv/.dualmode-stamp
+stamp=$venv/.dualmode-stamp kept=$venv/.dualmode-extras
 
 # The lock is the folder itself: nothing to clean up, and gone with the processes that hold it (uv among them, should
 # this script be killed and uv live on).
@@ -153,12 +156,14 @@ if up_to_date; then
 fi
 if usable; then
   say "updating $venv"
-  read -ra installed < <(sed -n 's/^extras //p' "$stamp" 2>/dev/null || true) || true
+  read -ra installed < <(cat "$kept" 2>/dev/null || sed -n 's/^extras //p' "$stamp" 2>/dev/null || true) || true
   extras+=("${installed[@]}")
   check_disk
 else
   make_venv
 fi
+mapfile -t extras < <(printf '%s\n' "${extras[@]}" | sort -u | sed '/^$/d')
+echo "${extras[*]}" >"$kept" # should this update fail, the next one has them as well
 rm -f "$stamp"
 
 uv=$venv/bin/uv
@@ -166,7 +171,6 @@ if [[ $("$uv" --version 2>/dev/null) != "uv $uv_version"* ]]; then
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$uv_version" ||
     die "uv could not be installed: see the lines above; is a package index within reach?"
 fi
-mapfile -t extras < <(printf '%s\n' "${extras[@]}" | sort -u | sed '/^$/d')
 list=$(IFS=,; echo "${extras[*]}")
 say "installing the packages of pyproject.toml with the extras $list (some minutes the first time)"
 (cd "$root" && "$uv" pip install --python "$venv/bin/python" \
@@ -174,6 +178,6 @@ say "installing the packages of pyproject.toml with the extras $list (some minut
   die "the packages could not be installed: see the lines above. Run the same command again to go on."
 
 { fingerprint; echo "extras ${extras[*]} "; } >"$stamp.tmp"
-mv "$stamp.tmp" "$stamp"
 "$venv/bin/python" "$root/tools/check_install.py" --quiet
+mv "$stamp.tmp" "$stamp"
 say "$venv is ready"

@@ -56,8 +56,10 @@ zig() { echo "$bin/python -m ziglang c++ -target $1-linux-gnu.2.28 -s"; }
 # build: the four files of a release, and the wheel for aarch64.
 build() {
   local arch sdist
-  rm -rf "$out"
   mkdir -p "$out"
+  [[ -z $(find "$out" -mindepth 1 -maxdepth 1 ! -name 'dualmode*.whl' ! -name 'dualmode*.tar.gz' ! -name .gitignore -print -quit) ]] ||
+    die "$out holds other files than wheels of this project: name another --out"
+  rm -f -- "$out"/dualmode*.{whl,tar.gz}
   "$bin/uv" build --quiet --out-dir "$out" .
   "$bin/uv" build --quiet --sdist --out-dir "$out" runtime
   sdist=$(compgen -G "$out/dualmode_runtime-*.tar.gz")

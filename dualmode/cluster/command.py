@@ -1,6 +1,7 @@
 """The command line of Kaldi's job wrappers: [--option value | JOB=1:8]... LOG COMMAND..."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -35,11 +36,35 @@ class Request:
         return text.replace(self.variable, str(task)) if self.variable else text
 
 
+def split_wrapper(text: str, name: str) -> list[str]:
+    """Return the words of a wrapper with its options, as a shell would split them.
+
+    Raises:
+        UserError: a quote or a backslash is without its other half, or there are none; says ``name``.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"{name}: {str(error).lower()}: {text}") from None
+    if not words:
+        raise UserError(f"{name} names no program")
+    return words
+
+
+def _set(options: dict[str, str], name: str, value: str) -> None:
+    if name == "num_threads" and value.isdecimal() and options.get(name, "").isdecimal():
+        value = max(value, options[name], key=int)
+    options[name] = value
+
+
 def parse(words: Sequence[str]) -> Request:
     """Read the words after the wrapper's name.
 
     >>> parse(["--mem", "4G", "JOB=1:2", "log/x.JOB.log", "echo", "JOB"]).words_of(2)
     ['echo', '2']
+
+    The last one of an option counts, but of --num-threads the largest: ESPnet's launcher puts a core a GPU behind what
+    the user said.
 
     Raises:
         UserError: a value, the log or the command is missing, or the range is empty.
@@ -55,7 +80,7 @@ def parse(words: Sequence[str]) -> Request:
                 if len(words) < 2:
                     raise UserError(f"{word} needs a value")
                 value = words.pop(1)
-            options[name.replace("-", "_")] = value
+            _set(options, name.replace("-", "_"), value)
         elif span:
             variable, first, last = span[1], int(span[2]), int(span[3] or span[2])
             if not 1 <= first <= last:

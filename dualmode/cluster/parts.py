@@ -1,16 +1,17 @@
 """A command that shares its work among the tasks of an array, each of which is the same command with --part I/N."""
 
 import argparse
-import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dualmode.cluster.command import split_wrapper
 from dualmode.errors import UserError
 
 JOBS = 8
+NOT_A_TASKS = ("--cmd", "--nj", "--log", "--jobs")  # processes of a machine that a task does not have to itself
 TASK = "DUALMODE_TASK"  # what wrappers replace by a task's number, wherever it stands: no path has it in it
 
 
@@ -71,7 +72,7 @@ def run_parts(args: argparse.Namespace, module: str, arguments: Sequence[str], m
     Args:
         args: has what :func:`add_options` adds, and ``out``.
         module: of the command.
-        arguments: of the command; --cmd, --nj and --log among them are left out.
+        arguments: of the command; those of ``NOT_A_TASKS`` are left out.
         most: pieces of work that there are; N is no larger.
 
     Returns:
@@ -87,14 +88,10 @@ def run_parts(args: argparse.Namespace, module: str, arguments: Sequence[str], m
     log = (args.log or args.out.parent / "log") / f"{module.rpartition('.')[2]}_{args.out.name}.{TASK}.log"
     own, skipped = [], False
     for word in arguments:
-        if not skipped and word.partition("=")[0] not in ("--cmd", "--nj", "--log"):
+        if not skipped and word.partition("=")[0] not in NOT_A_TASKS:
             own.append(word)
-        skipped = not skipped and word in ("--cmd", "--nj", "--log")
-    try:
-        wrapper = shlex.split(args.cmd)
-    except ValueError as error:  # a quote or a backslash without its other half
-        raise UserError(f"--cmd: {str(error).lower()}: {args.cmd}") from None
-    command = [*wrapper, f"{TASK}=1:{count}", str(log), sys.executable, "-m", module, *own]
+        skipped = not skipped and word in NOT_A_TASKS
+    command = [*split_wrapper(args.cmd, "--cmd"), f"{TASK}=1:{count}", str(log), sys.executable, "-m", module, *own]
     try:
         done = subprocess.run([*command, "--part", f"{TASK}/{count}"], stdin=subprocess.DEVNULL)
     except OSError as error:

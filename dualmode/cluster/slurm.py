@@ -33,6 +33,7 @@ CANCEL_S = 600.0  # for a job to leave the queue once it is cancelled
 WAIT_S = 600  # for the other processes of a job on several machines, once the first of them has ended
 LOST = 137
 USUAL = ("", "None", "JobArrayTaskLimit")  # reasons of squeue: the task runs, or --max-jobs-run others do
+NO_SBATCH = "there is no sbatch on this machine: submit from one that has Slurm, or use run.pl"
 NUMBER = "slurm_job"  # file in a job's folder while its wrapper waits
 # Of a job's own variables, what its jobs may have as well: where Slurm is, and what users set.
 HANDED_ON = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_WAIT")
@@ -44,11 +45,10 @@ def run(request: Request) -> Mapping[int, int]:
     Raises:
         UserError: an option is unknown to conf/slurm.conf, or Slurm refuses the job.
     """
-    options = dict(request.options)
-    conf = SlurmConf.read(Path(options.pop("config", ROOT / "conf" / "slurm.conf")))
+    flags = flags_of(request.options)
     cancel_orphans(request)
     folder = job_folder(request)
-    job = submit(request, conf.flags(options), folder, options.get("max_jobs_run"))
+    job = submit(request, flags, folder, request.options.get("max_jobs_run"))
     (folder / NUMBER).write_text(f"{job}\n", encoding="utf-8")
     print(f"# Slurm job {job}: {len(request.tasks)} tasks, logs in {request.log}", file=sys.stderr)
 
@@ -67,6 +67,12 @@ def run(request: Request) -> Mapping[int, int]:
     (folder / NUMBER).unlink()
     say_lost(request, folder)
     return statuses
+
+
+def flags_of(options: Mapping[str, str]) -> list[str]:
+    """Return sbatch's flags for these options; one that the configuration has no line for is a UserError."""
+    options = dict(options)
+    return SlurmConf.read(Path(options.pop("config", ROOT / "conf" / "slurm.conf"))).flags(options)
 
 
 def say_lost(request: Request, folder: Path) -> None:
@@ -132,7 +138,7 @@ def submit(request: Request, flags: Sequence[str], folder: Path, most: str | Non
             env=environment_of_job(os.environ),
         )
     except FileNotFoundError:
-        raise UserError("there is no sbatch on this machine: submit from one that has Slurm, or use run.pl") from None
+        raise UserError(NO_SBATCH) from None
     if done.returncode:
         raise UserError(f"sbatch refused the job: {done.stderr.strip()} (command: {shlex.join(command)})")
     return job_number(done.stdout)

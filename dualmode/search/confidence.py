@@ -31,9 +31,14 @@ def certainty(log_probs: Tensor) -> Tensor:
 
 
 class Evidence:
-    """What the model says in each frame of one utterance; what no open word can need is forgotten."""
+    """What the model says in each frame of one utterance; what no open word can need is forgotten.
 
-    def __init__(self) -> None:
+    Args:
+        has_runs: whether the same token in the next frame is the same one, as of CTC.
+    """
+
+    def __init__(self, has_runs: bool = True) -> None:
+        self.has_runs = has_runs
         self._frames: list[tuple[float, int, float]] = []  # certainty, best token, its log posterior
         self._first = 0
 
@@ -52,6 +57,11 @@ class Evidence:
         del self._frames[:count]
         self._first += count
 
+    def runs_on(self, frame: int) -> bool:
+        """Return whether the token that appeared in ``frame`` may go on in frames to come."""
+        tokens = {token for _, token, _ in self._frames[frame - self._first :]}
+        return self.has_runs and len(tokens) == 1 and BLANK not in tokens
+
     def confidence(self, first: int, last: int) -> float:
         """Return the confidence of a word; see :meth:`of_word`."""
         certain, peaks = self.of_word(first, last)
@@ -64,14 +74,16 @@ class Evidence:
             first, last: frames in which its first and its last token appeared; neither is forgotten.
         """
         end = last = last - self._first
-        while end + 1 < len(self._frames) and self._frames[end + 1][1] == self._frames[last][1] != BLANK:
+        while (
+            self.has_runs and end + 1 < len(self._frames) and self._frames[end + 1][1] == self._frames[last][1] != BLANK
+        ):
             end += 1
         frames = self._frames[first - self._first : end + 1]
         certain = sum(frame[0] for frame in frames) / len(frames)
         peaks: list[float] = []
         before = BLANK
         for _, token, value in frames:
-            if token == before != BLANK:
+            if self.has_runs and token == before != BLANK:
                 peaks[-1] = max(peaks[-1], value)
             elif token != BLANK:
                 peaks.append(value)

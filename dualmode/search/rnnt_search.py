@@ -24,7 +24,10 @@ from dualmode.search.search import BeamSearch, GreedySearch, after, best_first
 from dualmode.search.together import Asking, Join, Joined, Predict, RnntSearch, joined_state
 
 MAX_PER_FRAME = 3  # as in dualmode.asr.transducer.greedy
-AHEAD = 16  # frames that greedy search looks at in one call of the joiner: most are blank
+FIRST, AHEAD = (
+    4,
+    16,
+)  # frames that greedy search joins at once, behind a token and at most: twice as many while all are blank
 
 
 class RnntGreedy(RnntSearch, GreedySearch):
@@ -42,9 +45,9 @@ class RnntGreedy(RnntSearch, GreedySearch):
             self._output, self._state = predictor.start(1)
 
     def ask(self, inputs: Tensor) -> Asking:
-        start = in_frame = 0
+        start, in_frame, ahead = 0, 0, FIRST
         while start < len(inputs):
-            frames = inputs[start : start + AHEAD]
+            frames = inputs[start : start + ahead]
             joined = yield Join(frames, self._output.expand(len(frames), -1), 1)
             assert isinstance(joined, Joined)
             tokens, values = [row[0] for row in joined.tokens], [row[0] for row in joined.values]
@@ -55,6 +58,7 @@ class RnntGreedy(RnntSearch, GreedySearch):
             self.score += sum(values[:blanks])
             self.frame, start = self.frame + blanks, start + blanks
             in_frame = 0 if blanks else in_frame
+            ahead = min(2 * ahead, AHEAD) if blanks == len(tokens) else FIRST
             if blanks < len(tokens):
                 self.score += values[blanks]
                 self.settled.append(tokens[blanks])

@@ -26,13 +26,16 @@ class Search(ABC):
         frame: encoder frames of 40 ms heard so far.
         settled, settled_frames: tokens that cannot change any more, and the frame of each.
         evidence: what the model says in each frame.
+        has_runs: whether the same token in the next frame is the same one (CTC), or one more (RNN-T).
     """
+
+    has_runs = True
 
     def __init__(self) -> None:
         self.frame = 0
         self.settled: list[int] = []
         self.settled_frames: list[int] = []
-        self.evidence = Evidence()
+        self.evidence = Evidence(self.has_runs)
 
     @property
     @abstractmethod

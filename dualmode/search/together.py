@@ -124,6 +124,7 @@ class RnntSearch(Search):
 
     predictor: Predictor
     joiner: Joiner
+    has_runs = False
 
     def accept(self, inputs: Tensor) -> None:
         accept_together(self.predictor, self.joiner, [self], [inputs])

@@ -62,29 +62,37 @@ class StableWords:
     def __init__(self, tokenizer: Tokenizer, start_ms: float = 0.0, evidence: "Evidence | None" = None):
         self.tokenizer, self.start_ms, self.evidence = tokenizer, start_ms, evidence
         self.words: list[Word] = []
-        self._tokens: list[int] = []  # settled, but of a word that may grow
+        self._tokens: list[int] = []  # settled, but of a word that may grow, or last on in the next frame
         self._frames: list[int] = []
+        self._heard_ms: list[float] = []  # when each was settled
 
     def settle(self, tokens: Sequence[int], frames: Sequence[int], heard_ms: float) -> None:
         """Add tokens that cannot change any more, and the encoder frame of each."""
         self._tokens += tokens
         self._frames += frames
+        self._heard_ms += [heard_ms] * len(tokens)
         count = closed_tokens([self.tokenizer.tokens[token] for token in self._tokens], self.tokenizer.kind)
-        self.words += self._words(self._tokens[:count], self._frames[:count], heard_ms)
-        del self._tokens[:count], self._frames[:count]
+        # A word of one token is what it is at once; how sure it is, only the end of its run says.
+        if self._frames and count == len(self._frames) and self.evidence and self.evidence.runs_on(self._frames[-1]):
+            count -= 1
+        since = self._heard_ms[:count] if self.tokenizer.kind == "word" else [heard_ms] * count
+        self.words += self._words(self._tokens[:count], self._frames[:count], since)
+        del self._tokens[:count], self._frames[:count], self._heard_ms[:count]
 
     @property
     def open_frame(self) -> int | None:
-        """The first frame of a settled token whose word is open; None without one."""
+        """The first frame of a settled token whose word, or confidence, is open; None without one."""
         return self._frames[0] if self._frames else None
 
     def all_words(self, tokens: Sequence[int], frames: Sequence[int], stable_ms: float | None = None) -> list[Word]:
         """Return the stable words and those of a hypothesis's open tokens; these are stable since ``stable_ms``."""
-        return self.words + self._words([*self._tokens, *tokens], [*self._frames, *frames], stable_ms)
+        settled = self._heard_ms if self.tokenizer.kind == "word" else [stable_ms] * len(self._tokens)
+        since = [*settled, *[stable_ms] * len(tokens)]
+        return self.words + self._words([*self._tokens, *tokens], [*self._frames, *frames], since)
 
-    def _words(self, tokens: Sequence[int], frames: Sequence[int], stable_ms: float | None) -> list[Word]:
+    def _words(self, tokens: Sequence[int], frames: Sequence[int], since: Sequence[float | None]) -> list[Word]:
         spans = word_spans([self.tokenizer.tokens[token] for token in tokens], self.tokenizer.kind)
-        return [self._word(tokens[a:b], frames[a], frames[b - 1], stable_ms) for a, b in spans]
+        return [self._word(tokens[a:b], frames[a], frames[b - 1], since[b - 1]) for a, b in spans]
 
     def _word(self, tokens: Sequence[int], first: int, last: int, stable_ms: float | None) -> Word:
         start_ms, end_ms = (self.start_ms + FRAME_MS * frame for frame in (first, last + 1))

@@ -27,6 +27,7 @@ class SubnetNorm(nn.Module):
         rows = levels + 1 if separate else 1
         self.weight = nn.Parameter(torch.ones(rows, size))
         self.bias = nn.Parameter(torch.zeros(rows, size))
+        self.weight._no_weight_decay = True  # type: ignore[attr-defined]  # ESPnet's exclude_weight_decay asks for it
 
     def row(self, view: View) -> int:
         """Return which row ``view`` uses."""

@@ -68,6 +68,11 @@ def refuse_unheeded(args: argparse.Namespace) -> None:
     for name in ("grad_noise", "no_forward_run", "create_graph_in_tensorboard", "sharded_ddp", *UNHEEDED):
         if getattr(args, name):
             raise UserError(f"{name} is an option of ESPnet's own trainings, which this training does not use")
+    if args.train_dtype == "float16":
+        raise UserError(
+            f"train_dtype is {args.train_dtype}, which features and weights do not share: for faster products say "
+            "encoder_conf: training_precision: bf16, or use_amp: true"
+        )
     if args.use_wandb and importlib.util.find_spec("wandb") is None:
         raise UserError("use_wandb is true, but the package wandb is not installed: pip install wandb")
     if args.iterator_type != "sequence" or args.multiple_iterator:

@@ -71,7 +71,7 @@ class Running:
         for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
             if scheduler is not None:
                 scheduler.load_state_dict(saved)
-        if self.scaler is not None:
+        if self.scaler is not None and state["scaler"]:  # use_amp may be new
             self.scaler.load_state_dict(state["scaler"])
         restore_reporter(self.reporter, state["reporter"])
 

@@ -112,7 +112,7 @@ with status $status): have it mounted with them (Lustre: -o flock), or use anoth
 # check_disk DIR GB: stops if DIR's disk has less than GB free.
 check_disk() {
   local free_kb
-  free_kb=$(df -Pk "$1" | awk 'NR == 2 {print $4}')
+  free_kb=$(df -k --output=avail -- "$1" | sed -n 2p)
   log "disk: $((free_kb / 1000000)) GB free in $1, about $2 GB needed"
   ((free_kb > $2 * 1000000)) || die "there is too little disk space in $1, $((free_kb / 1000000)) of about $2 GB: free some, or use another --work-dir"
 }

@@ -7,6 +7,7 @@
 #
 # A job that fails does not stop the others; run_queue then ends with status 1 and names it.  A signal stops all jobs.
 
+((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) || die "studies need bash 5.1 or later, and this is $BASH_VERSION"
 queue_costs=() queue_commands=() queue_skipped=0
 
 add_job() {

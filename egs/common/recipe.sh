@@ -25,6 +25,7 @@ unset CDPATH # by which cd would go elsewhere, or say where it went
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 corpus_dir=$(cd "$(dirname "$0")" && pwd -P)
 caller_dir=$PWD
+[[ -z ${DUALMODE_VENV:-} || $DUALMODE_VENV == /* ]] || DUALMODE_VENV=$caller_dir/$DUALMODE_VENV
 # shellcheck source=egs/common/lib.sh
 source "$root/egs/common/lib.sh"
 # shellcheck source=egs/common/options.sh
@@ -133,6 +134,14 @@ find_file() {
   die "there is no file $2 (--$1): it is looked for in $where"
 }
 
+# one_spelling DIR: prints a folder, named relative to the caller's, as an absolute path however it was typed; nothing of
+# nothing.  What is named by a link stays so.
+one_spelling() {
+  local dir=$1
+  [[ -z $dir || $dir == /* ]] || dir=$caller_dir/$dir
+  [[ -z $dir ]] || realpath -ms -- "$dir"
+}
+
 # check_options: stops on impossible ones, before any work.
 check_options() {
   local name variable files=()
@@ -142,7 +151,10 @@ check_options() {
   for name in jobs nj num-nodes; do whole_number "$name" 1; done
   [[ $decode_device =~ ^(cpu|cuda(:[0-9]{1,3})?)?$ ]] ||
     die "--decode-device is '$decode_device': it must be cpu, cuda, or one GPU such as cuda:1"
+  [[ $num_nodes == 1 || $train_cmd != *run.pl* ]] || die "--num-nodes $num_nodes, but train_cmd in $cmd_file is run.pl, of one machine"
   [[ $num_nodes == 1 || -n $train_cmd ]] || die "--num-nodes $num_nodes needs a cluster: say cmd_backend=slurm in front of the command, or set train_cmd in $cmd_file"
+  [[ -z ${option_given[nj]:-} || -n $feature_cmd$decode_cmd ]] ||
+    die "--nj $nj is of a cluster: say cmd_backend=slurm in front of the command"
   ((stage <= last_stage)) || die "--stage is $stage: the stages are 0 to $last_stage"
   ((stop_stage <= last_stage)) || die "--stop-stage is $stop_stage: the stages are 0 to $last_stage"
   ((stage <= stop_stage)) ||
@@ -223,6 +235,7 @@ recipe() {
   make_folder "${work_dir:-.}"
   set_environment
   check_gpus
+  check_wrappers
   # Data are made by one run alone; from stage 2 on, several experiments may run side by side.
   local with='' run_lock=${work_dir:-$corpus_dir}/.run.lock
   ((stage < 2)) || with=shared
@@ -236,6 +249,7 @@ recipe() {
   check_device_decode
   check_packages
   check_configs
+  tell_skipped
   for ((n = stage; n <= stop_stage; n++)); do
     stage_now=$n began=$SECONDS
     ((n != 2 || stage >= 2)) || share_lock "$run_lock"
@@ -374,6 +388,15 @@ check_gpus() {
     die "--ngpu $ngpu, but PyTorch sees fewer GPUs on this machine (what does nvidia-smi say?)"
 }
 
+# check_wrappers: stops before any work if a job wrapper of the stages asked for is not there, or will not take its options.
+check_wrappers() {
+  local name words why
+  for name in feature_cmd decode_cmd train_cmd; do
+    [[ -n ${!name} ]] || continue
+    why=$(python -m dualmode.cluster.check "${!name}" 2>&1) || die "$name in $cmd_file: ${why##*error: }"
+  done
+}
+
 # array_of CMD LOGS: sets $array, the options that let a command share its work among jobs with their logs in the folder
 # LOGS; nothing without CMD.  Jobs of two experiments with the same logs would be taken for each other.
 array_of() {
@@ -383,13 +406,15 @@ array_of() {
 
 # launcher_of FOLDER: sets $launcher and $machine, words before and after a training's command, by where it runs.
 launcher_of() {
-  local cores=''
+  local cores='' threads=${OMP_NUM_THREADS:-4}
   launcher=() machine=(--ngpu "$ngpu")
   ((ngpu <= 1)) || machine+=(--multiprocessing_distributed true) # a process for each GPU
   [[ -n $train_cmd ]] || return 0
   machine=()
-  # The launcher says nothing of cores where there is one machine: a process and its readers for each GPU.
-  ((ngpu == 0)) || [[ $train_cmd == *--num[-_]threads* ]] || cores=" --num-threads $((2 * ngpu))"
+  # The launcher asks for a core a GPU on several machines, for none on one; slurm.pl takes the larger number.  A process and
+  # its readers need two for each GPU.
+  ((ngpu == 0)) || threads=$((2 * ngpu))
+  [[ $train_cmd == *--num[-_]threads* ]] || cores=" --num-threads $threads"
   launcher=(python -m espnet2.bin.launch --cmd "$train_cmd$cores" --log "$1/job.log" --ngpu "$ngpu" --num_nodes "$num_nodes"
     --init_file_prefix "$1/.dist_init_" --multiprocessing_distributed "$( ((ngpu > 1)) && echo true || echo false)" --)
 }
@@ -525,7 +550,7 @@ decode_name() {
 
 stage_5() {
   local set config name array lm where=()
-  array_of "$decode_cmd" "$recogniser/log"
+  array_of "$decode_cmd$(gpu_of_decoding)" "$recogniser/log"
   [[ -z $decode_device ]] || where=(--device "$decode_device")
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do
@@ -540,6 +565,14 @@ stage_5() {
   done
 }
 
+# gpu_of_decoding: prints the option by which a cluster gives each job of stage 5 a GPU, where it decodes on one.
+gpu_of_decoding() {
+  [[ -n $decode_cmd && $decode_cmd != *--gpu* ]] || return 0
+  if [[ $decode_device == cuda* ]] || { [[ -z $decode_device ]] && grep -qE '^device: *["'\'']?cuda' "${decoders[@]}"; }; then
+    echo " --gpu 1"
+  fi
+}
+
 stage_6() {
   # Stage 7 comes here again: what own_notes adds must not stay.
   local set config note notes=("${notes[@]}") decodes=("${devices[@]}") options=()
@@ -548,6 +581,7 @@ stage_6() {
   for set in "${test_sets[@]}"; do
     for config in "${decoders[@]}"; do decodes+=("${tag}_$(decode_name "$config" "$set")"); done
   done
+  [[ -z $made_otherwise ]] || notes+=("Made by other commands than the one below says: $made_otherwise.")
   for note in "${notes[@]}"; do options+=(--note "$note"); done
   for set in "${test_sets[@]}"; do
     [[ ! -f $data/$set/utt2subsets ]] || { options+=(--subsets-dir "$data"); break; }

@@ -164,8 +164,8 @@ same() {
   [[ $lines == "$(unnamed "$recipe")" || $lines == "$(unnamed "$by_bytes")" ]]
 }
 
-# unnamed TEXT: a marker's lines with the digests of configurations for their names, and without the share of its utterances
-# that an import may leave out: with another one it leaves the same lists, or none.
+# unnamed TEXT: a marker's lines with the digests of configurations for their names, and without what leaves the same lists, or
+# none, whatever it is: the share of its utterances that an import may leave out, and where archives are downloaded from.
 unnamed() {
   local line text=$1
   while read -r line; do
@@ -173,7 +173,8 @@ unnamed() {
     text=${text//"${BASH_REMATCH[1]@Q}"/"${BASH_REMATCH[2]}"}
     text=${text//"${BASH_REMATCH[1]}"/"${BASH_REMATCH[2]}"}
   done <<<"$1"
-  sed -E '/^command .*dualmode\.bin\.import_data /s/ --max-rejected [^ ]+//g' <<<"$text"
+  sed -E -e '/^command .*dualmode\.bin\.import_data /s/ --max-rejected [^ ]+//g' \
+    -e '/^command python local\/prepare\.py /s/ --mirror [^ ]+//g' <<<"$text"
 }
 
 # watch: notes what the watched inputs say now.

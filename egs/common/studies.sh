@@ -1,6 +1,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154  # the studies use what is set here, and set the rest
 # What the studies of pruning share: the model that they train, and where its runs are.
 
+export LC_ALL=C.UTF-8 # numbers have points
+
 # shellcheck source=egs/common/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
@@ -14,6 +16,7 @@ begin_study() {
   work=${WORK_DIR:-.}
   [[ -z ${WORK_DIR:-} || $work == /* ]] || work=$caller_dir/$work
   work=$(realpath -m -- "$work")
+  [[ $work != *[[:space:]]* ]] || die "there is a blank in $work, at which lists of configurations are cut: name another WORK_DIR"
   exp=$work/exp
   local row
   for row in "${rows[@]}"; do (settings_of "$row") || exit; done

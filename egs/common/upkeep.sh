@@ -9,6 +9,7 @@ upkeep_options() {
 
 declare -A would_run=() # what the steps that would run do, by their names
 scratch=''              # folder for what a dry run has to write
+made_otherwise=''
 # Cells of the table, row by row.
 foreseen=('' stage step "marked done by" why)
 
@@ -26,6 +27,7 @@ dry_run_of_stages() {
   else
     echo "(configurations are not looked at: there is no Python environment yet)"
   fi
+  tell_skipped
   for ((n = stage; n <= stop_stage; n++)); do
     stage_now=$n
     "stage_$n"
@@ -33,6 +35,36 @@ dry_run_of_stages() {
   print_foreseen
   n=${#would_run[@]}
   echo "$n step$( ((n == 1)) || echo s) would run; nothing was done (--dry-run)"
+}
+
+# tell_skipped: warns of what stages before --stage made by another command than they would be given now: it is used as it
+# is.  Sets $made_otherwise to its names, for the results.
+tell_skipped() {
+  made_otherwise=''
+  ((stage > 0)) || return 0
+  made_otherwise=$(dry_run=true made_by_others 2>/dev/null | paste -sd , | sed 's/,/, /g') || made_otherwise=''
+  [[ -z $made_otherwise ]] || log "warning: made by other commands before, and used as they are, since --stage is $stage: $made_otherwise"
+}
+
+# made_by_others: prints the names of these steps, a line each.  For a shell of its own: it changes what a dry run does.
+made_by_others() {
+  local n
+  foresee() {
+    local words=("$@")
+    [[ -z $scratch ]] || words=("${words[@]/#"$scratch/"/"$exp/"}")
+    [[ ! -f $marker || $(sed -n 's/^command//p' "$marker" | lasting) == $(quote "${words[@]}" | lasting) ]] || echo "$what" >&8
+  }
+  for ((n = 0; n < stage; n++)); do
+    stage_now=$n
+    "stage_$n" 8>&1 >/dev/null
+  done
+}
+
+# lasting: leaves out of a command what no result depends on: where things are, and how much may be rejected.
+lasting() {
+  local name leave=()
+  for name in "${places[@]}" max-rejected; do leave+=(-e "s/ --$name ('[^']*'|[^ ]+)//g"); done
+  sed -E "${leave[@]}"
 }
 
 # foresee COMMAND...: notes whether the step would run, and why.  (It sees the variables of step.)

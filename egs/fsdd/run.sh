@@ -22,7 +22,7 @@ own_options() {
 }
 
 own_checks() {
-  [[ -z $fsdd_dir || $fsdd_dir == /* ]] || fsdd_dir=$caller_dir/$fsdd_dir
+  fsdd_dir=$(one_spelling "$fsdd_dir")
 }
 
 prepare_data() {

@@ -58,7 +58,7 @@ set_mini() {
   train_parts=${train_parts:-train-clean-5} valid_parts=${valid_parts:-dev-clean-2} test_parts=${test_parts:-dev-clean-2}
   [[ -n ${option_given[token-type]:-}${option_given[vocab-size]:-} ]] || token_type=char vocab_size=''
   [[ -n ${option_given[pretrain-config]:-} ]] || pretrain_config=conf/tuning/pretrain_mini.yaml
-  [[ -n ${option_given[asr-config]:-} ]] || asr_config=conf/tuning/asr_mini.yaml
+  [[ -n ${option_given[asr-config]:-} || -n $init_asr ]] || asr_config=conf/tuning/asr_mini.yaml
   ((${#sizes_from[@]} == 0)) || sizes_from=(--encoder-from "$pretrain_config")
 }
 
@@ -66,7 +66,7 @@ own_checks() {
   local i train valid test
   [[ $mini != true ]] || set_mini
   if [[ -n $librispeech_dir ]]; then
-    [[ $librispeech_dir == /* ]] || librispeech_dir=$caller_dir/$librispeech_dir
+    librispeech_dir=$(one_spelling "$librispeech_dir")
     [[ ! -d $librispeech_dir/LibriSpeech ]] || librispeech_dir+=/LibriSpeech
     [[ -d $librispeech_dir ]] || die "there is no folder $librispeech_dir (--librispeech-dir)"
   fi
@@ -78,14 +78,14 @@ own_checks() {
   split_words test "$test_parts"
   split_words unlabelled "$unlabelled_parts"
   for i in "${!unlabelled[@]}"; do
-    [[ ${unlabelled[i]} != */* || ${unlabelled[i]} == /* ]] || unlabelled[i]=$caller_dir/${unlabelled[i]}
-    unlabelled[i]=${unlabelled[i]%/}
+    [[ ${unlabelled[i]} != */* ]] || unlabelled[i]=$(one_spelling "${unlabelled[i]}")
   done
   check_parts train "${train[@]}"
   check_parts valid "${valid[@]}"
   check_parts test "${test[@]}"
   check_parts unlabelled "${unlabelled[@]}"
-  test_sets=("${test[@]//-/_}")
+  test_sets=("${test[@]##*/}") # as local/prepare.py names them
+  test_sets=("${test_sets[@]//-/_}")
   pool_sets=("${train[@]}" "${unlabelled[@]##*/}")
   pool_sets=("${pool_sets[@]//-/_}")
 }

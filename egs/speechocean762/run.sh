@@ -27,14 +27,17 @@ transcripts is for pre-training only"
 
 own_checks() {
   local i name
-  [[ -z $speechocean_dir || $speechocean_dir == /* ]] || speechocean_dir=$caller_dir/$speechocean_dir
+  speechocean_dir=$(one_spelling "$speechocean_dir")
   split_words more "$more_speech"
   for i in "${!more[@]}"; do
-    [[ ${more[i]} == /* ]] || more[i]=$caller_dir/${more[i]}
+    more[i]=$(one_spelling "${more[i]}")
     [[ -d ${more[i]} ]] || die "there is no folder ${more[i]} (--more-speech)"
     # As local/prepare.py names it, should it have utterances without transcripts.
     name=$(basename "$(cd "${more[i]}" && pwd -P)")
-    pool_sets+=("more_${name//[^A-Za-z0-9_]/_}")
+    name=more_${name//[^A-Za-z0-9_]/_}
+    [[ " ${pool_sets[*]} " != *" $name "* ]] ||
+      die "two folders of --more-speech end alike, and one set, $name, would be the other: rename one, or name it by a link"
+    pool_sets+=("$name")
   done
 }
 

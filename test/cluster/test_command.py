@@ -16,6 +16,12 @@ def test_options_and_the_range_come_in_any_order():
     assert (alone.tasks, alone.words_of(1)) == ((1,), ["run", "JOB"])
 
 
+def test_the_larger_number_of_cores_counts():
+    """ESPnet's launcher puts a core a GPU behind what the user says."""
+    assert parse("--num-threads 32 --mem 1G --num_threads 4 log run".split()).options["num_threads"] == "32"
+    assert parse("--mem 1G --num_threads 4 --mem 2G log run".split()).options == {"mem": "2G", "num_threads": "4"}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from dualmode.asr.build import build_asr_model
 from dualmode.data.fbank import fbank
+from dualmode.encoder.conformer import give_weights
 from dualmode.errors import UserError
 from dualmode.recognizer import Recognizer
 from dualmode.search.offline import decode_offline
 from dualmode.search.searcher import SearchConfig, greedy_searcher
+from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import DENSE, Context, Subnet
 from dualmode_runtime.audio.pauses import Piece
 from dualmode_runtime.endpoint import Endpoint, Endpointing
@@ -80,6 +83,27 @@ def test_the_second_pass_is_the_dense_one_over_the_whole_utterance(model, model_
     assert result.first_pass.text != result.second_pass.text
     assert 0 < result.first_pass.latency_ms < result.second_pass.latency_ms
     assert (result.first_pass.subnet, result.second_pass.subnet) == (SUBNET, DENSE)
+
+
+def test_a_first_pass_of_pruned_units_is_the_small_model(tmp_path, tokenizer, save_model, noise):
+    def size(recognizer) -> int:
+        return sum(weight.numel() for weight in recognizer.model.encoder.parameters())
+
+    torch.manual_seed(0)
+    encoder = {"output_size": 16, "num_blocks": 2, "attention_heads": 2, "linear_units": 32, "subsampling_channels": 4}
+    encoder |= {"chunk_ms": [160], "left_ms": [320], "granularity": "units"}
+    settings = {"encoder_conf": encoder, "model_conf": {"kind": "ctc"}}
+    units = build_asr_model(settings, tokenizer.tokens).eval()
+    give_weights(units.encoder)
+    estimate_masks(units.encoder, units.encoder.config.pruning)
+    folder = save_model(tmp_path / "units", {**settings, "seed": 0}, tokenizer.tokens, units)
+    both, alone = (Recognizer.from_pretrained(folder, second_pass=second) for second in (True, False))
+    assert size(both) == size(alone) < sum(weight.numel() for weight in units.encoder.parameters())
+    for recognizer in (both, alone):
+        recognizer.accept_waveform(noise(2), 16000)
+    result = both.result()
+    assert result.first_pass.text == alone.result().text == offline_text(units, tokenizer, noise(2), SUBNET)
+    assert result.second_pass.text == offline_text(units, tokenizer, noise(2), DENSE)
 
 
 def test_an_utterance_that_is_too_long_is_cut_between_two_frames(model, tokenizer, noise):

@@ -5,8 +5,11 @@ import math
 import pytest
 import torch
 
+from dualmode.data.tokens import Tokenizer
+from dualmode.decoding.utterance import HeardWords
 from dualmode.search.confidence import Evidence, certainty
 from dualmode.search.ctc_search import CtcBeamSearch, CtcGreedy
+from dualmode.supernet.subnet import Context
 
 
 def rows(*probabilities):
@@ -54,3 +57,40 @@ def test_pieces_change_nothing(kind):
     for first, last in zip(frames, frames[2:], strict=False):
         confidence = whole.evidence.confidence(first, last)
         assert 0 < confidence < 1 and confidence == pytest.approx(pieces.evidence.confidence(first, last))
+
+
+@pytest.mark.parametrize("kind", [CtcGreedy, lambda: CtcBeamSearch(3)])
+@pytest.mark.parametrize("size", [1, 5, 16])
+def test_a_word_of_one_token_is_as_sure_however_the_frames_come(kind, size):
+    """A token's run may cross the border of a chunk: frames 14 to 17 here."""
+    x = (2 * torch.randn(60, 5, generator=torch.Generator().manual_seed(3))).log_softmax(dim=-1)
+    x[14:18] = rows(
+        [0.1, 0.05, 0.05, 0.7, 0.1],
+        [0.1, 0.1, 0.1, 0.6, 0.1],
+        [0.05, 0.1, 0.05, 0.7, 0.1],
+        [0.01, 0.02, 0.02, 0.9, 0.05],
+    )
+    tokenizer = Tokenizer("word", ["<blank>", "<unk>", "a", "b", "c"])
+    found = []
+    for step in (60, size):
+        search = kind()
+        heard = HeardWords(search, Context(16, 32), tokenizer, 0.0)
+        for start in range(0, 60, step):
+            search.accept(x[start : start + step])
+            heard.update()
+        (best,) = heard.alternatives(2400.0)
+        found.append(best.words)
+    assert len(found[0]) > 10
+    assert [(w.text, w.start_ms, w.end_ms) for w in found[0]] == [(w.text, w.start_ms, w.end_ms) for w in found[1]]
+    assert [w.confidence for w in found[0]] == pytest.approx([w.confidence for w in found[1]])
+    assert all(word.stable_ms is not None for word in found[1])
+
+
+def test_of_an_rnnt_the_same_token_in_the_next_frame_is_another_one():
+    evidence = Evidence(has_runs=False)
+    x = rows([0.1, 0.8, 0.1], [0.2, 0.6, 0.2], SURE)
+    evidence.add(x)
+    sure = certainty(x).tolist()
+    assert evidence.confidence(0, 0) == pytest.approx(sure[0] * 0.8)
+    assert evidence.confidence(0, 1) == pytest.approx(sum(sure[:2]) / 2 * math.sqrt(0.8 * 0.6))
+    assert not evidence.runs_on(0) and not evidence.runs_on(2)

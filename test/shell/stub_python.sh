@@ -8,6 +8,10 @@ if [[ $1 == -m && $2 == dualmode.extras ]]; then
   [[ $* != *"${STUB_LACKS:-nothing}"* ]] || { echo "error: $3 needs $STUB_LACKS, which is not installed" >&2; exit 2; }
   exit 0
 fi
+if [[ $1 == -m && $2 == dualmode.cluster.check ]]; then
+  [[ $3 != *"${STUB_LACKS:-nothing}"* ]] || { echo "error: there is no program $STUB_LACKS" >&2; exit 2; }
+  exit 0
+fi
 if [[ $1 == -m && ($2 == dualmode.bin.check_config || $* == *' --check-options') ]]; then
   echo "$*" >>"$CALLS.checks"
   [[ ${STUB_FAIL:-} != check_config ]] || { echo "error: the stub does not like asr.yaml"; exit 2; }

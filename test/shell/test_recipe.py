@@ -146,6 +146,7 @@ def test_jobs_are_as_many_as_cores_whatever_threads_a_job_has(corpus):
         (["--feature-bytes", "3"], "--feature-bytes is '3': it must be 4, 2 or 1"),
         (["--vocab-size", "50"], "--vocab-size is for --token-type bpe, and the tokens here are of type char"),
         (["--decode-device", "gpu"], "--decode-device is 'gpu': it must be cpu, cuda, or one GPU such as cuda:1"),
+        (["--nj", "4"], "--nj 4 is of a cluster: say cmd_backend=slurm in front of the command"),
         (["--token-type", "phone"], "--token-type is 'phone': it must be char, word or bpe"),
     ],
 )
@@ -956,14 +957,58 @@ def test_decodings_of_two_experiments_have_logs_of_their_own(corpus):
     ("own", "options", "words"),
     [
         ("", ("--ngpu", "4"), "slurm.pl --mem 1G --num-threads 8 --log"),
-        ("", (), "slurm.pl --mem 1G --log"),
+        ("", (), "slurm.pl --mem 1G --num-threads 6 --log"),
         (" --num_threads 30", ("--ngpu", "4"), "slurm.pl --mem 1G --num_threads 30 --log"),
     ],
 )
 def test_a_training_job_has_cores_for_its_gpus(corpus, own, options, words):
     (corpus.folder / "cmd.sh").write_text(f"train_cmd='slurm.pl --mem 1G{own}'\n")
-    corpus.run("--stop-stage", "2", *options, status=2)  # the stub's launcher trains nothing
+    corpus.run("--stop-stage", "2", *options, status=2, OMP_NUM_THREADS="6")  # the stub's launcher trains nothing
     assert f"-m espnet2.bin.launch --cmd {words}" in corpus.calls_file.read_text()
+
+
+def test_decoding_on_a_cluster_s_gpus_asks_for_them(corpus):
+    (corpus.folder / "cmd.sh").write_text("decode_cmd='slurm.pl --mem 8G'\n")
+    corpus.run("--stop-stage", "5", "--decode-device", "cuda")
+    assert corpus.calls_file.read_text().count("--device cuda --cmd slurm.pl --mem 8G --gpu 1 --nj") == 2
+    (corpus.folder / "conf/decode_dense.yaml").write_text("device: cuda\n")
+    corpus.calls_file.unlink()
+    corpus.run("--stop-stage", "5", "--tag", "two")
+    assert corpus.calls_file.read_text().count("--cmd slurm.pl --mem 8G --gpu 1 --nj") == 2
+    corpus.calls_file.unlink()
+    corpus.run("--stop-stage", "5", "--tag", "three", "--decode-device", "cpu")
+    assert "--gpu" not in corpus.calls_file.read_text()
+
+
+def test_a_wrapper_that_is_not_there_is_said_before_any_work(corpus):
+    (corpus.folder / "cmd.sh").write_text("decode_cmd='gone.pl --mem 8G'\n")
+    output = corpus.run(status=2, STUB_LACKS="gone.pl")
+    assert "decode_cmd in " in output and output.rstrip().endswith("cmd.sh: there is no program gone.pl")
+    assert corpus.new_calls() == []
+    (corpus.folder / "cmd.sh").write_text("train_cmd=tools/cluster/run.pl\n")
+    assert "is run.pl, of one machine" in corpus.run("--num-nodes", "2", status=2)
+
+
+def test_options_of_stages_that_are_left_out_are_told(corpus):
+    """What those stages made is used as it is; the results do not say that this command made it."""
+    corpus.run("--from", "here")
+    corpus.new_calls()
+    assert "warning: made by other commands" not in corpus.run("--stage", "2")
+    assert corpus.new_calls() == []
+    output = corpus.run("--stage", "5", "--size", "9", "--speeds", "0.9,1.0", "--seed", "1", "--from", "there")
+    told = "the corpus, features of train, pre-training, fine-tuning"
+    assert f"warning: made by other commands before, and used as they are, since --stage is 5: {told}" in output
+    report = corpus.calls_file.read_text().splitlines()[-1]
+    assert f"--note Made by other commands than the one below says: {told}." in report
+    assert corpus.new_calls() == ["report"]
+    corpus.run("--from", "here", "--force", "--stage", "6")
+    assert "Made by other commands" not in corpus.calls_file.read_text()
+
+
+def test_an_environment_is_named_as_seen_from_the_caller(corpus, tmp_path):
+    environment = os.path.relpath(corpus.folder / "env", tmp_path)
+    assert "there is no Python environment" not in corpus.run("--dry-run", cwd=tmp_path, DUALMODE_VENV=environment)
+    corpus.run("--stop-stage", "0", cwd=tmp_path, DUALMODE_VENV=environment)
 
 
 def test_any_recipe_runs_on_a_cluster(corpus):

@@ -28,7 +28,7 @@ class SetUp:
         programs = "awk bash cat chmod cp dirname env find flock grep mkdir mv rm sed sha256sum sort tail touch"
         for program in programs.split():
             (self.bin / program).symlink_to(shutil.which(program))
-        (self.bin / "df").write_text("#!/bin/bash\nprintf 'h\\nd 1 1 %s 1 /\\n' \"${FREE_KB:-99000000}\"\n")
+        (self.bin / "df").write_text("#!/bin/bash\nprintf 'Avail\\n%s\\n' \"${FREE_KB:-99000000}\"\n")
         (self.bin / "df").chmod(0o755)
         self.environment = {"PATH": str(self.bin), "CALLS": str(self.calls_file), "HOME": os.environ.get("HOME", "/")}
 
@@ -68,6 +68,28 @@ def test_test_tools_are_added_once_and_kept(setup):
     (setup.project / "pyproject.toml").write_text("# other pins\n")
     assert "updating" in setup.run()
     assert setup.installs() == [".[train]", ".[test,train]", ".[test,train]"]
+
+
+def test_an_update_that_failed_forgets_no_extra(setup):
+    setup.run("--with-device")
+    (setup.project / "pyproject.toml").write_text("# other pins\n")
+    setup.run(status=1, UV_STATUS="1")
+    setup.run()
+    assert setup.installs() == [".[export,train]"] * 3
+
+
+def test_an_environment_under_another_name_is_not_emptied(setup, tmp_path):
+    """As where a home folder has another place on each machine."""
+    setup.run()
+    stamp = setup.venv / ".dualmode-stamp"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.symlink_to(setup.venv)
+    stamp.write_text(stamp.read_text().replace(f"environment {setup.venv}", f"environment {elsewhere}"))
+    activate = setup.venv / "bin" / "activate"
+    activate.write_text(activate.read_text().replace(str(setup.venv), str(elsewhere)))
+    (setup.venv / "in use").touch()
+    assert f"{setup.venv} is {elsewhere} under another name" in setup.run(status=1)
+    assert (setup.venv / "in use").exists()
 
 
 def test_after_a_failed_or_killed_installation_it_goes_on(setup):

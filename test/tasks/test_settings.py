@@ -58,6 +58,7 @@ WRONG = [
     ({"collect_stats": True}, "collect_stats is an option of ESPnet's own trainings"),
     ({"use_adapter": True}, "use_adapter is an option of ESPnet's own trainings"),
     ({"dry_run": True}, "dry_run is an option of ESPnet's own trainings"),
+    ({"train_dtype": "float16"}, "train_dtype is float16, which features and weights do not share"),
     ({"use_wandb": True}, "the package wandb is not installed: pip install wandb"),
     ({"resume": False}, "resume: false would train anew over what is in the folder"),
     ({"val_scheduler_criterion": ["loss"]}, "val_scheduler_criterion has .'loss'.: it must be .train or valid, what"),

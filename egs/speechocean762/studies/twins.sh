@@ -3,6 +3,7 @@
 # docs/evidence.md for what was planned.
 # shellcheck disable=SC2154  # options set variables
 set -euo pipefail
+export LC_ALL=C.UTF-8 # numbers have points
 caller_dir=$PWD
 script=$(realpath "${BASH_SOURCE[0]}")
 cd "${script%/*}/.."
@@ -303,6 +304,7 @@ main() {
   [[ -z $work_dir || $work_dir == /* ]] || work_dir=$caller_dir/$work_dir
   [[ -z $speechocean_dir || $speechocean_dir == /* ]] || speechocean_dir=$caller_dir/$speechocean_dir
   work=$(realpath -m "${work_dir:-.}")
+  [[ $work != *[[:space:]]* ]] || die "there is a blank in $work, at which lists of configurations are cut: name another --work-dir"
   for row in asr_config pretrain_config rnnt_config; do
     [[ -f ${!row} || ! -f $caller_dir/${!row} ]] || printf -v "$row" %s "$caller_dir/${!row}"
     [[ -f ${!row} ]] || die "there is no file ${!row} (looked in $PWD and $caller_dir)"
