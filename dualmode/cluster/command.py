@@ -69,7 +69,8 @@ def parse(words: Sequence[str]) -> Request:
     Raises:
         UserError: a value, the log or the command is missing, or the range is empty.
     """
-    words, options, variable = list(words), {}, None
+    words, variable = list(words), None
+    options: dict[str, str] = {}
     tasks: tuple[int, ...] = (1,)
     while words:
         word = words[0]

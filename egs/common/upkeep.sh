@@ -49,6 +49,7 @@ tell_skipped() {
 # made_by_others: prints the names of these steps, a line each.  For a shell of its own: it changes what a dry run does.
 made_by_others() {
   local n
+  # shellcheck disable=SC2329  # step calls it
   foresee() {
     local words=("$@")
     [[ -z $scratch ]] || words=("${words[@]/#"$scratch/"/"$exp/"}")
