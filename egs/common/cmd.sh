@@ -3,7 +3,8 @@
 # own beside the corpus's run.sh, which then counts instead of this one.
 #
 #   local   in processes of the recipe: features by --jobs of them, training on --ngpu GPUs of this machine
-#   slurm   features and decoding as arrays of --nj jobs, training on --num-nodes machines with --ngpu GPUs each
+#   slurm   features and decoding as arrays of --nj jobs, training on --num-nodes machines with --ngpu GPUs each and two
+#           cores a GPU, or, without any, as many cores as OMP_NUM_THREADS says, else four
 #
 # conf/slurm.conf says which flags of sbatch the options below become; partitions and accounts belong there.
 cmd_backend=${cmd_backend:-local}
