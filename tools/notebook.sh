@@ -10,7 +10,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 environment=build/notebook-venv
 while (($#)); do
   case $1 in
-    --venv) environment=$(realpath -ms -- "$caller/${2:?--venv needs a value}"); [[ $2 != /* ]] || environment=$2; shift 2 ;;
+    --venv)
+      environment=${2:?--venv needs a value}
+      [[ $environment == /* ]] || environment=$caller/$environment
+      shift 2
+      ;;
     -h | --help) sed -n '2,4s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit ;;
     *) echo "tools/notebook.sh: error: unknown option $1; see --help" >&2; exit 2 ;;
   esac

@@ -74,9 +74,8 @@ class Evidence:
             first, last: frames in which its first and its last token appeared; neither is forgotten.
         """
         end = last = last - self._first
-        while (
-            self.has_runs and end + 1 < len(self._frames) and self._frames[end + 1][1] == self._frames[last][1] != BLANK
-        ):
+        run = self._frames[last][1] if self.has_runs else BLANK
+        while run != BLANK and end + 1 < len(self._frames) and self._frames[end + 1][1] == run:
             end += 1
         frames = self._frames[first - self._first : end + 1]
         certain = sum(frame[0] for frame in frames) / len(frames)

@@ -24,10 +24,8 @@ from dualmode.search.search import BeamSearch, GreedySearch, after, best_first
 from dualmode.search.together import Asking, Join, Joined, Predict, RnntSearch, joined_state
 
 MAX_PER_FRAME = 3  # as in dualmode.asr.transducer.greedy
-FIRST, AHEAD = (
-    4,
-    16,
-)  # frames that greedy search joins at once, behind a token and at most: twice as many while all are blank
+# Frames that greedy search joins at once: behind a token, and, doubled while all are blank, at most.
+FIRST, AHEAD = 4, 16
 
 
 class RnntGreedy(RnntSearch, GreedySearch):

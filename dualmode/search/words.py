@@ -62,7 +62,7 @@ class StableWords:
     def __init__(self, tokenizer: Tokenizer, start_ms: float = 0.0, evidence: "Evidence | None" = None):
         self.tokenizer, self.start_ms, self.evidence = tokenizer, start_ms, evidence
         self.words: list[Word] = []
-        self._tokens: list[int] = []  # settled, but of a word that may grow, or last on in the next frame
+        self._tokens: list[int] = []  # settled, but of a word that may grow, or whose token may go on
         self._frames: list[int] = []
         self._heard_ms: list[float] = []  # when each was settled
 

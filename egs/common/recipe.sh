@@ -390,7 +390,7 @@ check_gpus() {
 
 # check_wrappers: stops before any work if a job wrapper of the stages asked for is not there, or will not take its options.
 check_wrappers() {
-  local name words why
+  local name why
   for name in feature_cmd decode_cmd train_cmd; do
     [[ -n ${!name} ]] || continue
     why=$(python -m dualmode.cluster.check "${!name}" 2>&1) || die "$name in $cmd_file: ${why##*error: }"
