@@ -143,13 +143,13 @@ class Recognizer:
             return cls(model, loaded.tokenizer, chosen, False, search, endpointing, loaded.run_as)
         if opened.one_subnet:
             raise UserError(f"{folder} holds one sub-network alone: a second pass needs the folder of the supernet")
+        if chosen.sparsity and opened.encoder_config.pruning.granularity.leaves_smaller_model:
+            alone, supernet = opened.load(chosen, force), opened.supernet().to(place)
+            model = alone.model.to(place)
+            return cls(model, alone.tokenizer, chosen, True, search, endpointing, alone.run_as, supernet)
         if not force:
             check_trained(opened.encoder_config, chosen)
-        supernet = opened.supernet().to(place)
-        if not (chosen.sparsity and opened.encoder_config.pruning.granularity.leaves_smaller_model):
-            return cls(supernet, opened.tokenizer, chosen, True, search, endpointing)
-        alone = opened.load(chosen, force)
-        return cls(alone.model.to(place), alone.tokenizer, chosen, True, search, endpointing, alone.run_as, supernet)
+        return cls(opened.supernet().to(place), opened.tokenizer, chosen, True, search, endpointing)
 
     def transcribe(
         self,

@@ -75,8 +75,7 @@ class StableWords:
         # A word of one token is what it is at once; how sure it is, only the end of its run says.
         if self._frames and count == len(self._frames) and self.evidence and self.evidence.runs_on(self._frames[-1]):
             count -= 1
-        since = self._heard_ms[:count] if self.tokenizer.kind == "word" else [heard_ms] * count
-        self.words += self._words(self._tokens[:count], self._frames[:count], since)
+        self.words += self._words(self._tokens[:count], self._frames[:count], self._since(heard_ms))
         del self._tokens[:count], self._frames[:count], self._heard_ms[:count]
 
     @property
@@ -86,9 +85,12 @@ class StableWords:
 
     def all_words(self, tokens: Sequence[int], frames: Sequence[int], stable_ms: float | None = None) -> list[Word]:
         """Return the stable words and those of a hypothesis's open tokens; these are stable since ``stable_ms``."""
-        settled = self._heard_ms if self.tokenizer.kind == "word" else [stable_ms] * len(self._tokens)
-        since = [*settled, *[stable_ms] * len(tokens)]
+        since = [*self._since(stable_ms), *[stable_ms] * len(tokens)]
         return self.words + self._words([*self._tokens, *tokens], [*self._frames, *frames], since)
+
+    def _since(self, closed_ms: float | None) -> Sequence[float | None]:
+        """Return since when a word that ends with each settled token is stable, if it was closed at ``closed_ms``."""
+        return self._heard_ms if self.tokenizer.kind == "word" else [closed_ms] * len(self._tokens)
 
     def _words(self, tokens: Sequence[int], frames: Sequence[int], since: Sequence[float | None]) -> list[Word]:
         spans = word_spans([self.tokenizer.tokens[token] for token in tokens], self.tokenizer.kind)

@@ -32,9 +32,7 @@ own_checks() {
   for i in "${!sources[@]}"; do
     set='' # SET= in front, but where a path has the sign
     [[ ${sources[i]} != *=* ]] || (cd "$caller_dir" && [[ -e ${sources[i]} ]]) || set=${sources[i]%%=*}=
-    path=${sources[i]#"$set"}
-    [[ $path == /* ]] || path=$caller_dir/$path
-    [[ ! -e $path || /$path/ != */..*/* ]] || path=$(realpath -s -- "$path") # one name, however it is spelled
+    path=$(one_spelling "${sources[i]#"$set"}")
     sources[i]=$set$path
     ((${#sources[@]} == 1)) || hint="; spaces part sources: a path with a space in it needs a link without"
     [[ -e $path ]] || die "there is no $path (--source$hint)"

@@ -390,8 +390,11 @@ check_gpus() {
 
 # check_wrappers: stops before any work if a job wrapper of the stages asked for is not there, or will not take its options.
 check_wrappers() {
-  local name why
-  for name in feature_cmd decode_cmd train_cmd; do
+  local name why names=()
+  ((stage > 1 || stop_stage < 1)) || names+=(feature_cmd)
+  ((stage > 4 || stop_stage < 2)) || names+=(train_cmd)
+  ((stage > 5 || stop_stage < 5)) || names+=(decode_cmd)
+  for name in "${names[@]}"; do
     [[ -n ${!name} ]] || continue
     why=$(python -m dualmode.cluster.check "${!name}" 2>&1) || die "$name in $cmd_file: ${why##*error: }"
   done

@@ -985,6 +985,7 @@ def test_a_wrapper_that_is_not_there_is_said_before_any_work(corpus):
     output = corpus.run(status=2, STUB_LACKS="gone.pl")
     assert "decode_cmd in " in output and output.rstrip().endswith("cmd.sh: there is no program gone.pl")
     assert corpus.new_calls() == []
+    corpus.run("--stop-stage", "4", STUB_LACKS="gone.pl")  # which need none
     (corpus.folder / "cmd.sh").write_text("train_cmd=tools/cluster/run.pl\n")
     assert "is run.pl, of one machine" in corpus.run("--num-nodes", "2", status=2)
 

@@ -11,7 +11,8 @@ namespace dualmode {
 
 enum class Precision { f32 = 0, int8 = 1 };
 
-// What a matrix is made from, as it lies in a file: see dualmode/device/FORMAT.md.  The memory must hold all that the sizes promise.
+// What a matrix is made from, as it lies in a file: see dualmode/device/FORMAT.md.  The memory must hold all that the
+// sizes promise.
 struct MatrixSource {
   Precision precision;
   size_t outputs, inputs, block_rows;
