@@ -68,7 +68,7 @@ fingerprint() {
   echo "environment $venv"
   sed -n 's/^version *= */python /p' "$venv/pyvenv.cfg"
   echo "uv $uv_version"
-  (cd "$root" && sha256sum pyproject.toml runtime/{setup.py,pyproject.toml} tools/constraints.txt tools/overrides.txt)
+  (cd "$root" && sha256sum pyproject.toml runtime/{setup.py,pyproject.toml} tools/{constraints,build-constraints,overrides}.txt)
 }
 
 # up_to_date: whether the stamp in the environment has this fingerprint and at least the extras asked for.
@@ -174,7 +174,8 @@ fi
 list=$(IFS=,; echo "${extras[*]}")
 say "installing the packages of pyproject.toml with the extras $list (some minutes the first time)"
 (cd "$root" && "$uv" pip install --python "$venv/bin/python" \
-  --constraint tools/constraints.txt --override tools/overrides.txt --editable ./runtime --editable ".[$list]") ||
+  --constraint tools/constraints.txt --build-constraint tools/build-constraints.txt --override tools/overrides.txt \
+  --editable ./runtime --editable ".[$list]") ||
   die "the packages could not be installed: see the lines above. Run the same command again to go on."
 
 { fingerprint; echo "extras ${extras[*]} "; } >"$stamp.tmp"

@@ -50,8 +50,10 @@ export UV_PYTHON_DOWNLOADS=never
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# zig ARCH: prints the compiler for it.
-zig() { echo "$bin/python -m ziglang c++ -target $1-linux-gnu.2.28 -s"; }
+# zig ARCH: prints the compiler for it, as $CXX is read: in the words of a shell.
+zig() { printf '%q -m ziglang c++ -target %s-linux-gnu.2.28 -s' "$bin/python" "$1"; }
+
+uv_build() { "$bin/uv" build --quiet --build-constraint tools/build-constraints.txt --out-dir "$out" "$@"; }
 
 # build: the four files of a release, and the wheel for aarch64.
 build() {
@@ -60,13 +62,12 @@ build() {
   [[ -z $(find "$out" -mindepth 1 -maxdepth 1 ! -name 'dualmode*.whl' ! -name 'dualmode*.tar.gz' ! -name .gitignore -print -quit) ]] ||
     die "$out holds other files than wheels of this project: name another --out"
   rm -f -- "$out"/dualmode*.{whl,tar.gz}
-  "$bin/uv" build --quiet --out-dir "$out" .
-  "$bin/uv" build --quiet --sdist --out-dir "$out" runtime
+  uv_build .
+  uv_build --sdist runtime
   sdist=$(compgen -G "$out/dualmode_runtime-*.tar.gz")
   for arch in x86_64 aarch64; do
     say "compiling the engine for $arch"
-    CXX=$(zig "$arch") "$bin/uv" build --quiet --wheel --out-dir "$out" "$sdist" \
-      -C--build-option="--plat-name=manylinux_2_28_$arch"
+    CXX=$(zig "$arch") uv_build --wheel "$sdist" -C--build-option="--plat-name=manylinux_2_28_$arch"
   done
   compgen -G "$out/dualmode-*-py3-none-any.whl" >/dev/null || die "the wheel of dualmode is not of Python alone"
   rm -f "$out/.gitignore"

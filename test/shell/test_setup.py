@@ -17,7 +17,7 @@ class SetUp:
         self.project, self.bin, self.calls_file = folder / "the project", folder / "bin", folder / "calls"
         for name in ("tools", "runtime"):
             (self.project / name).mkdir(parents=True)
-        for name in ("setup.sh", "constraints.txt", "overrides.txt"):
+        for name in ("setup.sh", "constraints.txt", "build-constraints.txt", "overrides.txt"):
             shutil.copy(ROOT / "tools" / name, self.project / "tools")
         for name in ("pyproject.toml", "runtime/setup.py", "runtime/pyproject.toml"):
             shutil.copy(ROOT / name, self.project / name)
