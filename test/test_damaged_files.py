@@ -175,7 +175,7 @@ def of_a_device(folder: Path) -> Reader:
     for name, content in (files | {"test/text": "u1 on\nu2 off\n"}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
-    return Reader(folder, ("device_x/device.json",), lambda copy: list(device_section(read_devices(copy, copy))))
+    return Reader(folder, ("device_x/device.json",), lambda copy: list(device_section(read_devices(copy, copy)[0])))
 
 
 ROW = {"set": "test", "sparsity": 0.7, "wer": 8.5, "chunk_ms": 640, "lookahead_ms": 0, "left_ms": None}

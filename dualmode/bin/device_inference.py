@@ -46,11 +46,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.export.runtimes import open_runtime
     from dualmode.frames import SAMPLE_RATE
     from dualmode.progress import progress
+    from dualmode.results.device import COMPARED
     from dualmode.results.output import check_outputs
     from dualmode.results.text import read_text
     from dualmode_runtime.audio.fault import AudioFault
     from dualmode_runtime.audio.reading import read_audio
-    from dualmode_runtime.files import atomic_write, write_json
+    from dualmode_runtime.files import atomic_write, sha256_of, write_json
 
     check_transcripts_folder(args.out, "decode.json")
     paths = usable_recordings(args.wav_scp)
@@ -59,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     read = [args.model, args.wav_scp, *filter(None, [args.reference]), *map(Path, paths.values())]
     check_outputs([("--out", args.out / name) for name in ("text", "device.json")], read)
     reference = read_text(args.reference) if args.reference else None
+    compared = sha256_of(args.reference) if args.reference else None
     if reference == {}:
         raise UserError(f"{args.reference} is empty: give the text of dualmode decode, or no --reference")
     if missing := sorted(set(reference or ()) - set(paths)):
@@ -95,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "memory_before_bytes": before,
             "utterances": len(texts),
             "transcripts_differ": differ,
+            COMPARED: compared,
             "threads": 1,
             "command": command_line("device_inference", arguments),
         },

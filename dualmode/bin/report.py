@@ -64,9 +64,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.results.intervals import with_intervals  # needs numpy, which takes a moment
 
     decodes = read_decodes(args.exp, args.data_dir)
-    rows, devices = with_intervals(decodes, args.data_dir), read_devices(args.exp, args.data_dir)
+    rows = with_intervals(decodes, args.data_dir)
+    devices, of_before = read_devices(args.exp, args.data_dir)
     parts = subset_rows(decodes, args.subsets_dir or args.data_dir)
     notes = [*(args.note or ()), *rejection_notes(decodes, args.data_dir)]
+    if of_before:
+        left_out = ", ".join(of_before)
+        notes.append(f"Left out, as compared with transcripts that are no longer here: {left_out} (run stage 7 again).")
     commands = [*(args.command or ()), *(decode.meta["command"] for decode in decodes)]
     commands += [row.pop("command") for row in devices]
     if not args.command:  # a recipe's command writes this report as well

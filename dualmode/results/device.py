@@ -1,10 +1,12 @@
 """Sets decoded in a device runtime: ``exp/asr_X/device_*/{text,device.json}`` scored into rows and a table."""
 
+import glob
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dualmode.results.decodes import NUMBER, NUMBER_OR_NONE, Fields, Row, read_fields, score_beside
 from dualmode.results.table import context, megabytes, weights
+from dualmode_runtime.files import sha256_of
 
 # What device.json must hold, and of which type; all of it is in the row.
 FIELDS: Fields = {
@@ -23,6 +25,8 @@ FIELDS: Fields = {
     "utterances": (int,),
     "command": (str,),
 }
+# The SHA-256 of the transcripts that it was compared with; those that were written before lack it.
+COMPARED = "reference_sha256"
 AGAIN = "run stage 7 again"
 
 MEASURES = """\
@@ -33,18 +37,27 @@ MEASURES = """\
   sherpa-onnx puts out one token a frame of 40 ms at most, PyTorch and our engine three."""
 
 
-def read_devices(exp: Path, data_dir: Path) -> list[Row]:
-    """Score every ``device_*`` folder that stage 7 left; an empty list where there is none.
+def read_devices(exp: Path, data_dir: Path) -> tuple[list[Row], list[str]]:
+    """Score every ``device_*`` folder that stage 7 left.
+
+    One that was compared with transcripts that ``exp`` no longer has is of weights, or of a sub-network, of before.
+
+    Returns:
+        The rows, and the names of the folders that are left out because they are of before.
 
     Raises:
         UserError: one is unfinished or damaged, its set has no reference, or texts and references differ.
     """
-    rows = []
+    rows, of_before = [], []
     for path in sorted(exp.glob("device_*/device.json")):
-        meta = read_fields(path, FIELDS, {}, AGAIN)
+        meta = read_fields(path, FIELDS, {COMPARED: (str, type(None))}, AGAIN)
+        decoded = map(sha256_of, exp.glob(f"decode_*_{glob.escape(meta['set'])}/text"))
+        if meta.get(COMPARED) and meta[COMPARED] not in decoded:
+            of_before.append(path.parent.name)
+            continue
         score = score_beside(path, meta, data_dir, AGAIN).as_json()
         rows.append({key: meta[key] for key in FIELDS} | {key: score[key] for key in ("wer", "cer")})
-    return sorted(rows, key=lambda row: (row["set"], row["runtime"], row["precision"]))
+    return sorted(rows, key=lambda row: (row["set"], row["runtime"], row["precision"])), of_before
 
 
 def device_section(rows: Iterable[Row]) -> Iterator[str]:

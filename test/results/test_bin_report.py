@@ -71,6 +71,15 @@ def test_a_failed_report_writes_nothing(decoded):
     assert not list(exp.glob("RESULTS.md")) and not list(exp.glob("*/score.json"))
 
 
+def test_device_rows_of_an_earlier_model_are_left_out_and_named(on_device, capsys):
+    exp, data, write = on_device
+    write(reference_sha256="0" * 64)
+    main(["--exp", str(exp), "--data-dir", str(data)])
+    page = (exp / "RESULTS.md").read_text()
+    assert "On a device" not in page and "no longer here: device_engine_int8_test (run stage 7 again)" in page
+    assert "run stage 7 again" in capsys.readouterr().out
+
+
 def test_a_damaged_device_json_leaves_what_is_there(on_device):
     exp, data, write = on_device
     main(["--exp", str(exp), "--data-dir", str(data)])

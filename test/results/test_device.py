@@ -1,5 +1,6 @@
 """Reading what stage 7 left: rows, and one clear sentence for what is missing or damaged."""
 
+import hashlib
 import json
 
 import pytest
@@ -12,7 +13,7 @@ from .conftest import DEVICE
 
 def test_a_row_holds_what_was_measured(on_device):
     exp, data, _ = on_device
-    [row] = read_devices(exp, data)
+    [row], [] = read_devices(exp, data)
     assert row == DEVICE | {"wer": 40.0, "cer": pytest.approx(100 * 5 / 21)}
     assert any("1 of 2" in line and "| 40.00 |" in line for line in device_section([row]))
 
@@ -54,6 +55,18 @@ def test_damaged_json(on_device, content):
     (on_device[0] / "device_engine_int8_test" / "device.json").write_text(content)
     with pytest.raises(UserError, match="device_engine_int8_test/device.json .*run stage 7 again"):
         read_devices(*on_device[:2])
+
+
+def test_what_was_compared_with_other_transcripts_is_left_out(on_device):
+    exp, data, write = on_device
+    decoded = exp / "decode_sparse_test" / "text"
+    write(reference_sha256=hashlib.sha256(decoded.read_bytes()).hexdigest())
+    [row], [] = read_devices(exp, data)
+    assert row["runtime"] == "dualmode"
+    decoded.write_text("u1 turn on the light\nu2 top\n")  # the model was trained again, and decoded
+    assert read_devices(exp, data) == ([], ["device_engine_int8_test"])
+    write(reference_sha256=None)  # compared with nothing
+    assert read_devices(exp, data)[1] == []
 
 
 def test_a_missing_text_is_named(on_device):
