@@ -197,7 +197,10 @@ class Recognizer:
         arrived = time.perf_counter()
         samples = to_float(samples)
         if self._resampler is None:
-            self._resampler = Resampler(rate)
+            resampler = Resampler(rate)  # looks at the rate
+            if not len(samples):  # which they leave open
+                return []
+            self._resampler = resampler
         if self._resampler.rate != rate:
             raise UserError(f"the sample rate changes from {self._resampler.rate} to {rate} Hz: call result() before")
         ended, waiting = [], deque(self._pieces(self._resampler.accept(samples)))

@@ -1,6 +1,7 @@
 """A recogniser from its configuration: the same function for training, decoding and export."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dualmode.asr.config import AsrConfig
 from dualmode.asr.model import AsrModel
@@ -8,6 +9,7 @@ from dualmode.config import from_mapping
 from dualmode.encoder.config import EncoderConfig
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.two_branch import BranchWeights
+from dualmode.errors import UserError
 from dualmode.supernet.pruning import PruningSchedule
 
 # What a recogniser is built from, and its seed; the rest of a training's configuration is about the training.
@@ -37,14 +39,24 @@ def build_asr_model(
         cls: the class to build.
 
     Raises:
-        UserError: an unknown key or an impossible value, named.
+        UserError: an unknown key or an impossible value, named, or sizes for which there is no memory.
     """
-    return cls(
-        encoder=build_encoder(conf) if encoder is None else encoder,
-        tokens=tokens,
-        config=from_mapping(AsrConfig, conf.get("model_conf") or {}, "model_conf"),
-        schedule=from_mapping(PruningSchedule, conf.get("pruning_conf") or {}, "pruning_conf"),
-        branches=from_mapping(BranchWeights, conf.get("branch_conf") or {}, "branch_conf"),
-        augment=augment,
-        to_words=to_words,
-    )
+    config = from_mapping(AsrConfig, conf.get("model_conf") or {}, "model_conf")
+    schedule = from_mapping(PruningSchedule, conf.get("pruning_conf") or {}, "pruning_conf")
+    branches = from_mapping(BranchWeights, conf.get("branch_conf") or {}, "branch_conf")
+    with _memory():
+        encoder = build_encoder(conf) if encoder is None else encoder
+        return cls(encoder, tokens, config, schedule, branches, augment=augment, to_words=to_words)
+
+
+@contextlib.contextmanager
+def _memory() -> Iterator[None]:
+    """Say in a sentence that there is no memory for a model, which torch does with a RuntimeError of its own."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and "allocate" not in str(error):
+            raise
+        raise UserError(
+            "there is no memory for a model of these sizes (encoder_conf, model_conf): are they those of its training?"
+        ) from error

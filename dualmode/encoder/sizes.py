@@ -73,15 +73,18 @@ class Sizes:
         if not isinstance(self.separate_norms, bool):
             raise UserError(f"{WHERE}: separate_norms is {self.separate_norms!r}: it must be true or false")
 
-    def _check_parameters(self) -> None:
-        """Raise UserError for sizes for which there is no memory, by the large matrices of blocks and subsampling."""
+    def large_matrices(self) -> int:
+        """Return the parameters of the large matrices of blocks and subsampling, which are nearly all."""
         assert self.head_size is not None and self.convolution_channels is not None
         width, attention = self.output_size, self.attention_heads * self.head_size
         convolution = self.convolution_channels * (3 * width + self.kernel_size)
         block = 4 * width * self.linear_units + 4 * width * attention + convolution
         channels = self.subsampling_channels
-        total = self.num_blocks * block + channels * (9 * channels + self.input_size * width // 4)
-        if total > MOST_PARAMETERS:
+        return self.num_blocks * block + channels * (9 * channels + self.input_size * width // 4)
+
+    def _check_parameters(self) -> None:
+        """Raise UserError for sizes for which there is no memory."""
+        if (total := self.large_matrices()) > MOST_PARAMETERS:
             raise UserError(
                 f"{WHERE}: these sizes make an encoder of {total:.1e} parameters, more than the allowed "
                 f"{MOST_PARAMETERS:.0e}: is one of output_size, num_blocks, linear_units, attention_heads, head_size, "

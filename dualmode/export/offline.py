@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dualmode.asr.model import AsrModel
-from dualmode.frames import EXTRA
+from dualmode.frames import EXTRA, FACTOR
 from dualmode.supernet.subnet import Subnet
 
 
@@ -39,7 +39,7 @@ class OfflineGraph(nn.Module):
             log posteriors of CTC (batch, frames of 40 ms, vocabulary), or of an RNN-T what the joiner makes of the
             encoder's frames (batch, frames, joiner size); then the frames of each, (batch,).
         """
-        # With these, there is an encoder frame however short the audio is.
-        encoded, frames = self.encoder(F.pad(x, (0, 0, 0, EXTRA + 1)), lengths, self.subnet)
+        # With these, there is an encoder frame however short the audio is: the first one is made of so many.
+        encoded, frames = self.encoder(F.pad(x, (0, 0, 0, FACTOR + EXTRA)), lengths, self.subnet)
         y = self.head(encoded)
         return y.log_softmax(dim=-1) if self.ctc else y, frames

@@ -39,6 +39,7 @@ def padded(samples: np.ndarray, window: int, shift: int) -> np.ndarray:
 
 
 AGAIN = "copy the folder again, or export it again"
+MOST_FRAMES = 1 << 20  # feature frames of a chunk: three hours
 ABOUT_KEYS = ("kind", "files", "sparsity", "chunk_ms", "left_ms", "lookahead_ms")
 
 
@@ -56,6 +57,9 @@ def read_about(folder: Path) -> dict:
         cut = () if about.get("chunk_ms") is None else ("window", "shift")
         if lacking := [key for key in (*ABOUT_KEYS, *cut) if key not in about]:
             raise KeyError(lacking[0])
+        for key in cut:
+            if type(about[key]) is not int or not 0 < about[key] <= MOST_FRAMES:
+                raise ValueError(f"{key} cannot be {reprlib.repr(about[key])}")
         for files in about["files"].values():
             if not isinstance(files, dict) or len(files) != (1 if about["kind"] == "ctc" else 3):
                 raise ValueError(f"files of a recogniser of kind {about['kind']} cannot be {reprlib.repr(files)}")

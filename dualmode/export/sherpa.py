@@ -168,7 +168,7 @@ def export(loaded: LoadedModel, out: Path, int8: bool = False) -> dict:
             **cut,
             "params_total": loaded.parameters_total,
             "params_kept": loaded.parameters_kept,
-            "checkpoint": str(loaded.checkpoint),
+            "checkpoint": loaded.checkpoint.name,
             "tokens": len(names),
             "files": {
                 precision: {name: (tmp / name).stat().st_size for name in files[precision]}

@@ -51,7 +51,8 @@ def model_card(name: str, model: AsrModel, seed: object, checkpoint: str, result
         weights, _, context = str(subnet).partition(", ")
         alone = without_pruned_units(model.encoder, encoder.view(subnet.sparsity))
         yield f"| {weights} | {context} | {(beside + kept_parameters(*alone)) / 1e6:.2f} M |"
-    yield from use(f'"{name}", subnet="sparse"')
+    streaming = 'subnet="sparse"' if encoder.masked else f'subnet="dense", chunk_ms={encoder.contexts[0].chunk_ms:g}'
+    yield from use(f'"{name}", {streaming}')
     yield "| `model.safetensors` | weights, masks, mean and standard deviation of the features |"
     yield "| `config.yaml` | sizes, sub-networks, settings of the losses |"
     yield TOKENS

@@ -31,7 +31,10 @@ def choose_sparsity(config: EncoderConfig, name: str) -> float:
     except (KeyError, ValueError):
         sparsity = -1.0
     if sparsity < 0 or (kind == "dense") != (sparsity == 0) or sparsity != sparsity:
-        raise UserError(f"there is no sub-network {name!r}: it is dense, sparse, or one sparsity such as sparse_0.7")
+        there_are = "dense, sparse, or one sparsity such as sparse_0.7"
+        if not config.masked:
+            there_are = "dense, with a chunk too (--chunk-ms, chunk_ms): the supernet prunes nothing"
+        raise UserError(f"there is no sub-network {name!r}: it is {there_are}")
     config.level(sparsity)
     return sparsity
 

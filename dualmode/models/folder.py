@@ -122,8 +122,11 @@ class ModelFolder:
     ) -> Subnet:
         """Return the sub-network that a user names, see :func:`dualmode.models.choice.choose_subnet`.
 
-        Without a name it is the one that the folder holds alone, or the supernet's first sparsity above 0.
+        Without a name it is the one that the folder holds alone, or that of the supernet's validation: its first
+        sparsity above 0, or all weights of one that prunes nothing, in chunks.
         """
+        if name is None and not self.one_subnet and not self.encoder_config.masked:
+            name, chunk_ms = "dense", self.encoder_config.contexts[0].chunk_ms if chunk_ms is None else chunk_ms
         if name is None:
             alone = self.one_subnet["sparsity"] if self.one_subnet else None
             name = "sparse" if alone is None else f"sparse_{alone}" if alone else "dense"
@@ -150,6 +153,13 @@ class ModelFolder:
             UserError: the folder holds one sub-network alone, or something is missing, damaged or does not fit.
         """
         weights = self.weights()
+        # Before memory is taken for all that a configuration may say.
+        known, wanted = sum(tensor.numel() for tensor in weights.values()), self.encoder_config.large_matrices()
+        if wanted > 2 * known:
+            raise UserError(
+                f"{self.checkpoint} does not fit the configuration: it has {known:.1e} parameters, and encoder_conf is "
+                f"that of an encoder of {wanted:.1e}"
+            )
         model = build_asr_model(self.config, self.tokenizer.tokens)
         load_into(model, weights, self.checkpoint)
         if sparsity != 0:

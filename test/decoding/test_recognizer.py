@@ -43,6 +43,15 @@ def test_pieces_give_the_text_of_the_whole(model, model_dir, tokenizer, name, no
     assert any(texts) == (name != "dense")
 
 
+def test_no_samples_leave_the_rate_open(model, tokenizer, noise):
+    recognizer, samples = Recognizer(model, tokenizer, SUBNET), noise(1)
+    assert recognizer.accept_waveform(np.zeros(0, np.float32), 8000) == []
+    recognizer.accept_waveform(samples, 16000)
+    assert recognizer.result().text == offline_text(model, tokenizer, samples, SUBNET)
+    with pytest.raises(UserError, match="0 Hz"):
+        recognizer.accept_waveform(np.zeros(0, np.float32), 0)
+
+
 def test_sixteen_bit_integers_are_scaled(model, tokenizer, noise):
     recognizer, samples = Recognizer(model, tokenizer, SUBNET), (noise(1) * 32768).clip(-32768, 32767).astype(np.int16)
     recognizer.accept_waveform(samples, 16000)

@@ -18,6 +18,14 @@ namespace {
 long left = -1;  // allocations that succeed; below 0: all
 bool ran_out = false;
 
+void count_down() {
+  if (left == 0) {
+    ran_out = true;
+    throw std::bad_alloc();
+  }
+  if (left > 0) --left;
+}
+
 // `work` returns whether it told that memory ran out.
 template <class Work>
 bool try_all(const char* name, const Work& work) {
@@ -34,14 +42,15 @@ bool try_all(const char* name, const Work& work) {
 }  // namespace
 
 void* operator new(size_t size) {
-  if (left == 0) {
-    ran_out = true;
-    throw std::bad_alloc();
-  }
-  if (left > 0) --left;
+  count_down();
   return std::malloc(size);
 }
+void* operator new(size_t size, std::align_val_t bytes) {
+  count_down();
+  return std::aligned_alloc(size_t(bytes), size);
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 int main(int count, char** words) {

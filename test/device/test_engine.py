@@ -190,6 +190,20 @@ def test_text_is_that_of_the_tokenizer(model, library, features, kind):
     assert device.text == Tokenizer(kind, tokens, bpe_model="unused").decode(device.tokens)
 
 
+@pytest.mark.parametrize("times", [1, 2, 100_000])
+def test_a_token_may_have_any_number_of_marks(model, library, features, times):
+    """Also so many that a search from the token's beginning for each would take seconds."""
+    recogniser, subnet = model()
+    tokens = [*TEXTS["char"][:3], *(f"{letter}{'<space>' * times}<sp" for letter in "abcdefg")]
+    before, recogniser.tokens = recogniser.tokens, tokens
+    device = Device.open(pack_model(recogniser, "char", subnet, "fp32"), library=library)
+    recogniser.tokens = before
+    device.accept_features(features(260))
+    device.finish()
+    assert len(set(device.tokens)) > 4
+    assert device.text == " ".join("".join(tokens[token] for token in device.tokens).replace("<space>", " ").split())
+
+
 def test_misuse_is_one_sentence(model, library, features):
     recogniser, subnet = model()
     device = Device.open(pack_model(recogniser, "char", subnet, "int8"), library=library)

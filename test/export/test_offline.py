@@ -67,11 +67,13 @@ def test_a_batch_of_any_lengths_is_what_we_compute(kind, whole, dense, audio):
 @pytest.mark.parametrize("kind", KINDS)
 def test_sherpa_onnx_says_what_we_say(kind, whole, dense, wavs, audio, tmp_path):
     pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed (the extra export)")
-    short = tmp_path / "short.wav"  # three feature frames, fewer than an encoder frame sees
-    soundfile.write(short, audio(0.03), SAMPLE_RATE, subtype="FLOAT")
-    heard = Audio.find([*wavs, short])
+    shorts = []
+    for seconds in (1 / SAMPLE_RATE, 0.01, 0.03):  # 0, 1 and 3 feature frames, fewer than an encoder frame sees
+        shorts.append(tmp_path / f"{seconds}.wav")
+        soundfile.write(shorts[-1], audio(seconds), SAMPLE_RATE, subtype="FLOAT")
+    heard = Audio.find([*wavs, *shorts])
     expected = {utt: ours(dense[kind], heard.samples(utt), None) for utt in heard.paths}
-    assert expected["file000000"] and expected["file000001"] and not expected["file000003"]
+    assert expected["file000000"] and expected["file000001"] and not expected["file000005"]
     assert run_sherpa(whole(kind), "fp32", heard) == expected
 
 

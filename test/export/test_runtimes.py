@@ -83,6 +83,18 @@ def test_a_token_that_is_missing_is_told_of_folders_that_do_not_count_them(folde
         open_runtime(folder, "fp32")
 
 
+@pytest.mark.parametrize("key", ["window", "shift"])
+@pytest.mark.parametrize("value", ["67", 1e9, 0, -4, True, 1 << 40, None])
+def test_a_chunk_that_cannot_be_is_one_sentence(tmp_path, key, value):
+    about = {"format": "sherpa-onnx", "kind": "ctc", "files": {"fp32": {"model.onnx": 9}}, "sparsity": 0.5}
+    about |= {"chunk_ms": 160, "left_ms": 240, "lookahead_ms": 0, "window": 19, "shift": 16}
+    (tmp_path / "export.json").write_text(json.dumps(about))
+    assert read_about(tmp_path) == about
+    (tmp_path / "export.json").write_text(json.dumps(about | {key: value}))
+    with pytest.raises(UserError, match=f"export.json was not written by dualmode export: {key} cannot be"):
+        read_about(tmp_path)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"files": {"fp32": {}}}, {"files": {"fp32": ["model.onnx"]}}, {"files": []}, {"kind": "rnnt"}, {"chunk_ms": 160}],

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from dualmode.supernet.subnet import DENSE, Context, Subnet
 from .conftest import ENCODER, SUBNET, TOKENS
 
 KINDS = ("ctc", "rnnt")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_card(folder, wav) -> tuple[str, ...]:
@@ -159,6 +161,11 @@ def test_the_command_writes_a_folder_and_checks_it(folders, wavs, tmp_path, caps
     about = json.loads((out / "export.json").read_text())
     assert (about["kind"], about["sparsity"], about["chunk_ms"], about["left_ms"]) == ("ctc", 0.5, 160, 240)
     assert about["files"] == {"fp32": {"model.onnx": (out / "model.onnx").stat().st_size}}
+    assert about["checkpoint"] == "latest.pth"
+    for path in out.iterdir():  # given away: nothing of this machine, nor what the exporter notes about our sources
+        content = path.read_bytes()
+        assert not [here for here in (folders["ctc"], ROOT) if str(here).encode() in content], path
+        assert b"stack_trace" not in content and b"forward" not in content, path
     assert (out / "tokens.txt").read_text(encoding="utf-8").startswith("<blk> 0\n<unk> 1\n\u2581 2\na 3\n")
 
 

@@ -11,6 +11,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from dualmode.asr import build
 from dualmode.asr.build import build_asr_model
 from dualmode.bin import pack
 from dualmode.bin.subnet import main as subnet_main
@@ -20,6 +21,7 @@ from dualmode.errors import UserError
 from dualmode.models.card import NOT_RUN, model_card
 from dualmode.models.folder import ModelFolder
 from dualmode.models.weights import load_cmvn
+from dualmode.recognizer import Recognizer
 from dualmode.supernet.pruning import estimate_masks
 from dualmode.supernet.subnet import Context, Subnet
 
@@ -50,6 +52,38 @@ def trained(request, tmp_path):
 def packed(trained, tmp_path):
     pack.main([str(trained), "--out", str(tmp_path / "given" / "away")])
     return tmp_path / "given" / "away"
+
+
+def test_a_supernet_that_prunes_nothing_is_opened_in_chunks_and_its_card_runs(tmp_path, save_model):
+    conf = {"encoder_conf": {**ENCODER, "sparsities": [0.0], "chunk_ms": [320]}, "model_conf": {"kind": "ctc"}}
+    tokens = ["<blank>", "<unk>", "<space>", *"abc"]
+    folder = save_model(tmp_path / "asr_x", {**conf, "seed": 0}, tokens, build_asr_model(conf, tokens))
+    opened = ModelFolder.open(folder)
+    assert opened.choose() == Subnet(0.0, Context.from_ms(320, 1280)) == opened.encoder_config.default_subnet()
+    assert opened.choose("dense") == Subnet()
+    with pytest.raises(UserError, match="no sub-network 'sparse': it is dense, with a chunk too .*prunes nothing"):
+        opened.choose("sparse")
+    pack.main([str(folder), "--out", str(tmp_path / "given")])
+    call = (tmp_path / "given" / "README.md").read_text().partition("Recognizer.from_pretrained(")[2].partition(")")[0]
+    assert call == '"given", subnet="dense", chunk_ms=320'
+    Recognizer.from_pretrained(tmp_path / "given", subnet="dense", chunk_ms=320)
+
+
+def test_sizes_of_another_model_are_told_before_memory_is_taken(packed):
+    config = yaml.safe_load((packed / "config.yaml").read_text())
+    config["encoder_conf"]["linear_units"] = 100_000  # which there is memory for
+    (packed / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError, match=r"does not fit the configuration: it has .* and encoder_conf .* of 1.3e\+07"):
+        ModelFolder.open(packed).load(SPARSE)
+
+
+def test_sizes_without_memory_are_a_sentence(packed, monkeypatch):
+    def no_memory(conf):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(build, "build_encoder", no_memory)
+    with pytest.raises(UserError, match="no memory for a model of these sizes"):
+        ModelFolder.open(packed).load(SPARSE)
 
 
 @pytest.mark.parametrize("subnet", [Subnet(), SPARSE])

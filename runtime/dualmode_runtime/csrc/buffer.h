@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -17,8 +16,7 @@ class Buffer {
   Buffer() = default;
   explicit Buffer(size_t size) : size_(size) {
     const size_t bytes = round_up((size + kAlign) * sizeof(T), 64);
-    data_.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
-    if (!data_) throw std::bad_alloc();
+    data_.reset(static_cast<T*>(::operator new(bytes, kLine)));  // MinGW has no aligned_alloc
     std::memset(static_cast<void*>(data_.get()), 0, bytes);
   }
   T* data() { return data_.get(); }
@@ -29,8 +27,9 @@ class Buffer {
   void clear() { std::memset(static_cast<void*>(data_.get()), 0, size_ * sizeof(T)); }
 
  private:
+  static constexpr std::align_val_t kLine{64};  // bytes of a cache line
   struct Free {
-    void operator()(T* p) const { std::free(p); }
+    void operator()(T* p) const { ::operator delete(p, kLine); }
   };
   std::unique_ptr<T, Free> data_;
   size_t size_ = 0;

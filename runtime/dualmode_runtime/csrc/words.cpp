@@ -15,13 +15,15 @@ std::string text_of(const Model& model, const int32_t* tokens, size_t count) {
   const std::string mark = mark_of(model);
   std::string joined;
   for (size_t i = 0; i < count; ++i) {
-    std::string piece = model.tokens[size_t(tokens[i])];
+    const std::string& piece = model.tokens[size_t(tokens[i])];
     if (model.config.token_type == kWords) {
-      piece += ' ';
-    } else {
-      for (size_t at; (at = piece.find(mark)) != std::string::npos;) piece.replace(at, mark.size(), " ");
+      joined += piece + ' ';
+      continue;
     }
-    joined += piece;
+    size_t start = 0;
+    for (size_t at; (at = piece.find(mark, start)) != std::string::npos; start = at + mark.size())
+      joined.append(piece, start, at - start) += ' ';
+    joined.append(piece, start);
   }
   std::string text;
   for (const char c : joined)
