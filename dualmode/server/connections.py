@@ -9,6 +9,7 @@ from dualmode.server.limits import Limits
 
 TAKES = "takes_audio"  # in a connection's state: what takes a message of audio, or says that it cannot now
 UNREAD, NO_REQUEST = "unread", "no request"  # reasons for a deadline
+NO_HANDSHAKE = "this is no handshake of a WebSocket that can be read: send a GET without a body, and shorter headers"
 
 
 def protocols(limits: Limits) -> tuple[type[H11Protocol], type[WebSocketsSansIOProtocol]]:
@@ -85,6 +86,13 @@ def protocols(limits: Limits) -> tuple[type[H11Protocol], type[WebSocketsSansIOP
         """
 
         frames: list[bytes]  # uvicorn's: the parts of the message that came
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.conn.handshake_exc and not self.handshake_complete:  # of which uvicorn says nothing
+                self.handshake_complete = True
+                self.transport.write(self.conn.reject(400, NO_HANDSHAKE).serialize())
+                self.transport.close()
 
         def send_receive_event_to_app(self) -> None:
             takes = self.scope["state"].get(TAKES)

@@ -255,6 +255,17 @@ def test_other_origins_and_hosts_are_refused(server):
             assert raw.recv(100).split()[1] == str(status).encode(), headers
 
 
+@pytest.mark.parametrize(
+    "method, more", [("GET", f"Cookie: {'a' * 9000}\r\n"), ("POST", ""), ("GET", "X: y\r\n" * 200)]
+)
+def test_a_handshake_that_is_none_is_answered_and_closed(server, method, more):
+    with sockets.create_connection(("127.0.0.1", int(server.url.split(":")[2].strip("/"))), timeout=60) as raw:
+        head = f"{method} /v1/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{more}"
+        raw.sendall(f"{head}\r\n".encode())
+        said = b"".join(iter(lambda: raw.recv(4096), b""))
+    assert said.startswith(b"HTTP/1.1 400 ") and b"no handshake of a WebSocket" in said
+
+
 @pytest.fixture(scope="module")
 def strict(serve):
     limits = {"max-clients": 2, "idle-s": 1, "handshake-s": 1, "send-s": 1, "max-message-kb": 100, "max-stream-s": 3}
