@@ -8,7 +8,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from dualmode.server.limits import Limits
 
 TAKES = "takes_audio"  # in a connection's state: what takes a message of audio, or says that it cannot now
-UNREAD, NO_REQUEST = "unread", "no request"  # reasons for a deadline
+UNREAD, NO_REQUEST, CLOSED = "unread", "no request", "closed"  # reasons for a deadline
 NO_HANDSHAKE = "this is no handshake of a WebSocket that can be read: send a GET without a body, and shorter headers"
 
 
@@ -17,7 +17,7 @@ def protocols(limits: Limits) -> tuple[type[H11Protocol], type[WebSocketsSansIOP
 
     - of connections that are open
     - of the time until a request's head is there
-    - of the time for which a client may leave what it is sent unread
+    - of the time for which a client may leave what it is sent unread, the last words of a closed WebSocket as well
     """
 
     class Timed(asyncio.Protocol):
@@ -93,6 +93,13 @@ def protocols(limits: Limits) -> tuple[type[H11Protocol], type[WebSocketsSansIOP
                 self.handshake_complete = True
                 self.transport.write(self.conn.reject(400, NO_HANDSHAKE).serialize())
                 self.transport.close()
+            if self.transport.is_closing():
+                self.cut_off_in(limits.send_s, CLOSED)
+
+        def on_task_complete(self, task: asyncio.Task[None]) -> None:
+            super().on_task_complete(task)
+            if not self.disconnected:  # asyncio closes when all is sent, however long that takes
+                self.cut_off_in(self.close_timeout + limits.send_s, CLOSED)
 
         def send_receive_event_to_app(self) -> None:
             takes = self.scope["state"].get(TAKES)
