@@ -1,6 +1,8 @@
 """The server's life: it listens, and at the first signal lets its clients end."""
 
 import asyncio
+import contextlib
+import os
 import resource
 import socket
 import sys
@@ -18,6 +20,7 @@ from dualmode.server.state import State
 
 OTHER_FILES = 100  # open files besides connections
 TICK = 0.05  # seconds
+LAST_BATCH_S = 0.5  # seconds that the dense sub-network's thread has at the very end
 
 
 class Loop(uvloop.Loop):
@@ -66,7 +69,7 @@ class Server(uvicorn.Server):
         deadline = self._loop.time() + 2 * self._limits.stop_s
         while not state.at_rest and self._loop.time() < deadline:
             await asyncio.sleep(TICK)
-        state.late = True  # what is still at work has timeout_graceful_shutdown to say so
+        state.give_up()  # what is still at work has timeout_graceful_shutdown to say so
         self.should_exit = True
 
 
@@ -132,6 +135,13 @@ def serve(
         raise UserError(f"{host}:{port} cannot be listened on: another program may have the port") from None
     except KeyboardInterrupt:  # uvicorn repeats the signal that it was ended by
         pass
+    state: State = app.state.server
+    state.give_up()  # at a second signal nobody has
+    if state.second_pass and not state.second_pass.ended(LAST_BATCH_S):
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(0)  # Python would end below PyTorch, which takes that for a fault and aborts
 
 
 def check_address(host: str, port: int) -> None:

@@ -13,6 +13,10 @@ BATCH = 8  # utterances, of whichever clients, that are recognised together
 Recognise = Callable[[Sequence[Piece]], list[Result]]
 
 
+class Closed(Exception):
+    """The server ends before an utterance was recognised."""
+
+
 class SecondPass:
     """Recognises whole utterances.
 
@@ -29,6 +33,7 @@ class SecondPass:
     def __init__(self, recognise: Recognise, most: int, loop: asyncio.AbstractEventLoop):
         self._recognise, self._most, self._loop = recognise, most, loop
         self._waiting: deque[tuple[Piece, asyncio.Future]] = deque()
+        self._taken: list[tuple[Piece, asyncio.Future]] = []
         self._changed = threading.Condition()
         self._room = asyncio.Event()
         self._room.set()
@@ -42,9 +47,9 @@ class SecondPass:
         return len(self._waiting)
 
     def offer(self, piece: Piece) -> "asyncio.Future[Result] | None":
-        """Let a piece wait for its turn; None if too many wait already."""
+        """Let a piece wait for its turn; None if too many wait already, or it is closed."""
         with self._changed:
-            if len(self._waiting) >= self._most:
+            if self._closed or len(self._waiting) >= self._most:
                 self._room.clear()
                 return None
             future = self._loop.create_future()
@@ -53,21 +58,38 @@ class SecondPass:
         return future
 
     async def result(self, piece: Piece) -> Result:
-        """Return a piece's result, also if there has to be room first."""
+        """Return a piece's result, also if there has to be room first.
+
+        Raises:
+            Closed: there will be none.
+        """
         while (future := self.offer(piece)) is None:
+            if self._closed:
+                raise Closed
             await self._room.wait()
-        return await future
+        try:
+            await asyncio.wait([future])
+        finally:
+            future.cancel()  # of a client that has gone; one that is done does not mind
+        if future.cancelled():
+            raise Closed
+        return future.result()
 
     def close(self) -> None:
-        """End the thread; what still waits is cancelled."""
+        """End the thread when its batch is done; what it has taken, and what still waits, is cancelled at once."""
         with self._changed:
             self._closed = True
-            dropped = [future for _, future in self._waiting]
+            dropped = [future for _, future in (*self._taken, *self._waiting)]
             self._waiting.clear()
             self._changed.notify()
         for future in dropped:
             future.cancel()
-        self._thread.join()
+        self._room.set()
+
+    def ended(self, seconds: float) -> bool:
+        """Return whether the thread of a closed one ends within so long; a batch of a large model may take minutes."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while True:
@@ -76,9 +98,9 @@ class SecondPass:
                     self._changed.wait()
                 if self._closed:
                     return
-                taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
-            self._loop.call_soon_threadsafe(self._room.set)
-            wanted = [(piece, future) for piece, future in taken if not future.cancelled()]
+                self._taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
+                self._loop.call_soon_threadsafe(self._room.set)
+            wanted = [(piece, future) for piece, future in self._taken if not future.cancelled()]
             if not wanted:
                 continue
             answers: list[tuple[asyncio.Future, Result | None, Exception | None]]
@@ -87,8 +109,11 @@ class SecondPass:
                 answers = [(future, result, None) for (_, future), result in zip(wanted, results, strict=True)]
             except Exception as error:
                 answers = [(future, None, error) for _, future in wanted]
-            self.batches, self.utterances = self.batches + 1, self.utterances + len(wanted)
-            self._loop.call_soon_threadsafe(_answer, answers)
+            with self._changed:
+                if self._closed:  # nobody waits, and the loop may have ended
+                    return
+                self.batches, self.utterances = self.batches + 1, self.utterances + len(wanted)
+                self._loop.call_soon_threadsafe(_answer, answers)
 
 
 def _answer(answers: list[tuple[asyncio.Future, Result | None, Exception | None]]) -> None:

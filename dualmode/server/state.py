@@ -46,15 +46,20 @@ class State:
         for stream in list(self.streams):
             stream.end("stopping")
 
+    def give_up(self) -> None:
+        """Refuse transcriptions that are at work, at once where they wait for the dense sub-network."""
+        self.late = True
+        if self.second_pass:
+            self.second_pass.close()
+
     @property
     def at_rest(self) -> bool:
         return not self.streams and not self.requests
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, those of the engine when what waits is done."""
+        self.give_up()
         self.pool.close()
-        if self.second_pass:
-            self.second_pass.close()
 
 
 def start(served: Served, limits: Limits, guard: Guard, threads: int, aliases: Iterable[str] = ()) -> State:

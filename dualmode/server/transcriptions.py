@@ -17,6 +17,7 @@ from dualmode.server.answers import FORMATS, GRANULARITIES, answer, event
 from dualmode.server.errors import Refused, failure
 from dualmode.server.models import DENSE, SPARSE
 from dualmode.server.offline import recognise_sparse
+from dualmode.server.second_pass import Closed
 from dualmode.server.state import State
 from dualmode.server.upload import on_disk, read_form
 from dualmode_runtime.audio.fault import AudioFault
@@ -177,7 +178,7 @@ async def _results(path: Path, asked: Asked, state: State) -> AsyncGenerator[Res
     try:
         while (piece := await run_in_threadpool(next, pieces, None)) is not None:
             if state.late:
-                raise Refused(503, "the server is being stopped: send the recording again", code="stopping")
+                raise Closed
             if piece.end_ms > 1000 * state.limits.max_recording_s:
                 raise Refused(413, f"{name} is longer than {state.limits.max_recording_s} s", "file", "too_long")
             if asked.model == DENSE:
@@ -185,6 +186,8 @@ async def _results(path: Path, asked: Asked, state: State) -> AsyncGenerator[Res
             else:
                 yield await recognise_sparse(state.served, state.pool, piece)
             state.metrics.count("audio_seconds_total", len(piece.samples) / SAMPLE_RATE)
+    except Closed:
+        raise Refused(503, "the server is being stopped: send the recording again", code="stopping") from None
     except AudioFault as fault:
         detail = fault.detail.replace(str(path), name)
         raise Refused(400, detail, "file", fault.reason.value) from None

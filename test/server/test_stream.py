@@ -18,7 +18,7 @@ from dualmode.server.limits import Limits
 from dualmode.server.metrics import Metrics
 from dualmode.server.pool import EnginePool
 from dualmode.server.protocol import Hello
-from dualmode.server.second_pass import SecondPass
+from dualmode.server.second_pass import Closed, SecondPass
 from dualmode.server.stream import OUTBOX, Stream
 from dualmode.server.stream_socket import _read as read_audio_of
 from dualmode_runtime.audio.pauses import Piece
@@ -113,6 +113,31 @@ def test_the_second_pass_takes_what_waits_together_and_no_more_than_it_may():
 
     batches = asyncio.run(run())
     assert batches[:2] == [[1], [2, 4]] and batches[-2:] == [[13], [14]]
+
+
+def test_a_second_pass_that_is_closed_answers_at_once_whatever_it_is_at():
+    async def run():
+        go, begun = threading.Event(), threading.Event()
+
+        def recognise(pieces):
+            begun.set()
+            go.wait()
+            return [len(one.samples) for one in pieces]
+
+        second = SecondPass(recognise, 1, asyncio.get_running_loop())
+        at_work = asyncio.ensure_future(second.result(piece(1)))
+        await asyncio.to_thread(begun.wait)
+        waits, has_no_room = (asyncio.ensure_future(second.result(piece(length))) for length in (2, 3))
+        await asyncio.sleep(0)
+        assert second.waiting == 1
+        second.close()
+        found = await asyncio.gather(at_work, waits, has_no_room, second.result(piece(4)), return_exceptions=True)
+        assert second.offer(piece(5)) is None and not second.ended(0)
+        go.set()
+        assert second.ended(60)
+        return [type(one) for one in found]
+
+    assert asyncio.run(run()) == [Closed] * 4
 
 
 async def open_stream(device_model, send, limits: Limits, second_pass=None):

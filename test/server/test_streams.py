@@ -380,6 +380,36 @@ def test_open_streams_end_with_their_text_when_the_server_stops(serve, device_mo
     assert {messages[-1]["reason"] for messages in found} == {"stopping"}
 
 
+ENDLESS = """
+import dataclasses, dualmode.server.models as models
+opened = models.open_served
+def dense(pieces):
+    import torch
+    print("begun", flush=True)
+    while True:
+        (torch.ones(200, 200) @ torch.ones(200, 200)).relu()
+models.open_served = lambda *words: dataclasses.replace(opened(*words), dense=dense)
+"""
+
+
+def test_a_batch_of_the_dense_sub_network_does_not_keep_a_server_that_stops(serve, tmp_path):
+    """Its upload is told so; PyTorch, which is at work when Python ends, aborts nothing."""
+    (tmp_path / "sitecustomize.py").write_text(ENDLESS)
+    body = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\ndense\r\n'
+    body += b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    body += (MODEL.parent / "temperature.wav").read_bytes() + b"\r\n--x--\r\n"
+    head = "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    head += f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with serve("--stop-s", 1, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}") as server:
+        address = "127.0.0.1", int(server.url.split(":")[2].strip("/"))
+        with sockets.create_connection(address, timeout=60) as client:
+            client.sendall(head.encode() + body)
+            assert server.process.stdout.readline() == "begun\n"
+            server.stop()
+            said = b"".join(iter(lambda: client.recv(4096), b""))
+    assert said.startswith(b"HTTP/1.1 503 ") and b'"code":"stopping"' in said
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
