@@ -110,9 +110,8 @@ def make_app(start: Callable[[], State], origins: Iterable[str] = ()) -> Starlet
     ]
     middleware = [Middleware(GuardMiddleware)]
     if allowed := sorted(origins):  # before the guard: a browser asks first, and without a token
-        shown = Middleware(
-            CORSMiddleware, allow_origins=allowed, allow_methods=["GET", "POST"], allow_headers=["Authorization"]
-        )
+        # Any header: clients have their own, such as X-Stainless-OS of OpenAI's; what lets in is origin and token.
+        shown = Middleware(CORSMiddleware, allow_origins=allowed, allow_methods=["GET", "POST"], allow_headers=["*"])
         middleware.insert(0, shown)
     handlers = {Refused: _on_refused, HTTPException: _on_http, Exception: _on_failure}
     return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=life)

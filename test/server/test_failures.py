@@ -14,6 +14,9 @@ from dualmode_runtime.audio.fault import AudioFault, Reason
 testclient = pytest.importorskip("starlette.testclient", reason="dualmode[server] is not installed")
 
 
+ELSEWHERE = "https://app.example"
+
+
 @pytest.fixture
 def client():
     """A client of a server without a model."""
@@ -23,9 +26,19 @@ def client():
     from dualmode.server.state import start
 
     served = SimpleNamespace(dense=None, name="m")
-    app = make_app(lambda: start(served, Limits(), make_guard("127.0.0.1", None, [], []), 1))
+    guard = make_guard("127.0.0.1", None, [], [ELSEWHERE])
+    app = make_app(lambda: start(served, Limits(), guard, 1, ["whisper-1"]), guard.origins)
     with testclient.TestClient(app, "http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.mark.parametrize(("origin", "status"), [(ELSEWHERE, 200), ("https://evil.example", 400)])
+def test_pages_elsewhere_may_send_the_headers_of_openais_client(client, origin, status):
+    asked = "authorization,content-type,x-stainless-os,x-stainless-retry-count"
+    headers = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": asked}
+    answer = client.options("/v1/audio/transcriptions", headers={"Origin": origin, **headers})
+    assert answer.status_code == status and answer.headers["access-control-allow-headers"] == asked
+    assert answer.headers.get("access-control-allow-origin") == (origin if status == 200 else None)
 
 
 def test_a_fault_of_the_server_is_json_and_counted(client, monkeypatch):
