@@ -11,7 +11,7 @@ from dualmode.errors import UserError
 
 VERSION = 1
 TYPES: dict[str, np.dtype] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
-RATES = (8000, 48000)  # Hz, from and to
+RATES = (8000, 192000)  # Hz, from and to; a browser's microphone has the rate of the sound card
 STEPS = (25, 32, 40)  # Hz; of one of them it is a multiple, or the engine cannot resample it (csrc/resampler.cpp)
 LONGEST_MS = 60_000  # of an utterance, whose audio is kept for the second pass
 MOST_JSON = 4096  # characters of a message of a client
