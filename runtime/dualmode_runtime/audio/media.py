@@ -26,7 +26,7 @@ BY_FFMPEG = {".m4a", ".mp4", ".webm", ".aac", ".wma", ".mkv", ".mov", ".amr", ".
 # ffmpeg's names of what holds sound itself; a playlist by one of these endings would have it open other files.
 FFMPEG_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aac,asf,amr,avi,mpegts,ac3,eac3"
 BY_SNDFILE = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64", ".sph"}
-BLOCK = 1 << 16  # samples read at once
+BLOCK = 1 << 16  # samples read at once, of all channels together: a file may state a thousand of them
 _AU = struct.Struct(">4s5I")  # magic, offset of the samples, bytes, encoding, rate, channels
 
 
@@ -101,9 +101,9 @@ def one_channel(channel: int | None) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _sndfile_blocks(path: Path, file: soundfile.SoundFile, promised: int) -> Iterator[np.ndarray]:
-    heard = 0
+    heard, frames = 0, max(BLOCK // file.channels, 1)
     try:
-        while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+        while len(block := file.read(frames, dtype="float32", always_2d=True)):
             check_samples(path, block.ravel())
             heard += len(block)
             yield block
@@ -143,8 +143,8 @@ def _open_ffmpeg(path: Path) -> Iterator[Media]:
 
 
 def _ffmpeg_blocks(path: Path, process: subprocess.Popen, channels: int, said: IO[bytes]) -> Iterator[np.ndarray]:
-    heard = 0
-    while len(data := process.stdout.read(2 * channels * BLOCK)) >= 2 * channels:
+    heard, frames = 0, max(BLOCK // channels, 1)
+    while len(data := process.stdout.read(2 * channels * frames)) >= 2 * channels:
         whole = len(data) // (2 * channels) * 2 * channels
         heard += whole
         yield np.frombuffer(data[:whole], ">i2").reshape(-1, channels).astype(np.float32) / 32768

@@ -50,6 +50,23 @@ def test_what_libsndfile_does_not_read_is_read_by_ffmpeg(tmp_path, ending):
         check_media(tmp_path / f"text.{ending}")
 
 
+@pytest.mark.parametrize(("ending", "channels", "frames"), [("wav", 1024, 200), ("mkv", 2, 70000)])
+def test_a_block_is_no_larger_where_there_are_more_channels(tmp_path, ending, channels, frames):
+    source, path = tmp_path / "source.wav", tmp_path / f"a.{ending}"
+    samples = np.outer(np.sin(np.arange(frames) / 20), np.linspace(0.1, 0.9, channels)).astype(np.float32)
+    soundfile.write(source, samples, 16000)
+    if ending == "mkv":
+        if shutil.which("ffmpeg") is None:
+            pytest.skip("there is no ffmpeg")
+        subprocess.run(["ffmpeg", "-v", "error", "-i", source, "-c:a", "pcm_s16le", path], check=True)
+    else:
+        source.rename(path)
+    with open_media(path) as media:
+        blocks = list(media.blocks)
+    assert max(block.size for block in blocks) == 1 << 16
+    np.testing.assert_allclose(np.concatenate(blocks), samples, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["a.webm", "a.m4a", "a.mp3", "a"])
 def test_what_a_file_is_its_bytes_say_and_not_its_name(tmp_path, name):
     path = tmp_path / name
