@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -30,8 +31,12 @@ async def read_form(request: Request, limits: Limits) -> AsyncIterator[FormData]
     """
     most = 1_000_000 * limits.max_upload_mb
     too_large = Refused(413, f"the upload is larger than {limits.max_upload_mb} MB", "file", "too_large")
-    if not request.headers.get("content-type", "").startswith(MULTIPART):
+    kind = request.headers.get("content-type", "")
+    if not kind.startswith(MULTIPART):
         raise Refused(400, f"the body must be {MULTIPART}, with a file")
+    charset = parse_options_header(kind)[1].get(b"charset", b"utf-8").decode("latin-1")
+    if charset.lower() not in ("utf-8", "utf8"):  # starlette would have any codec of Python's decode the texts
+        raise Refused(400, f"the form's charset is {charset!r}: its texts must be UTF-8")
     if int(request.headers.get("content-length", 0)) > most:
         raise too_large
     loop = asyncio.get_running_loop()

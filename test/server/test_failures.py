@@ -32,6 +32,15 @@ def client():
         yield client
 
 
+@pytest.mark.parametrize("charset", ["idna", "unicode_escape", "undefined", "utf-16", "UTF-8"])
+def test_texts_of_a_form_are_utf_8(client, charset):
+    kind = f"multipart/form-data; boundary=a; charset={charset}"
+    body = '--a\r\nContent-Disposition: form-data; name="\\ud800é"\r\n\r\n\\ud800é\r\n--a--\r\n'.encode()
+    answer = client.post("/v1/audio/transcriptions", content=body, headers={"Content-Type": kind})
+    told = "there is no file" if charset == "UTF-8" else f"the form's charset is {charset!r}: its texts must be UTF-8"
+    assert answer.status_code == 400 and answer.json()["error"]["message"] == told
+
+
 @pytest.mark.parametrize(("origin", "status"), [(ELSEWHERE, 200), ("https://evil.example", 400)])
 def test_pages_elsewhere_may_send_the_headers_of_openais_client(client, origin, status):
     asked = "authorization,content-type,x-stainless-os,x-stainless-retry-count"
