@@ -102,6 +102,9 @@ def protocols(limits: Limits) -> tuple[type[H11Protocol], type[WebSocketsSansIOP
                 self.cut_off_in(self.close_timeout + limits.send_s, CLOSED)
 
         def send_receive_event_to_app(self) -> None:
+            if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(b"".join(self.frames)):
+                self.conn.fail(1007, "a text message must be UTF-8")  # uvicorn would log a traceback
+                return self.handle_parser_exception()
             takes = self.scope["state"].get(TAKES)
             if takes and self.curr_msg_data_type == "bytes" and len(self.frames) == 1 and self.queue.empty():
                 if not self.close_sent and takes(self.frames[0]):
@@ -110,3 +113,11 @@ def protocols(limits: Limits) -> tuple[type[H11Protocol], type[WebSocketsSansIOP
             super().send_receive_event_to_app()
 
     return Http, WebSocket
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

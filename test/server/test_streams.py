@@ -25,6 +25,7 @@ exceptions = pytest.importorskip(
 
 frames = pytest.importorskip("websockets.frames")
 
+KEY = f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\nSec-WebSocket-Version: 13\r\n"
 PATIENT = {"silence_ms": 60000, "max_utterance_ms": 60000}
 
 
@@ -267,6 +268,22 @@ def test_a_handshake_that_is_none_is_answered_and_closed(server, method, more):
     assert said.startswith(b"HTTP/1.1 400 ") and b"no handshake of a WebSocket" in said
 
 
+@pytest.mark.parametrize("hello", [b"", b'{"sample_rate": 16000}'])
+def test_a_text_that_is_no_utf_8_ends_a_stream_without_a_word_in_the_log(serve, hello):
+    upgrade = f"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{KEY}\r\n"
+    with serve() as server:
+        with sockets.create_connection(("127.0.0.1", int(server.url.split(":")[2].strip("/"))), timeout=60) as raw:
+            raw.sendall(upgrade.encode())
+            assert raw.recv(4096).startswith(b"HTTP/1.1 101 ")
+            for text in filter(None, (hello, b"\xff\xfe")):
+                raw.sendall(frames.Frame(frames.OP_TEXT, text).serialize(mask=True))
+            said = b"".join(iter(lambda: raw.recv(4096), b""))
+        assert said.endswith(
+            frames.Frame(frames.OP_CLOSE, b"\x03\xefa text message must be UTF-8").serialize(mask=False)
+        )
+        assert len(server.stop().splitlines()) == 2  # that it streams alone, and that it stops
+
+
 @pytest.fixture(scope="module")
 def strict(serve):
     limits = {"max-clients": 2, "idle-s": 1, "handshake-s": 1, "send-s": 1, "max-message-kb": 100, "max-stream-s": 3}
@@ -332,10 +349,8 @@ def test_connections_that_ask_for_nothing_are_closed(strict):
 
 def test_a_stream_that_came_behind_a_request_has_its_time(strict):
     """The deadline of a connection on which nothing is asked ends where the WebSocket begins."""
-    key = base64.b64encode(bytes(16)).decode()
     upgrade = (
-        "GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        f"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{KEY}\r\n"
     ).encode()
 
     said = b""
