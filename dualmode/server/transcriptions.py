@@ -56,10 +56,15 @@ def model_names(state: State) -> list[str]:
     return [DENSE, SPARSE] if state.second_pass else [SPARSE]
 
 
+def all_names(state: State) -> list[str]:
+    """Return the names of the models, and behind them the other names of the best one."""
+    return [*model_names(state), *sorted(state.aliases)]
+
+
 async def models(request: Request) -> Response:
-    """List the models, or tell about one of them."""
+    """List the models, by all of their names, or tell about one of them."""
     state: State = request.app.state.server
-    rows = [{"id": name, "object": "model", "created": 0, "owned_by": state.served.name} for name in model_names(state)]
+    rows = [{"id": name, "object": "model", "created": 0, "owned_by": state.served.name} for name in all_names(state)]
     wanted = request.path_params.get("model")
     if wanted is None:
         return JSONResponse({"object": "list", "data": rows})
@@ -70,7 +75,7 @@ async def models(request: Request) -> Response:
 
 
 def _no_model(name: str, state: State) -> Refused:
-    known = ", ".join([*model_names(state), *state.aliases])
+    known = ", ".join(all_names(state))
     return Refused(404, f"there is no model {name!r}; there are: {known}", "model", "model_not_found")
 
 

@@ -65,8 +65,8 @@ def test_openais_client_gets_both_sub_networks(client, dense, ctc_dir, wav, tmp_
     opened = ModelFolder.open(ctc_dir)
     device.write_bytes(pack(opened.load(opened.choose()), "int8"))
     samples = soundfile.read(wav, dtype="float32")[0]
-    assert [model.id for model in client.models.list()] == ["dense", "sparse"]
-    assert client.models.retrieve("sparse").owned_by == "model"
+    assert [model.id for model in client.models.list()] == ["dense", "sparse", "whisper-1"]
+    assert client.models.retrieve("sparse").owned_by == client.models.retrieve("whisper-1").owned_by == "model"
     expected = dense.transcribe(wav)
     assert ask(client, wav).text == ask(client, wav, "whisper-1").text == expected.text != ""
     assert ask(client, wav, "sparse").text == DeviceEngine(device).transcribe(samples)
