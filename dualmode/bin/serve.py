@@ -102,9 +102,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def read_token(path: Path | None) -> str | None:
-    """Return the token in a file's first line, else that in the variable DUALMODE_TOKEN, else None."""
+    """Return the token in a file's first line, else that in the variable DUALMODE_TOKEN, else None; without blanks."""
     if path is None:
-        return os.environ.get("DUALMODE_TOKEN")
+        token = os.environ.get("DUALMODE_TOKEN")
+        return None if token is None else token.strip()
     return next((line.strip() for _, line in read_lines(path, complete=False)), "")
 
 

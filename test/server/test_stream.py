@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dualmode.bin.serve import read_token
 from dualmode.errors import UserError
 from dualmode.server.guard import make_guard
 from dualmode.server.hearing import Final, Hearing
@@ -359,6 +360,14 @@ def test_streams_go_on_where_the_second_pass_is_behind(device_model, speech):
 def test_limits_are_checked():
     with pytest.raises(UserError, match="--max-clients is 0: it must be at least 1"):
         Limits(max_clients=0)
+
+
+def test_blanks_around_a_token_are_no_part_of_it(tmp_path, monkeypatch):
+    (tmp_path / "token").write_text(" 0123456789abcdef \n")
+    monkeypatch.setenv("DUALMODE_TOKEN", " 0123456789abcdef \n")
+    assert read_token(tmp_path / "token") == read_token(None) == "0123456789abcdef"
+    monkeypatch.delenv("DUALMODE_TOKEN")
+    assert read_token(None) is None
 
 
 def test_beyond_this_machine_a_token_is_needed():
