@@ -65,9 +65,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     from_file = args.audio not in (None, "-")
     if args.rate is not None and from_file:
         raise UserError(f"--rate is of samples without a header, and of a microphone: {args.audio} says its own")
+    from dualmode_runtime.audio.reading import RATES
+
     hertz = SAMPLE_RATE if args.rate is None else args.rate
-    if hertz < 1:
-        raise UserError(f"--rate {hertz}: it must be a sample rate in Hz, such as 16000")
+    if not RATES[0] <= hertz <= RATES[1]:
+        raise UserError(f"--rate {hertz}: it must be from {RATES[0]} to {RATES[1]} Hz, such as {SAMPLE_RATE}")
     if not args.max_utterance_ms >= SHORTEST_MS:
         raise UserError(f"--max-utterance-ms is {args.max_utterance_ms:g}: it must be at least {SHORTEST_MS}")
     if args.words and args.format != "text":
