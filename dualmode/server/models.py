@@ -74,7 +74,11 @@ def open_served(
     else:
         from dualmode.device.pack import pack
 
-        file = pack(folder.load(folder.choose(subnet)), "int8")
+        chosen = folder.choose(subnet)
+        if chosen.context.chunk is None:
+            instead = "name one that does, such as --subnet sparse, or a device file, --device-model"
+            raise UserError(f"{model}: the {subnet or DENSE} sub-network does not stream: {instead}")
+        file = pack(folder.load(chosen), "int8")
     if folder.one_subnet and folder.one_subnet["sparsity"]:
         print(f"{model} holds no dense sub-network: there is no second pass", file=sys.stderr)
         return _served(model.resolve().name, file, None)

@@ -17,6 +17,7 @@ from dualmode.server.guard import make_guard
 from dualmode.server.hearing import Final, Hearing
 from dualmode.server.limits import Limits
 from dualmode.server.metrics import Metrics
+from dualmode.server.models import open_served
 from dualmode.server.pool import EnginePool
 from dualmode.server.protocol import Hello
 from dualmode.server.second_pass import Closed, SecondPass
@@ -360,6 +361,13 @@ def test_streams_go_on_where_the_second_pass_is_behind(device_model, speech):
 def test_limits_are_checked():
     with pytest.raises(UserError, match="--max-clients is 0: it must be at least 1"):
         Limits(max_clients=0)
+
+
+def test_what_does_not_stream_is_refused_by_options_that_there_are(ctc_dir):
+    with pytest.raises(
+        UserError, match="the dense sub-network does not stream: .* --subnet sparse, or .* --device-model$"
+    ):
+        open_served(ctc_dir, subnet="dense")
 
 
 def test_blanks_around_a_token_are_no_part_of_it(tmp_path, monkeypatch):
