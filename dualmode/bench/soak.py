@@ -19,7 +19,7 @@ import numpy as np
 
 from dualmode.bench.server import recording
 from dualmode.bench.servers import PIECE, cpu_seconds, first_dualmode, memory_mb, running
-from dualmode.cli import existing_dir, existing_file
+from dualmode.cli import at_least, existing_dir, existing_file
 from dualmode.errors import UserError
 from dualmode.frames import SAMPLE_RATE
 
@@ -46,9 +46,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=existing_file, required=True, metavar="DMDL", help="file of pack-device")
     parser.add_argument("--folder", type=existing_dir, metavar="DIR", help="of the supernet, for second passes")
     parser.add_argument("--audio", type=existing_file, nargs="+", required=True, metavar="WAV", help="sentences")
-    parser.add_argument("--seconds", type=float, default=600, metavar="S", help="how long")
-    parser.add_argument("--clients", type=int, default=12, metavar="N", help="good streams at a time")
-    parser.add_argument("--faulty", type=int, default=6, metavar="N", help="other clients at a time")
+    parser.add_argument("--seconds", type=at_least(1.0), default=600, metavar="S", help="how long")
+    parser.add_argument("--clients", type=at_least(1), default=12, metavar="N", help="good streams at a time")
+    parser.add_argument("--faulty", type=at_least(0), default=6, metavar="N", help="other clients at a time")
 
 
 class Soak:

@@ -14,6 +14,7 @@ from dualmode.errors import UserError
 
 DEMO = "egs/mini/demo/"
 SERVER = ["server", "--model", f"{DEMO}sparse.dmdl", "--audio", f"{DEMO}news.wav"]
+SOAK = ["soak", *SERVER[1:]]
 STREAMS = ["streams", "--model", f"{DEMO}sparse.dmdl"]
 
 
@@ -38,6 +39,9 @@ def unmeasured(monkeypatch):
         ([*SERVER, "--seconds", "0"], "--seconds: 0: expected a number of at least 1"),
         ([*SERVER, "--seconds", "inf"], "--seconds: inf: expected a number of at least 1"),
         ([*SERVER, "--rounds", "0"], "--rounds: 0: expected a whole number of at least 1"),
+        ([*SOAK, "--seconds", "nan"], "--seconds: nan: expected a number of at least 1"),
+        ([*SOAK, "--clients", "0"], "--clients: 0: expected a whole number of at least 1"),
+        ([*SOAK, "--faulty", "-1"], "--faulty: -1: expected a whole number of at least 0"),
         (["neighbour", "--neighbours", "-1"], "--neighbours: -1: expected a whole number of at least 0"),
     ],
 )
