@@ -122,9 +122,8 @@ def _open_ffmpeg(path: Path) -> Iterator[Media]:
     if ffmpeg is None:
         detail = f"{path} needs ffmpeg, which is not installed (Debian: apt-get install ffmpeg); or convert it to WAV"
         raise AudioFault(Reason.UNDECODABLE, detail)
-    source = f"file:{os.path.abspath(path)}"  # a name can be no protocol or option
     bounds = ["-format_whitelist", FFMPEG_FORMATS, "-protocol_whitelist", "file"]
-    command = [ffmpeg, "-nostdin", "-v", "error", *bounds, "-i", source, "-map", "0:a:0", "-c:a", "pcm_s16be"]
+    command = [ffmpeg, "-nostdin", "-v", "error", *bounds, "-i", _source(path), "-map", "0:a:0", "-c:a", "pcm_s16be"]
     command += ["-f", "au", "-"]
     with (
         tempfile.TemporaryFile() as said,  # a pipe that nobody reads would stop it once it is full
@@ -154,8 +153,13 @@ def _ffmpeg_blocks(path: Path, process: subprocess.Popen, channels: int, said: I
         raise AudioFault(Reason.EMPTY_AUDIO, f"{path} has no samples")
 
 
+def _source(path: Path) -> str:
+    return f"file:{os.path.abspath(path)}"  # a name can be no protocol or option
+
+
 def _ffmpeg_fault(path: Path, process: subprocess.Popen, said: IO[bytes]) -> AudioFault:
     process.wait()
     said.seek(0)
     lines = said.read().decode(errors="replace").strip().splitlines() or ["it says nothing"]
-    return AudioFault(Reason.UNDECODABLE, f"{path} cannot be decoded by ffmpeg: {lines[-1]}")
+    why = lines[-1].removeprefix(f"{_source(path)}: ")
+    return AudioFault(Reason.UNDECODABLE, f"{path} cannot be decoded by ffmpeg: {why}")

@@ -46,8 +46,9 @@ def test_what_libsndfile_does_not_read_is_read_by_ffmpeg(tmp_path, ending):
         assert check_media(path) == (rate, 2) and rate >= 44100 and len(samples) / rate == pytest.approx(4, abs=0.1)
         assert np.sqrt(2 * np.mean(samples[rate:-rate] ** 2)) == pytest.approx(amplitude, rel=0.1)
     (tmp_path / f"text.{ending}").write_text("no audio at all")
-    with pytest.raises(AudioFault, match="text.* cannot be decoded by ffmpeg: .*nvalid data"):
+    with pytest.raises(AudioFault, match="text.* cannot be decoded by ffmpeg: .*nvalid data") as fault:
         check_media(tmp_path / f"text.{ending}")
+    assert fault.value.detail.count(f"text.{ending}") == 1
 
 
 @pytest.mark.parametrize(("ending", "channels", "frames"), [("wav", 1024, 200), ("mkv", 2, 70000)])
