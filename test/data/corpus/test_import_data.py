@@ -303,6 +303,70 @@ def test_cuts_whose_audio_is_no_file_are_rejected(record, work, tmp_path):
     assert one.utt == "b" and "its audio is a url (https://example.org/r.wav), not a file" in one.detail
 
 
+def test_cuts_that_lhotse_would_change_are_rejected(record, work, tmp_path, heard):
+    """Their times are those behind the change, and the file is as it was before it."""
+    lhotse = pytest.importorskip("lhotse")
+    recording = lhotse.Recording.from_file(record("r.wav", 200, 500))
+    spoken = lhotse.SupervisionSegment("s", "r", 0, 1.0, text="one", speaker="anna")
+    cut = lhotse.MonoCut("c", 1.0, 1.0, 0, supervisions=[spoken], recording=recording)
+    changed = {
+        "same": cut,
+        "fast": cut.perturb_speed(1.1),
+        "tempo": cut.perturb_tempo(0.9),
+        "quiet": cut.perturb_volume(0.5),
+        "low": cut.resample(8000),
+        "both": cut.resample(8000).perturb_speed(0.9),
+    }
+    cuts = [one.with_id(name) for name, one in changed.items()]
+    lhotse.CutSet.from_cuts(cuts).to_file(tmp_path / "cuts.jsonl.gz")
+    main([str(tmp_path / "cuts.jsonl.gz"), "--out", str(work), "--max-rejected", "90", *ALONE])
+    rejected = {
+        r.utt: r.detail.partition(": ")[2].partition(": ")[2]
+        for r in read_rejections(work / "data/import_rejected.tsv")
+    }
+    assert rejected == {
+        name: f"its recording is to be changed ({how}): save it as audio first (lhotse's save_audios)"
+        for name, how in (("fast", "Speed"), ("tempo", "Tempo"), ("both", "Speed"))
+    }
+    assert {utt: round(heard(wav), -1) for utt, wav in tables(work, "train")[0].items()} == {
+        "anna-low": 500,
+        "anna-quiet": 500,
+        "anna-same": 500,
+    }
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_each_supervision_is_heard_on_its_own_channel(record, work, tmp_path, heard, together):
+    """A meeting with a microphone each, as a file each, or as channels of one."""
+    lhotse = pytest.importorskip("lhotse")
+    paths = [record("left.wav", 200, 200), record("right.wav", 700, 700)]
+    sources = [lhotse.AudioSource("file", [channel], str(path)) for channel, path in enumerate(paths)]
+    if together:
+        both = np.stack([soundfile.read(path)[0] for path in paths], axis=1)
+        soundfile.write(tmp_path / "both.wav", both, 16000)
+        sources = [lhotse.AudioSource("file", [0, 1], str(tmp_path / "both.wav"))]
+    meeting = lhotse.Recording("m", sources, 16000, 32000, 2.0)
+
+    def said(name, start, channel):
+        return lhotse.SupervisionSegment(name, "m", start, 1.0, channel, text=name, speaker="s")
+
+    cuts = [
+        lhotse.MultiCut("m", 0.0, 2.0, [0, 1], supervisions=[said("a", 0, 0), said("b", 0.5, 1)], recording=meeting),
+        lhotse.MultiCut("c", 0.25, 1.0, [0, 1], supervisions=[said("c", 0, [1])], recording=meeting),
+        lhotse.MultiCut("d", 0.75, 1.0, [0, 1], supervisions=[said("d", 0, [0, 1])], recording=meeting),
+        lhotse.MonoCut("e", 1.0, 1.0, 1, supervisions=[said("e", 0, 1)], recording=meeting),
+    ]
+    lhotse.CutSet.from_cuts(cuts).to_file(tmp_path / "cuts.jsonl")
+    main([str(tmp_path / "cuts.jsonl"), "--out", str(work), "--max-rejected", "50", *ALONE])
+    hz = {utt: round(heard(wav), -1) for utt, wav in tables(work, "train")[0].items() if utt != "s-d"}
+    assert hz == {"s-a": 200, "s-b": 700, "s-c": 700, "s-e": 700}
+    if together:  # the mean of all channels of its file
+        assert "s-d" in tables(work, "train")[0]
+    else:
+        (one,) = read_rejections(work / "data/import_rejected.tsv")
+        assert one.utt == "d" and "its channels (0, 1) are not all of one file: name one" in one.detail
+
+
 def test_cuts_without_lhotse_name_the_set_up(work, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "lhotse", None)
     with gzip.open(tmp_path / "cuts.jsonl.gz", "wt") as out:
