@@ -1,6 +1,7 @@
 """All utterances of an import, in a database on disk: any number of them, sorted, in little memory."""
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -90,11 +91,12 @@ class Catalogue:
         if self._insert(wanted.utt, wanted):
             return
         cut = wanted.cut
-        other = f"{wanted.utt}-{short_digest(f'{cut.audio} {cut.start}')}"
-        known = self._db.execute(
-            "select id, part from wanted where id in (?, ?) and audio = ? and start = ?",
-            [wanted.utt, other, cut.audio, cut.start],
-        ).fetchone()
+        file = _one_spelling(cut.audio)
+        other = f"{wanted.utt}-{short_digest(f'{file} {cut.start}')}"
+        alike = self._db.execute(
+            "select id, part, audio from wanted where id in (?, ?) and start = ?", [wanted.utt, other, cut.start]
+        ).fetchall()
+        known = next(((utt, part) for utt, part, audio in alike if _one_spelling(audio) == file), None)
         if known is None and self._insert(other, wanted):
             self._db.execute("insert into renamed values (?, ?, ?)", (wanted.utt, other, where))
             return
@@ -205,3 +207,11 @@ class Catalogue:
 
     def _number(self, query: str, *values: str) -> int:
         return self._db.execute(query, values).fetchone()[0]
+
+
+def _one_spelling(audio: str) -> str:
+    """Return the path by which a file is the same one: ../wav/a.wav is seen from several folders, and by links."""
+    try:
+        return os.path.realpath(audio)
+    except ValueError:  # it has a zero byte, so no file has it
+        return audio

@@ -677,6 +677,24 @@ def test_audio_that_is_listed_twice_says_where(record, manifest, work):
     }
 
 
+def test_audio_is_the_same_however_its_path_is_spelled(record, manifest, work, tmp_path):
+    """Else what is trained on would be tested with, under another id."""
+    for name in ("wav/0.wav", "other/0.wav"):
+        record(name, 300)
+    (tmp_path / "linked").symlink_to(tmp_path / "wav")
+    for folder in "ABC":
+        (tmp_path / folder).mkdir()
+    rows = [{"audio": f"../{folder}/0.wav", "text": "one"} for folder in ("wav", "other")]
+    train = manifest(*rows, name="A/train.jsonl")
+    test = manifest(*reversed(rows), {**rows[0], "audio": "../linked/0.wav"}, name="B/test.jsonl")
+    nowhere = manifest(*2 * [{"audio": "a\0b.wav", "text": "one"}], name="C/nowhere.jsonl")
+    sources = [f"train={train}", f"test={test}", f"train={nowhere}"]
+    main([*sources, "--out", str(work), "--max-rejected", "90", *ALONE])
+    assert len(tables(work, "train")[1]) == 2 and not (work / "data/test").exists()
+    found = [r.reason.value for r in read_rejections(work / "data/import_rejected.tsv")]
+    assert sorted(found) == ["missing-file", *4 * ["same-audio-twice"]]
+
+
 def test_damage_in_the_middle_of_linked_audio_is_found_where_it_is_decoded(record, manifest, work):
     paths = {name: record(f"{name}.flac", 300) for name in ("good", "middle", "end")}
     data = paths["middle"].read_bytes()
