@@ -9,8 +9,10 @@ Audio of any rate and number of channels is brought to 16 kHz mono; what is so a
 are cut where the corpus says so. Commands in data are never run.
 
 Writes OUT/data/<set> (wav.scp, text, utt2spk, spk2utt, utt2dur), OUT/data/import.json (counts, hours, characters),
-OUT/data/import_rejected.tsv (what is left out, and why), OUT/data/import_renamed.tsv (utterances whose id another
-recording has, too) and OUT/downloads/audio (files that had to be made).
+OUT/data/import_rejected.tsv (what is left out, and why), OUT/data/import_warned.tsv (what is kept in test sets although
+it cannot be recognised without error: transcripts without words, or with what --tokens cannot spell),
+OUT/data/import_renamed.tsv (utterances whose id another recording has, too) and OUT/downloads/audio (files that had to
+be made).
 """
 
 import argparse
@@ -43,7 +45,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--tokens",
         type=existing_dir,
         metavar="DIR",
-        help="token list, or model folder, that the data is for: what its tokens cannot spell is left out",
+        help="token list, or model folder, that the data is for: what it cannot spell is left out, but not of tests",
     )
     parser.add_argument(
         "--columns",
@@ -133,6 +135,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_rejected,
         check_sets,
         check_sources_apart,
+        check_words,
         make_audio,
         read,
         sets_to_split_off,
@@ -144,6 +147,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.data.corpus.summary import advice, lines, summary
     from dualmode.data.corpus.tables import parse_columns
     from dualmode.data.corpus.text_rule import named_rule, offer
+    from dualmode.data.rejection import write_rejections
     from dualmode.data.tokens import Tokenizer
     from dualmode.progress import progress
     from dualmode_runtime.files import write_json
@@ -168,7 +172,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     data.mkdir(parents=True, exist_ok=True)
     keep_others_out(data / ".import.lock")
     earlier = sets_of_before(data / "import.json")
-    heard, rejected, renamed = Heard(), data / "import_rejected.tsv", data / "import_renamed.tsv"
+    heard = Heard()
+    rejected, warned, renamed = (data / f"import_{name}.tsv" for name in ("rejected", "warned", "renamed"))
     with Catalogue(data / ".import.sqlite") as catalogue:
         kinds = {}
         for source in sources:
@@ -179,6 +184,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{source.path}: {kind}, {heard.total - before} utterances", flush=True)
         help_with_text = offer(heard.uncovered, tokenizer.unseen) if tokenizer else ""
         check_rejected(catalogue, heard.total, args.max_rejected, help_with_text, rejected)
+        check_words(catalogue)
         make_audio(catalogue, how, args.jobs)
         check_rejected(catalogue, heard.total, args.max_rejected, "", rejected)
         made = split_off(catalogue, shares, args.seed, args.split_by == "speaker")
@@ -187,6 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"split off from train, by {args.split_by}: {', '.join(made)}{by}")
         check_sets(catalogue.parts(), data)
         write_sets(catalogue, data)
+        write_rejections(warned, catalogue.warnings())
         write_renamed(catalogue, renamed)
         removed = remove_sets(data, earlier - set(catalogue.parts()))
         report = summary(catalogue, heard.total, heard.characters, sources=kinds, text_rule=args.text_rule)
@@ -196,6 +203,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"removed: {', '.join(map(str, removed))}, of an earlier import, which this one does not make")
     if report["rejected"]:
         print(f"what is rejected is listed in {rejected}")
+    if report["warned"]:
+        print(f"what is warned of is listed in {warned}")
     if report["renamed"]["utterances"]:
         print(f"what is renamed is listed in {renamed}")
     for note in [help_with_text] if tokenizer else advice(heard.characters):

@@ -21,6 +21,7 @@ create table wanted (id text primary key, part text, speaker text, text text, au
     channel integer) without rowid;
 create table made (id text primary key, part text, speaker text, text text, path text, seconds real) without rowid;
 create table rejected (id text, reason text, detail text);
+create table warned (id text, reason text, detail text);
 create table behind (audio text, seconds real);
 create table renamed (id text, other text, place text);
 """
@@ -82,14 +83,17 @@ class Catalogue:
                 "temporary files, or name another one with TMPDIR"
             ) from error
 
-    def add(self, wanted: Wanted, where: str) -> None:
+    def add(self, wanted: Wanted, where: str) -> str | None:
         """Add an utterance.  The same id of another recording gets a suffix; the same part of one is rejected.
 
         Args:
             where: file and line, for messages.
+
+        Returns:
+            the id that it has here; None where it is rejected.
         """
         if self._insert(wanted.utt, wanted):
-            return
+            return wanted.utt
         cut = wanted.cut
         file = _one_spelling(cut.audio)
         other = f"{wanted.utt}-{short_digest(f'{file} {cut.start}')}"
@@ -99,10 +103,11 @@ class Catalogue:
         known = next(((utt, part) for utt, part, audio in alike if _one_spelling(audio) == file), None)
         if known is None and self._insert(other, wanted):
             self._db.execute("insert into renamed values (?, ?, ?)", (wanted.utt, other, where))
-            return
+            return other
         first = "{} in {}".format(*known) if known else other
         detail = f"{cut.audio} at {cut.start:g} s is listed twice: as {first}, and in {wanted.part} ({where})"
         self.reject(Rejection(wanted.utt, Reason.DUPLICATE, detail))
+        return None
 
     def _insert(self, utt: str, wanted: Wanted) -> bool:
         cut = wanted.cut
@@ -110,14 +115,25 @@ class Catalogue:
         return self._db.execute("insert or ignore into wanted values (?, ?, ?, ?, ?, ?, ?, ?)", values).rowcount > 0
 
     def reject(self, rejection: Rejection) -> None:
+        self._note("rejected", rejection)
+
+    def warn(self, rejection: Rejection) -> None:
+        """Note what is kept, in a test set, although it cannot be recognised without error."""
+        self._note("warned", rejection)
+
+    def _note(self, table: str, rejection: Rejection) -> None:
         self._db.execute(
-            "insert into rejected values (?, ?, ?)", (rejection.utt, rejection.reason.value, rejection.detail)
+            f"insert into {table} values (?, ?, ?)", (rejection.utt, rejection.reason.value, rejection.detail)
         )
 
     def wanted(self) -> Iterator[Wanted]:
         """Yield what is wanted, in C order."""
         for utt, part, speaker, text, *cut in self._db.execute("select * from wanted order by id"):
             yield Wanted(utt, part, speaker, text, Cut(*cut))
+
+    def wordless_parts(self) -> list[str]:
+        """Return the sets that are wanted and have no words in any transcript."""
+        return [name for (name,) in self._db.execute("select part from wanted group by part having max(text) = ''")]
 
     def wanted_count(self) -> int:
         return self._number("select count(*) from wanted")
@@ -176,13 +192,27 @@ class Catalogue:
         yield from self._db.execute("select speaker, id from made where part = ? order by speaker, id", [part])
 
     def rejections(self) -> Iterator[Rejection]:
-        for utt, reason, detail in self._db.execute("select * from rejected order by id, rowid"):
+        yield from self._noted("select * from rejected order by id, rowid")
+
+    def warnings(self) -> Iterator[Rejection]:
+        """Yield what was warned of and is there, in C order; call it once all is made."""
+        yield from self._noted("select * from warned where id in (select id from made) order by id")
+
+    def _noted(self, query: str) -> Iterator[Rejection]:
+        for utt, reason, detail in self._db.execute(query):
             yield Rejection(utt, Reason(reason), detail)
 
     def reasons(self) -> dict[str, int]:
         """Return how many are rejected for each reason, the most frequent first."""
+        return self._counts("rejected")
+
+    def warned_reasons(self) -> dict[str, int]:
+        """Return the same of :meth:`warnings`."""
+        return self._counts("warned where id in (select id from made)")
+
+    def _counts(self, table: str) -> dict[str, int]:
         return dict(
-            self._db.execute("select reason, count(*) from rejected group by reason order by count(*) desc, reason")
+            self._db.execute(f"select reason, count(*) from {table} group by reason order by count(*) desc, reason")
         )
 
     def renamed(self) -> Iterator[Renamed]:

@@ -44,7 +44,8 @@ class Plan:
     Attributes:
         rule: of transcripts.
         numbers: whether transcripts with numbers stay.
-        tokenizer: of a model that the data is for: what its tokens cannot spell is rejected; None: any text goes.
+        tokenizer: of a model that the data is for: what its tokens cannot spell is rejected, but from test sets; None:
+            any text goes.
         audio: where files go, and how long they may be.
         channel: of recordings with several, from 0, where the corpus names none; None: their mean.
     """
@@ -73,34 +74,45 @@ def read(rows: Iterable[Row], plan: Plan, catalogue: Catalogue, heard: Heard) ->
         speaker = None if row.speaker is None else speaker_id(row.speaker)
         utt = utterance_id(row, speaker)
         try:
-            text = _transcript(row, plan, heard)
+            text = _transcript(row, plan)
+            unfit = _unfit(row, text, plan, heard)
+            # As in stage 1: leaving out of a test what cannot be recognised without error would flatter the result.
+            if unfit and row.part in (None, "train", "valid"):
+                raise unfit
         except AudioFault as fault:
             catalogue.reject(Rejection(utt, fault.reason, f"{row.where}: {fault.detail}"))
             continue
         heard.without_speaker += speaker is None
         heard.characters.update(text.replace(" ", ""))
         cut = Cut(str(row.audio), row.start, row.seconds, plan.channel if row.channel is None else row.channel)
-        catalogue.add(Wanted(utt, row.part or "train", speaker, text, cut), row.where)
+        kept = catalogue.add(Wanted(utt, row.part or "train", speaker, text, cut), row.where)
+        if kept and unfit:
+            catalogue.warn(Rejection(kept, unfit.reason, f"{row.where}: {unfit.detail}"))
 
 
-def _transcript(row: Row, plan: Plan, heard: Heard) -> str:
-    """Return the transcript by the rule; one that cannot be used is an AudioFault."""
+def _transcript(row: Row, plan: Plan) -> str:
+    """Return the transcript by the rule, which may be empty; one that cannot be used is an AudioFault."""
     if row.fault is not None:
         raise AudioFault(Reason.UNUSABLE, row.fault)
     if row.part is not None and not is_set_name(row.part):
         raise AudioFault(Reason.UNUSABLE, f"its set is {row.part!r}, which is no name of one: {SET_NAMES}")
-    text = plan.rule.apply(row.text or "")
-    if not text:
-        raise AudioFault(
-            Reason.NO_TEXT, "there is no transcript" if row.text is None else f"the transcript is {row.text!r}"
-        )
+    if row.text is None:
+        raise AudioFault(Reason.NO_TEXT, "there is no transcript")
+    text = plan.rule.apply(row.text)
     if not plan.numbers and has_numbers(text):
         raise AudioFault(Reason.NUMBERS, text)
+    return text
+
+
+def _unfit(row: Row, text: str, plan: Plan, heard: Heard) -> AudioFault | None:
+    """Return why nothing can be learned from a transcript, or no model that it is for gets it right; else None."""
+    if not text:
+        return AudioFault(Reason.NO_TEXT, f"the transcript is {row.text!r}")
     if plan.tokenizer is not None and (unseen := plan.tokenizer.unseen(text)):
         if len(heard.uncovered) < SAMPLE:
             heard.uncovered.append(row.text or "")
-        raise AudioFault(Reason.UNSEEN_TOKEN, " ".join(unseen))
-    return text
+        return AudioFault(Reason.UNSEEN_TOKEN, " ".join(unseen))
+    return None
 
 
 def check_rejected(catalogue: Catalogue, total: int, max_percent: float, advice: str, listed_in: Path) -> None:
@@ -119,6 +131,15 @@ def check_rejected(catalogue: Catalogue, total: int, max_percent: float, advice:
         f"allowed: {summary}; those found so far are listed in {listed_in}, the first are {first}; "
         + (advice or "repair the corpus or raise --max-rejected")
     )
+
+
+def check_words(catalogue: Catalogue) -> None:
+    """Raise UserError for a set without a word: its transcripts were kept back, and nothing can be scored with it."""
+    if mute := catalogue.wordless_parts():
+        raise UserError(
+            f"{mute[0]} has no words in any transcript, so nothing can be scored with it: leave it out, or put its "
+            "transcripts in"
+        )
 
 
 def write_renamed(catalogue: Catalogue, path: Path) -> None:
@@ -224,7 +245,7 @@ def write_sets(catalogue: Catalogue, data: Path) -> None:
         with table_writers(data / part, (*FILES, "spk2utt")) as out:
             for utt, speaker, text, path, seconds in progress(catalogue.rows(part), f"writing {data / part}"):
                 for name, value in zip(FILES, (path, speaker, text, f"{seconds:.6f}"), strict=True):
-                    out[name].write(f"{utt} {value}\n")
+                    out[name].write(f"{utt} {value}".rstrip(" ") + "\n")
             for speaker, group in groupby(catalogue.by_speaker(part), key=itemgetter(0)):
                 out["spk2utt"].write(speaker)
                 out["spk2utt"].writelines(f" {utt}" for _, utt in group)

@@ -8,7 +8,7 @@ from dualmode.data.corpus.text_rule import has_numbers
 
 
 def summary(catalogue: Catalogue, total: int, characters: Mapping[str, int], **more) -> dict:
-    """Return counts, hours, speakers and shared speakers of the sets, what was rejected or renamed, all characters."""
+    """Return counts, hours, speakers and shared speakers of the sets, what was rejected, kept, renamed, characters."""
     sets = {}
     for part in catalogue.parts():
         size = catalogue.size(part)
@@ -22,6 +22,7 @@ def summary(catalogue: Catalogue, total: int, characters: Mapping[str, int], **m
         **more,
         "utterances": total,
         "rejected": catalogue.reasons(),
+        "warned": catalogue.warned_reasons(),
         "cut_short": {"recordings": short, "seconds": round(seconds, 3)},
         "renamed": {"utterances": catalogue.renamed_count(), "example": example},
         "sets": sets,
@@ -38,9 +39,10 @@ def lines(report: Mapping) -> list[str]:
             line += f", {shared} of whom are in train too"
         text.append(line)
     if report["rejected"]:
-        count = sum(report["rejected"].values())
-        reasons = ", ".join(f"{number} {reason}" for reason, number in report["rejected"].items())
-        text.append(f"rejected: {count} of {report['utterances']} ({reasons})")
+        text.append(f"rejected: {_counted(report['rejected'], report['utterances'])}")
+    if report["warned"]:
+        counted = _counted(report["warned"], report["utterances"])
+        text.append(f"kept in test sets although they cannot be recognised without error: {counted}")
     if short := report["cut_short"]["recordings"]:
         mean = report["cut_short"]["seconds"] / short
         text.append(
@@ -53,6 +55,17 @@ def lines(report: Mapping) -> list[str]:
     shown = " ".join(list(characters)[:100]) + (" ..." if len(characters) > 100 else "")
     text.append(f"{len(characters)} characters, by text rule {report['text_rule']}: {shown}")
     return text
+
+
+def _counted(reasons: Mapping[str, int], total: int) -> str:
+    """Return counts by reason in words.
+
+    >>> _counted({"no-text": 2, "too-long": 1}, 50)
+    '3 of 50 (2 no-text, 1 too-long)'
+    """
+    return (
+        f"{sum(reasons.values())} of {total} ({', '.join(f'{number} {reason}' for reason, number in reasons.items())})"
+    )
 
 
 def advice(characters: Mapping[str, int]) -> list[str]:

@@ -768,6 +768,44 @@ def test_text_that_a_model_cannot_spell_is_met_with_the_rule_that_helps(people, 
     assert "IT IS A" in tables(work, "train")[1].values()
 
 
+def test_what_no_model_gets_right_stays_in_a_test_set(record, manifest, work, tmp_path, capsys):
+    """Leaving it out would flatter the error rate, so stage 1 keeps it, too."""
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "tokens/tokens.txt").write_text("<blank>\n<unk>\n<space>\na\nb\n")
+    (tmp_path / "tokens/tokens.json").write_text('{"type": "char"}')
+    texts = {"good": "a b", "odd": "a ü", "mute": "", "marks": "...", "none": None}
+    rows = [
+        {"audio": str(record(f"{part}-{name}.wav", 300)), "text": text, "split": part}
+        for part in ("train", "valid", "test")
+        for name, text in texts.items()
+    ]
+    path = manifest(*rows, {**rows[-4], "audio": "gone.wav"}, rows[-4])
+    options = ["--tokens", str(tmp_path / "tokens"), "--text-rule", "plain"]
+    main([str(path), "--out", str(work), *options, "--max-rejected", "90"])
+    assert tables(work, "train")[1] == {"train-good": "a b"} and tables(work, "valid")[1] == {"valid-good": "a b"}
+    assert tables(work, "test")[1] == {"test-good": "a b", "test-marks": "", "test-mute": "", "test-odd": "a ü"}
+    assert (work / "data/test/text").read_text().splitlines()[1] == "test-marks"
+    assert [(r.utt, r.reason, r.detail) for r in read_rejections(work / "data/import_warned.tsv")] == [
+        ("test-marks", Reason.NO_TEXT, f"{path}:14: the transcript is '...'"),
+        ("test-mute", Reason.NO_TEXT, f"{path}:13: the transcript is ''"),
+        ("test-odd", Reason.UNSEEN_TOKEN, f"{path}:12: ü"),
+    ]
+    said = capsys.readouterr().out
+    assert "kept in test sets although they cannot be recognised without error: 3 of 17 (2 no-text, 1 char" in said
+    assert "what is warned of is listed in" in said
+
+
+def test_a_test_set_whose_transcripts_are_kept_back_is_refused(record, manifest, work):
+    rows = [
+        {"audio": str(record(f"{n}.wav", 300)), "text": "fine" * (n != "test"), "split": n} for n in ("train", "test")
+    ]
+    with pytest.raises(
+        UserError, match="^test has no words in any transcript, so nothing can be scored with it: leave"
+    ):
+        main([str(manifest(*rows)), "--out", str(work), *ALONE])
+    assert not (work / "data/train").exists()
+
+
 def test_capitals_and_full_stops_are_remarked_upon(record, manifest, work, capsys):
     path = manifest({"audio_filepath": str(record("a.wav", 300)), "text": "Yes. At 5"})
     main([str(path), "--out", str(work), *ALONE])
