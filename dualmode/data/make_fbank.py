@@ -40,7 +40,7 @@ from dualmode.errors import UserError
 from dualmode.frames import FEATURE_MS, subsampled
 from dualmode.progress import format_bytes
 from dualmode_runtime.audio.fault import Reason
-from dualmode_runtime.files import atomic_write
+from dualmode_runtime.files import atomic_write, remove_temporary
 from dualmode_runtime.tables import c_order
 
 # Utterances of a shard: some 40 minutes, 80 MB and half a minute of work for LibriSpeech.
@@ -265,6 +265,8 @@ def _join(
     write_rejections(folder / "rejected.tsv", rejected)
     write_rejections(folder / "warned.tsv", warned)
     _remove_strangers(folder / "shards", len(made_from))
+    for name in CONTENTS.names:  # a stranger in the folder would keep it from ever being replaced
+        remove_temporary(folder / name)
     if out.exists():
         CONTENTS.check_replaceable(out)
         shutil.rmtree(out)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -28,7 +29,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         raise OSError(errno.EINVAL, "it is a device or a pipe, whose place a file would take", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two machines that write the same file may do so in processes of the same number, in containers above all.
-    tmp = path.with_name(f".{_short(path.name)}.tmp{os.getpid()}.{zlib.crc32(platform.node().encode()):08x}")
+    tmp = path.with_name(f"{_temporary(path)}{os.getpid()}.{zlib.crc32(platform.node().encode()):08x}")
     try:
         with naming(path):
             yield tmp
@@ -37,6 +38,18 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(tmp, path)
     finally:
         tmp.unlink(missing_ok=True)
+
+
+def remove_temporary(path: str | os.PathLike) -> None:
+    """Remove what killed processes left of ``path`` beside it; nobody may be writing it."""
+    path = Path(path)
+    for tmp in path.parent.glob(f"{glob.escape(_temporary(path))}*"):
+        tmp.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> str:
+    """Return how the names of the files begin that become ``path``."""
+    return f".{_short(path.name)}.tmp"
 
 
 @contextlib.contextmanager

@@ -175,6 +175,16 @@ def test_only_what_is_missing_cut_off_or_changed_is_made_again(good_dir, monkeyp
     assert (out / "shards" / "00004.ark").stat().st_mtime_ns == kept
 
 
+def test_what_a_kill_left_of_a_list_does_not_come_into_the_folder(good_dir):
+    left = [f".dump.incomplete/{name}" for name in (".feats.scp.tmp7.0a1b2c3d", ".shards.sha256.tmp7.0a1b2c3d")]
+    for name in left:
+        (good_dir.parent / name).parent.mkdir(exist_ok=True)
+        (good_dir.parent / name).write_text("a-0 /dump")
+    out = command(good_dir)
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
+    command(good_dir, "--speeds", "0.9")  # which replaces it
+
+
 def test_a_disk_that_is_too_small_is_said_before_any_work(good_dir, monkeypatch):
     # 4 times 0.5 s, and 0.25 s at the double speed: 300 frames of 80 float32 are 96 kB.
     monkeypatch.setattr("dualmode.data.make_fbank.shutil.disk_usage", lambda _: SimpleNamespace(free=95_999))
