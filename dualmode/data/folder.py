@@ -80,6 +80,19 @@ def incomplete(path: Path) -> Path:
     return path.with_name(f".{path.name}.incomplete")
 
 
+def put_in_place(made: Path, path: Path) -> None:
+    """Give a folder that is whole its name; one that was there, whose contents the caller has looked at, is removed.
+
+    It gets another name first: half a folder under its own would be taken for one of others, and not be replaced.
+    """
+    old = path.with_name(f".{path.name}.old")
+    shutil.rmtree(old, ignore_errors=True)  # a run was killed here
+    if path.exists():
+        path.rename(old)
+        shutil.rmtree(old)
+    made.rename(path)
+
+
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike, contents: Contents | None = None) -> Iterator[Path]:
     """Yield an empty folder beside ``path``; on success it replaces ``path``, on an error it is removed.
@@ -99,8 +112,6 @@ def atomic_folder(path: str | os.PathLike, contents: Contents | None = None) -> 
     try:
         with naming(path):
             yield tmp
-        if path.exists():
-            shutil.rmtree(path)
-        tmp.rename(path)
+        put_in_place(tmp, path)
     finally:
         shutil.rmtree(tmp, ignore_errors=True)

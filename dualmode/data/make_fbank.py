@@ -29,7 +29,7 @@ from dualmode.cluster.parts import Part
 from dualmode.data.corpus.text_rule import SAMPLE, offer
 from dualmode.data.fbank import BINS
 from dualmode.data.feature_shard import Entry, Made, Shard, Task, archive, make_shard, read_list
-from dualmode.data.folder import Contents, incomplete, take_lock
+from dualmode.data.folder import Contents, incomplete, put_in_place, take_lock
 from dualmode.data.kaldi_dir import KaldiDir, Utterance, table_writers, write_table
 from dualmode.data.parallel import blocks, parallel_blocks
 from dualmode.data.rejection import Rejection, stop_if_too_many, write_rejections
@@ -267,10 +267,8 @@ def _join(
     _remove_strangers(folder / "shards", len(made_from))
     for name in CONTENTS.names:  # a stranger in the folder would keep it from ever being replaced
         remove_temporary(folder / name)
-    if out.exists():
-        CONTENTS.check_replaceable(out)
-        shutil.rmtree(out)
-    folder.rename(out)
+    CONTENTS.check_replaceable(out)
+    put_in_place(folder, out)
     _list_beside(out).unlink(missing_ok=True)
     return Result(total * len(features.speeds), frames, tuple(rejected), tuple(warned), hurried, advice)
 

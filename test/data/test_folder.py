@@ -57,6 +57,24 @@ def test_without_contents_nothing_is_replaced(tmp_path):
         pass
 
 
+def test_a_kill_while_the_old_folder_is_removed_stops_no_later_run(tmp_path, monkeypatch):
+    write(tmp_path / "out")
+    (tmp_path / "out" / "a1.txt").touch()
+
+    def rmtree(path, **_):
+        if (path / "a1.txt").exists():
+            (path / "mark").unlink()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dualmode.data.folder.shutil.rmtree", rmtree)
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "out")
+    write(tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mark"]
+
+
 def test_commands_leave_folders_of_others_alone(tmp_path, monkeypatch):
     (tmp_path / "set").mkdir()
     for name, line in (("text", "u a"), ("wav.scp", "u u.wav"), ("utt2spk", "u s")):
