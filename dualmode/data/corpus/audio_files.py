@@ -20,6 +20,7 @@ _OVERSHOOT_S = 0.5
 # Frames of lossy files are counted in packets, and durations in manifests are rounded.
 _SAME_END_S = 0.05
 _CANCELLED = 1e-3  # of the loudest channel: what is left of channels of opposite sign is rounding
+_BLOCK = 1 << 20  # samples that are decoded at a time
 _READY = ("WAV", "WAVEX", "FLAC")
 
 
@@ -109,7 +110,14 @@ def _seconds(path: Path) -> float | None:
 def _read(cut: Cut, first: int, frames: int) -> np.ndarray:
     """Decode a part of a recording to one channel, (samples,) float32."""
     try:
-        samples, _ = soundfile.read(decodable(cut.audio), frames=frames, start=first, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(decodable(cut.audio)) as file:
+            if file.seekable():
+                file.seek(first)
+            else:  # GSM 6.10 and others of the telephone: what lies before is decoded, too
+                for _ in file.blocks(_BLOCK, frames=first):
+                    pass
+            wanted = file.frames - first if frames < 0 else frames
+            samples = file.read(wanted, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
         raise AudioFault(Reason.UNDECODABLE, f"{cut.audio}: {error}") from None
     if not len(samples) or (frames > 0 and len(samples) < frames):

@@ -66,6 +66,24 @@ def test_nemo_manifest_cut_resampled_and_mixed(record, manifest, work, heard):
     assert np.abs(samples).max() == pytest.approx(0.05, abs=0.005)  # the mean of 0.1 and silence
 
 
+@pytest.mark.parametrize("codec", ["GSM610", "G721_32", "NMS_ADPCM_16", "IMA_ADPCM"])
+def test_cuts_of_a_recording_in_which_no_decoder_can_seek(record, manifest, work, heard, codec):
+    record("call.wav", 300, 500, 900, rate=8000, subtype=codec)
+    ends = {"first": (0.0, 1.0), "second": (1.0, 2.0), "last": (2.0, 3.0), "whole": (0.0, 3.0)}
+    rows = [
+        {"audio": "call.wav", "id": name, "start": start, "end": end, "text": name}
+        for name, (start, end) in ends.items()
+    ]
+    main([str(manifest(*rows)), "--out", str(work), *ALONE])
+    wavs, *_, seconds = tables(work, "train")
+    assert {utt: round(heard(wav), -1) for utt, wav in wavs.items() if utt != "whole"} == {
+        "first": 300,
+        "second": 500,
+        "last": 900,
+    }
+    assert [float(one) for one in seconds.values()] == pytest.approx([1.0, 1.0, 1.0, 3.0], abs=0.05)
+
+
 def test_one_channel_of_two(record, manifest, work, heard):
     left, right = (soundfile.read(record(f"{hz}.wav", hz))[0] for hz in (300, 700))
     soundfile.write(work.parent / "two.wav", np.stack([left, right], axis=1), 16000)
