@@ -22,17 +22,13 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def test_a_new_recipe_runs_from_the_import_on(checkout):
+@pytest.fixture
+def run(checkout):
+    """Return a function that runs a new recipe's first stages, with a program that stands in for Python."""
     make_recipe("mine", checkout)
-    files = {str(path.relative_to(checkout / "egs/mine")) for path in (checkout / "egs/mine").rglob("*.*")}
-    assert files == {"run.sh", "conf/tuning/asr.yaml"}
-    for path in (checkout / "egs/mine").rglob("*.*"):
-        assert not {"mini", "espeak", "synthetic", "home"} & set(path.read_text().lower().split())
     stub = checkout / "env/bin/python"
     stub.parent.mkdir(parents=True)
     shutil.copy(ROOT / "test/shell/stub_python.sh", stub)
-    (checkout / "my data.csv").write_text("path,text\n")
-    (checkout / "data.csv").write_text("path,text\n")
     environment = os.environ | {"DUALMODE_VENV": str(checkout / "env"), "CALLS": str(checkout / "calls")}
     environment["CORPUS"] = str(checkout / "egs/mine")
 
@@ -40,6 +36,16 @@ def test_a_new_recipe_runs_from_the_import_on(checkout):
         command = ["egs/mine/run.sh", "--stop-stage", "1", *options]
         return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
 
+    return run
+
+
+def test_a_new_recipe_runs_from_the_import_on(checkout, run):
+    files = {str(path.relative_to(checkout / "egs/mine")) for path in (checkout / "egs/mine").rglob("*.*")}
+    assert files == {"run.sh", "conf/tuning/asr.yaml"}
+    for path in (checkout / "egs/mine").rglob("*.*"):
+        assert not {"mini", "espeak", "synthetic", "home"} & set(path.read_text().lower().split())
+    (checkout / "my data.csv").write_text("path,text\n")
+    (checkout / "data.csv").write_text("path,text\n")
     assert run().stderr.startswith("error: --source names no corpus: what is to be imported?")
     (checkout / "a=b").symlink_to(".")  # a path, not a set's name
     assert "would run" in run("--source", "a=b/data.csv", "--dry-run").stdout
@@ -55,6 +61,26 @@ def test_a_new_recipe_runs_from_the_import_on(checkout):
     (checkout / "data.csv").write_text("path,text\na.wav,a\n")
     again = run("--source", "dev=data.csv", "--import-args", "--text-rule plain")
     assert "the corpus: again, since this changed: file" in again.stdout
+
+
+@pytest.mark.parametrize("options", [["--init-asr"], ["--import-args"]])
+def test_other_tokens_of_the_model_are_another_import(checkout, run, options):
+    """What they cannot spell is left out."""
+    (checkout / "data.csv").write_text("path,text\n")
+    model = checkout / "model"
+    (model / "tokens").mkdir(parents=True)
+    for name in ("config.yaml", "model.pth", "cmvn.json", "tokens/tokens.txt", "tokens/tokens.json"):
+        (model / name).touch()
+    value = str(model) if options == ["--init-asr"] else f"--text-rule plain --tokens {model}"
+    command = ["--source", "data.csv", *options, value]
+    for _ in range(2):
+        done = run(*command)
+        assert done.returncode == 0, done.stderr
+    assert "the corpus: done already" in done.stdout
+    (model / "tokens/tokens.txt").write_text("<blank>\n")
+    assert f"the corpus: again, since this changed: file {model}/tokens/tokens.txt" in run(*command).stdout
+    (model / "config.yaml").write_text("seed: 1\n")
+    assert "the corpus: done already" in run(*command).stdout
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ paths in them are absolute, or as seen from this script's folder"
 }
 
 own_checks() {
-  local i path set hint=''
+  local i path set hint='' words model models=()
   split_words test_sets "$decode_sets"
   split_words sources "$source"
   ((${#test_sets[@]})) || die "--decode-sets names no set: what is to be decoded?"
@@ -42,6 +42,20 @@ own_checks() {
         [[ ! -f $path ]] || prepare_inputs+=("$path")
       done
     fi
+  done
+  # What a model cannot spell is left out, so its tokens decide over the lists, too.
+  [[ -z $init_asr || $new_tokens == true ]] || models+=("$init_asr")
+  split_words words "$import_args"
+  for i in "${!words[@]}"; do
+    case ${words[i]} in
+      --tokens) models+=("${words[i + 1]:-}") ;;
+      --tokens=*) models+=("${words[i]#*=}") ;;
+    esac
+  done
+  for model in "${models[@]}"; do
+    for path in "$model"{,/tokens}/{tokens.txt,tokens.json,bpe.model}; do
+      [[ ! -f $path ]] || prepare_inputs+=("$path")
+    done
   done
 }
 
