@@ -8,11 +8,11 @@ the corpus does not have are split off from train, by speaker.
 Audio of any rate and number of channels is brought to 16 kHz mono; what is so already is used where it lies. Recordings
 are cut where the corpus says so. Commands in data are never run.
 
-Writes OUT/data/<set> (wav.scp, text, utt2spk, spk2utt, utt2dur), OUT/data/import.json (counts, hours, characters),
-OUT/data/import_rejected.tsv (what is left out, and why), OUT/data/import_warned.tsv (what is kept in test sets although
-it cannot be recognised without error: transcripts without words, or with what --tokens cannot spell),
-OUT/data/import_renamed.tsv (utterances whose id another recording has, too) and OUT/downloads/audio (files that had to
-be made).
+Writes OUT/data/<set> (wav.scp, text, utt2spk, spk2utt, utt2dur, and in recordings those that were cut or converted),
+OUT/data/import.json (counts, hours, characters), OUT/data/import_rejected.tsv (what is left out, and why),
+OUT/data/import_warned.tsv (what is kept in test sets although it cannot be recognised without error: transcripts
+without words, or with what --tokens cannot spell), OUT/data/import_renamed.tsv (utterances whose id another recording
+has, too) and OUT/downloads/audio (files that had to be made).
 """
 
 import argparse

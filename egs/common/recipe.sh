@@ -488,11 +488,13 @@ stage_1() {
 }
 
 # tell_newer_audio SET: warns of recordings that were written after the features of their set were begun.  That alone makes
-# nothing anew: whoever copies a corpus, or fetches it again, writes the same once more.
+# nothing anew: whoever copies a corpus, or fetches it again, writes the same once more.  What an import cut or converted is
+# in its list recordings.
 tell_newer_audio() {
   local begun=$done_dir/fbank_$1.watched newer
   [[ $dry_run == false && -f $begun ]] || return 0
-  newer=$(sed -E 's/^[^ \t]+[ \t]+//' "$data/$1/wav.scp" | tr '\n' '\0' | xargs -0 -r stat -L -c '%.Y %n' -- 2>/dev/null |
+  newer=$({ sed -E 's/^[^ \t]+[ \t]+//' "$data/$1/wav.scp"; cat "$data/$1/recordings"; } 2>/dev/null |
+    tr '\n' '\0' | xargs -0 -r stat -L -c '%.Y %n' -- 2>/dev/null |
     awk -v begun="$(stat -c %.Y "$begun")" '$1 > begun {if (!count++) {sub(/^[^ ]+ /, ""); first = $0}}
       END {if (count) print count ", such as " first}') || true # recordings may be gone once their features are there
   [[ -z $newer ]] || log "stage 1: warning: recordings of $1 were written after its features were begun ($newer): if they hold \

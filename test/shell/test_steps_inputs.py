@@ -52,6 +52,18 @@ def test_recordings_that_were_written_after_their_features_are_told(finished):
     assert "recordings of train" not in output and finished.new_calls() == []
 
 
+def test_so_are_those_that_an_import_converted(finished):
+    recording = finished.folder / "a long name.m4a"
+    recording.write_bytes(b"one")
+    os.utime(recording, (0, 0))
+    (finished.folder / "data/test/recordings").write_text(f"gone.m4a\n{recording}\n")
+    assert "warning" not in finished.run("--stop-stage", "1")
+    rewrite(recording, "two")
+    output = finished.run("--stop-stage", "1")
+    assert f"recordings of test were written after its features were begun (1, such as {recording})" in output
+    assert "recordings of train" not in output
+
+
 def test_a_configuration_under_another_name_is_the_same_work(finished):
     conf = finished.folder / "conf"
     for old, new in (("tuning/pretrain.yaml", "mine.yaml"), ("tuning/asr.yaml", "my asr.yaml")):

@@ -191,6 +191,14 @@ class Catalogue:
         """Yield (speaker, utterance) of a set, both in C order."""
         yield from self._db.execute("select speaker, id from made where part = ? order by speaker, id", [part])
 
+    def sources(self, part: str) -> Iterator[str]:
+        """Yield the recordings, each once, that files of a set were made from."""
+        for (audio,) in self._db.execute(
+            "select distinct audio from made join wanted using (id) where made.part = ? and path != audio order by 1",
+            [part],
+        ):
+            yield audio
+
     def rejections(self) -> Iterator[Rejection]:
         yield from self._noted("select * from rejected order by id, rowid")
 

@@ -10,6 +10,7 @@ Rows pass through one by one; what has to be sorted is in a database on disk (:m
 memory does not grow with the corpus.
 """
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from dualmode_runtime.files import atomic_write
 
 _BLOCK = 100
 FILES = ("wav.scp", "utt2spk", "text", "utt2dur")
+SOURCES = "recordings"
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,11 @@ def check_sets(parts: Iterable[str], data: Path) -> None:
 
 
 def write_sets(catalogue: Catalogue, data: Path) -> None:
-    """Write ``data``/<set> for every set, each list whole or not at all."""
+    """Write ``data``/<set> for every set, each list whole or not at all.
+
+    Beside Kaldi's lists is :data:`SOURCES`, a path a line: recordings that are cut or converted are not in wav.scp, and
+    a recipe tells of those that were written since.
+    """
     for part in catalogue.parts():
         with table_writers(data / part, (*FILES, "spk2utt")) as out:
             for utt, speaker, text, path, seconds in progress(catalogue.rows(part), f"writing {data / part}"):
@@ -250,3 +256,5 @@ def write_sets(catalogue: Catalogue, data: Path) -> None:
                 out["spk2utt"].write(speaker)
                 out["spk2utt"].writelines(f" {utt}" for _, utt in group)
                 out["spk2utt"].write("\n")
+        with atomic_write(data / part / SOURCES) as listed:
+            listed.writelines(f"{os.path.abspath(audio)}\n" for audio in catalogue.sources(part))

@@ -730,6 +730,19 @@ def test_damage_in_the_middle_of_linked_audio_is_found_where_it_is_decoded(recor
                 read_audio(tables(work, "train")[0]["middle"], 16000)
 
 
+def test_recordings_that_were_cut_or_converted_are_listed(record, manifest, work, monkeypatch, tmp_path):
+    """Those that are used where they lie are in wav.scp."""
+    used, cut, other = (
+        record(f"{name}.wav", 300, 500, rate=rate) for name, rate in (("u", 16000), ("c", 16000), ("o", 8000))
+    )
+    rows = [{"audio": str(used), "text": "a"}, {"audio": str(other), "text": "d", "split": "test"}]
+    rows += [{"audio": "c.wav", "text": "b", "offset": start, "duration": 1.0} for start in (0.0, 1.0)]
+    monkeypatch.chdir(tmp_path)
+    main([manifest(*rows).name, "--out", str(work), "--valid-share", "0"])
+    assert (work / "data/train/recordings").read_text() == f"{cut}\n"
+    assert (work / "data/test/recordings").read_text() == f"{other}\n"
+
+
 @pytest.mark.parametrize("damage", [b"", b"RIFF", "cut off", "another"])
 def test_a_converted_file_that_was_damaged_since_is_made_again(record, manifest, work, damage):
     rows = [
