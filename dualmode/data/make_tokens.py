@@ -54,7 +54,7 @@ def bpe_tokens(texts: Sequence[str], vocab_size: int, algorithm: str = "unigram"
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(" ".join(words(text)) for text in texts),
+            sentence_iterator=map(_to_learn_from, texts),
             model_writer=model,
             model_type=algorithm,
             vocab_size=vocab_size - 1,  # its <unk> is ours, the blank comes on top
@@ -77,6 +77,15 @@ def bpe_tokens(texts: Sequence[str], vocab_size: int, algorithm: str = "unigram"
     processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     pieces = [processor.id_to_piece(number) for number in range(1, processor.get_piece_size())]
     return [BLANK, UNK, *pieces], model.getvalue()
+
+
+def _to_learn_from(text: str) -> str:
+    """Return a transcript in which SentencePiece finds no token of its own, of whose characters it would count none.
+
+    >>> _to_learn_from("the  <unk> cat")
+    'the < unk> cat'
+    """
+    return " ".join(words(text)).replace(UNK, f"{UNK[0]} {UNK[1:]}")
 
 
 def check_transcripts(texts: Mapping[str, str], path: Path) -> None:

@@ -92,6 +92,18 @@ def test_sentencepiece_list_has_the_size_asked_for_and_is_the_same_each_time(tok
     )
 
 
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_sentencepiece_covers_what_it_was_made_from(tmp_path, algorithm):
+    """Also our special tokens, one of which is SentencePiece's, too; transcripts of others have them as words."""
+    texts = ["the <unk> cat, sat", 'x<blank> "go, on"<unk>', "it's < = > <s> a\\b", "#1 50% x<unk> 3<blank>"]
+    make_token_list([*4 * texts, *TEXTS], tmp_path / "t", "bpe", 45, algorithm)
+    tokenizer = Tokenizer.load(tmp_path / "t")
+    for text in texts:
+        assert tokenizer.unseen(text) == [] and tokenizer.decode(tokenizer.encode(text)) == text
+    make_token_list([*4 * texts, *TEXTS, "a\u2581b"], tmp_path / "mark", "bpe", 45, algorithm)
+    assert Tokenizer.load(tmp_path / "mark").unseen("a\u2581b cat") == ["\u2581"]  # which is a space in tokens
+
+
 @pytest.mark.parametrize(
     ("texts", "kind", "size", "says"),
     [
