@@ -18,6 +18,7 @@ import torch
 from dualmode.align.ctm import read_ctm
 from dualmode.asr.build import build_asr_model
 from dualmode.config import from_mapping
+from dualmode.data.corpus.sources import Reading, Source, rows_of
 from dualmode.data.features import FeatureTable
 from dualmode.data.kaldi_dir import open_kaldi_dir
 from dualmode.data.make_tokens import make_token_list
@@ -50,6 +51,7 @@ SIZES = {
     "output_size": 16, "num_blocks": 1, "attention_heads": 2, "linear_units": 16, "kernel_size": 3,
     "subsampling_channels": 4, "chunk_ms": [160], "left_ms": [320], "sparsities": [0.5], "block": [4, 4],
 }  # fmt: skip
+MANIFEST = "".join(f'{{"audio": "{number}.wav", "text": "turn on", "offset": {number / 7}}}\n' for number in range(500))
 TOKENS = ["<blank>", "<unk>", "<space>", *"abc"]
 ARPA = """\\data\\
 ngram 1=4
@@ -182,6 +184,14 @@ ROW = {"set": "test", "sparsity": 0.7, "wer": 8.5, "chunk_ms": 640, "lookahead_m
 YAML = "encoder_conf: {output_size: 144, chunk_ms: [640, null], dropout_rate: 0.1}\n"
 HISTORY = "".join(f'{{"epoch": 1, "phase": "{phase}", "stats": {{"loss": 2.5}}}}\n' for phase in ("train", "valid"))
 CMVN = '{"frames": 9, "mean": [0.0, 1.0], "std": [1.0, 2.0]}\n'
+
+
+def imported(path: Path) -> None:
+    _, rows = rows_of(Source(path), Reading({}))
+    for _ in rows:
+        pass
+
+
 READERS = {
     "Kaldi folder": lists,
     "features": features,
@@ -189,6 +199,7 @@ READERS = {
     "YAML": single("c.yaml", YAML, lambda path: from_mapping(EncoderConfig, read_yaml(path).get("encoder_conf"), "c")),
     "ARPA": single("lm.arpa", ARPA, read_arpa),
     "compressed ARPA": single("lm.arpa.gz", gzip.compress(ARPA.encode()), read_arpa),
+    "compressed manifest": single("m.jsonl.gz", gzip.compress(MANIFEST.encode(), mtime=0), imported),
     "transcripts": single("text", "u1 turn on\nu2\n", read_text),
     "word times": single("ctm", "u1 1 0.10 0.20 turn\nu1 1 0.30 0.20 on\n", read_ctm),
     "results": single("results.json", json.dumps([ROW, ROW | {"set": "other"}]), read_rows),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dualmode.data.corpus.row import Row
+from dualmode.data.corpus.tables import DAMAGED
 from dualmode.errors import UserError
 from dualmode.extras import missing
 
@@ -26,7 +27,7 @@ def read_cut_rows(path: Path, part: str | None = None) -> Iterator[Row]:
     try:
         for cut in CutSet.from_jsonl_lazy(path):
             yield from _rows(path, cut, part)
-    except (KeyError, TypeError, ValueError, AssertionError) as error:
+    except (KeyError, TypeError, ValueError, AssertionError, *DAMAGED) as error:
         raise UserError(f"lhotse cannot read {path}: {type(error).__name__}: {error}") from error
 
 

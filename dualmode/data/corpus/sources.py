@@ -9,7 +9,7 @@ from pathlib import Path
 from dualmode.data.corpus.cuts import CUTS, read_cut_rows
 from dualmode.data.corpus.kaldi import read_kaldi_rows
 from dualmode.data.corpus.row import SET_NAMES, Row, is_set_name, set_of
-from dualmode.data.corpus.tables import open_text, read_table_rows
+from dualmode.data.corpus.tables import DAMAGED, open_text, read_table_rows
 from dualmode.errors import UserError
 from dualmode.lines import is_unicode
 
@@ -103,6 +103,6 @@ def _is_cut(path: Path) -> bool:
     try:
         with open_text(path) as lines:
             first = json.loads(lines.readline())
-    except (ValueError, RecursionError, OSError, EOFError):
+    except (ValueError, RecursionError, OSError, *DAMAGED):
         return False
     return isinstance(first, dict) and first.get("type") in CUTS

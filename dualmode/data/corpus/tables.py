@@ -19,6 +19,7 @@ import io
 import json
 import math
 import os
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -40,6 +41,8 @@ NAMES = {
     "end": ("end", "end_time"),
 }
 NEEDED = ("audio", "text")
+# What is raised where a compressed file is cut off, or has other bytes than were written.
+DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -117,7 +120,7 @@ def records(path: Path) -> Iterator[tuple[str, Record]]:
             f"{path} is not UTF-8 ({error.reason}): convert it, such as with iconv -f {'UTF-16' if wide else 'LATIN1'} "
             "-t UTF-8"
         ) from None
-    except (gzip.BadGzipFile, EOFError) as error:
+    except DAMAGED as error:
         raise UserError(f"{path} is damaged: {error}") from None
 
 

@@ -385,6 +385,30 @@ def test_each_supervision_is_heard_on_its_own_channel(record, work, tmp_path, he
         assert one.utt == "d" and "its channels (0, 1) are not all of one file: name one" in one.detail
 
 
+@pytest.mark.parametrize("damage", ["cut off", "other bytes", "other sum"])
+@pytest.mark.parametrize("kind", ["manifest", "cuts"])
+def test_a_damaged_archive_is_one_sentence(work, tmp_path, kind, damage):
+    if kind == "cuts":
+        pytest.importorskip("lhotse")
+        line = {"id": "c", "type": "MonoCut", "start": 0, "duration": 1, "channel": 0, "supervisions": []}
+    else:
+        line = {"audio": "a.wav", "text": "fine"}
+    draw = np.random.default_rng(0)
+    text = "".join(json.dumps({**line, "custom": {"x": draw.random(20).tolist()}}) + "\n" for _ in range(2000))
+    data = gzip.compress(text.encode(), mtime=0)
+    half = len(data) // 2
+    path = tmp_path / "all.jsonl.gz"
+    path.write_bytes(
+        {
+            "cut off": data[:half],
+            "other bytes": data[:half] + bytes(100) + data[half + 100 :],
+            "other sum": data[:-8] + bytes(4) + data[-4:],
+        }[damage]
+    )
+    with pytest.raises(UserError, match=f"^{path} is damaged: |^lhotse cannot read {path}: "):
+        main([str(path), "--out", str(work), "--max-rejected", "100", *ALONE])
+
+
 def test_cuts_without_lhotse_name_the_set_up(work, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "lhotse", None)
     with gzip.open(tmp_path / "cuts.jsonl.gz", "wt") as out:
