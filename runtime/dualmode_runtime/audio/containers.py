@@ -110,7 +110,8 @@ def _au(file: BinaryIO, size: int) -> str:
 def _nist(file: BinaryIO, size: int) -> str:
     head = file.read(1024).decode("latin-1")
     begin = re.match(r"NIST_1A\s+(\d{1,9})\s", head)
-    numbers = dict(re.findall(r"^(\w+) -i (\d{1,12})\s*$", head, re.MULTILINE))
+    # libsndfile writes the bytes of a sample of u-law and A-law as text, -s1 1.
+    numbers = dict(re.findall(r"^(\w+) -(?:i|s\d+) (\d{1,12})\s*$", head, re.MULTILINE))
     if begin is None or "sample_count" not in numbers:
         return ""
     each = int(numbers.get("channel_count", 1)) * int(numbers.get("sample_n_bytes", 2))

@@ -31,6 +31,8 @@ KINDS = {
     "au": {"format": "AU", "subtype": "PCM_16"},
     "au-little-endian": {"format": "AU", "subtype": "PCM_16", "endian": "LITTLE"},
     "sphere": {"format": "NIST", "subtype": "PCM_16"},
+    "sphere-ulaw": {"format": "NIST", "subtype": "ULAW"},
+    "sphere-alaw": {"format": "NIST", "subtype": "ALAW"},
     "flac": {"format": "FLAC", "subtype": "PCM_16"},
     "flac-24": {"format": "FLAC", "subtype": "PCM_24"},
     "vorbis": {"format": "OGG", "subtype": "VORBIS"},
