@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dualmode.cli import existing_dir, make_parser, run
+from dualmode.errors import UserError
 from dualmode.models.options import add_model
 from dualmode.progress import progress
 
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.results.output import writable
     from dualmode.results.text import read_text
     from dualmode.supernet.subnet import DENSE
+    from dualmode_runtime.audio.fault import AudioFault
 
     load_package()
     folder = ModelFolder.open(args.model, args.checkpoint)
@@ -46,7 +48,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     aligner = Aligner(loaded.model, loaded.tokenizer)
     aligned, unaligned = {}, []
     for utt, words in progress(transcripts.items(), f"aligning {args.data.name}", len(transcripts)):
-        found = aligner.align(utt, words, features.get(utt))
+        try:
+            found = aligner.align(utt, words, features.get(utt))
+        except UserError as error:
+            fault = error.__cause__
+            if not isinstance(fault, AudioFault):
+                raise
+            found = Rejection(utt, fault.reason, fault.detail)  # of its recording alone: the others have their times
         if isinstance(found, Rejection):
             unaligned.append(found)
         else:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from dualmode.align.ctm import read_ctm
@@ -57,6 +58,26 @@ def test_what_cannot_be_aligned_is_listed_with_its_reason(places, tmp_path, caps
         "s-4\ttoo-short-for-transcript\t80 tokens need 80 frames of 40 ms, it has 29\n"
     )
     assert "aligned 2 of 5 utterances" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+def test_a_recording_that_cannot_be_used_costs_its_own_alignment_only(places, tmp_path):
+    model, _, _ = places
+    data = tmp_path / "audio"
+    data.mkdir()
+    for name, rate in (("good", 16000), ("slow", 8000)):
+        soundfile.write(data / f"{name}.wav", 0.1 * np.random.default_rng(0).standard_normal(rate), rate)
+    utts = {"a": "gone", "b": "good", "c": "slow"}
+    (data / "wav.scp").write_text("".join(f"{utt} {data}/{name}.wav\n" for utt, name in utts.items()))
+    (data / "text").write_text("".join(f"{utt} ab\n" for utt in utts) + "d ab\n")
+    align.main(["--model", str(model), "--data", str(data), "--out", str(tmp_path / "out")])
+    assert list(read_ctm(tmp_path / "out/ctm")) == ["b"]
+    assert (tmp_path / "out/unaligned.tsv").read_text() == (
+        "utt\treason\tdetail\n"
+        f"a\tmissing-file\tthere is no file {data}/gone.wav\n"
+        f"c\tother-sample-rate\t{data}/slow.wav has 8000 Hz, expected 16000 Hz\n"
+        "d\tno-audio\tit has a transcript but no features\n"
+    )
 
 
 def test_emission_delays_of_a_streaming_decoding(places, tmp_path, capsys):
