@@ -59,16 +59,15 @@ def write_onnx(
             verbose=False,
         )
     proto = onnx.load(path)
-    assert not proto.functions, "a function's nodes have metadata, too"
     for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=value)
     # Shapes that can be inferred; those of Gemm weights are wrong once ONNX Runtime's quantiser has transposed them.
     del proto.graph.value_info[:]
     # What the exporter notes for its own debugging: lines and paths of the sources, and torch's names of everything.
-    del proto.graph.metadata_props[:]
-    for node in proto.graph.node:
-        del node.metadata_props[:]
-        node.ClearField("doc_string")
+    for part in (proto.graph, *proto.functions):
+        for noted in (part, *part.node):
+            del noted.metadata_props[:]
+            noted.ClearField("doc_string")
     onnx.checker.check_model(proto)
     onnx.save(proto, path)
 

@@ -125,12 +125,16 @@ class ModelFolder:
         Without a name it is the one that the folder holds alone, or that of the supernet's validation: its first
         sparsity above 0, or all weights of one that prunes nothing, in chunks.
         """
-        if name is None and not self.one_subnet and not self.encoder_config.masked:
-            name, chunk_ms = "dense", self.encoder_config.contexts[0].chunk_ms if chunk_ms is None else chunk_ms
+        config = self.encoder_config
         if name is None:
-            alone = self.one_subnet["sparsity"] if self.one_subnet else None
-            name = "sparse" if alone is None else f"sparse_{alone}" if alone else "dense"
-        return choose_subnet(self.encoder_config, name, chunk_ms, left_ms, lookahead_ms)
+            if self.one_subnet:
+                alone = self.one_subnet["sparsity"]
+                name = f"sparse_{alone}" if alone else "dense"
+            elif config.masked:
+                name = "sparse"
+            else:
+                name, chunk_ms = "dense", config.contexts[0].chunk_ms if chunk_ms is None else chunk_ms
+        return choose_subnet(config, name, chunk_ms, left_ms, lookahead_ms)
 
     def encoder(self) -> DualModeEncoder:
         """Load the encoder of a supernet, pre-trained or fine-tuned, in evaluation mode.
