@@ -18,7 +18,7 @@ from pathlib import Path
 from dualmode.cli import existing_dir, existing_file, make_parser, run, seed
 from dualmode.commands import command_line
 from dualmode.errors import UserError
-from dualmode.results.compare import compare, tables
+from dualmode.results.compare import compare, spread_records, tables
 from dualmode.results.compare_plot import plot_comparison
 from dualmode.results.output import check_kind, check_outputs, write_together
 from dualmode.results.provenance import provenance
@@ -132,16 +132,14 @@ def with_spreads(experiments: Mapping[str, Sequence[Path]], args: argparse.Names
     """Return lines and JSON records of means, lowest and highest runs; draw them if asked for."""
     columns, rows = compare(experiments)
     lines = tables(columns, rows)
+    records = spread_records(columns, rows)
     if args.against:
-        lines += ["", *tables(*compare(experiments, args.against), args.against)]
+        columns_of_both, differences = compare(experiments, args.against)
+        lines += ["", *tables(columns_of_both, differences, args.against)]
+        records += [{"against": args.against, **one} for one in spread_records(columns_of_both, differences)]
     if args.plot:
         plot_comparison(columns, rows, args.plot)
-    return lines, [
-        {"name": name, "set": c[0], "sparsity": c[1], "context": c[2], **spread.as_json()}
-        for name, spreads in rows.items()
-        for c, spread in zip(columns, spreads, strict=True)
-        if spread is not None
-    ]
+    return lines, records
 
 
 def with_intervals(experiments: Mapping[str, Sequence[Path]], args: argparse.Namespace) -> tuple[list[str], list[dict]]:

@@ -142,7 +142,10 @@ def find_checkpoint(folder: Path, name: str | None = None, criteria: Sequence[Se
     for candidate in names:
         if (folder / candidate).is_file():
             return folder / candidate
-    if there := sorted(path.name for path in folder.glob("*.pth")):
+    found = sorted(folder.glob("*.pth"))
+    if broken := [path for path in found if path.is_symlink() and not path.exists() and path.name in names]:
+        raise UserError(f"{broken[0]} is a link to {broken[0].readlink()}, which is missing: copy that file, too")
+    if there := [path.name for path in found]:
         raise UserError(f"there is no {', '.join(names)} in {folder}, which has {', '.join(there)}")
     raise UserError(f"there is no checkpoint in {folder} (looked for {', '.join(names)}): train the model first")
 

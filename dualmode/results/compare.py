@@ -179,6 +179,16 @@ def spread(runs: Sequence[tuple[Path, Mapping[Column, float]]], column: Column) 
     return Spread(tuple(found))
 
 
+def spread_records(columns: Sequence[Column], rows: Mapping[str, Sequence[Spread | None]]) -> list[dict]:
+    """Return a JSON record for each cell of :func:`tables` that was run."""
+    return [
+        {"name": name, "set": c[0], "sparsity": c[1], "context": c[2], **spread.as_json()}
+        for name, spreads in rows.items()
+        for c, spread in zip(columns, spreads, strict=True)
+        if spread is not None
+    ]
+
+
 def by_set(columns: Sequence[Column]) -> dict[str, list[int]]:
     """Return for each set where its columns are.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dualmode.results.compare import Column, Spread, by_set
-from dualmode.results.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, save
+from dualmode.results.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, save, text_width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY)
 LINES = ("-", "--", ":", "-.")
 MARKERS = "osD^vPX"
+KEY = 0.7  # inches of a legend's line and of the room around its name
 WIDTH = 0.5  # over which the lines' points are spread, of the distance between two sub-networks
 
 
@@ -59,7 +60,9 @@ def comparison_figure(columns: Sequence[Column], rows: Mapping[str, Sequence[Spr
         axes.set_ylabel("word error rate (%)")
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize="small")
+    widest = KEY + max(map(text_width, rows), default=0)
+    columns_of_legend = max(1, min(4, int(figure.get_figwidth() / widest)))
+    figure.legend(loc="outside lower center", ncols=columns_of_legend, frameon=False, fontsize="small")
     return figure
 
 

@@ -23,6 +23,18 @@ def plot_importance(histogram: Mapping[str, Any], what: str, path: str | os.Path
     save(importance_figure(histogram, what), path)
 
 
+def tint(colour: str, share: float) -> tuple[float, float, float]:
+    """Return a colour mixed with white, of which it has ``share`` (0..1), as red, green and blue.
+
+    >>> tint("#0000FF", 0.25)
+    (0.75, 0.75, 1.0)
+    """
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = (1 - share * (1 - value) for value in to_rgb(colour))
+    return red, green, blue
+
+
 def importance_figure(histogram: Mapping[str, Any], what: str) -> Figure:
     from matplotlib.figure import Figure
 
@@ -32,13 +44,11 @@ def importance_figure(histogram: Mapping[str, Any], what: str) -> Figure:
     figure = Figure(figsize=(4.6 * columns, 1.4 + 2.4 * lines), layout="constrained")
     panels = figure.subplots(lines, columns, sharex=True, squeeze=False).flatten()
     for axes, (kind, counts) in zip(panels, kinds.items(), strict=False):
-        axes.stairs(counts["groups"], edges, fill=True, color=GREY, alpha=0.35, label="pruned")
-        for number, (sparsity, kept) in enumerate(
-            counts["kept"].items(), 1
-        ):  # each keeps a part of what the last keeps
-            share = number / len(counts["kept"])
-            label = f"kept at {100 * float(sparsity):g} %"
-            axes.stairs(kept, edges, fill=True, color=BLUE, alpha=0.3 + 0.7 * share, label=label)
+        axes.stairs(counts["groups"], edges, fill=True, color=tint(GREY, 0.35), label="pruned")
+        for number, (sparsity, kept) in enumerate(counts["kept"].items(), 1):
+            # Each keeps a part of what the last one keeps, and is drawn over it: in opaque colours, as the legend has.
+            colour = tint(BLUE, 0.3 + 0.7 * number / len(counts["kept"]))
+            axes.stairs(kept, edges, fill=True, color=colour, label=f"kept at {100 * float(sparsity):g} %")
         axes.set_title(f"{kind}: {sum(counts['groups'])} groups", fontsize="medium")
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0)
@@ -46,6 +56,6 @@ def importance_figure(histogram: Mapping[str, Any], what: str) -> Figure:
         axes.set_visible(False)
     panels[0].legend(frameon=False, fontsize="small")
     figure.supylabel("groups")
-    figure.supxlabel("importance of a group, times the mean of its layer (last bin: and above)")
+    figure.supxlabel("importance of a group, times the mean of its layer\n(last bin: and above)")
     figure.suptitle(what)
     return figure

@@ -32,7 +32,13 @@ def estimate_table(rows: Mapping[str, Mapping[Column, Estimate]]) -> Iterator[st
 def difference_table(
     rows: Mapping[str, Mapping[Column, Difference]], against: str, columns: Sequence[Column]
 ) -> Iterator[str]:
-    """Yield the table of the differences from the row ``against``; ``columns`` are those of all rows' estimates."""
+    """Yield the table of the differences from the row ``against``; ``columns`` are those of all rows' estimates.
+
+    Where no other row shares a seed and a column with it, a sentence says so.
+    """
+    if not any(rows.values()):
+        yield f"WER minus that of {against}: no other row has one of its sub-networks on the same set with the same seed."
+        return
     yield from head((f"WER minus that of {against}", *DIFFERENCES[1:]))
     for column in columns_of(rows):
         for name, row in rows.items():

@@ -1,5 +1,6 @@
 """Error rates and their differences with 95 % intervals: speakers and seeds drawn again, see :mod:`.bootstrap`."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dualmode.errors import UserError
-from dualmode.results.bootstrap import Resamples, interval, p_below, p_differs, rate, smallest_visible
+from dualmode.results.bootstrap import LEVEL, Resamples, interval, p_below, p_differs, rate, smallest_visible
 from dualmode.results.compare import Column
 from dualmode.results.decodes import Decode
 from dualmode.results.speakers import Sets, SpeakerErrors, stacked
@@ -65,6 +66,19 @@ class Comparer:
         if count < 1000:
             raise UserError(f"--bootstrap {count}: 95 % intervals need at least 1000 resamples; 10000 are usual")
         self.count, self.random_seed = count, random_seed
+
+    def check_enough_for(self, comparisons: int) -> None:
+        """Raise UserError if the least p of as many resamples, times as many comparisons, is not significant.
+
+        The least p is 2 / (1 + resamples), of a difference that all resamples have, and Holm's correction multiplies
+        the least one of all by their number.
+        """
+        if 2 * comparisons / (1 + self.count) >= 1 - LEVEL:
+            enough = 1000 * math.ceil(round(2 * comparisons / (1 - LEVEL)) / 1000)
+            raise UserError(
+                f"--bootstrap {self.count}: of {comparisons} planned comparisons none could stand after Holm's "
+                f"correction, however clear; give at least {enough}"
+            )
 
     @cached_property
     def _drawn(self) -> dict[tuple[int, int], Resamples]:

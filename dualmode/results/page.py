@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dualmode.results import subsets
-from dualmode.results.decodes import Decode, Row
+from dualmode.results.decodes import Decode, Row, searched
 from dualmode.results.delay_table import markdown_section
 from dualmode.results.device import device_section
 from dualmode.results.table import LEGEND, escaped, markdown_table
@@ -73,8 +73,9 @@ def _measurements(decodes: Sequence[Decode]) -> Iterator[str]:
         seconds = f"{meta['audio_s']:.1f} s | {meta['decode_s']:.1f} s"
         where = f"{escaped(meta.get('device', '-'))} | {meta['threads']} | {meta.get('precision', '-')}"
         seed = "-" if meta["seed"] is None else meta["seed"]
+        subnet = escaped(", ".join(filter(None, (meta["subnet"], searched(meta)))))
         yield (
-            f"| {meta['set']} | {meta['subnet']} | {meta['utterances']} | {seconds} | {where} | {meta['batch_size']} "
+            f"| {meta['set']} | {subnet} | {meta['utterances']} | {seconds} | {where} | {meta['batch_size']} "
             f"| {seed} | `{meta['checkpoint']}` |"
         )
 

@@ -88,8 +88,10 @@ class Plan:
         more than the whole one.
 
         Raises:
-            UserError: a row has several sub-networks that are meant, both have others, or no row has the set.
+            UserError: a row has several sub-networks that are meant, both have others, or no row has the set; or there
+                are so few resamples that not even a clear difference would stand after the correction.
         """
+        comparer.check_enough_for(len(self.comparisons))
         sets = sorted({column[0] for row in rows.values() for column in row})
         found: list[tuple[Difference | None, float | None, bool]] = []
         for planned in self.comparisons:

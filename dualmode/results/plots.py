@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualmode.errors import UserError
 from dualmode.results.decodes import Row, row_order
+from dualmode.results.details import display_width
 from dualmode.results.table import heard, weights
 from dualmode_runtime.files import atomic_path
 
@@ -45,7 +46,7 @@ def plot_layer_sparsity(report: Mapping[str, Any], path: str | os.PathLike) -> N
 
 
 def plot_wer(rows: Sequence[Row], path: str | os.PathLike) -> None:
-    """Draw the word error rates of the results: a group for each set, a bar for each sub-network.
+    """Draw the word error rates of the results: a group for each set, a bar for each sub-network and search.
 
     A bar has a line over its 95 % interval where its row has ``wer_interval``.
     """
@@ -154,14 +155,17 @@ def wer_figure(rows: Sequence[Row]) -> Figure:
     if not rows:
         raise UserError("there is no result to draw")
     sets = list(dict.fromkeys(row["set"] for row in rows))
-    subnets = {row["subnet"]: row for row in sorted(rows, key=lambda row: row_order(row)[1:])}
+    subnets = {_ran(row): row for row in sorted(rows, key=lambda row: row_order(row)[1:])}
     width = 0.8 / len(subnets)
-    size = (max(6.4, 1.5 + 0.75 * len(sets) * len(subnets)), 4 + 0.22 * len(subnets))
+    labels = [_set_label(name, rows) for name in sets]
+    widest = max(text_width(line) for label in labels for line in label.splitlines())
+    group = max(0.75 * len(subnets), 1.2 * widest + 0.2)  # inches
+    size = (max(6.4, 1.5 + group * len(sets)), 4 + 0.22 * len(subnets))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     colours = subnet_colours((name, row["sparsity"]) for name, row in subnets.items())
     for number, (subnet, example) in enumerate(subnets.items()):
-        own = [row for row in rows if row["subnet"] == subnet]
+        own = [row for row in rows if _ran(row) == subnet]
         shift = (number - (len(subnets) - 1) / 2) * width
         label = f"{weights(example['sparsity'])}, {_context_label(example)}"
         places = [sets.index(row["set"]) + shift for row in own]
@@ -169,7 +173,7 @@ def wer_figure(rows: Sequence[Row]) -> Figure:
         heights, line = [row["wer"] for row in own], {"elinewidth": 1.5, "ecolor": GREY}
         bars = axes.bar(places, heights, 0.92 * width, color=colours[subnet], label=label, yerr=lines, error_kw=line)
         axes.bar_label(bars, [f"{row['wer']:.2f}" for row in own], padding=2, fontsize="small")  # above the lines
-    axes.set_xticks(range(len(sets)), [_set_label(name, rows) for name in sets])
+    axes.set_xticks(range(len(sets)), labels)
     axes.set_xlim(-0.6, len(sets) - 0.4)
     axes.set_ylim(0, 1.12 * max(*(row["wer"] + _line(row)[1] for row in rows), 1))
     axes.set_ylabel("word error rate (%)")
@@ -178,6 +182,16 @@ def wer_figure(rows: Sequence[Row]) -> Figure:
     axes.set_axisbelow(True)
     figure.legend(loc="outside lower center", frameon=False, fontsize="small")
     return figure
+
+
+def text_width(text: str) -> float:
+    """Return about how many inches a text takes in a figure's small letters."""
+    return 0.07 * display_width(text)
+
+
+def _ran(row: Row) -> tuple[str, str]:
+    """Return what a row is a result of: its sub-network and its search, "" where that is the greedy one."""
+    return row["subnet"], row.get("search", "")
 
 
 def _set_label(name: str, rows: Sequence[Row]) -> str:

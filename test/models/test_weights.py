@@ -94,6 +94,9 @@ def test_missing_files(tmp_path):
         load_weights(tmp_path / "x.pth")
     with pytest.raises(UserError, match="train the model first"):
         find_checkpoint(tmp_path)
+    (tmp_path / "valid.ter.ave.pth").symlink_to("valid.ter.ave_1best.pth")
+    with pytest.raises(UserError, match="valid.ter.ave.pth is a link to valid.ter.ave_1best.pth, which is missing"):
+        find_checkpoint(tmp_path)
     with pytest.raises(UserError, match="there is no file"):
         read_yaml(tmp_path / "x.yaml")
 

@@ -51,6 +51,9 @@ def test_the_page_says_where_and_how_precisely_a_row_was_decoded(decoded):
     lines = (exp / "RESULTS.md").read_text().splitlines()
     (line,) = [line for line in lines if line.startswith("| test | dense | 2 |")]
     assert "| NVIDIA H200 |" in line and "| bf16 |" in line
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"beam_size": 8}))
+    main(["--exp", str(exp), "--data-dir", str(data)])
+    assert "\n| test | dense, beam 8 | 2 |" in (exp / "RESULTS.md").read_text()
 
 
 def test_differing_seeds_are_told(decoded):

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from dualmode.bin.compare import main
 from dualmode.errors import UserError
@@ -108,7 +109,13 @@ def test_what_an_experiment_does_not_have_is_said_to_be_not_run(tmp_path):
 def test_runs_of_one_seed_are_compared_with_each_other(tmp_path, capsys):
     base = [experiment(tmp_path / f"b{n}", wer, 8.0) for n, wer in enumerate((4.0, 10.0))]
     other = [experiment(tmp_path / f"o{n}", wer, 9.0) for n, wer in enumerate((4.5, 9.75))]
-    main([f"base={','.join(base)}", f"other={','.join(other)}", "--against", "base"])
+    json_file = tmp_path / "x.json"
+    main([f"base={','.join(base)}", f"other={','.join(other)}", "--against", "base", "--json", str(json_file)])
+    rows = json.loads(json_file.read_text())["rows"]
+    assert [(row["name"], row.get("against"), row["mean"]) for row in rows] == [
+        ("base", None, 7.0), ("base", None, 8.0), ("other", None, 7.125), ("other", None, 9.0),
+        ("other", "base", 0.125), ("other", "base", 1.0),
+    ]  # fmt: skip
     assert capsys.readouterr().out.splitlines()[7:] == [
         "| test: WER minus that of base, % absolute, mean (lowest to highest) | runs | dense, full | sparse 70 % |",
         "| :-- | --: | --: | --: |",
@@ -172,6 +179,16 @@ def test_the_figure_shows_the_means_and_spreads():
     assert first.containers[0][2][0].get_segments()[0][:, 1].tolist() == [1.0, 3.0]
     assert [text.get_text() for text in first.get_xticklabels()] == ["dense", "70 % pruned"]
     assert [list(container[0].get_ydata()) for container in second.containers] == [[], [7.0]]
+
+
+def test_long_names_fit_into_the_legend_of_the_figure():
+    names = ["supernet, branches in turn", "supernet, both branches", "a dense model alone", "a sparse model alone"]
+    figure = comparison_figure([("test", 0.0, "full")], {name: [Spread((4.0,))] for name in names})
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width
 
 
 @pytest.mark.parametrize(

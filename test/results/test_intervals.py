@@ -104,6 +104,8 @@ def test_a_beam_is_not_compared_with_the_greedy_search(data, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "| dense, full, beam 8 |" in next(line for line in lines if line.startswith("| beam | test, "))
     assert not any(line.startswith("| beam | test |") for line in lines)
+    said = "WER minus that of greedy: no other row has one of its sub-networks on the same set with the same seed."
+    assert said in lines
 
 
 def test_differences_say_of_which_chunk_they_are(data, tmp_path, capsys):
@@ -182,14 +184,18 @@ def test_few_speakers_are_not_judged_however_alike_they_are(ask):
 
 
 def test_what_holds_alone_may_not_hold_among_many():
-    # No resample is above the margin, so that p is 2/1001: below 0.05, but not thirty times.
+    # Few of 2000 resamples are above the margin: p is below 0.05, but not thirty times.
     rows = {"a": {COLUMN: errors((10, 21, 20), words=(50, 100, 100))}, "b": {COLUMN: errors((10, 20, 20))}}
-    (alone,) = plan(("a", "b", "test", "dense", "non-inferior"), margin=1.01).verdicts(rows, Comparer(1000))
+    (alone,) = plan(("a", "b", "test", "dense", "non-inferior"), margin=0.8).verdicts(rows, Comparer(2000))
     assert alone.text == "non-inferior"
     asked = [("a", against, "test", "dense", "non-inferior") for against in ["b", *(f"later{n}" for n in range(29))]]
-    among_many, *later = plan(*asked, margin=1.01).verdicts(rows, Comparer(1000))
+    among_many, *later = plan(*asked, margin=0.8).verdicts(rows, Comparer(2000))
     assert among_many.text == "non-inferior, but not after Holm's correction"
     assert {one.text for one in later} == {"not run"}
+    # The least p of 1000 resamples is 2/1001: thirty times that is no clear difference, whatever the rows are.
+    with pytest.raises(UserError, match="--bootstrap 1000: of 30 planned comparisons none .* give at least 2000"):
+        plan(*asked).verdicts(rows, Comparer(1000))
+    Comparer(1200).check_enough_for(30)
 
 
 def test_rows_without_a_seed_that_both_have_are_not_called_not_run():

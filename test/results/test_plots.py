@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from dualmode.errors import UserError
+from dualmode.results.importance_plot import importance_figure
 from dualmode.results.plots import (
     DPI,
     layer_sparsity_figure,
@@ -84,6 +86,31 @@ def test_a_bar_has_its_interval_where_there_is_one():
         "a\n40 words, 2 speakers",
         "b\n40 words, 1 speaker",
     ]
+
+
+def test_two_searches_of_one_sub_network_have_bars_of_their_own():
+    rows = [ROWS[0], ROWS[0] | {"wer": 2.0, "search": "beam 8"}, ROWS[2]]
+    (axes,) = wer_figure(rows).axes
+    greedy, beam = axes.containers
+    assert bars(greedy) == ([-0.2, 0.8], [2.5, 3.0]) and bars(beam) == ([0.2], [2.0])
+    assert [one.get_label() for one in axes.containers] == ["dense, full context", "dense, full context, beam 8"]
+    assert greedy[0].get_facecolor() != beam[0].get_facecolor()
+
+
+def test_long_names_of_sets_do_not_run_into_each_other():
+    names = ["speechocean762_unheard_adults", "speechocean762_unheard_child"]
+    figure = wer_figure([row(name, "dense", 0, 2.5) for name in names])
+    FigureCanvasAgg(figure).draw()
+    first, second = (label.get_window_extent() for label in figure.axes[0].get_xticklabels())
+    assert first.x1 < second.x0
+
+
+def test_layers_of_a_histogram_have_the_colours_of_its_legend():
+    kept = {"0.3": [3, 2], "0.5": [1, 2], "0.7": [0, 1]}
+    histogram = {"edges": [0, 1, 2], "kinds": {"ffn": {"groups": [4, 2], "kept": kept}}}
+    figure = importance_figure(histogram, "units")
+    colours = [patch.get_facecolor() for patch in figure.axes[0].patches]
+    assert len(set(colours)) == 4 and {colour[3] for colour in colours} == {1.0}  # opaque
 
 
 def test_a_missing_combination_has_no_bar():

@@ -38,6 +38,8 @@ if "--tag" in words:
         sys.exit("the stub was asked to fail")
     if os.environ.get("HANGS", "none") in folder.name:
         time.sleep(1000)
+    if os.environ.get("SLOW", "none") in folder.name:
+        time.sleep(2)
 if words[:2] == ["-m", "dualmode.bin.report"]:
     folder = pathlib.Path(value("--exp"))
 if folder and "pre-" not in folder.name:
@@ -275,6 +277,13 @@ def test_a_failed_job_does_not_stop_the_others(study):
     assert "error: 1 of 2 jobs failed: supernet_8.0e-4_1; the same command tries them again" in output
     study.calls()
     assert "1 jobs to do, 1 done before" in study.run(*options, "--rows", "supernet dense-alone")
+
+
+def test_what_starts_from_a_row_waits_while_another_job_trains_it(study):
+    options = ["--seeds", "1", "--rates", "8.0e-4", "--pretrain-updates", "0", "--jobs", "2"]
+    study.run(*options, "--rows", "supernet rnnt-supernet", SLOW="asr_supernet")
+    tags = [words[words.index("--tag") + 1] for words in study.calls() if "--tag" in words]
+    assert tags == ["supernet_8.0e-4_1", "rnnt-supernet_8.0e-4_1"]
 
 
 def test_a_signal_ends_the_jobs(study):

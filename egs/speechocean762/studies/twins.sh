@@ -175,6 +175,13 @@ pretraining() {
 --model_conf temperature=[1.0,0.5,$temperature]$(only "$1")"
 }
 
+# job_of ROW RATE SEED: run_of, unless it is done; where another job is at it, waits for that.
+job_of() { once "$1_$2_$3" unless_done "$@"; }
+
+unless_done() {
+  if ! done_already "$1_$2_$3"; then run_of "$@"; fi
+}
+
 # run_of ROW RATE SEED: one training with its decodings and results, and before it what it starts from.
 run_of() {
   local row=$1 rate=$2 seed=$3 branches training decoders cost config=$asr_config before half on
@@ -190,12 +197,12 @@ run_of() {
       on=${row#rnnt-} config=$rnnt_config
       on=${on#after-}
       before=${on}_${rate}_$seed
-      if ! done_already "$before"; then once "$before" run_of "$on" "$rate" "$seed"; fi
+      job_of "$on" "$rate" "$seed"
       start=(--stage 3 --prune-asr "$before")
       ;;
     dense-first)
       before=dense-alone_${rate}_$seed
-      if ! done_already "$before"; then once "$before" run_of dense-alone "$rate" "$seed"; fi
+      job_of dense-alone "$rate" "$seed"
       start=(--stage 3 --prune-asr "$before")
       ;;
     dense-pruned)
@@ -340,7 +347,7 @@ main() {
           [[ " ${first[*]} " == *" $row "* ]] && of=first || of=later
           [[ $of == "$group" ]] || continue
           settings_of "$row"
-          if done_already "${row}_${rate}_$seed"; then skip_job; else add_job "$cost" run_of "$row" "$rate" "$seed"; fi
+          if done_already "${row}_${rate}_$seed"; then skip_job; else add_job "$cost" job_of "$row" "$rate" "$seed"; fi
         done
       done
     done
