@@ -37,7 +37,8 @@ def difference_table(
     Where no other row shares a seed and a column with it, a sentence says so.
     """
     if not any(rows.values()):
-        yield f"WER minus that of {against}: no other row has one of its sub-networks on the same set with the same seed."
+        what = f"WER minus that of {against}"
+        yield f"{what}: no other row has one of its sub-networks on the same set with the same seed."
         return
     yield from head((f"WER minus that of {against}", *DIFFERENCES[1:]))
     for column in columns_of(rows):
