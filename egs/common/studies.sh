@@ -7,11 +7,17 @@ export LC_ALL=C.UTF-8 # numbers have points
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 seeds=() rows=()
+usual_seeds="0 1 2"
 
-# begin_study ROWS: sets $seeds, $rows, $work and $exp, as the variables SEEDS, ROWS and WORK_DIR say; stops on a row that
-# settings_of, of the study, does not know.  Uses $caller_dir.
+# begin_study ROWS WORD...: sets $seeds, $rows, $work, $exp and $conf, as the variables SEEDS, ROWS and WORK_DIR say; stops
+# on a row that settings_of, of the study, does not know.  Where one of the words, the options for run.sh, asks for help, it
+# is of the study.  Uses $caller_dir.
 begin_study() {
-  split_words seeds "${SEEDS:-0 1 2}"
+  local word
+  for word in "${@:2}"; do
+    [[ $word != --help && $word != -h ]] || { about_study "$1"; exit 0; }
+  done
+  split_words seeds "${SEEDS:-$usual_seeds}"
   split_words rows "${ROWS:-$1}"
   work=${WORK_DIR:-.}
   [[ -z ${WORK_DIR:-} || $work == /* ]] || work=$caller_dir/$work
@@ -20,6 +26,22 @@ begin_study() {
   exp=$work/exp
   local row
   for row in "${rows[@]}"; do (settings_of "$row") || exit; done
+  # Not in $work/conf: that of the corpus's folder goes before the repository's, in every run of the recipe.
+  conf=$exp/study_conf
+  local why
+  why=$(mkdir -p -- "$conf" 2>&1) || die "cannot make the folder $conf (${why##*: }): name another WORK_DIR"
+}
+
+# about_study ROWS: prints what is said at the head of the scripts that led here, the outermost first, and the defaults.
+about_study() {
+  local i
+  for ((i = ${#BASH_SOURCE[@]} - 1; i > 0; i--)); do
+    [[ ${BASH_SOURCE[i]} != "${BASH_SOURCE[0]}" ]] || continue
+    (cd "$caller_dir" && sed -n '2,/^[^#]/ s/^# \{0,1\}//p' "${BASH_SOURCE[i]}")
+    echo
+  done
+  split_words rows "$1"
+  printf '%s\n' "Defaults:" "  SEEDS=\"$usual_seeds\"" "  ROWS=\"${rows[*]}\"" "  WORK_DIR=$PWD"
 }
 
 # Options for ESPnet's trainer, in pre-training and in fine-tuning.  Smaller than the recipes' model, 0.9 million

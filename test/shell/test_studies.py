@@ -47,8 +47,8 @@ class Study:
 
     def run(self, script: str, **variables: str) -> dict[str, dict[str, str]]:
         """Run it; return the options of each call of a recipe's stage 4 by its --tag, and of the comparisons."""
+        variables = {"WORK_DIR": "work"} | variables
         variables |= {"CALLS": str(self.calls_file), "DUALMODE_VENV": str(self.folder / "env")}
-        variables |= {"WORK_DIR": "work"}
         done = subprocess.run(
             ["bash", script], cwd=self.folder, env=os.environ | variables, capture_output=True, text=True
         )
@@ -166,3 +166,53 @@ def test_a_row_that_there_is_not_is_refused_before_others_are_trained(study, scr
     good = {"granularity": "8x4", "twins": "supernet", "pretraining": "random"}[Path(script).stem]
     said = study.refuse(f"egs/{script}", ROWS=f"{good} {row}")
     assert said.startswith(f"error: ROWS has {row}: {message}")
+
+
+@pytest.mark.parametrize(("corpus", "script"), [("fsdd", "granularity"), ("fsdd", "twins"), ("mini", "granularity")])
+def test_what_a_study_writes_is_not_in_the_way_of_the_recipe(study, corpus, script):
+    """In the corpus's folder, conf/decode_dense.yaml would go before the repository's in every later run."""
+    calls = study.run(f"egs/{corpus}/studies/{script}.sh", SEEDS="3", WORK_DIR="")
+    folder = study.folder / "egs" / corpus
+    assert not (folder / "conf").exists()
+    for call in calls.values():
+        if isinstance(call, dict):
+            files = [call.get("--prune-config", ""), *call.get("--decode-configs", "").split()]
+            assert all((folder / file).is_file() for file in files if file)
+
+
+def test_a_folder_that_cannot_be_made_is_named(study):
+    (study.folder / "file").touch()
+    said = study.refuse("egs/mini/studies/pretraining.sh", WORK_DIR="file")
+    assert said == (
+        f"error: cannot make the folder {study.folder}/file/exp/study_conf (Not a directory): name another WORK_DIR\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "about"),
+    [
+        ("fsdd/studies/granularity.sh", ["What do a granularity and a schedule of the masks cost?"]),
+        ("fsdd/studies/twins.sh", ["Is one supernet as good as the two models that it replaces?"]),
+        (
+            "mini/studies/granularity.sh",
+            ["where transcripts are few?", "What do a granularity and a schedule of the masks cost?"],
+        ),
+        ("mini/studies/pretraining.sh", ["What is pre-training worth?"]),
+    ],
+)
+@pytest.mark.parametrize("words", [["--help"], ["--stage", "4", "-h"]])
+def test_help_is_of_the_study_and_nothing_is_written(study, script, about, words):
+    before = sorted(study.folder.rglob("*"))
+    done = subprocess.run(
+        ["bash", Path(script).name, *words],
+        cwd=study.folder / "egs" / Path(script).parent,
+        env=os.environ | {"CALLS": str(study.calls_file)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "") and sorted(study.folder.rglob("*")) == before
+    places = [done.stdout.index(text) for text in [*about, '\n\nDefaults:\n  SEEDS="0 1 2"\n  ROWS="']]
+    assert places == sorted(places)
+    assert f"egs/{script} [OPTIONS OF run.sh]\n" in done.stdout
+    assert "#" not in done.stdout and "set -e" not in done.stdout
+    assert done.stdout.endswith(f"  WORK_DIR={study.folder / 'egs' / script.partition('/')[0]}\n")

@@ -146,6 +146,7 @@ def updates(arguments: str) -> int:
 def test_rows_differ_in_what_they_are_named_for_only(study):
     output = study.run("--seeds", "1", "--rates", "8.0e-4", "--jobs", "1")
     assert output.endswith("rates\nintervals")
+    assert not (study.work / "conf").exists()  # which, in the corpus's folder, would be that of the recipe's runs
     calls = study.trainings()
     rows = {tag.removesuffix("_8.0e-4_1"): call for tag, call in calls.items() if tag.endswith("_8.0e-4_1")}
     assert list(rows) == [

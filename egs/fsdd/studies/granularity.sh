@@ -49,31 +49,30 @@ settings_of() {
 }
 
 begin_study "unstructured 4x4 8x4 16x4 units n_of_m
-  8x4-untrained units-untrained 8x4-one-shot units-one-shot 8x4-gradual units-gradual 8x4-calibrated"
-mkdir -p "$work/conf"
-printf '%s\n' "sparsities: [$nothing]" "granularity: units" >"$work/conf/prune_unpruned.yaml"
-sed "s/^batch_size:.*/batch_size: 16/" ../../conf/decode_dense.yaml >"$work/conf/decode_dense.yaml"
+  8x4-untrained units-untrained 8x4-one-shot units-one-shot 8x4-gradual units-gradual 8x4-calibrated" "$@"
+printf '%s\n' "sparsities: [$nothing]" "granularity: units" >"$conf/prune_unpruned.yaml"
+sed "s/^batch_size:.*/batch_size: 16/" ../../conf/decode_dense.yaml >"$conf/decode_dense.yaml"
 sed "s/^sparsity:.*/sparsity: $nothing/; s/^batch_size:.*/batch_size: 16/" ../../conf/decode_sparse.yaml \
-  >"$work/conf/decode_streaming.yaml"
+  >"$conf/decode_streaming.yaml"
 for sparsity in 0.5 0.7 0.8 0.9; do
   sed "s/^sparsity:.*/sparsity: $sparsity/; s/^batch_size:.*/batch_size: 16/" ../../conf/decode_sparse.yaml \
-    >"$work/conf/decode_sparse_$sparsity.yaml"
+    >"$conf/decode_sparse_$sparsity.yaml"
 done
 
 for seed in "${seeds[@]}"; do
   common=(--work-dir "$work" --seed "$seed")
   ./run.sh "${common[@]}" --tag "unpruned_$seed" "$@" \
-    --pretrain-args "$unpruned" --prune-config "$work/conf/prune_unpruned.yaml" --asr-args "$unpruned ${UNPRUNED:-}" \
-    --decode-configs "$work/conf/decode_dense.yaml $work/conf/decode_streaming.yaml"
+    --pretrain-args "$unpruned" --prune-config "$conf/prune_unpruned.yaml" --asr-args "$unpruned ${UNPRUNED:-}" \
+    --decode-configs "$conf/decode_dense.yaml $conf/decode_streaming.yaml"
   for row in "${rows[@]}"; do
     settings_of "$row"
-    printf '%s\n' "${prune[@]}" >"$work/conf/prune_$row.yaml"
-    decoders=$work/conf/decode_dense.yaml
-    for sparsity in "${sparsities[@]}"; do decoders+=" $work/conf/decode_sparse_$sparsity.yaml"; done
+    printf '%s\n' "${prune[@]}" >"$conf/prune_$row.yaml"
+    decoders=$conf/decode_dense.yaml
+    for sparsity in "${sparsities[@]}"; do decoders+=" $conf/decode_sparse_$sparsity.yaml"; done
     calibration=''
     [[ $row != *-calibrated ]] || calibration="--calibrate $work/dump/train"
     ./run.sh "${common[@]}" --tag "${row}_$seed" --prune-args "$calibration" --prune-asr "unpruned_$seed" --stage 3 "$@" \
-      --prune-config "$work/conf/prune_$row.yaml" --asr-args "$training" --decode-configs "$decoders"
+      --prune-config "$conf/prune_$row.yaml" --asr-args "$training" --decode-configs "$decoders"
   done
 done
 against=()

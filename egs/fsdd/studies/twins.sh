@@ -43,10 +43,9 @@ settings_of() {
   esac
 }
 
-begin_study "supernet dense-alone sparse-alone pruned-after pruned-late"
-mkdir -p "$work/conf"
+begin_study "supernet dense-alone sparse-alone pruned-after pruned-late" "$@"
 for granularity in units blocks; do
-  sed "s/^granularity:.*/granularity: $granularity/" ../../conf/tuning/prune.yaml >"$work/conf/prune_$granularity.yaml"
+  sed "s/^granularity:.*/granularity: $granularity/" ../../conf/tuning/prune.yaml >"$conf/prune_$granularity.yaml"
 done
 
 for seed in "${seeds[@]}"; do
@@ -56,7 +55,7 @@ for seed in "${seeds[@]}"; do
     settings_of "$row"
     masks=twins_${granularity}_$seed
     ./run.sh "${common[@]}" --stage 3 --stop-stage 3 --tag "$masks" --pretrain-tag "${start}_$seed" \
-      --prune-config "$work/conf/prune_$granularity.yaml" "$@"
+      --prune-config "$conf/prune_$granularity.yaml" "$@"
     ./run.sh "${common[@]}" --stage 4 --tag "${row}_$seed" --prune-tag "$masks" --asr-args "$training" \
       --decode-configs "$decoders" "$@"
   done

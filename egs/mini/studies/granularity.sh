@@ -5,5 +5,5 @@
 # Leaves what that one leaves.
 set -euo pipefail
 export CORPUS=mini UNPRUNED="--max_epoch 5"
-exec "$(dirname "${BASH_SOURCE[0]}")/../../fsdd/studies/granularity.sh" \
-  --label-share 10 "$@"
+# shellcheck source=egs/fsdd/studies/granularity.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../../fsdd/studies/granularity.sh" --label-share 10 "$@" # --help tells of both

@@ -29,7 +29,7 @@ settings_of() {
   esac
 }
 
-begin_study "pretrained random"
+begin_study "pretrained random" "$@"
 ./run.sh --work-dir "$work" --stop-stage 1 "$@"
 for seed in "${seeds[@]}"; do
   for row in "${rows[@]}"; do

@@ -80,9 +80,9 @@ TEXT
 }
 
 # settings_of ROW: sets $branches ("both", "dense" or "sparse"), $training (options of stage 4), $decoders, and $cost
-# (passes of a branch in fine-tuning).  Uses $rate.
+# (passes of a branch in fine-tuning).  Uses $rate and $conf.
 settings_of() {
-  local dense=$work/conf/decode_dense.yaml sparse=$work/conf/decode_sparse.yaml batches=$updates
+  local dense=$conf/decode_dense.yaml sparse=$conf/decode_sparse.yaml batches=$updates
   local turns=both weight=0.1 taught_after masks pruning
   case $1 in
     alternate-double) batches=$((4 * updates)) ;;
@@ -312,6 +312,7 @@ main() {
   [[ -z $speechocean_dir || $speechocean_dir == /* ]] || speechocean_dir=$caller_dir/$speechocean_dir
   work=$(realpath -m "${work_dir:-.}")
   [[ $work != *[[:space:]]* ]] || die "there is a blank in $work, at which lists of configurations are cut: name another --work-dir"
+  conf=$work/exp/study_conf # not $work/conf: that of the corpus's folder goes before the repository's, in every run
   for row in asr_config pretrain_config rnnt_config; do
     [[ -f ${!row} || ! -f $caller_dir/${!row} ]] || printf -v "$row" %s "$caller_dir/${!row}"
     [[ -f ${!row} ]] || die "there is no file ${!row} (looked in $PWD and $caller_dir)"
@@ -324,11 +325,11 @@ main() {
   export PATH=$DUALMODE_VENV/bin:$PATH OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
   PYTHONPATH=$(realpath ../..):$(realpath ../../runtime)
   export PYTHONPATH
-  mkdir -p "$work"/{conf,log,exp}
+  mkdir -p "$work/log" "$conf"
   lock "$work/.twins.lock"
   keep_settings
   for row in dense sparse; do
-    sed "s/^batch_size:.*/batch_size: 16/" "../../conf/decode_$row.yaml" >"$work/conf/decode_$row.yaml"
+    sed "s/^batch_size:.*/batch_size: 16/" "../../conf/decode_$row.yaml" >"$conf/decode_$row.yaml"
   done
   if [[ $tables == true ]]; then
     tables
