@@ -97,12 +97,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     own = encoder.state_dict()
     checkpoint, weights = folder.checkpoint, folder.weights()
     inner = encoder_weights(weights)
-    rows = nearest_rows(folder.encoder_config.masked, config.masked)
+    old = folder.encoder_config.masked
+    rows = nearest_rows(old, config.masked)
     for name, norm in own_norms(encoder):
         for part in (f"{name}.weight", f"{name}.bias"):
             inner[part] = inner[part][rows[: len(norm.weight)]]  # one row for all, or where nothing is pruned
     # The old masks may be fewer or more, and are found anew; so are the norms of the inputs.
-    before = {name: inner[f"{name}.masks"] for name, _ in prunable(encoder) if f"{name}.masks" in inner}
+    masks = {name: inner[f"{name}.masks"] for name, _ in prunable(encoder) if f"{name}.masks" in inner}
+    before = {
+        sparsity: {name: levels[level] for name, levels in masks.items() if level < len(levels)}
+        for level, sparsity in enumerate(old)
+    }
     inner = {name: tensor for name, tensor in inner.items() if not name.endswith(FOUND_ANEW)}
     load_into(encoder, inner | {name: own[name] for name in own if name.endswith(FOUND_ANEW)}, checkpoint)
     encoder.eval()
@@ -165,8 +170,8 @@ def calibrate(encoder, folder: Path, utterances: int) -> None:
     measure_inputs(encoder, run_encoder)
 
 
-def write_report(args, encoder, before: dict, checkpoint: Path) -> None:
-    """Write report.json and the figures; print one screen of it."""
+def write_report(args, encoder, before: dict[float, dict], checkpoint: Path) -> None:
+    """Write report.json and the figures; print one screen of it.  ``before`` has the old masks of each sparsity."""
     from dualmode.encoder.slicing import without_pruned_units
     from dualmode.results.importance_plot import plot_importance
     from dualmode.results.plots import plot_layer_sparsity
@@ -193,7 +198,7 @@ def write_report(args, encoder, before: dict, checkpoint: Path) -> None:
             "sparsity": sparsity,
             "kept_parameters": kept_parameters(*alone),
             "bytes": stored_bytes(*alone, rule),
-            "changed_share": changed_share(before, encoder, level),
+            "changed_share": changed_share(before.get(sparsity, {}), encoder, level),
             "kept_by_kind": shares_by_kind(layers),
             "layers": layers,
         }

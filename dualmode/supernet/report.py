@@ -36,13 +36,18 @@ def shares_by_kind(layers: list[dict]) -> dict[str, float]:
 
 
 def changed_share(before: Mapping[str, Tensor], module: nn.Module, level: int) -> float | None:
-    """Return the share of mask entries that differ from the masks ``before``; None if there was no such mask."""
+    """Return the share of entries of ``level``'s mask that differ from one of before; None if there was no such mask.
+
+    Args:
+        before: that mask of each layer, (out_features, in_features): of the same sparsity, whatever its level was.
+    """
     changed = total = 0
     for name, layer in prunable(module):
-        if name not in before or before[name].shape != layer.masks.shape:
+        mask = layer.masks[level - 1]
+        if name not in before or before[name].shape != mask.shape:
             return None
-        changed += int((before[name][level - 1] != layer.masks[level - 1]).sum())
-        total += layer.masks[level - 1].numel()
+        changed += int((before[name] != mask).sum())
+        total += mask.numel()
     return changed / total
 
 

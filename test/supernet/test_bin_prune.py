@@ -105,7 +105,19 @@ def test_no_other_model_is_written_over(trained):
 
 def test_what_changed_is_counted(trained):
     assert prune(trained, sparsities=[0.7])[1]["subnets"][0]["changed_share"] == 0
-    assert 0 < prune(trained, sparsities=[0.5])[1]["subnets"][0]["changed_share"] <= 0.3
+    # Blocks in the place of whole units are other masks of the same sparsity.
+    assert 0 < prune(trained, sparsities=[0.7], block=[8, 4])[1]["subnets"][0]["changed_share"] <= 0.7
+
+
+def test_masks_are_compared_with_those_of_the_same_sparsity(trained, capsys):
+    """Whatever their place among the others: the 50 % mask is no change of the old 70 %."""
+    assert prune(trained, sparsities=[0.5])[1]["subnets"][0]["changed_share"] is None
+    assert "mask entries changed: no such mask before" in capsys.readouterr().out
+    out, report = prune(trained, sparsities=[0.3, 0.5, 0.7, 0.9])
+    assert [subnet["changed_share"] for subnet in report["subnets"]] == [None, None, 0, None]
+    prune(out, "--out", str(out.parent / "again"), sparsities=[0.5, 0.6, 0.9])
+    report = json.loads((out.parent / "again" / "report.json").read_text())
+    assert [subnet["changed_share"] for subnet in report["subnets"]] == [0, None, 0]
 
 
 def test_importance_of_loud_inputs(trained):
