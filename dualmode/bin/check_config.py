@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.tasks.quiet import quiet_imports
 
     with quiet_imports():
+        from dualmode.bin.prune import check_utterances, wanted_rule
         from dualmode.bin.prune import get_parser as prune_parser
-        from dualmode.bin.prune import read_rule
         from dualmode.decoding.settings import read_settings
         from dualmode.models.folder import ModelFolder
         from dualmode.supernet.subnet import Context, Subnet
@@ -78,19 +78,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.pretrain:
         conf = read(PretrainTask, args.pretrain, "--pretrain-args", args.pretrain_args)
         start, where = trained_config(conf, None, str(args.pretrain), ""), str(args.pretrain)
-    rule = read_rule(args.prune) if args.prune else {}
-    if args.prune_args:
-        with named("--prune-args"):
-            parser = prune_parser()
-            for action in parser._actions:  # what stage 1 makes is not there yet
-                action.type = action.type if action.type in (int, float, sparsity_list) else None
-            parser.parse_args([".", "--config", ".", "--out", ".", *args.prune_args.split()])
-    if args.sparsities:
-        rule["sparsities"] = args.sparsities
+    with named("--prune-args"):
+        parser = prune_parser()
+        for action in parser._actions:  # what stage 1 makes is not there yet
+            action.type = action.type if action.type in (int, float, sparsity_list) else Path
+        parser.set_defaults(sparsities=args.sparsities)  # in front of --prune-args, as in stage 3
+        pruning = parser.parse_args([".", "--config", str(args.prune), "--out", ".", *args.prune_args.split()])
+        check_utterances(pruning)
+    rule = wanted_rule(pruning) if args.prune else {}
     if args.start:
         start, where = encoder_config_of(args.start), str(args.start)
     if start and args.prune:
-        start, where = pruned_config(start, rule, str(args.prune)), f"{where} with {args.prune}"
+        by = f"{args.prune} with {args.prune_args}" if args.prune_args else str(args.prune)
+        start, where = pruned_config(start, rule, by), f"{where} with {by}"
     if args.init:
         start, where = starting_config(ModelFolder.open(args.init)), str(args.init)
     trained = start

@@ -12,6 +12,7 @@ from dualmode_runtime.files import atomic_write, write_json
 
 KEYS = ("sparsities", "granularity", "block", "scope", "layer_share")
 FOUND_ANEW = (".masks", ".input_norms")
+HEARD = 64  # utterances of --calibrate
 
 
 def sparsity_list(text: str) -> list[float]:
@@ -51,25 +52,38 @@ def get_parser():
         help="features of stage 1, or audio files (wav.scp): importance is then a weight's magnitude times the norm of "
         "its input there, not its magnitude alone; the norms go with the model, and count in later trainings too",
     )
-    parser.add_argument("--utterances", type=int, default=64, metavar="N", help="of --calibrate, spread over the set")
+    parser.add_argument(
+        "--utterances", type=int, metavar="N", help=f"of --calibrate, spread over the set (default: {HEARD})"
+    )
     return parser
 
 
-def read_rule(path: Path) -> dict:
-    """Return what the YAML file says; an unknown key is a UserError."""
+def check_utterances(args: argparse.Namespace) -> None:
+    """Raise UserError unless --utterances is left out, or stands beside --calibrate and is a number of them."""
+    if args.utterances is None:
+        return
+    if args.calibrate is None:
+        raise UserError("--utterances is of --calibrate, which is not given")
+    if args.utterances < 1:
+        raise UserError(f"--utterances is {args.utterances}: it must be at least 1")
+
+
+def wanted_rule(args: argparse.Namespace) -> dict:
+    """Return what to prune by: what the YAML file says, and options in its place; an unknown key is a UserError."""
     from dualmode.models.yaml_file import read_yaml
 
-    wanted = read_yaml(path)
+    wanted = read_yaml(args.config)
     unknown = sorted(set(wanted) - set(KEYS))
     if unknown:
-        raise UserError(f"{path} has the key {unknown[0]!r}; it may hold {', '.join(KEYS)}")
-    return wanted
+        raise UserError(f"{args.config} has the key {unknown[0]!r}; it may hold {', '.join(KEYS)}")
+    if args.sparsities:
+        wanted["sparsities"] = args.sparsities
+    return wanted | {"importance": "activations" if args.calibrate else "magnitude"}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
-    if args.utterances < 1:
-        raise UserError(f"--utterances is {args.utterances}: it must be at least 1")
+    check_utterances(args)
     if args.out.resolve() == args.model.resolve():
         raise UserError(f"--out is the model folder {args.model} itself: name another one, which is written anew")
     check_out(args.out)
@@ -85,13 +99,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from dualmode.supernet.pruning import check_masks, estimate_masks
     from dualmode.supernet.storage import own_norms
 
-    wanted, folder = read_rule(args.config), ModelFolder.open(args.model, args.checkpoint)
-    if args.sparsities:
-        wanted["sparsities"] = args.sparsities
+    wanted, folder = wanted_rule(args), ModelFolder.open(args.model, args.checkpoint)
     training = folder.config
     if not isinstance(training.get("encoder_conf"), dict):
         raise UserError(f"{args.model / 'config.yaml'} has no encoder_conf: it is not the folder of a supernet")
-    wanted["importance"] = "activations" if args.calibrate else "magnitude"
     config = from_mapping(EncoderConfig, with_rule(training["encoder_conf"], wanted), str(args.config))
     encoder = DualModeEncoder(config)
     own = encoder.state_dict()
@@ -112,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     load_into(encoder, inner | {name: own[name] for name in own if name.endswith(FOUND_ANEW)}, checkpoint)
     encoder.eval()
     if args.calibrate:
-        calibrate(encoder, args.calibrate, args.utterances)
+        calibrate(encoder, args.calibrate, args.utterances or HEARD)
     estimate_masks(encoder, config.pruning)
     check_masks(encoder, config.pruning)
 

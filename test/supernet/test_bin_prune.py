@@ -202,6 +202,10 @@ def test_mistakes_are_one_sentence(trained):
         prune(trained, granularity="rows")
     with pytest.raises(UserError, match="has neither feats.scp .* nor wav.scp"):
         prune(trained, "--calibrate", str(trained))
+    with pytest.raises(UserError, match="^--utterances is of --calibrate, which is not given$"):
+        prune(trained, "--utterances", "3")
+    with pytest.raises(UserError, match="^--utterances is 0: it must be at least 1$"):
+        prune(trained, "--calibrate", str(trained), "--utterances", "0")
     with pytest.raises(UserError, match="--out is the model folder .* itself"):
         prune(trained, "--out", str(trained / "../model"))
     (trained / "config.yaml").write_text("seed: 0\n")

@@ -165,9 +165,27 @@ def test_a_start_of_another_experiment(tmp_path):
 def test_options_of_the_pruning_are_looked_at(changed, capsys):
     command = changed(0, "seed", "seed")
     main([*command, "--prune-args=--calibrate not/there/yet --utterances 5"])
+    with pytest.raises(UserError, match="^--prune-args: --utterances is of --calibrate, which is not given$"):
+        main([*command, "--prune-args=--utterances 5"])
     with pytest.raises(SystemExit):
         main([*command, "--prune-args=--calibrat x"])
     assert "there is no option --calibrat; did you mean '--calibrate'" in capsys.readouterr().err
+
+
+def test_options_of_the_pruning_count(changed, tmp_path):
+    """As in stage 3, where they stand behind the recipe's own."""
+    command = changed(0, "seed", "seed")
+    for more in ([], ["--sparsities", "0.7"]):
+        with pytest.raises(UserError, match=r"prune.yaml with --sparsities 0.5 has sparsities \[0.5\], but .* \[0.7\]"):
+            main([*command, *more, "--prune-args=--sparsities 0.5"])
+    with pytest.raises(UserError, match=r"prune.yaml with --sparsities 0.9,0.5: .* must ascend"):
+        main([*command, "--prune-args=--sparsities 0.9,0.5"])
+    with pytest.raises(UserError, match="has importance activations, but this configuration has magnitude"):
+        asr_args = "--asr-args=--encoder_conf importance=magnitude"
+        main([*command, "--prune-args=--calibrate not/there/yet", asr_args])
+    (tmp_path / "blocks.yaml").write_text("block: [4, 4]\n")
+    with pytest.raises(UserError, match=f"prune.yaml with --config {tmp_path}/blocks.yaml has granularity blocks"):
+        main([*command, f"--prune-args=--config {tmp_path}/blocks.yaml"])
 
 
 def test_sparsities_of_all_stages_come_from_one_option(changed):
