@@ -85,6 +85,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_json_file(args.exp / "results.json", [*rows, *devices])
     if parts:
         write_json_file(args.exp / "subsets.json", parts)
+    else:  # that of an earlier report is of no part that there is
+        with writable(args.exp / "subsets.json"):
+            (args.exp / "subsets.json").unlink(missing_ok=True)
     draw(rows, args.exp / "wer.png")
     masks = sorted(path.name for path in args.exp.glob("masks_*.png"))
     names = (

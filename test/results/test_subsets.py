@@ -55,3 +55,5 @@ def test_the_report_holds_them(decoded, tmp_path, capsys):
     main(["--exp", str(exp), "--data-dir", str(data), "--subsets-dir", str(tmp_path / "data")])
     assert "| test | child | dense | full | 100.00 | 0/0/1 | 1 | 1 |" in (exp / "RESULTS.md").read_text()
     assert [row["wer"] for row in json.loads((exp / "subsets.json").read_text())] == [100.0, 0.0]
+    main(["--exp", str(exp), "--data-dir", str(data)])  # now without parts
+    assert "Parts of the sets" not in (exp / "RESULTS.md").read_text() and not (exp / "subsets.json").exists()
