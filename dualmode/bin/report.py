@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_json_file(args.exp / "results.json", [*rows, *devices])
     if parts:
         write_json_file(args.exp / "subsets.json", parts)
-    else:  # that of an earlier report is of no part that there is
+    else:  # an earlier report's would be taken for this one's
         with writable(args.exp / "subsets.json"):
             (args.exp / "subsets.json").unlink(missing_ok=True)
     draw(rows, args.exp / "wer.png")
