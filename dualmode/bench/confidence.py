@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from dualmode.cli import existing_dir
+from dualmode.cli import at_least, existing_dir
 from dualmode.decoding.decoder import Decoder
 from dualmode.decoding.inputs import open_inputs
 from dualmode.errors import UserError
@@ -39,7 +39,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="sets with text, and features or audio",
     )
     parser.add_argument("--subnet", nargs="+", default=["dense", "sparse"], metavar="NAME", help="sub-networks to run")
-    parser.add_argument("--utterances", type=int, default=0, metavar="N", help="of each set, evenly from all; 0 is all")
+    parser.add_argument(
+        "--utterances", type=at_least(0), default=0, metavar="N", help="of each set, evenly from all; 0 is all"
+    )
 
 
 def measure(args: argparse.Namespace) -> list[dict]:

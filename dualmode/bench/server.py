@@ -37,6 +37,7 @@ from dualmode_runtime.audio.fault import AudioFault
 from dualmode_runtime.audio.reading import read_audio
 
 COLUMNS = ("server", "streams", "held", "p50_ms", "p95_ms", "lost", "other", "cpu_percent", "memory_mb")
+THREADS = 1  # of each server, whatever --threads says
 PAUSE_S = 2.0  # between sentences: an utterance ends in it
 
 

@@ -199,7 +199,10 @@ def measure(args: argparse.Namespace) -> list[dict]:
     """Return one row; memory is the median of the second and of the last tenth of the time."""
     if args.seconds < 20 * LOOK_S:
         raise UserError(f"--seconds {args.seconds:g}: it must be at least {20 * LOOK_S}, to look at the memory")
-    options = [word for name, value in OPTIONS.items() for word in (f"--{name}", str(value))]
+    import torch  # whose number of threads stands below the table: the engine gets as many
+
+    served = OPTIONS | {"threads": torch.get_num_threads()}
+    options = [word for name, value in served.items() for word in (f"--{name}", str(value))]
     model = [args.folder, "--device-model", args.model] if args.folder else [args.model]
     with running([sys.executable, "-m", "dualmode.bin.serve", *model, "--port", "0", *options], None) as one:
         soak = Soak(one.port(), args)

@@ -13,6 +13,7 @@ from dualmode_runtime.build import BUILT, LIBRARY
 from dualmode_runtime.engine import Device, DeviceModel, load_library
 
 COLUMNS = ("streams", "model", "memory_mb", "mb_a_stream")
+THREADS = 1  # in which the engine runs, whatever --threads says
 MEMORY = Path("/proc/self/statm")  # pages of this process; the second number is of those in memory
 PAGE_BYTES = 4096
 

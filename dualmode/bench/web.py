@@ -22,6 +22,7 @@ from dualmode.frames import SAMPLE_RATE
 from dualmode_runtime.audio.reading import read_audio
 
 COLUMNS = ("engine", "cpu_ms_per_s", "rtf", "relative", "engine_mb", "model_mb")
+THREADS = 1  # of each engine, whatever --threads says
 FASTEST = "dualmode, from features"
 
 

@@ -6,10 +6,11 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+import torch
 
-from dualmode.bench import lattice, streams
+from dualmode.bench import lattice, soak, streams
 from dualmode.bench.server import recording
-from dualmode.bin.bench import main
+from dualmode.bin.bench import main, module
 from dualmode.errors import UserError
 
 DEMO = "egs/mini/demo/"
@@ -43,6 +44,10 @@ def unmeasured(monkeypatch):
         ([*SOAK, "--clients", "0"], "--clients: 0: expected a whole number of at least 1"),
         ([*SOAK, "--faulty", "-1"], "--faulty: -1: expected a whole number of at least 0"),
         (["neighbour", "--neighbours", "-1"], "--neighbours: -1: expected a whole number of at least 0"),
+        (
+            ["confidence", "--model", DEMO, "--data", DEMO, "--utterances", "-3"],
+            "--utterances: -3: expected a whole number of at least 0",
+        ),
     ],
 )
 def test_a_number_that_measures_nothing_is_refused(words, message, capsys):
@@ -55,6 +60,33 @@ def test_a_number_that_measures_nothing_is_refused(words, message, capsys):
 def test_threads_are_bounded(unmeasured, threads):
     with pytest.raises(UserError, match=f"--threads {threads}: expected 0 to 1024"):
         main(["lattice", "--threads", threads])
+
+
+@pytest.fixture
+def threads_of_torch():
+    """Bring back as many as there were."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("words", [SERVER, STREAMS, ["web", *SERVER[1:], "--onnx", DEMO, "--npm", DEMO]])
+@pytest.mark.usefixtures("threads_of_torch")
+def test_an_engine_of_one_thread_is_said_to_have_one(monkeypatch, capsys, words):
+    monkeypatch.setattr(module(words[0]), "measure", lambda args: [])
+    main([*words, "--threads", "2"])
+    assert "\n1 CPU threads.\n" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("threads_of_torch")
+def test_the_server_of_a_soak_has_as_many_threads_as_are_said(monkeypatch):
+    def running(command, core):
+        assert command[command.index("--threads") + 1] == "2"
+        raise UserError("it would run")
+
+    monkeypatch.setattr(soak, "running", running)
+    with pytest.raises(UserError, match="it would run"):
+        main([*SOAK, "--threads", "2"])
 
 
 def test_what_a_process_of_streams_says_is_told():
