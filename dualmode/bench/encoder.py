@@ -14,7 +14,7 @@ import torch
 
 from dualmode.asr.build import build_asr_model
 from dualmode.bench.products import best_rate, operations
-from dualmode.bench.timing import interleaved, timed
+from dualmode.bench.timing import interleaved, timed, use_device
 from dualmode.cli import at_least
 from dualmode.device.pack import pack_model
 from dualmode.encoder.config import EncoderConfig
@@ -85,7 +85,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="training: channels of our subsampling; 0 is as many as ESPnet's has, the width of the encoder",
     )
-    parser.add_argument("--device", default="cpu", metavar="NAME", help="of the training part: cpu or cuda")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="of the training part: cpu, cuda or cuda:N")
     parser.add_argument(
         "--minutes",
         nargs="+",
@@ -98,6 +98,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> list[dict]:
     """Return a row for each measurement: ``ms``, and ``ratio`` to the row that it is compared with."""
+    use_device(args.device)
     torch.manual_seed(0)
     return [row for part in args.parts for row in PARTS[part](args)]
 

@@ -20,8 +20,10 @@ import yaml
 from dualmode.bench.learner import OF_FULL_CONTEXT, STARTS, VARIANTS, Plan, learn
 from dualmode.bench.learning_rows import check_data, identity, read_rows, summaries
 from dualmode.bench.sentences import Sentences, characters
+from dualmode.bench.timing import use_device
 from dualmode.cli import existing_dir
 from dualmode.errors import UserError
+from dualmode.models.placement import find_device
 from dualmode.progress import Progress
 
 COLUMNS = (
@@ -93,7 +95,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="updates over which CTC takes the place of even alignments",
     )
     parser.add_argument("--label", metavar="TEXT", help="name of the rows (default: the variant's, and -flatN)")
-    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings side by side")
 
 
@@ -109,6 +111,7 @@ def measure(args: argparse.Namespace) -> list[dict]:
         raise UserError(f"--flat-start {args.flat_start}: expected 0 to {args.updates}, the --updates")
     if args.start in OF_FULL_CONTEXT and set(args.variants) != {"dense"}:
         raise UserError(f"--start {args.start}: that attention knows the full context alone; add --variants dense")
+    find_device(args.device)  # which is taken by the trainings, each a process of its own
     rows, data = read_rows(args.rows), facts(args)
     check_data(rows, args.rows, data)
     have = {identity(row) for row in rows if row["updates"] == row["plan"]["updates"]}
@@ -208,7 +211,7 @@ def train_one(
     """Return all rows of one training; runs in a process of its own."""
     torch.set_num_threads(threads)
     tokenizer = characters(data / "train")
-    place = torch.device(device)
+    place = use_device(device)
     heard = Sentences.read(data / "train", tokenizer, place, frames_a_token)
     unheard = Sentences.read(data / "valid", tokenizer, place, frames_a_token).first(valid)
     machine = torch.cuda.get_device_name() if place.type == "cuda" else f"CPU, {threads} threads"

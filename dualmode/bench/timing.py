@@ -7,7 +7,21 @@ from typing import TypeVar
 
 import torch
 
+from dualmode.models.placement import CPU, find_device
+
 K = TypeVar("K", bound=Hashable)
+
+
+def use_device(name: str) -> torch.device:
+    """Return the device that a user names; a GPU is PyTorch's current one from now on, which :func:`timed` waits for.
+
+    Raises:
+        UserError: it is another name, or PyTorch does not see that GPU.
+    """
+    device = find_device(name)
+    if device.type != CPU:
+        torch.cuda.set_device(device)
+    return device
 
 
 def interleaved(

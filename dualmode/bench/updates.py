@@ -11,7 +11,7 @@ import torch
 
 from dualmode.asr.build import build_asr_model
 from dualmode.bench.encoder import SIZES, SPARSITY, build, build_espnet, one_pass, step
-from dualmode.bench.timing import interleaved
+from dualmode.bench.timing import interleaved, use_device
 from dualmode.cli import at_least
 from dualmode.encoder.conformer import DualModeEncoder
 from dualmode.encoder.two_branch import BACKWARDS, BranchWeights, TwoBranchModel
@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--utterance-s", nargs="+", type=at_least(0.5), default=[4, 15], metavar="S", help="length of the utterances, s"
     )
-    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N")
 
 
 def measure(args: argparse.Namespace) -> list[dict]:
@@ -50,6 +50,7 @@ def measure(args: argparse.Namespace) -> list[dict]:
     ``ratio`` is the update's price in passes (forward and backward) of ESPnet's encoder, ``held_mb`` what the backward
     passes wait for at most, without weights.
     """
+    use_device(args.device)
     return [
         row
         for size, seconds_each in itertools.product(args.sizes, args.utterance_s)

@@ -1,9 +1,11 @@
 import json
 
 import pytest
+import torch
 
-from dualmode.bench.timing import interleaved
+from dualmode.bench.timing import interleaved, use_device
 from dualmode.bin.bench import main, table
+from dualmode.errors import UserError
 
 
 def test_runs_take_turns_and_the_first_round_does_not_count():
@@ -11,6 +13,29 @@ def test_runs_take_turns_and_the_first_round_does_not_count():
     seconds = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=2)
     assert calls == ["a", "b"] * 3
     assert set(seconds) == {"a", "b"}
+
+
+@pytest.mark.parametrize("bench", ["encoder", "updates", "learning"])
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda:1", "the device is cuda:1, but PyTorch sees 1 GPUs on this machine"),
+        ("foo", "the device is 'foo': it must be cpu, cuda, or one GPU such as cuda:1"),
+    ],
+)
+def test_a_device_that_is_not_there_is_a_sentence(monkeypatch, tmp_path, bench, device, message):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    files = ["--data", str(tmp_path), "--rows", str(tmp_path / "rows.jsonl")] if bench == "learning" else []
+    with pytest.raises(UserError, match=f"^{message}"):
+        main([bench, *files, "--device", device])
+
+
+def test_the_gpu_that_is_named_is_the_one_that_is_waited_for(monkeypatch):
+    current = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    assert use_device("cpu") == torch.device("cpu") and current == []
+    assert [use_device("cuda:1")] == current == [torch.device("cuda", 1)]
 
 
 def test_table():
