@@ -306,7 +306,7 @@ def test_a_signal_ends_the_jobs(study):
     [
         (["--rows", "superset"], "--rows has superset: it must be one of supernet "),
         (["--updates", "30"], "a multiple of 20"),
-        (["--resamples", "999"], "--resamples is '999': it must be a whole number of at least 1000"),
+        (["--resamples", "1999"], "--resamples is '1999': it must be a whole number of at least 2000"),
         (["--asr-config", "none.yaml"], "there is no file none.yaml"),
     ],
 )

@@ -302,7 +302,7 @@ main() {
   local row rate seed group of branches training decoders cost
   parse_options "$@"
   for row in jobs updates; do whole_number "$row" 1; done
-  whole_number resamples 1000 # below that, compare --bootstrap makes no intervals
+  whole_number resamples 2000 # below that, no line of remedies.yaml, which has 28, could stand after Holm's correction
   for row in ngpu pretrain-updates flat-start; do whole_number "$row" 0; done
   ((updates % 20 == 0)) || die "--updates is $updates: it must be a multiple of 20"
   ((pretrain_updates % 24 == 0)) || die "--pretrain-updates is $pretrain_updates: it must be a multiple of 24"
