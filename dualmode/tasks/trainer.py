@@ -114,7 +114,7 @@ class SupernetTrainer(Trainer):
 
     @classmethod
     def validate_one_epoch(cls, *, iterator, reporter, options, **kwargs) -> None:
-        batches = cls.state.until_told(iterator, torch.device("cuda" if options.ngpu else "cpu"))
+        batches = cls.state.until_told(iterator)
         super().validate_one_epoch(iterator=batches, reporter=reporter, options=options, **kwargs)
         cls.state.after_phase("valid", reporter)
 

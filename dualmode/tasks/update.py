@@ -98,6 +98,7 @@ class RunState:
         self.keeps_files = self.rank == 0  # of several processes, the first one
         self.progress: Progress | None = None  # over all epochs; None until the first one begins
         self.running: step_checkpoint.Running | None = None  # the parts that change, of the epoch that runs
+        self.device = torch.device("cpu")  # on which the processes exchange numbers
         self.batches = self.updates = 0  # of the epoch that runs
         self.saved_at = clock()  # the last checkpoint
         self.skipped = 0  # updates
@@ -130,7 +131,7 @@ class RunState:
                 processes do not hold the same model, or a batch does not fit into the GPU's memory.
         """
         self.check_criteria()
-        self.running, self.batches = running, len(batches)
+        self.running, self.device, self.batches = running, device, len(batches)
         self.updates = self.batches // self.options.accum_grad
         if not self.updates:
             raise UserError(
@@ -241,7 +242,7 @@ class RunState:
         step_checkpoint.save(self.folder, self.running, done, self.batches, self.rank, self.ranks, states)
         self.saved_at = self.clock()
 
-    def until_told(self, batches: Iterable, device: torch.device) -> Iterator:
+    def until_told(self, batches: Iterable) -> Iterator:
         """Yield the batches of a validation, of which each process has as many; leave where one is told to stop.
 
         Where checkpoints inside an epoch are asked for, the epoch's last update is saved first.
@@ -250,16 +251,19 @@ class RunState:
         if saved := bool(self.options.checkpoint_every) or self.options.checkpoint_minutes is not None:
             self.save(self.updates)
         for batch in batches:
-            told = self.preemption.told
-            if self.ranks > 1:
-                votes = torch.tensor(float(told), device=device)
-                torch.distributed.all_reduce(votes)
-                told = bool(votes)
-            if told:
+            if self.of_any(self.preemption.told):
                 if not saved:
                     self.save(self.updates, states)
                 self.leave(self.updates)
             yield batch
+
+    def of_any(self, told: bool) -> bool:
+        """Return whether any process says so; all come here, and each waits for the others."""
+        if self.ranks > 1:
+            votes = torch.tensor(float(told), device=self.device)
+            torch.distributed.all_reduce(votes)
+            told = bool(votes)  # reads it from the device, so that this waits there, too
+        return told
 
     def at_stop(self, number: int) -> NoReturn:
         """Save update ``number`` and leave."""
@@ -267,7 +271,11 @@ class RunState:
         self.leave(number)
 
     def leave(self, number: int) -> NoReturn:
-        """End this process with the status of one to be queued again; update ``number`` is saved."""
+        """End this process with the status of one to be queued again; update ``number`` is saved.
+
+        No process ends before the first one has written the file: what started them ends the others soon after one.
+        """
+        self.of_any(True)
         if self.keeps_files:
             epoch = self.running.reporter.get_epoch()
             print(f"told to stop: update {number}/{self.updates} of epoch {epoch} is saved, to go on from", flush=True)

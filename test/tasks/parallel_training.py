@@ -2,13 +2,15 @@
 
 import dataclasses
 import pickle
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from espnet2.train.distributed_utils import DistributedOption
-from espnet2.train.reporter import Reporter
+from espnet2.train.reporter import Reporter, SubReporter
 from espnet2.train.trainer import Trainer
 from torch import Tensor
 from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
@@ -18,6 +20,7 @@ from dualmode.asr import branch
 from dualmode.asr.build import build_asr_model
 from dualmode.encoder.padding import valid_frames
 from dualmode.encoder.two_branch import BranchWeights, TwoBranchModel
+from dualmode.models.weights import STEP_STATE
 from dualmode.pretrain import contrastive
 from dualmode.pretrain import model as pretraining
 from dualmode.pretrain.codes import DEAD_AFTER, CodeUsage
@@ -25,13 +28,16 @@ from dualmode.pretrain.config import read_config
 from dualmode.pretrain.model import PretrainModel
 from dualmode.supernet.masked_linear import prunable
 from dualmode.supernet.pruning import PruningSchedule, estimate_masks
+from dualmode.tasks import step_checkpoint
 from dualmode.tasks.agreement import check_agreement
 from dualmode.tasks.asr import AsrTask
 from dualmode.tasks.optimise import Updater
 from dualmode.tasks.patches.gathered_scalars import gathered_scalars
 from dualmode.tasks.patches.own_buffers import keep_buffers
+from dualmode.tasks.step_checkpoint import Running
 from dualmode.tasks.tally import Tally
 from dualmode.tasks.trainer import SupernetTrainer
+from dualmode.tasks.update import RunState
 
 TOKENS = ["<blank>", "<unk>", *"abcdef"]
 ENCODER = {
@@ -238,6 +244,30 @@ def report(rank: int, world: int, where: Path, out: Path, data: list):
     keep_buffers(model)
     found["spoilt"] = train(model, [spoilt(1)], rank, world)["gradients"][0]
     torch.save(found, out / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def stop(rank: int, world: int, where: Path, out: Path):
+    """Be told to stop while the first process writes slowly; writes to out/RANK.txt whether the file was there then."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{where}", rank=rank, world_size=world)
+
+    def save_slowly(state: dict, path: Path) -> None:
+        time.sleep(1)
+        path.touch()
+
+    step_checkpoint.save_checkpoint = save_slowly
+    option = DistributedOption(distributed=True, dist_rank=rank, dist_world_size=world)
+    options = SimpleNamespace(output_dir=out, best_model_criterion=[], accum_grad=1)
+    state = RunState(options, option, SimpleNamespace(told=True))
+    state.running = Running(torch.nn.Linear(1, 1), [], [], None, SubReporter("train", 1, 0))
+    code = None
+    try:
+        state.at_stop(1)
+    except SystemExit as ended:
+        code = ended.code
+    (out / f"{rank}.txt").write_text(f"{code} {(out / STEP_STATE).exists()}")
+    dist.barrier()
     dist.destroy_process_group()
 
 

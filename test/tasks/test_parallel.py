@@ -9,8 +9,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # the processes import it, too
 import parallel_training  # noqa: E402
-from parallel_training import HIDDEN_SHORT, batches, build, disagree, process, report, spoilt, train, validate  # noqa: E402
+from parallel_training import HIDDEN_SHORT, batches, build, disagree, process, report, spoilt, stop, train, validate  # noqa: E402
 
+from dualmode.cluster.task import REQUEUE  # noqa: E402
 from dualmode.encoder.two_branch import TwoBranchModel  # noqa: E402
 from dualmode.pretrain.alarm import AlarmConfig, alarms  # noqa: E402
 from dualmode.tasks.trainer import own_noise  # noqa: E402
@@ -167,6 +168,12 @@ def test_processes_that_differ_stop_and_say_in_what(what, run):
     out = run(disagree, 2, what)
     for rank in range(2):
         assert f"process 1 of the training and process 0 have different {what}: " in (out / f"{rank}.txt").read_text()
+
+
+def test_no_process_that_is_told_to_stop_ends_before_the_checkpoint_is_written(run):
+    """What started them ends the others 30 s after the first, and a large model on a slow disk would be lost."""
+    out = run(stop, 2)
+    assert [(out / f"{rank}.txt").read_text() for rank in range(2)] == [f"{REQUEUE} True"] * 2
 
 
 def test_masks_and_draws_change_between_updates_only(monkeypatch):

@@ -105,7 +105,7 @@ def test_a_run_that_is_told_to_stop_in_validation_leaves_at_once(tmp_path, capsy
 
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    rest = state.until_told(batches(), torch.device("cpu"))
+    rest = state.until_told(batches())
     assert next(rest) == "a" and saved(tmp_path) == (6 if often else None)
     state.preemption.told = True
     with pytest.raises(SystemExit) as ended:
