@@ -9,7 +9,7 @@ from dualmode.cli import existing_dir, existing_file, run
 from dualmode.data.tokens import copy_token_list
 from dualmode.errors import UserError
 from dualmode.models.options import ON_HUB, model_folder
-from dualmode.tasks.options import training_parser
+from dualmode.tasks.options import seed_options, training_parser
 
 if TYPE_CHECKING:
     from dualmode.tasks.asr import AsrTask
@@ -86,12 +86,12 @@ def train_recogniser(task: "type[AsrTask]", args: argparse.Namespace, options: l
         copy_token_list(tokens, args.out / "tokens")
     if args.cmvn:
         options = ["--cmvn", str(args.cmvn), *options]
-    options = ["--seed", str(args.seed), "--token_dir", str(args.out / "tokens"), *options]
+    options = [*seed_options(args.seed), "--token_dir", str(args.out / "tokens"), *options]
     if args.init:
         options = ["--init_encoder", str(args.init), *options]
     if args.encoder_from:
         options = ["--encoder_from", str(args.encoder_from), *options]
-    train(task, args.config, args.train, args.valid, args.out, options, seed=args.seed)
+    train(task, args.config, args.train, args.valid, args.out, options)
 
 
 if __name__ == "__main__":

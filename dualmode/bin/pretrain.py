@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dualmode.cli import run
-from dualmode.tasks.options import training_parser
+from dualmode.tasks.options import seed_options, training_parser
 
 
 def get_parser():
@@ -25,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         from dualmode.tasks.launch import train
         from dualmode.tasks.pretrain import PretrainTask
 
-    options = ["--cmvn", str(args.cmvn), "--seed", str(args.seed), *options]
-    train(PretrainTask, args.config, args.train, args.valid, args.out, options, args.max_ms, args.seed)
+    options = ["--cmvn", str(args.cmvn), *seed_options(args.seed), *options]
+    train(PretrainTask, args.config, args.train, args.valid, args.out, options, args.max_ms)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,6 @@ def train(
     out: Path,
     options: Sequence[str],
     max_ms: int | None = None,
-    seed: int = 0,
 ) -> None:
     """Train ``task`` as ``config`` says, or go on from the last checkpoint in ``out``, and draw the curves.
 
@@ -65,7 +64,6 @@ def train(
         out: folder of the model.
         options: more options for ESPnet.
         max_ms: longer recordings are cut.
-        seed: of the pool.
 
     Raises:
         UserError: the configuration or the data cannot be used, or the training's alarm ended it.
@@ -87,11 +85,11 @@ def train(
     logging.info("dualmode %s, commit: %s", __version__, git_commit(Path(__file__).parent))
     names = task.required_data_names()
     before = described(out / "data" / "train")
-    train_folder = pool(train, out / "data" / "train", names, max_ms, seed)
+    train_folder = pool(train, out / "data" / "train", names, max_ms, settings.seed)
     now = described(out / "data" / "train")
     if before not in (None, now) and any((out / name).is_file() for name in (EPOCH_STATE, STEP_STATE)):
         told(f"warning: {out} goes on with another training set than before: {before} -> {now}")
-    valid_folder = pool([Source(valid)], out / "data" / "valid", names, max_ms, seed)
+    valid_folder = pool([Source(valid)], out / "data" / "valid", names, max_ms, settings.seed)
     bins = settings.encoder_conf.get("input_size", EncoderConfig.input_size)
     for folder in {train_folder, valid_folder}:
         check_lists(folder, names, bins)

@@ -21,7 +21,7 @@ def training_parser(description: str, prog: str, yaml: str, needs_cmvn: bool = T
         required=True,
         metavar="DIR[:WEIGHT]",
         help="features of stage 1 to train on; give it again to pool several sets, with weights such as dump/b:0.5 "
-        "(half of its utterances, drawn by --seed) or dump/c:2 (each twice an epoch)",
+        "(half of its utterances, drawn by the seed) or dump/c:2 (each twice an epoch)",
     )
     parser.add_argument(
         "--valid", type=existing_dir, required=True, metavar="DIR", help="features of stage 1 to validate on"
@@ -32,6 +32,14 @@ def training_parser(description: str, prog: str, yaml: str, needs_cmvn: bool = T
         "--out", type=Path, required=True, metavar="DIR", help="folder of the model; a training in it is resumed"
     )
     parser.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help="seed of weights, data order, masks and augmentation"
+        "--seed",
+        type=seed,
+        metavar="N",
+        help="seed of weights, data order, masks and augmentation (default: the configuration's, else 0)",
     )
     return parser
+
+
+def seed_options(seed: int | None) -> list[str]:
+    """Return ESPnet's option of a seed that was given; None leaves it to the configuration."""
+    return [] if seed is None else ["--seed", str(seed)]

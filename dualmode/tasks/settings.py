@@ -19,6 +19,7 @@ import torch
 from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
 from espnet2.utils.nested_dict_action import NestedDictAction
 
+from dualmode.cli import LARGEST_SEED
 from dualmode.errors import UserError
 from dualmode.models.yaml_file import read_yaml
 from dualmode_runtime.cli import nearest
@@ -27,7 +28,7 @@ from dualmode_runtime.cli import nearest
 FROM_1 = ("max_epoch", "accum_grad", "batch_size", "batch_bins", "num_iters_per_epoch", "log_interval")
 LEAST = dict.fromkeys((*FROM_1, "keep_nbest_models"), 1)
 UNHEEDED = ("collect_stats", "use_adapter", "dry_run")
-SIGNED = ("patience", "seed", "wandb_model_log_interval", "dist_rank", "local_rank", "ngpu")
+SIGNED = ("patience", "wandb_model_log_interval", "dist_rank", "local_rank", "ngpu")
 _TYPES = {"int": (int,), "float": (int, float), "str2bool": (bool,), "str": (str,)}
 _WORDS = {"int": "a whole number", "float": "a number", "str2bool": "true or false", "str": "text"}
 
@@ -138,6 +139,8 @@ def _check_number(name: str, kind: str, value: Any, shown: str) -> None:
         raise UserError(f"{shown}: it must be {_WORDS[kind]}")
     if name == "grad_clip" and not 0 < value < math.inf:  # 0 is no clipping elsewhere, and here no gradient
         raise UserError(f"{shown}: it must be above 0 and finite; 1.0e+9 clips nothing")
+    if name == "seed" and not 0 <= value <= LARGEST_SEED:
+        raise UserError(f"{shown}: it must be from 0 to {LARGEST_SEED}")
     if kind in ("int", "float") and name not in SIGNED and not LEAST.get(name, 0) <= value < math.inf:
         raise UserError(f"{shown}: it must be at least {LEAST.get(name, 0)}")
 

@@ -84,7 +84,7 @@ common_options() {
   option asr-args WORDS "" "more options for ESPnet's trainer in stage 4"
   option device-args WORDS "" "sub-network of stage 7, such as \"--subnet sparse_0.7 --chunk-ms 640\" (default: that of --device-decode)"
   option device-decode NAME sparse "decoding of stage 5 that stage 7 compares transcripts with: that of decode_NAME.yaml"
-  option seed N 0 "seed of both trainings"
+  option seed N "" "seed of both trainings (default: what their YAMLs say, else 0)"
   flag from-scratch "stage 4 starts with random weights instead of those of stages 2 and 3, which are left out, to see what these are worth"
   flag emission-delay "stage 6 also measures how late the streaming sub-networks put words out (needs tools/setup.sh --with-align)"
   heading "Data"
@@ -92,7 +92,7 @@ common_options() {
   option feature-bytes N 4 "bytes of a feature on disk: 4 (float32), or 2 or 1 (compressed, see docs/scale.md)"
   option token-type TYPE "$token_type" "char, word or bpe (SentencePiece)"
   option vocab-size N "${vocab_size:-}" "number of tokens, of type bpe only"
-  option label-share PERCENT 100 "share of the training set's transcripts that stage 4 uses, drawn by --seed; stage 2 hears all"
+  option label-share PERCENT 100 "share of the training set's transcripts that stage 4 uses, drawn by the seed; stage 2 hears all"
   option max-rejected PERCENT 1 "stop if a larger share of a set's utterances is faulty, percent"
   own_options
   heading "Machine"
@@ -147,7 +147,7 @@ check_options() {
   local name variable files=()
   prepare_inputs=(local/*.py)
   choose_model
-  for name in stage stop-stage seed ngpu; do whole_number "$name" 0; done
+  for name in stage stop-stage ${seed:+seed} ngpu; do whole_number "$name" 0; done
   for name in jobs nj num-nodes; do whole_number "$name" 1; done
   [[ $decode_device =~ ^(cpu|cuda(:[0-9]{1,3})?)?$ ]] ||
     die "--decode-device is '$decode_device': it must be cpu, cuda, or one GPU such as cuda:1"
@@ -511,7 +511,7 @@ stage_2() {
     --folder "$pretrained" --outputs "$pretrained/config.yaml" --intact "$pretrained"/{config.yaml,'*.ave.pth','*.best.pth'} \
     --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
     python -m dualmode.bin.pretrain --config "$pretrain_config" --train "$dump/train" "${pool[@]}" \
-    --valid "$dump/valid" --cmvn "$data/cmvn.json" --out "$pretrained" --seed "$seed" "${subnet_words[@]}" "${more[@]}"
+    --valid "$dump/valid" --cmvn "$data/cmvn.json" --out "$pretrained" ${seed:+--seed "$seed"} "${subnet_words[@]}" "${more[@]}"
 }
 
 stage_3() {
@@ -542,7 +542,7 @@ stage_4() {
     --watched "$tokens"/{tokens.json,bpe.model} --folder "$recogniser" --outputs "$recogniser/config.yaml" \
     --intact "$recogniser"/{config.yaml,'*.ave.pth','*.best.pth'} "$recogniser/tokens" --launcher "${launcher[@]}" :: --uncounted "${machine[@]}" -- \
     python -m dualmode.bin.asr_train --config "$asr_config" --train "$labelled" --valid "$dump/valid" \
-    --tokens "$tokens" "${cmvn[@]}" "${init[@]}" "${sizes_from[@]}" --out "$recogniser" --seed "$seed" \
+    --tokens "$tokens" "${cmvn[@]}" "${init[@]}" "${sizes_from[@]}" --out "$recogniser" ${seed:+--seed "$seed"} \
     "${subnet_words[@]}" "${more[@]}"
 }
 

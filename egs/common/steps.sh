@@ -165,7 +165,8 @@ same() {
 }
 
 # unnamed TEXT: a marker's lines with the digests of configurations for their names, and without what leaves the same lists, or
-# none, whatever it is: the share of its utterances that an import may leave out, and where archives are downloaded from.
+# none, whatever it is: the share of its utterances that an import may leave out, where archives are downloaded from, and the
+# seed of a training that it has without one, too.
 unnamed() {
   local line text=$1
   while read -r line; do
@@ -174,7 +175,14 @@ unnamed() {
     text=${text//"${BASH_REMATCH[1]}"/"${BASH_REMATCH[2]}"}
   done <<<"$1"
   sed -E -e '/^command .*dualmode\.bin\.import_data /s/ --max-rejected [^ ]+//g' \
-    -e '/^command python local\/prepare\.py /s/ --mirror [^ ]+//g' <<<"$text"
+    -e '/^command python local\/prepare\.py /s/ --mirror [^ ]+//g' \
+    -e "${inputs:+$(without_seed "${inputs[0]}")}" <<<"$text"
+}
+
+# without_seed CONFIG: prints what takes --seed 0 from a training's command, unless its configuration names another seed.
+without_seed() {
+  grep -sE "^[\"']?seed\b" "$1" | grep -qvE '^seed: *0 *(#.*)?$' ||
+    printf '%s\n' '/^command .*dualmode\.bin\.(pretrain|asr_train) /s/ --seed 0( |$)/\1/'
 }
 
 # watch: notes what the watched inputs say now.

@@ -343,6 +343,21 @@ def test_a_changed_option_is_named(corpus):
     assert "pre-training: again, since this changed: the command" in corpus.run("--stop-stage", "2", "--seed", "1")
 
 
+@pytest.mark.parametrize(("line", "same"), [("", True), ("seed: 0  # of both\n", True), ("seed: 10\n", False)])
+def test_a_seed_of_0_is_that_of_a_training_without_one_unless_its_configuration_names_another(corpus, line, same):
+    """Older versions passed --seed 0 on where none was given."""
+    config = corpus.folder / "conf/tuning/pretrain.yaml"
+    config.write_text(config.read_text() + line)
+    corpus.run("--stop-stage", "2", "--seed", "0")
+    assert "--out exp/pretrain_base --seed 0" in corpus.calls_file.read_text()
+    corpus.new_calls()
+    for options in ([], ["--seed", "0"]):
+        output = corpus.run("--stop-stage", "2", *options)
+        calls = corpus.calls_file.read_text() if corpus.calls_file.exists() else ""
+        assert ("--seed" in calls) == (not same and bool(options))
+        assert corpus.new_calls() == ([] if same else ["pretrain"]), output
+
+
 def test_a_lost_output_is_made_again(corpus):
     corpus.run()
     corpus.new_calls()

@@ -39,7 +39,7 @@ def test_a_training_process_that_a_signal_met_before_it_trained_is_queued_again(
     task = SimpleNamespace(required_data_names=lambda: ("speech",), main=main)
     for name in ("pool", "check_lists", "data_arguments"):
         monkeypatch.setattr(launch, name, lambda *_: ())
-    settings = SimpleNamespace(encoder_conf={}, branch_conf={}, dist_rank=None, dist_launcher=None)
+    settings = SimpleNamespace(seed=0, encoder_conf={}, branch_conf={}, dist_rank=None, dist_launcher=None)
     monkeypatch.setattr(launch, "settings_of", lambda *_: settings)
     monkeypatch.setattr(launch, "pass_on", lambda: None)
     with pytest.raises(raised) as info:

@@ -45,6 +45,8 @@ WRONG = [
     ({"max_epoch": True}, "max_epoch is True: it must be a whole number"),
     ({"batch_bins": -5}, "batch_bins is -5: it must be at least 1"),
     ({"accum_grad": 0}, "accum_grad is 0: it must be at least 1"),
+    ({"seed": -1}, "seed is -1: it must be from 0 to 4294967295"),
+    ({"seed": 2**32}, "seed is 4294967296: it must be from 0 to 4294967295"),
     ({"num_workers": -1}, "num_workers is -1: it must be at least 0"),
     ({"grad_clip": "x"}, "grad_clip is 'x': it must be a number"),
     ({"grad_clip": float("inf")}, "grad_clip is inf: it must be above 0 and finite"),
