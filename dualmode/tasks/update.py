@@ -335,6 +335,10 @@ class RunState:
         )
 
     def at_end(self) -> None:
-        """Remove the checkpoint inside an epoch, for all epochs are finished."""
-        (self.folder / STEP_STATE).unlink(missing_ok=True)
+        """Remove the checkpoint inside an epoch, for all epochs are finished.
+
+        Only the first process knows that they are: it may be writing the last one's checkpoint while others come here.
+        """
+        if self.keeps_files:
+            (self.folder / STEP_STATE).unlink(missing_ok=True)
         self.check_criteria()

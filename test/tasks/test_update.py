@@ -287,6 +287,15 @@ def test_only_the_first_process_writes_the_history(tmp_path, capsys, monkeypatch
     assert capsys.readouterr().out == "epoch 1/3 valid: loss 2.000\n"
 
 
+def test_only_the_first_process_removes_the_checkpoint_inside_the_last_epoch(tmp_path):
+    """Another one ends while the first writes that epoch's checkpoint, which may fail."""
+    (tmp_path / STEP_STATE).touch()
+    for rank in (1, 0):
+        process = DistributedOption(distributed=True, dist_rank=rank, dist_world_size=2)
+        RunState(options(tmp_path), process, SimpleNamespace(told=False)).at_end()
+        assert (tmp_path / STEP_STATE).exists() == (rank == 1)
+
+
 @pytest.mark.parametrize("error", [None, RuntimeError, SystemExit])
 def test_nothing_of_a_run_stays_behind(tmp_path, monkeypatch, error):
     states = []
