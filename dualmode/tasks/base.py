@@ -29,7 +29,7 @@ from dualmode.tasks.batch_size import check_batch, complete_batch
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.going_on import check_model_goes_on, check_nothing_is_lost, check_plan_goes_on
 from dualmode.tasks.hand_over import inherited, take_over
-from dualmode.tasks.plan import interval_warnings, length, mask_warnings, turn_warnings
+from dualmode.tasks.plan import check_cycle, interval_warnings, length, mask_warnings, turn_warnings
 from dualmode.tasks.settings import numbers_in_settings, refuse, refuse_unheeded, with_numbers
 from dualmode.tasks.start import starting_config
 from dualmode.tasks.trainer import SupernetTrainer
@@ -164,6 +164,7 @@ class SupernetTask(AbsTask):
         from_mapping(PruningSchedule, args.pruning_conf, "pruning_conf")
         from_mapping(BranchWeights, args.branch_conf, "branch_conf")
         check_batch(args)
+        check_cycle(args)
 
     @classmethod
     def warnings(cls, args: argparse.Namespace) -> list[str]:
@@ -211,9 +212,10 @@ class SupernetTask(AbsTask):
             )
         numbers_in_settings(args)
         complete_batch(args)
+        check_cycle(args)
         if args.ngpu and args.optim in FUSED:
             args.optim_conf = {"fused": True, **args.optim_conf}
-        if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:
+        if args.scheduler == "onecyclelr":
             args.scheduler_conf = {**args.scheduler_conf, "total_steps": length(args)}
         first = is_first(args)
         with alone(Path(args.output_dir)) if first else contextlib.nullcontext():

@@ -95,12 +95,6 @@ def check_batch(args: argparse.Namespace) -> None:
         raise UserError(f"checkpoint_minutes is {args.checkpoint_minutes:g}: it must be above 0")
     if args.window_h is not None and not args.window_h > 0:
         raise UserError(f"window_h is {args.window_h:g}: it must be above 0")
-    if args.scheduler == "onecyclelr" and "total_steps" not in args.scheduler_conf:
-        if not (args.num_iters_per_epoch or args.updates_per_epoch):
-            raise UserError(
-                "onecyclelr needs updates_per_epoch or num_iters_per_epoch in the YAML: the cycle's length follows "
-                "from it"
-            )
 
 
 def complete_batch(args: argparse.Namespace) -> None:

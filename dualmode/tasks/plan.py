@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from dualmode.asr.config import AsrConfig
 from dualmode.encoder.two_branch import BranchWeights
+from dualmode.errors import UserError
 from dualmode.supernet.pruning import PruningSchedule
 
 
@@ -12,6 +13,30 @@ def length(args: argparse.Namespace) -> int | None:
     """Return the updates of a whole training; None where an epoch is the training set, whose size is not known."""
     an_epoch = args.updates_per_epoch or (args.num_iters_per_epoch or 0) // max(args.accum_grad, 1)
     return args.max_epoch * an_epoch if an_epoch else None
+
+
+def check_cycle(args: argparse.Namespace) -> None:
+    """Raise UserError unless the cycle of a onecyclelr is as long as the training."""
+    if args.scheduler != "onecyclelr":
+        return
+    if not (args.num_iters_per_epoch or args.updates_per_epoch):
+        raise UserError(
+            "onecyclelr needs updates_per_epoch or num_iters_per_epoch in the YAML: the cycle's length follows from it"
+        )
+    for name in ("epochs", "steps_per_epoch"):
+        if name in args.scheduler_conf:
+            raise UserError(
+                f"scheduler_conf has {name}, which does nothing: leave it out, and the cycle is as long as the training"
+            )
+    # Past its end it has no learning rate, and a longer one is never over.
+    updates, steps = length(args), args.scheduler_conf.get("total_steps")
+    # Of a reference_batch_h, the batches of an update follow from the number of GPUs.
+    known = args.reference_batch_h is None or args.updates_per_epoch
+    if known and updates and steps not in (None, updates):
+        raise UserError(
+            f"scheduler_conf: total_steps is {steps}, and the training has {updates} updates: leave it out, and the "
+            "cycle is as long as the training"
+        )
 
 
 def mask_warnings(updates: int, schedule: PruningSchedule) -> list[str]:

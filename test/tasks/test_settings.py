@@ -10,6 +10,9 @@ from dualmode.tasks.pretrain import PretrainTask
 
 GOOD = {"optim": "adamw", "optim_conf": {"lr": 0.001}, "scheduler": "warmuplr", "scheduler_conf": {"warmup_steps": 10}}
 
+CYCLE = {"scheduler": "onecyclelr", "scheduler_conf": {"max_lr": 0.01}, "num_iters_per_epoch": 10, "accum_grad": 2}
+CYCLE |= {"max_epoch": 2}
+
 
 def settings(tmp_path, task=AsrTask, options=(), **changes):
     path = tmp_path / "asr.yaml"
@@ -21,8 +24,9 @@ def test_good_settings_pass(tmp_path):
     args = settings(tmp_path, max_epoch=3, keep_nbest_models=2, best_model_criterion=[["valid", "ter", "min"]])
     assert args.optim_conf == {"lr": 0.001} and args.max_epoch == 3
     assert settings(tmp_path, optim_conf={"lr": "1e-3"}).optim_conf == {"lr": 0.001}
-    cycle = {"scheduler": "onecyclelr", "scheduler_conf": {"max_lr": 0.01}, "num_iters_per_epoch": 5}
-    assert settings(tmp_path, **cycle).scheduler == "onecyclelr"
+    assert settings(tmp_path, **CYCLE).scheduler == "onecyclelr"
+    whole = {"scheduler_conf": {"max_lr": 0.01, "total_steps": 10}}  # as the config.yaml of a training has it
+    assert settings(tmp_path, **(CYCLE | whole)).scheduler_conf["total_steps"] == 10
     assert settings(tmp_path, scheduler=None, scheduler_conf={}).scheduler is None
 
 
@@ -39,6 +43,23 @@ WRONG = [
     ({"optim_conf": [1]}, r"optim_conf is \[1\]: it must hold keys and values"),
     ({"scheduler_conf": {"warmup_steps": "many"}}, "scheduler_conf: warmup_steps is 'many': it must be a number"),
     ({"scheduler_conf": {"warmup": 3}}, "scheduler_conf has the key 'warmup', .*did you mean 'warmup_steps'"),
+    (CYCLE | {"num_iters_per_epoch": None}, "onecyclelr needs updates_per_epoch or num_iters_per_epoch"),
+    (
+        CYCLE | {"scheduler_conf": {"max_lr": 0.01, "total_steps": 4}},
+        "scheduler_conf: total_steps is 4, and the training has 10 updates: leave it out",
+    ),
+    (
+        CYCLE | {"scheduler_conf": {"max_lr": 0.01, "total_steps": 40}},
+        "scheduler_conf: total_steps is 40, and the training has 10 updates: leave it out",
+    ),
+    (
+        CYCLE | {"scheduler_conf": {"max_lr": 0.01, "epochs": 4}},
+        "scheduler_conf has epochs, which does nothing: leave it out",
+    ),
+    (
+        CYCLE | {"scheduler_conf": {"max_lr": 0.01, "steps_per_epoch": 4}},
+        "scheduler_conf has steps_per_epoch, which does nothing: leave it out",
+    ),
     ({"max_epoch": "ten"}, "max_epoch is 'ten': it must be a whole number"),
     ({"max_epoch": 0}, "max_epoch is 0: it must be at least 1"),
     ({"max_epoch": 1.5}, "max_epoch is 1.5: it must be a whole number"),
