@@ -1,6 +1,7 @@
 """ESPnet task of the two-branch fine-tuning."""
 
 import argparse
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
@@ -26,6 +27,9 @@ from dualmode.tasks.base import SupernetTask, collect_feats
 from dualmode.tasks.plan import branch_warnings, length, loss_warnings
 from dualmode.tasks.start import inherited_model_conf
 
+AXES = ("freq", "time")  # of SpecAugment's masks
+WARPS = ("bicubic", "bilinear")
+
 
 class EspnetAsrModel(AsrModel, AbsESPnetModel):
     """:class:`AsrModel` as ESPnet's trainer takes it."""
@@ -37,16 +41,37 @@ def make_augment(conf: Mapping) -> Callable[[torch.Tensor, torch.Tensor], torch.
     """Return what augments features, ESPnet's SpecAug as ``conf`` says; None for none; a bad value is a UserError."""
     if not conf:
         return None
-    for key, value in conf.items():  # SpecAug takes any word for true, and any number until it counts by it
+    check_augment(conf)
+    # SpecAug cannot draw no masks at all.
+    conf = {**conf, **{f"apply_{axis}_mask": False for axis in AXES if conf.get(f"num_{axis}_mask") == 0}}
+    if not any(conf.get(f"apply_{what}", True) for what in ("time_warp", *(f"{axis}_mask" for axis in AXES))):
+        return None
+    try:
+        specaug = SpecAug(**conf)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"specaug_conf: {error}") from error
+    return lambda features, lengths: specaug(features, lengths)[0]
+
+
+def check_augment(conf: Mapping) -> None:
+    """Raise UserError for a value that SpecAug takes until it counts by it, or meets with a traceback."""
+    for key, value in conf.items():
         if key.startswith(("apply_", "replace_")) and not isinstance(value, bool):
             raise UserError(f"specaug_conf: {key} is {value!r}: it must be true or false")
         if key.startswith("num_") and (type(value) is not int or value < 0):
             raise UserError(f"specaug_conf: {key} is {value!r}: it must be a whole number of at least 0")
-    try:
-        specaug = SpecAug(**conf)
-    except (TypeError, ValueError, AssertionError) as error:
-        raise UserError(f"specaug_conf: {str(error) or 'a range must rise'}") from error
-    return lambda features, lengths: specaug(features, lengths)[0]
+        if key == "time_warp_window" and (type(value) is not int or value < 1):
+            raise UserError(f"specaug_conf: {key} is {value!r}: it must be a whole number of at least 1")
+        if key == "time_warp_mode" and value not in WARPS:
+            raise UserError(f"specaug_conf: {key} is {value!r}: it must be {' or '.join(WARPS)}")
+        if key.endswith("_range") and (value is not None or key.startswith("freq_")):
+            ratio = "_ratio_" in key
+            alone = type(value) is (float if ratio else int)  # the upper end
+            low, high = value if isinstance(value, (list, tuple)) and len(value) == 2 else (0, value if alone else None)
+            kinds = (int, float) if ratio else (int,)
+            if not (type(low) in kinds and type(high) in kinds and 0 <= low < high < math.inf):
+                what = "numbers from 0 on, such as [0.0, 0.05]" if ratio else "whole numbers from 0 on, such as [0, 10]"
+                raise UserError(f"specaug_conf: {key} is {value!r}: a range must rise between two {what}")
 
 
 class TokenIds:
@@ -89,7 +114,8 @@ class AsrTask(SupernetTask):
         make_augment(args.specaug_conf)
         bins = args.encoder_conf.get("input_size", EncoderConfig.input_size)
         conf = args.specaug_conf
-        widest = max(np.ravel(conf.get("freq_mask_width_range") or 0)) if conf.get("apply_freq_mask", True) else 0
+        masks = conf.get("apply_freq_mask", True) and conf.get("num_freq_mask", 2)
+        widest = max(np.ravel(conf.get("freq_mask_width_range") or 0)) if masks else 0
         if conf and isinstance(bins, int) and widest > bins:
             raise UserError(f"specaug_conf: freq_mask_width_range is up to {widest}, and a frame has {bins} bins")
 

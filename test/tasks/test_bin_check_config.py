@@ -93,7 +93,12 @@ def changed(tmp_path):
         (0, "num_iters_per_epoch: 100", "num_iters_per_epoch: 100\nwindow_h: 0", "window_h"),
         (0, "num_iters_per_epoch: 100", "num_iters_per_epoch: 100\nreference_batch_h: 0", "reference_batch_h"),
         (2, "num_iters_per_epoch: 240", "", "onecyclelr needs updates_per_epoch or num_iters_per_epoch"),
-        (2, "freq_mask_width_range: [0, 10]", "freq_mask_width_range: [10, 0]", "specaug_conf: a range must rise"),
+        (
+            2,
+            "freq_mask_width_range: [0, 10]",
+            "freq_mask_width_range: [10, 0]",
+            r"range is \[10, 0\]: a range must rise",
+        ),
         (2, "apply_time_warp: false", "apply_time_warp: flase", "apply_time_warp is 'flase': it must be true or"),
         (2, "num_time_mask: 1", "num_time_mask: 1.5", "num_time_mask is 1.5: it must be a whole number"),
         (2, "freq_mask_width_range: [0, 10]", "freq_mask_width_range: [0, 200]", "a frame has 80 bins"),
