@@ -294,11 +294,20 @@ def report_tally(rank: int) -> dict[str, float]:
     return tally.read(torch.tensor(1.0)).stats
 
 
-def validate(data: list, rank: int = 0, world: int = 1) -> dict[str, float]:
-    """Return the means of a validation of which error rates are measured on half of each batch."""
-    model = build("ctc")
-    torch.nn.init.normal_(model.head.weight, generator=torch.Generator().manual_seed(2))  # recognises something
-    model.config = dataclasses.replace(model.config, decode_share=0.5)
+def hide_nothing(rank: int, world: int, where: Path, out: Path, data: list):
+    """Validate a pre-training; writes the means to out/RANK.pt."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{where}", rank=rank, world_size=world)
+    torch.save(validate(data, rank, world, "pretrain"), out / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def validate(data: list, rank: int = 0, world: int = 1, kind: str = "ctc") -> dict[str, float]:
+    """Return the means of a validation; of a recogniser, error rates are measured on half of each batch."""
+    model = build(kind)
+    if kind == "ctc":
+        torch.nn.init.normal_(model.head.weight, generator=torch.Generator().manual_seed(2))  # recognises something
+        model.config = dataclasses.replace(model.config, decode_share=0.5)
     options = SupernetTrainer.build_options(AsrTask.get_parser().parse_args(["--output_dir", "unused"]))
     batches = [part for batch in data for part in dealt(batch, rank, world, 1)]
     reporter = Reporter()

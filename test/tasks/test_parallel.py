@@ -9,7 +9,19 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # the processes import it, too
 import parallel_training  # noqa: E402
-from parallel_training import HIDDEN_SHORT, batches, build, disagree, process, report, spoilt, stop, train, validate  # noqa: E402
+from parallel_training import (
+    HIDDEN_SHORT,
+    batches,
+    build,
+    disagree,
+    hide_nothing,
+    process,
+    report,
+    spoilt,
+    stop,
+    train,
+    validate,
+)  # noqa: E402
 
 from dualmode.cluster.task import REQUEUE  # noqa: E402
 from dualmode.encoder.two_branch import TwoBranchModel  # noqa: E402
@@ -132,6 +144,21 @@ def test_what_is_reported_is_of_all_processes(run):
     for found in (first, second):  # process 1 had nothing but NaN
         for name, gradient in sound.items():
             torch.testing.assert_close(found["spoilt"][name], gradient, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("short", [0, 1])
+def test_a_validation_of_which_one_process_hides_nothing_is_that_of_the_other(run, short):
+    """Its values are zeros, and there are as many as the other's: each must meet the one of its name."""
+    data = batches(1, 4)
+    data[0]["speech_lengths"][short::2] = HIDDEN_SHORT
+    out = run(hide_nothing, 2, data)
+    rest = {name: tensor[1 - short :: 2] for name, tensor in data[0].items()}
+    expected = validate([rest], kind="pretrain")
+    for rank in range(2):
+        found = torch.load(out / f"{rank}.pt", weights_only=True)
+        assert found.keys() == expected.keys() and len(found) > 8
+        for name, value in expected.items():
+            assert found[name] == pytest.approx(value, rel=1e-5), name
 
 
 def test_dropout_and_spans_are_each_process_s_own():
