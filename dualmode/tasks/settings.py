@@ -54,10 +54,10 @@ def with_numbers(value):
 
 
 def numbers_in_settings(args: argparse.Namespace) -> None:
-    """Make :func:`with_numbers` of every ``*_conf``."""
+    """Make :func:`with_numbers` of every ``*_conf``; one with nothing below it holds nothing."""
     for name, value in vars(args).items():
         if name.endswith("_conf"):
-            setattr(args, name, with_numbers(value))
+            setattr(args, name, {} if value is None else with_numbers(value))
 
 
 def refuse_unheeded(args: argparse.Namespace) -> None:

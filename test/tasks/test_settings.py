@@ -30,6 +30,14 @@ def test_good_settings_pass(tmp_path):
     assert settings(tmp_path, scheduler=None, scheduler_conf={}).scheduler is None
 
 
+@pytest.mark.parametrize("task", [AsrTask, PretrainTask])
+def test_a_block_with_nothing_below_it_is_one_that_is_left_out(tmp_path, task):
+    names = [action.dest for action in task.get_parser()._actions if action.dest.endswith("_conf")]
+    assert {"optim_conf", "scheduler_conf", "encoder_conf", "model_conf", "branch_conf"} < set(names)
+    args = settings(tmp_path, task, **dict.fromkeys(names))
+    assert all(getattr(args, name) == {} for name in names)
+
+
 WRONG = [
     ({"optim": "adamww"}, r"optim is 'adamww'; did you mean 'adamw'\? It must be one of adam, adamw, "),
     ({"scheduler": "warmup"}, r"scheduler is 'warmup'; did you mean 'warmuplr'\?"),

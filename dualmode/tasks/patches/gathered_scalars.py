@@ -2,11 +2,11 @@
 
 What ESPnet does: with several processes its validation averages the statistics and the weight over them, one after the
 other in each process's order, and asserts that each has one dimension, (batches,).
-Why that is wrong for us: our models return scalars, (), as a single process needs no more; and a batch that has nothing
-to say names its values in another order than others, and may have them of another type.
-What ours does: a hook on the model makes (1,) of each after the forward pass of a validation, in the order of their names
-and of one type.  A weight of 0 becomes a very small one, since a batch that has nothing to say on any process would
-otherwise be 0 / 0.
+Why that is wrong for us: our models return scalars, (), as a single process needs no more; and a batch that has
+nothing to say names its values in another order than others, and may have them of another type.
+What ours does: a hook on the model makes (1,) of each after the forward pass of a validation, in the order of their
+names and of one type.  A weight of 0 becomes a very small one, since a batch that has nothing to say on any process
+would otherwise be 0 / 0.
 """
 
 import contextlib
