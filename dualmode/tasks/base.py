@@ -30,7 +30,7 @@ from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.going_on import check_model_goes_on, check_nothing_is_lost, check_plan_goes_on
 from dualmode.tasks.hand_over import inherited, take_over
 from dualmode.tasks.plan import check_cycle, interval_warnings, length, mask_warnings, turn_warnings
-from dualmode.tasks.settings import numbers_in_settings, refuse, refuse_unheeded, with_numbers
+from dualmode.tasks.settings import check_frozen, numbers_in_settings, refuse, refuse_unheeded, with_numbers
 from dualmode.tasks.start import starting_config
 from dualmode.tasks.trainer import SupernetTrainer
 from dualmode.tasks.windowed import make_factory
@@ -188,6 +188,7 @@ class SupernetTask(AbsTask):
             )
         if args.cmvn:
             replace_cmvn(model.encoder.normalize, Path(args.cmvn), args.init_encoder)
+        check_frozen(args, model)
         check_model_goes_on(args, model)
 
     @classmethod

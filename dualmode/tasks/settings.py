@@ -118,6 +118,9 @@ def _check_value(action: argparse.Action, value: Any) -> None:
         if not isinstance(value, dict):
             raise UserError(f"{shown}: it must hold keys and values")
         return
+    takes_a_list = action.nargs == "*" or isinstance(action, argparse._AppendAction)
+    if takes_a_list and not isinstance(value, (list, tuple)):  # ESPnet would go through text letter by letter
+        raise UserError(f"{shown}: it must be a list, such as [{value}]")
     if action.choices is not None:
         known = [str(choice) for choice in action.choices if choice is not None]
         if not isinstance(value, str) or value.lower() not in map(str.lower, known):
@@ -127,7 +130,7 @@ def _check_value(action: argparse.Action, value: Any) -> None:
     kind = getattr(action.type, "__name__", "").removesuffix("_or_none")
     if kind not in _TYPES:
         return
-    several = isinstance(value, (list, tuple)) and action.nargs is not None
+    several = isinstance(value, (list, tuple)) and (takes_a_list or action.nargs is not None)
     for one in value if several else [value]:
         _check_number(name, kind, one, shown)
 
@@ -143,6 +146,17 @@ def _check_number(name: str, kind: str, value: Any, shown: str) -> None:
         raise UserError(f"{shown}: it must be from 0 to {LARGEST_SEED}")
     if kind in ("int", "float") and name not in SIGNED and not LEAST.get(name, 0) <= value < math.inf:
         raise UserError(f"{shown}: it must be at least {LEAST.get(name, 0)}")
+
+
+def check_frozen(args: argparse.Namespace, model: torch.nn.Module) -> None:
+    """Raise UserError for a name in freeze_param that begins no parameter of the model, which freezes nothing."""
+    words = [name.split(".") for name, _ in model.named_parameters()]
+    known = {".".join(parts[:count]) for parts in words for count in range(1, len(parts) + 1)}
+    for name in args.freeze_param:
+        if name not in known:
+            raise UserError(
+                f"freeze_param has {name!r}, which is no parameter or part of the model{nearest(name, sorted(known))}"
+            )
 
 
 def check_criteria(args: argparse.Namespace) -> None:

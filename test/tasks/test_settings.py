@@ -1,12 +1,16 @@
 """Mistakes in a training's YAML: one sentence with file and key, before anything is built."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 import yaml
 
 from dualmode.errors import UserError
 from dualmode.tasks.asr import AsrTask
 from dualmode.tasks.check import settings_of
 from dualmode.tasks.pretrain import PretrainTask
+from dualmode.tasks.settings import check_frozen
 
 GOOD = {"optim": "adamw", "optim_conf": {"lr": 0.001}, "scheduler": "warmuplr", "scheduler_conf": {"warmup_steps": 10}}
 
@@ -80,6 +84,8 @@ WRONG = [
     ({"grad_clip": "x"}, "grad_clip is 'x': it must be a number"),
     ({"grad_clip": float("inf")}, "grad_clip is inf: it must be above 0 and finite"),
     ({"grad_clip": 0}, "grad_clip is 0: it must be above 0 and finite; 1.0e.9 clips nothing"),
+    ({"freeze_param": "encoder"}, r"freeze_param is 'encoder': it must be a list, such as \[encoder\]"),
+    ({"freeze_param": [1]}, r"freeze_param is \[1\]: it must be text"),
     ({"use_amp": "maybe"}, "use_amp is 'maybe': it must be true or false"),
     ({"batch_type": "lenght"}, r"batch_type is 'lenght'; did you mean 'length'\?"),
     ({"init_param": ["gone.pth"]}, "init_param reads weights in a way that can start programs"),
@@ -119,3 +125,11 @@ def test_the_pre_training_is_checked_alike(tmp_path):
         settings(tmp_path, task=PretrainTask, model_conf={"entries": "many"})
     with pytest.raises(UserError, match="entries is 1000000"):
         settings(tmp_path, task=PretrainTask, model_conf={"entries": 1000000})
+
+
+def test_what_is_to_be_frozen_is_there():
+    model = torch.nn.ModuleDict({"encoder": torch.nn.Linear(2, 2), "head": torch.nn.Linear(2, 2)})
+    check_frozen(SimpleNamespace(freeze_param=["encoder", "head.bias"]), model)
+    for name, meant in (("encodr", "; did you mean 'encoder'"), ("head.", ""), ("hea", ""), ("blocks", "")):
+        with pytest.raises(UserError, match=f"freeze_param has '{name}', which is no parameter or part .*{meant}"):
+            check_frozen(SimpleNamespace(freeze_param=[name]), model)
