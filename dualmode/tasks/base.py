@@ -25,7 +25,7 @@ from dualmode.models.yaml_file import read_yaml
 from dualmode.supernet.pruning import PruningSchedule
 from dualmode.tasks import features
 from dualmode.tasks.alone import alone, is_first
-from dualmode.tasks.batch_size import check_batch, complete_batch
+from dualmode.tasks.batch_size import check_batch, check_batch_type, complete_batch
 from dualmode.tasks.encoder import NAME, EspnetEncoder
 from dualmode.tasks.going_on import check_model_goes_on, check_nothing_is_lost, check_plan_goes_on
 from dualmode.tasks.hand_over import inherited, take_over
@@ -163,6 +163,7 @@ class SupernetTask(AbsTask):
         """Build every setting but the encoder's, without data and without a model; a bad one is a UserError."""
         from_mapping(PruningSchedule, args.pruning_conf, "pruning_conf")
         from_mapping(BranchWeights, args.branch_conf, "branch_conf")
+        check_batch_type(args)
         check_batch(args)
         check_cycle(args)
 

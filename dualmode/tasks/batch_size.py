@@ -3,6 +3,7 @@
 import argparse
 from dataclasses import dataclass
 
+from espnet2.samplers.build_batch_sampler import CATEGORY_BATCH_TYPES
 from espnet2.train.distributed_utils import get_world_size
 
 from dualmode.errors import UserError
@@ -76,6 +77,19 @@ def plan_update(gpus: int, bins: int, reference_h: float) -> UpdatePlan:
         raise UserError(f"reference_batch_h is {reference_h:g} and batch_bins {bins}: both must be above 0")
     accum_grad = max(1, round(reference_h * FRAMES_PER_HOUR / (bins * gpus)))
     return UpdatePlan(gpus, bins, accum_grad, reference_h)
+
+
+def check_batch_type(args: argparse.Namespace) -> None:
+    """Raise UserError for a way of making batches that has not got what it needs here."""
+    for name in ("batch_type", "valid_batch_type"):
+        kind = getattr(args, name) or args.batch_type
+        if kind in CATEGORY_BATCH_TYPES:
+            raise UserError(f"{name} is {kind}, which needs categories of utterances, and there are none: say length")
+        if kind == "folded" and len(args.fold_length) != 1:
+            raise UserError(
+                f"{name} is folded, ESPnet's default, which needs one fold_length and has {args.fold_length}: say "
+                "length, and batch_bins"
+            )
 
 
 def check_batch(args: argparse.Namespace) -> None:

@@ -25,7 +25,7 @@ from dualmode.models.yaml_file import read_yaml
 from dualmode_runtime.cli import nearest
 
 # Least values; what is not here may be any number, but not below 0.
-FROM_1 = ("max_epoch", "accum_grad", "batch_size", "batch_bins", "num_iters_per_epoch", "log_interval")
+FROM_1 = ("max_epoch", "accum_grad", "batch_size", "batch_bins", "num_iters_per_epoch", "log_interval", "fold_length")
 LEAST = dict.fromkeys((*FROM_1, "keep_nbest_models"), 1)
 UNHEEDED = ("collect_stats", "use_adapter", "dry_run")
 SIGNED = ("patience", "wandb_model_log_interval", "dist_rank", "local_rank", "ngpu")
@@ -144,7 +144,9 @@ def _check_number(name: str, kind: str, value: Any, shown: str) -> None:
         raise UserError(f"{shown}: it must be above 0 and finite; 1.0e+9 clips nothing")
     if name == "seed" and not 0 <= value <= LARGEST_SEED:
         raise UserError(f"{shown}: it must be from 0 to {LARGEST_SEED}")
-    if kind in ("int", "float") and name not in SIGNED and not LEAST.get(name, 0) <= value < math.inf:
+    if kind == "float" and not math.isfinite(value) and not (name == "grad_clip_type" and value == math.inf):
+        raise UserError(f"{shown}: it must be a finite number")
+    if kind in ("int", "float") and name not in SIGNED and value < LEAST.get(name, 0):
         raise UserError(f"{shown}: it must be at least {LEAST.get(name, 0)}")
 
 

@@ -19,7 +19,7 @@ def test_a_seed_is_that_of_the_option_or_else_of_the_configuration(tmp_path, mon
     def pool(sources, out, names, max_ms, seed):
         raise Asked(seed)
 
-    (tmp_path / "x.yaml").write_text(line + "optim_conf:\n  lr: 0.001\n")
+    (tmp_path / "x.yaml").write_text(line + "batch_type: length\n")
     (tmp_path / "tokens").mkdir()
     for name in ("tokens.txt", "tokens.json"):
         (tmp_path / "tokens" / name).touch()

@@ -13,6 +13,7 @@ from dualmode.tasks.pretrain import PretrainTask
 from dualmode.tasks.settings import check_frozen
 
 GOOD = {"optim": "adamw", "optim_conf": {"lr": 0.001}, "scheduler": "warmuplr", "scheduler_conf": {"warmup_steps": 10}}
+GOOD |= {"batch_type": "length"}
 
 CYCLE = {"scheduler": "onecyclelr", "scheduler_conf": {"max_lr": 0.01}, "num_iters_per_epoch": 10, "accum_grad": 2}
 CYCLE |= {"max_epoch": 2}
@@ -31,6 +32,8 @@ def test_good_settings_pass(tmp_path):
     assert settings(tmp_path, **CYCLE).scheduler == "onecyclelr"
     whole = {"scheduler_conf": {"max_lr": 0.01, "total_steps": 10}}  # as the config.yaml of a training has it
     assert settings(tmp_path, **(CYCLE | whole)).scheduler_conf["total_steps"] == 10
+    assert settings(tmp_path, batch_type="folded", fold_length=[100]).fold_length == [100]
+    assert settings(tmp_path, options=["--grad_clip_type", "inf"]).grad_clip_type == float("inf")
     assert settings(tmp_path, scheduler=None, scheduler_conf={}).scheduler is None
 
 
@@ -84,6 +87,13 @@ WRONG = [
     ({"grad_clip": "x"}, "grad_clip is 'x': it must be a number"),
     ({"grad_clip": float("inf")}, "grad_clip is inf: it must be above 0 and finite"),
     ({"grad_clip": 0}, "grad_clip is 0: it must be above 0 and finite; 1.0e.9 clips nothing"),
+    ({"grad_clip_type": float("nan")}, "grad_clip_type is nan: it must be a finite number"),
+    ({"checkpoint_minutes": float("inf")}, "checkpoint_minutes is inf: it must be a finite number"),
+    ({"batch_type": "catbel"}, "batch_type is catbel, which needs categories of utterances, and there are none: say"),
+    ({"valid_batch_type": "catpow"}, "valid_batch_type is catpow, which needs categories of utterances"),
+    ({"batch_type": "folded"}, r"batch_type is folded, ESPnet's default, which needs one fold_length and has \[\]"),
+    ({"batch_type": "folded", "fold_length": 100}, r"fold_length is 100: it must be a list, such as \[100\]"),
+    ({"batch_type": "folded", "fold_length": [0]}, r"fold_length is \[0\]: it must be at least 1"),
     ({"freeze_param": "encoder"}, r"freeze_param is 'encoder': it must be a list, such as \[encoder\]"),
     ({"freeze_param": [1]}, r"freeze_param is \[1\]: it must be text"),
     ({"use_amp": "maybe"}, "use_amp is 'maybe': it must be true or false"),
