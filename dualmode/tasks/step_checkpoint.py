@@ -110,11 +110,12 @@ def save(
         save_checkpoint({**place, **running.state()}, folder / STEP_STATE)
 
 
-def load(folder: Path, epoch: int, total: int, ranks: int) -> dict | None:
+def load(folder: Path, epoch: int, total: int, ranks: int, accum_grad: int) -> dict | None:
     """Return the checkpoint of this ``epoch``, or None: one of another epoch is out of date, and the next replaces it.
 
     Raises:
-        UserError: the file cannot be read, or was written by another number of processes or with other data.
+        UserError: the file cannot be read, was written by another number of processes or with other data, or in the
+            middle of what is now an update, of ``accum_grad`` batches.
     """
     path = folder / STEP_STATE
     if not path.is_file():
@@ -131,6 +132,12 @@ def load(folder: Path, epoch: int, total: int, ranks: int) -> dict | None:
                 f"{path} was written with {written} {what}, but there are {now} now: use the same options and data, "
                 "or remove the file to go on from the last finished epoch"
             )
+    if state["batches"] % accum_grad:
+        raise UserError(
+            f"{path} was written after {state['batches']} batches of an epoch, which are no whole updates of "
+            f"{accum_grad} (accum_grad) now: use the same accum_grad, or remove the file to go on from the last "
+            "finished epoch"
+        )
     return state
 
 

@@ -147,14 +147,15 @@ class RunState:
             (self.folder / STEP_STATE).unlink(missing_ok=True)
         if first:
             if self.options.resume:
-                state = step_checkpoint.load(self.folder, epoch, self.batches, self.ranks)
+                state = step_checkpoint.load(self.folder, epoch, self.batches, self.ranks, self.options.accum_grad)
             done = (epoch - 1) * self.updates + (state["batches"] // self.options.accum_grad if state else 0)
             self.progress = Progress(self.options.max_epoch * self.updates, "training, updates", done=done)
         done, random_states = 0, None
         if state is not None:
             running.restore(state)
             done, random_states = state["batches"] // self.options.accum_grad, state["random"][self.rank]
-            print(f"going on after update {done}/{self.updates} of epoch {epoch}", flush=True)
+            if self.keeps_files:
+                print(f"going on after update {done}/{self.updates} of epoch {epoch}", flush=True)
         if self.ranks > 1:
             check_agreement(running.model, device, self.batches)
         if first:
@@ -207,7 +208,8 @@ class RunState:
             reporter.register({"audio_h": totals.audio_h, "grad_norm": totals.grad_norm, **values})
             reporter.next()
         losses = reporter.stats.get("loss")
-        self.progress.advance(note=f"loss {aggregate(losses[-20:]):.3f}" if losses else "")
+        if self.keeps_files:
+            self.progress.advance(note=f"loss {aggregate(losses[-20:]):.3f}" if losses else "")
         if self.watch is not None and skipped is None:
             self.watch(reporter)
         told, due = totals.votes

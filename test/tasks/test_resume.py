@@ -223,12 +223,16 @@ def test_other_data_is_refused_in_the_middle_of_an_epoch(tmp_path):
 
     state = {"epoch": 2, "batches": 4, "total": 6, "random": [step_checkpoint.random_states()]}
     torch.save(state, tmp_path / "checkpoint_step.pth")
-    assert step_checkpoint.load(tmp_path, epoch=2, total=6, ranks=1)["batches"] == 4
+    assert step_checkpoint.load(tmp_path, epoch=2, total=6, ranks=1, accum_grad=2)["batches"] == 4
     with pytest.raises(UserError, match="6 batches an epoch, but there are 7"):
-        step_checkpoint.load(tmp_path, epoch=2, total=7, ranks=1)
+        step_checkpoint.load(tmp_path, epoch=2, total=7, ranks=1, accum_grad=2)
     with pytest.raises(UserError, match="1 processes, but there are 2"):
-        step_checkpoint.load(tmp_path, epoch=2, total=6, ranks=2)
-    assert step_checkpoint.load(tmp_path, epoch=3, total=6, ranks=1) is None
+        step_checkpoint.load(tmp_path, epoch=2, total=6, ranks=2, accum_grad=2)
+    with pytest.raises(
+        UserError, match="after 4 batches of an epoch, which are no whole updates of 3 .accum_grad. now"
+    ):
+        step_checkpoint.load(tmp_path, epoch=2, total=6, ranks=1, accum_grad=3)
+    assert step_checkpoint.load(tmp_path, epoch=3, total=6, ranks=1, accum_grad=2) is None
     assert (tmp_path / "checkpoint_step.pth").exists(), "other processes may be reading it"
 
 

@@ -10,6 +10,7 @@ from espnet2.train.reporter import Reporter, SubReporter
 from espnet2.train.trainer import Trainer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from dualmode import progress
 from dualmode.cluster.task import REQUEUE
 from dualmode.errors import UserError
 from dualmode.models.weights import STEP_STATE
@@ -294,6 +295,31 @@ def test_only_the_first_process_removes_the_checkpoint_inside_the_last_epoch(tmp
         process = DistributedOption(distributed=True, dist_rank=rank, dist_world_size=2)
         RunState(options(tmp_path), process, SimpleNamespace(told=False)).at_end()
         assert (tmp_path / STEP_STATE).exists() == (rank == 1)
+
+
+def test_only_the_first_process_says_how_far_it_is(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(update, "check_agreement", lambda *given: None)  # there are no other processes here
+    monkeypatch.setattr(progress, "INTERVAL_S", 0.0)
+    state, *_ = begin(tmp_path)
+    state.save(2)
+    saved = torch.load(tmp_path / STEP_STATE, weights_only=True)
+    torch.save({**saved, "random": saved["random"] * 2}, tmp_path / STEP_STATE)
+    for rank in (1, 0):
+        process = DistributedOption(distributed=True, dist_rank=rank, dist_world_size=2)
+        state, done, _ = begin(tmp_path, distributed=process)
+        finish(state, done + 1)
+        said = capsys.readouterr()
+        assert said.out == ("" if rank else "going on after update 2/3 of epoch 1\n")
+        assert ("training, updates: 3/9" in said.err) == (rank == 0)
+
+
+def test_batches_of_a_checkpoint_that_are_no_whole_updates_any_more_are_refused(tmp_path):
+    """The rest of an update would be trained on twice."""
+    state, *_ = begin(tmp_path)
+    state.save(2)
+    with pytest.raises(UserError, match="after 4 batches of an epoch, which are no whole updates of 3"):
+        begin(tmp_path, accum_grad=3)
+    assert begin(tmp_path, accum_grad=1)[1] == 4
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError, SystemExit])
