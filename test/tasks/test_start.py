@@ -116,6 +116,6 @@ def test_other_tokens_are_said_to_leave_the_head(save_model, tmp_path, capsys):
 )
 def test_without_a_model_everything_has_to_be_named(tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "x.yaml").write_text("max_epoch: 1\n")
+    (tmp_path / "x.yaml").write_text("batch_type: length\n")
     with pytest.raises(UserError, match=message):
         asr_train(["--config", "x.yaml", "--train", ".", "--valid", ".", "--out", "out", *words])
