@@ -149,7 +149,7 @@ def train(model: TwoBranchModel, device: torch.device) -> dict:
         save(Path(folder), running, 2, 6, 0, 1)
         before = [weight.detach().cpu().clone() for weight in model.parameters()]
         updater.update([(names, batch(text))] * ACCUMULATED)
-        running.restore(load(Path(folder), 1, 6, 1))
+        running.restore(load(Path(folder), 1, 6, 1, 1))
     assert all(torch.equal(old, new.detach().cpu()) for old, new in zip(before, model.parameters(), strict=True))
     with torch.no_grad():
         _, stats, _ = model.eval()(**{name: value.to(device) for name, value in batch(text).items()})
