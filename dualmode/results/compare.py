@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dualmode.errors import UserError
 from dualmode.results.decodes import NUMBER, NUMBER_OR_NONE, fits, no_number, read_meta
@@ -182,11 +183,16 @@ def spread(runs: Sequence[tuple[Path, Mapping[Column, float]]], column: Column) 
 def spread_records(columns: Sequence[Column], rows: Mapping[str, Sequence[Spread | None]]) -> list[dict]:
     """Return a JSON record for each cell of :func:`tables` that was run."""
     return [
-        {"name": name, "set": c[0], "sparsity": c[1], "context": c[2], **spread.as_json()}
+        record(name, column, spread.as_json())
         for name, spreads in rows.items()
-        for c, spread in zip(columns, spreads, strict=True)
+        for column, spread in zip(columns, spreads, strict=True)
         if spread is not None
     ]
+
+
+def record(name: str, column: Column, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON record of a row's ``figures`` in a column."""
+    return {"name": name, "set": column[0], "sparsity": column[1], "context": column[2], **figures}
 
 
 def by_set(columns: Sequence[Column]) -> dict[str, list[int]]:

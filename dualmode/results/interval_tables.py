@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dualmode.results.bootstrap import ENOUGH, FEWEST
-from dualmode.results.compare import Column, subnet_name
+from dualmode.results.compare import Column, record, subnet_name
 from dualmode.results.intervals import Difference, Estimate, Interval
 from dualmode.results.planned import Verdict
 from dualmode.results.table import escaped
@@ -36,11 +36,11 @@ def difference_table(
 
     Where no other row shares a seed and a column with it, a sentence says so.
     """
+    what = f"WER minus that of {against}"
     if not any(rows.values()):
-        what = f"WER minus that of {against}"
         yield f"{what}: no other row has one of its sub-networks on the same set with the same seed."
         return
-    yield from head((f"WER minus that of {against}", *DIFFERENCES[1:]))
+    yield from head((what, *DIFFERENCES[1:]))
     for column in columns_of(rows):
         for name, row in rows.items():
             if column in row:
@@ -112,10 +112,6 @@ def verdict_records(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
         | (asdict(one.difference) if one.difference else {})
         for one in verdicts
     ]
-
-
-def record(name: str, column: Column, figures: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": name, "set": column[0], "sparsity": column[1], "context": column[2], **figures}
 
 
 def columns_of(rows: Mapping[str, Mapping[Column, Any]]) -> list[Column]:
